@@ -1,0 +1,120 @@
+"""The request fields of Flux 2, one capability a class; a variant's params compose them.
+
+The models are as strict as RunAPI. An unset field is `MISSING`: absent from the body and from the
+schema alike. The docstrings under the fields are read by models that call the tools.
+"""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    MISSING,
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+MAX_SOURCES = 8
+MAX_URL_CHARACTERS = 4096
+
+Ratio = Literal["1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3"]
+RatioOrAuto = Literal["auto", "1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3"]
+
+
+def _http_url(value: str) -> str:
+    # Checked, never parsed into HttpUrl: that would rewrite signed URLs.
+    if len(value) > MAX_URL_CHARACTERS:
+        raise ValueError(f"must be at most {MAX_URL_CHARACTERS} characters")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("must be a URL of printable ASCII characters without spaces")
+    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+        raise ValueError("must be a full http:// or https:// URL")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Capability(BaseModel):
+    """Closed, strict and immutable: what is not declared is refused, nothing is converted."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
+
+
+class Prompt(Capability):
+    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=5000)]
+    """What the picture shows; 3-5000 characters."""
+
+
+class Sources(Capability):
+    source_image_urls: Annotated[list[HttpUrl], Field(min_length=1, max_length=MAX_SOURCES)]
+    """1-8 public http(s) image URLs."""
+
+
+class OneSource(Capability):
+    source_image_urls: Annotated[list[HttpUrl], Field(min_length=1, max_length=1)]
+    """Exactly 1 public http(s) image URL."""
+
+
+class AspectRatio(Capability):
+    aspect_ratio: Ratio | MISSING = MISSING
+
+
+class AspectRatioOrAuto(Capability):
+    aspect_ratio: RatioOrAuto | MISSING = MISSING
+    """auto: as the source."""
+
+
+class RequiredAspectRatio(Capability):
+    aspect_ratio: Ratio
+    """Required."""
+
+
+class Resolution(Capability):
+    output_resolution: Literal["1k", "2k"] | MISSING = MISSING
+    """Unset costs as 1k."""
+
+
+class OnlyOneK(Capability):
+    output_resolution: Literal["1k"] | MISSING = MISSING
+    """1k only, the default."""
+
+
+class SafetyChecker(Capability):
+    enable_safety_checker: bool | MISSING = MISSING
+    """Content filter."""
+
+
+class OnlyOneImage(Capability):
+    output_count: Literal[1] | MISSING = MISSING
+    """1 only, the default."""
+
+
+class Callback(Capability):
+    callback_url: HttpUrl | MISSING = MISSING
+    """Webhook RunAPI calls at the end."""
+
+
+# Pydantic collects fields from the last base to the first: the first field is written last.
+class TextToImage(Callback, SafetyChecker, Resolution, AspectRatio, Prompt):
+    """Pro and flex, from text."""
+
+
+class Remix(Callback, SafetyChecker, Resolution, AspectRatioOrAuto, Sources, Prompt):
+    """Pro and flex, from images."""
+
+
+class MaxTextToImage(Callback, OnlyOneImage, OnlyOneK, RequiredAspectRatio, Prompt):
+    """Max, from text."""
+
+
+class MaxRemix(Callback, OnlyOneImage, OnlyOneK, RequiredAspectRatio, OneSource, Prompt):
+    """Max, from one image."""
+
+
+Params = TextToImage | Remix | MaxTextToImage | MaxRemix
+"""The validated body of one paid call, without its model."""

@@ -1,0 +1,26 @@
+"""What a call costs: a schedule of cents by resolution, and the dated snapshot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SNAPSHOT_AS_OF = "2026-07"
+"""The month the snapshot's prices were read off RunAPI's public pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """US cents a call. `None` means that nobody has published the price."""
+
+    unit_cents: float | None = None
+    by_resolution: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def cents(self, output_resolution: str | None) -> float | None:
+        """The price at a resolution; without one, the price of a call that leaves it unset."""
+        if output_resolution is None:
+            return self.unit_cents
+        return self.by_resolution.get(output_resolution, self.unit_cents)
+
+
+PRO = Schedule(5, {"1k": 5, "2k": 7})
+FLEX = Schedule(14, {"1k": 14, "2k": 24})
+UNPUBLISHED = Schedule()

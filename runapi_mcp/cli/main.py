@@ -1,0 +1,58 @@
+"""The command line: finds a command, loads only that one, and says failures in a sentence."""
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from runapi_mcp import __version__
+from runapi_mcp.errors import Failure
+
+_COMMANDS: Final = {
+    "serve": "Serve tools to a host over stdio (the default) or HTTP.",
+    "demo": "Draw a picture in the sandbox, as an agent would.",
+    "sandbox": "Run the sandbox RunAPI for any client.",
+}
+"""Commands by the module that holds each. Their help stands here so that listing loads none."""
+
+_DEVELOPERS: Final = ("generate",)
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in (*_COMMANDS, *_DEVELOPERS):
+            return None
+        command: click.Command = import_module(f"runapi_mcp.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, invoke_without_command=True)
+@click.version_option(__version__, prog_name="runapi-mcp", message="%(prog)s %(version)s")
+@click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
+@click.pass_context
+def command(ctx: click.Context, *, sandbox: bool) -> None:
+    """Flux 2 for coding agents: an MCP server that draws through RunAPI.
+
+    Without a command it serves one host over stdio, which is what hosts start.
+    """
+    if ctx.invoked_subcommand is None:
+        from runapi_mcp.cli.serve import over_stdio
+
+        over_stdio(sandbox=sandbox)
+
+
+def run() -> None:
+    """Run the command line; a failure is a sentence on stderr and status 2, not a traceback."""
+    try:
+        command()
+    except Failure as failure:
+        click.echo(f"runapi-mcp: {failure}", err=True)
+        sys.exit(2)

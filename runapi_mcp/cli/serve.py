@@ -1,0 +1,103 @@
+"""`runapi-mcp` and `runapi-mcp serve`: the server, over stdio or HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from runapi_mcp.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+
+    from runapi_mcp.settings import Settings
+
+DEFAULT_PORT = 8765
+
+
+@click.command("serve")
+@click.option("--http", is_flag=True, help="Serve HTTP instead of stdio: /mcp, /sse, /healthz.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--allow-host", multiple=True, metavar="NAME", help="Also answer to this host name.")
+@click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
+@click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
+def command(
+    *, http: bool, host: str, port: int, allow_host: Sequence[str], share_key: bool, sandbox: bool
+) -> None:
+    """Serve the Flux 2 tools to a host.
+
+    Over HTTP each request brings its own RunAPI key as Authorization: Bearer KEY.
+    """
+    if http:
+        anyio.run(
+            partial(_serve_http, host, port, allow_host, share_key=share_key, sandbox=sandbox)
+        )
+    elif allow_host or share_key:
+        raise NotConfigured("--allow-host and --share-key are for HTTP.", "Add --http.")
+    else:
+        over_stdio(sandbox=sandbox)
+
+
+def over_stdio(*, sandbox: bool) -> None:
+    """Serve the host that started this process."""
+    anyio.run(partial(_serve_stdio, sandbox=sandbox))
+
+
+async def _serve_stdio(*, sandbox: bool) -> None:
+    from runapi_mcp.transports.stdio import serve_stdio
+
+    async with _server(sandbox=sandbox, share_key=False) as server:
+        await serve_stdio(server)
+
+
+async def _serve_http(
+    host: str, port: int, allowed_hosts: Sequence[str], *, share_key: bool, sandbox: bool
+) -> None:
+    from runapi_mcp.transports.http import bind, http_app, serve_http
+
+    sock = bind(host, port, allowed_hosts)
+    address, number = sock.getsockname()[:2]
+    name = f"[{address}]" if ":" in address else address
+
+    def announce() -> None:
+        click.echo(f"runapi-mcp serves http://{name}:{number}/mcp (SSE: /sse)", err=True)
+
+    async with _server(sandbox=sandbox, share_key=share_key) as server:
+        await serve_http(http_app(server, allowed_hosts), sock, announce)
+
+
+@asynccontextmanager
+async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[Any]]:
+    """The server as the settings want it, on RunAPI or on a sandbox of its own."""
+    from runapi_mcp import settings
+    from runapi_mcp.api import Upstream
+    from runapi_mcp.catalog import VARIANTS, select
+    from runapi_mcp.server import Keys, create_server
+
+    loaded = settings.load()
+    for warning in loaded.warnings:
+        click.echo(f"runapi-mcp: {warning}", err=True)
+    variants = VARIANTS if loaded.variants is None else select(loaded.variants)
+    if sandbox or loaded.sandbox:
+        loaded, share_key = _on_a_sandbox(loaded), True
+    upstream = Upstream(loaded.base_url)
+    try:
+        yield create_server(upstream, Keys(loaded.key, shared=share_key), variants)
+    finally:
+        await upstream.aclose()
+
+
+def _on_a_sandbox(loaded: Settings) -> Settings:
+    from dataclasses import replace
+
+    from runapi_mcp.sandbox.serving import start_in_thread
+    from runapi_mcp.settings import Key
+
+    running = start_in_thread(loaded.sandbox_draw_seconds)
+    return replace(loaded, base_url=running.base_url, key=Key(running.key, "the sandbox"))

@@ -1,0 +1,116 @@
+"""The failure tree: everything that can go wrong, sorted by who can act.
+
+Failure                    one sentence on what happened, one on what to do
+├── Refused                the caller: these arguments cannot be used; nothing was sent
+├── NotConfigured          the user: a setting is missing or broken
+│   └── KeyMissing
+└── RunapiFailure          RunAPI: what it answered, or that it did not
+    ├── KeyRejected        401
+    ├── OutOfCredit        402
+    ├── RequestRefused     400, 413, 415, 422 and other 4xx
+    ├── TaskNotFound       404
+    ├── Conflict           409
+    ├── RateLimited        408, 429
+    └── RunapiDown         5xx, HTML, an unreadable answer
+        └── Unreachable    no answer at all
+            └── NotConnected   nothing was sent
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class Failure(Exception):
+    """A failure a person or a model can act on. `str()` is both sentences."""
+
+    def __init__(self, happened: str, advice: str) -> None:
+        super().__init__(f"{happened} {advice}")
+        self.happened = happened
+        self.advice = advice
+
+
+class Refused(Failure):
+    """Arguments that cannot be used. Nothing was sent and nothing was paid."""
+
+
+class NotConfigured(Failure):
+    """A setting that is missing, broken or unsafe."""
+
+
+class KeyMissing(NotConfigured):
+    """A paid call without an API key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The facts of an HTTP answer that belong in an error.
+
+    `status` is None when there was no answer. `task_id` is RunAPI's, where a failed answer still
+    named the task it made. `sandbox` is true when the sandbox answered instead of RunAPI.
+    """
+
+    status: int | None = None
+    request_id: str | None = None
+    task_id: str | None = None
+    retry_after_seconds: float | None = None
+    sandbox: bool = False
+
+
+class RunapiFailure(Failure):
+    """RunAPI answered with an error, or did not answer."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same request, sent again, may succeed."""
+    in_doubt: ClassVar[bool] = False
+    """Whether RunAPI may have carried the request out all the same."""
+
+    def __init__(self, happened: str, advice: str, answer: Answer | None = None) -> None:
+        super().__init__(happened, advice)
+        self.answer = answer or Answer()
+
+    def __str__(self) -> str:
+        request_id = self.answer.request_id
+        return super().__str__() + (f" (RunAPI request id {request_id})" if request_id else "")
+
+
+class KeyRejected(RunapiFailure):
+    """HTTP 401."""
+
+
+class OutOfCredit(RunapiFailure):
+    """HTTP 402."""
+
+
+class RequestRefused(RunapiFailure):
+    """HTTP 400, 413, 415, 422, and any other 4xx without a class of its own."""
+
+
+class TaskNotFound(RunapiFailure):
+    """HTTP 404."""
+
+
+class Conflict(RunapiFailure):
+    """HTTP 409: the idempotency key was used with other input."""
+
+
+class RateLimited(RunapiFailure):
+    """HTTP 408 or 429; `answer.retry_after_seconds` is RunAPI's wish, where it gave one."""
+
+    retryable = True
+
+
+class RunapiDown(RunapiFailure):
+    """HTTP 5xx, an HTML page, or an answer that cannot be read."""
+
+    retryable = True
+    in_doubt = True
+
+
+class Unreachable(RunapiDown):
+    """No connection, a torn connection, or no answer in time."""
+
+
+class NotConnected(Unreachable):
+    """No connection was made, so nothing was sent."""
+
+    in_doubt = False

@@ -1,0 +1,1 @@
+"""RunAPI in one process: its contract as strictly as the real thing, pictures without money."""

@@ -1,0 +1,48 @@
+"""The sandbox put together: its state, its routes, its failures."""
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from runapi_mcp.sandbox.answers import error, signed
+from runapi_mcp.sandbox.faults import Faults
+from runapi_mcp.sandbox.file_routes import FileRoutes
+from runapi_mcp.sandbox.files import Files
+from runapi_mcp.sandbox.gallery import Gallery
+from runapi_mcp.sandbox.money_routes import MoneyRoutes
+from runapi_mcp.sandbox.routing import endpoint, misbehaving
+from runapi_mcp.sandbox.task_routes import TaskRoutes
+from runapi_mcp.sandbox.tasks import Accounts
+
+
+class Sandbox:
+    """RunAPI in one process, as an ASGI app.
+
+    `draw_seconds` is how long a picture takes; None is as long as life does. The clock is the event
+    loop's, so that tests can move it. `faults` takes failures for the requests to come.
+    """
+
+    def __init__(self, draw_seconds: float | None = None) -> None:
+        self.faults = Faults()
+        self.accounts = Accounts(anyio.current_time, draw_seconds)
+        files = Files(anyio.current_time)
+        misbehave = misbehaving(self.faults)
+        groups = (
+            TaskRoutes(self.accounts, Gallery(self.accounts, files), misbehave),
+            MoneyRoutes(self.accounts, misbehave),
+            FileRoutes(files, misbehave),
+        )
+        self.app = Starlette(
+            routes=[
+                Route(path, endpoint(answering), methods=[method])
+                for group in groups
+                for method, path, answering in group.table()
+            ],
+            exception_handlers={404: _no_route, 405: _no_route},
+        )
+
+
+async def _no_route(_: Request, exc: Exception) -> Response:
+    return signed(error(getattr(exc, "status_code", 404), "Not found"), None)

@@ -1,0 +1,138 @@
+"""Failures on request: a small language inside prompts, and injection for tests.
+
+A prompt may hold directives in double brackets; they are cut out before anything is drawn:
+
+    [[fail]]  [[fail: no cats today]]    the task fails, with that reason
+    [[never]]                            the task never ends
+    [[takes 3s]]                         the task takes that long
+    [[poll-after 2s]]                    answers about the task carry Retry-After: 2
+    [[WHERE KIND 2s x3]]                 an HTTP failure
+
+WHERE is `create` (the default), `created` (a create whose task is stored already) or `poll`.
+KIND is a status (401 402 404 409 422 429 500 503), `html` (a 502 page), `torn` (the connection
+breaks), `slow` or `broken-json`. Seconds are the `Retry-After` of a status and the delay of `slow`.
+`x3` means the first three requests only; without it every request fails.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, cast, get_args
+
+Where = Literal[
+    "create", "created", "poll", "prices", "quotes", "account", "prepare", "upload", "confirm",
+    "image",
+]  # fmt: skip
+"""`created` is a create whose task is stored already."""
+Kind = Literal[
+    "401", "402", "404", "409", "422", "429", "500", "503",
+    "html", "torn", "slow", "broken-json",
+]  # fmt: skip
+
+_DIRECTIVE: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+_SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
+_TIMES: Final = re.compile(r"x(\d+)")
+_KINDS: Final[tuple[str, ...]] = get_args(Kind)
+_PLACES: Final = ("create", "created", "poll")
+
+
+class TornConnection(ConnectionResetError):
+    """The connection breaks here, in the middle of the answer."""
+
+
+class UnknownDirective(ValueError):
+    """A directive outside the language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One failing answer. `times` is None for every time."""
+
+    where: Where
+    kind: Kind
+    seconds: float | None = None
+    times: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a prompt asks of the sandbox."""
+
+    prompt: str
+    """The prompt without its directives."""
+    failure: str | None = None
+    never_ends: bool = False
+    takes_seconds: float | None = None
+    poll_after_seconds: float | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(slots=True)
+class Faults:
+    """The failures still to happen."""
+
+    injected: list[Fault] = field(default_factory=list[Fault])
+    _used: Counter[Hashable] = field(default_factory=Counter[Hashable])
+
+    def inject(
+        self, where: Where, kind: Kind, *, seconds: float | None = None, times: int | None = 1
+    ) -> None:
+        """Let the next `times` requests at `where` fail so; None for all of them."""
+        self.injected.append(Fault(where, kind, seconds, times))
+
+    def next(self, where: Where, scripted: Iterable[Fault], identity: str) -> Fault | None:
+        """The fault of this request, counted; `identity` names whom the script belongs to."""
+        candidates: list[tuple[Fault, Hashable]] = [(fault, identity) for fault in scripted]
+        candidates += [(fault, index) for index, fault in enumerate(self.injected)]
+        for fault, owner in candidates:
+            if fault.where == where and not self._is_spent(fault, owner):
+                self._used[fault, owner] += 1
+                return fault
+        return None
+
+    def _is_spent(self, fault: Fault, owner: Hashable) -> bool:
+        return fault.times is not None and self._used[fault, owner] >= fault.times
+
+
+def script_of(prompt: str) -> Script:
+    """What a prompt asks for.
+
+    Raises:
+        UnknownDirective: a directive outside the language.
+    """
+    script = Script(" ".join(_DIRECTIVE.sub(" ", prompt).split()) or "untitled")
+    for directive in _DIRECTIVE.findall(prompt):
+        script = _with_directive(script, str(directive).strip())
+    return script
+
+
+def _with_directive(script: Script, directive: str) -> Script:
+    word, _, rest = directive.partition(" ")
+    seconds = _number(_SECONDS, rest)
+    if word.partition(":")[0] == "fail":
+        reason = directive.partition(":")[2].strip()
+        return replace(script, failure=reason or "The model could not draw this.")
+    if directive == "never":
+        return replace(script, never_ends=True)
+    if word == "takes" and seconds is not None:
+        return replace(script, takes_seconds=seconds)
+    if word == "poll-after" and seconds is not None:
+        return replace(script, poll_after_seconds=seconds)
+    return replace(script, faults=(*script.faults, _fault(directive)))
+
+
+def _fault(directive: str) -> Fault:
+    words = directive.split()
+    where = cast("Where", words.pop(0)) if words[:1] and words[0] in _PLACES else "create"
+    kind, options = (words[0], words[1:]) if words else ("", [])
+    known = all(_SECONDS.fullmatch(word) or _TIMES.fullmatch(word) for word in options)
+    if kind not in _KINDS or not known:
+        raise UnknownDirective(f"[[{directive}]] is not a sandbox directive")
+    seconds, times = (_number(pattern, " ".join(options)) for pattern in (_SECONDS, _TIMES))
+    return Fault(where, cast("Kind", kind), seconds, None if times is None else int(times))
+
+
+def _number(pattern: re.Pattern[str], text: str) -> float | None:
+    found = pattern.search(text)
+    return float(found.group(1)) if found else None

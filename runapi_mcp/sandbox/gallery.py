@@ -1,0 +1,62 @@
+"""The sandbox's pictures: drawn when first asked for, from the prompt and the sources."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from anyio.to_thread import run_sync
+
+from runapi_mcp.sandbox.files import Files
+from runapi_mcp.sandbox.tasks import Accounts, StoredTask
+
+MOST_KEPT: Final = 32
+
+
+class Gallery:
+    """PNGs by task id."""
+
+    def __init__(self, accounts: Accounts, files: Files) -> None:
+        self._accounts = accounts
+        self._files = files
+        self._drawn: dict[str, bytes] = {}
+
+    async def png(self, task_id: str) -> bytes | None:
+        """The picture of a completed task."""
+        task = self._accounts.task(task_id)
+        if task is None or task.status(self._accounts.clock()) != "completed":
+            return None
+        if task_id not in self._drawn:
+            self._drawn[task_id] = await self._draw(task)
+            if len(self._drawn) > MOST_KEPT:
+                del self._drawn[next(iter(self._drawn))]
+        return self._drawn[task_id]
+
+    async def _draw(self, task: StoredTask) -> bytes:
+        # Imported here: Pillow is for pictures, and most of the sandbox's answers are not.
+        from runapi_mcp.sandbox import pictures
+
+        fields = task.params.model_dump()
+        sources = tuple(
+            [await self._source(url, task) for url in fields.get("source_image_urls", [])]
+        )
+        resolution = fields.get("output_resolution", "1k")
+        ratio = fields.get("aspect_ratio", "1:1")
+        first = next((source for source in sources if isinstance(source, bytes)), None)
+        if ratio == "auto" and first is not None:
+            width, height = pictures.size_like(first, resolution)
+        else:
+            width, height = pictures.size("1:1" if ratio == "auto" else ratio, resolution)
+        picture = pictures.Picture(
+            task.script.prompt, task.variant.model, task.id, width, height, sources
+        )
+        return await run_sync(pictures.draw, picture)
+
+    async def _source(self, url: str, task: StoredTask) -> bytes | str:
+        """A source's bytes when the sandbox holds them, else its host: nothing is fetched."""
+        parts = urlsplit(url)
+        if parts.netloc != urlsplit(task.base_url).netloc:
+            return parts.hostname or url
+        folder, _, name = parts.path.strip("/").partition("/")
+        if folder == "images":
+            return await self.png(name.removesuffix(".png")) or "a missing image"
+        file = self._files.read(name)
+        return (file.content if file else None) or "a missing file"

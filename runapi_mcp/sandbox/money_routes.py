@@ -1,0 +1,88 @@
+"""Prices, quotes and the account."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runapi_mcp.catalog import Variant, by_model
+from runapi_mcp.sandbox import prices
+from runapi_mcp.sandbox.answers import answer
+from runapi_mcp.sandbox.refusals import Invalid
+from runapi_mcp.sandbox.requests import api_key, json_body
+from runapi_mcp.sandbox.routing import Misbehaviour, Table
+from runapi_mcp.sandbox.tasks import Accounts
+
+
+class MoneyRoutes:
+    """`/api/v1/price_schedules`, `/api/v1/price_quotes` and `/api/v1/me`."""
+
+    def __init__(self, accounts: Accounts, misbehave: Misbehaviour) -> None:
+        self._accounts = accounts
+        self._misbehave = misbehave
+
+    def table(self) -> Table:
+        yield "GET", "/api/v1/price_schedules", self._schedules
+        yield "POST", "/api/v1/price_quotes", self._quote
+        yield "GET", "/api/v1/me", self._me
+        yield "GET", "/api/v1/me/balance", self._balance
+
+    async def _schedules(self, request: Request) -> Response:
+        await self._misbehave("prices")
+        wanted = [request.query_params.get(name) for name in ("service", "action", "model")]
+        rows = prices.price_schedules(*wanted)
+        etag = prices.etag_of(rows)
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"ETag": etag})
+        return answer({"as_of": prices.AS_OF, "price_schedules": rows}, headers={"ETag": etag})
+
+    async def _quote(self, request: Request) -> Response:
+        await self._misbehave("quotes")
+        body = await json_body(request)
+        quote = {
+            "service": "flux_2",
+            "action": body.get("action"),
+            "model": body.get("model"),
+            "pricing_status": "active",
+            "currency": "USD",
+            "reservation_amount_cents": prices.cents_of(_variant(body), _resolution(body)),
+            "estimate_basis": "schedule",
+            "as_of": prices.AS_OF,
+        }
+        return answer({"price_quote": quote})
+
+    async def _me(self, request: Request) -> Response:
+        api_key(request)
+        account = {"id": 1, "name": "Sandbox"}
+        return answer(
+            {"id": 1, "name": "Sandbox", "email": "sandbox@example.com", "account": account}
+        )
+
+    async def _balance(self, request: Request) -> Response:
+        await self._misbehave("account")
+        account = self._accounts.of(api_key(request))
+        return answer(
+            {
+                "balance_cents": account.balance_cents,
+                "paid_balance_cents": account.balance_cents,
+                "bonus_balance_cents": 0,
+                "spent_cents_today": account.spent_cents,
+                "spent_cents_total": account.spent_cents,
+            }
+        )
+
+
+def _variant(body: Mapping[str, object]) -> Variant:
+    variant = by_model(str(body.get("model")))
+    if variant is None or (body.get("service"), body.get("action")) != ("flux_2", variant.action):
+        raise Invalid({"model": ["has no price for this service and action"]})
+    return variant
+
+
+def _resolution(body: Mapping[str, object]) -> str | None:
+    params = body.get("params")
+    if not isinstance(params, dict):
+        return None
+    value = cast("dict[str, object]", params).get("output_resolution")
+    return value if isinstance(value, str) else None

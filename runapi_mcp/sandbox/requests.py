@@ -1,0 +1,71 @@
+"""Reading a request as RunAPI does: whose it is, its JSON body, its idempotency key."""
+
+from collections.abc import Mapping
+from json import loads
+from typing import Final, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runapi_mcp.sandbox.answers import error
+
+KEY_PREFIX: Final = "sandbox-"
+"""Keys that begin so are good here, each with an account of its own; all others are wrong."""
+LARGEST_BODY: Final = 1_000_000
+
+
+class Refusal(Exception):
+    """A request that ends early, with this answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+def api_key(request: Request) -> str:
+    """The key of a request.
+
+    Raises:
+        Refusal: 401, there is none or it is wrong.
+    """
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme != "Bearer" or not key.startswith(KEY_PREFIX):
+        raise Refusal(error(401, "Invalid API key"))
+    return key
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The key under which a create is done once, if it has one.
+
+    Raises:
+        Refusal: 400, it has a form that RunAPI does not take.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (1 <= len(key) <= 512 and key.isascii() and key.isprintable()):
+        raise Refusal(error(400, "Idempotency-Key must be 1 to 512 printable ASCII characters"))
+    return key
+
+
+async def json_body(request: Request) -> Mapping[str, object]:
+    """The JSON object a request carries.
+
+    Raises:
+        Refusal: 400, 413 or 415.
+    """
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise Refusal(error(415, "Content-Type must be application/json"))
+    raw = await request.body()
+    if len(raw) > LARGEST_BODY:
+        raise Refusal(error(413, "Payload too large"))
+    try:
+        body: object = loads(raw)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Refusal(error(400, "The body must be a JSON object"))
+    return cast("dict[str, object]", body)
+
+
+def base_url(request: Request) -> str:
+    """Where the client reached the sandbox."""
+    return str(request.base_url).rstrip("/")

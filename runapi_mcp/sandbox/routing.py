@@ -1,0 +1,72 @@
+"""What the groups of routes share: their table, misbehaving on request, early endings."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Protocol
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runapi_mcp.sandbox.answers import error, failing, invalid, signed
+from runapi_mcp.sandbox.faults import Fault, Faults, UnknownDirective, Where
+from runapi_mcp.sandbox.refusals import Invalid
+from runapi_mcp.sandbox.requests import Refusal
+from runapi_mcp.sandbox.tasks import KeyReused, OutOfCredit
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Table = Iterator[tuple[str, str, Endpoint]]
+
+DEFAULT_SLOW_SECONDS = 5.0
+
+
+class Misbehaviour(Protocol):
+    """Fails or delays the request at hand, if that was asked for."""
+
+    async def __call__(
+        self, where: Where, scripted: Iterable[Fault] = (), identity: str = ""
+    ) -> None:
+        """
+        Raises:
+            Refusal: with the failing answer.
+        """
+        ...
+
+
+def misbehaving(faults: Faults) -> Misbehaviour:
+    """The misbehaviour that these faults ask for."""
+
+    async def misbehave(where: Where, scripted: Iterable[Fault] = (), identity: str = "") -> None:
+        fault = faults.next(where, scripted, identity)
+        if fault is None:
+            return
+        if fault.kind == "slow":
+            await anyio.sleep(fault.seconds or DEFAULT_SLOW_SECONDS)
+        else:
+            raise Refusal(failing(fault))
+
+    return misbehave
+
+
+def endpoint(answering: Endpoint) -> Endpoint:
+    """The endpoint with early endings turned into their answers, and every answer signed."""
+
+    async def signing(request: Request) -> Response:
+        response = await _answered(answering, request)
+        return signed(response, request.headers.get("x-client-request-id"))
+
+    return signing
+
+
+async def _answered(answering: Endpoint, request: Request) -> Response:
+    try:
+        return await answering(request)
+    except Refusal as refusal:
+        return refusal.response
+    except Invalid as refusal:
+        return invalid(refusal.errors)
+    except UnknownDirective as unknown:
+        return invalid({"prompt": [str(unknown)]})
+    except OutOfCredit:
+        return error(402, "Insufficient credits")
+    except KeyReused:
+        return error(409, "Idempotency-Key was used with other input")

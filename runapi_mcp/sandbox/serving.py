@@ -1,0 +1,67 @@
+"""The sandbox on a port of this machine, in a thread or in the foreground."""
+
+import logging
+import socket
+import threading
+from dataclasses import dataclass
+
+import uvicorn
+from pydantic import SecretStr
+
+from runapi_mcp.errors import NotConfigured
+from runapi_mcp.sandbox.app import Sandbox
+from runapi_mcp.sandbox.faults import TornConnection
+from runapi_mcp.sandbox.requests import KEY_PREFIX
+
+KEY = f"{KEY_PREFIX}key-without-money"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A sandbox that answers."""
+
+    base_url: str
+    key: SecretStr
+    sandbox: Sandbox
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on this machine only.
+
+    Raises:
+        NotConfigured: the port is taken.
+    """
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise NotConfigured(
+            f"The sandbox cannot listen on port {port}: {error.strerror or error}.",
+            "Choose another --port; 0 takes a free one.",
+        ) from error
+
+
+def start_in_thread(draw_seconds: float | None, port: int = 0) -> Running:
+    """A sandbox beside this program, until the program ends."""
+    sock = listen(port)
+    sandbox = Sandbox(draw_seconds)
+    thread = threading.Thread(target=_server(sandbox).run, args=([sock],), daemon=True)
+    # The socket listens already: a request that comes before the thread is ready waits for it.
+    thread.start()
+    return Running(f"http://127.0.0.1:{sock.getsockname()[1]}", SecretStr(KEY), sandbox)
+
+
+def run(sock: socket.socket, draw_seconds: float | None) -> None:
+    """A sandbox in the foreground, until a signal comes."""
+    _server(Sandbox(draw_seconds)).run([sock])
+
+
+def _server(sandbox: Sandbox) -> uvicorn.Server:
+    logging.getLogger("uvicorn.error").addFilter(_is_not_torn)
+    return uvicorn.Server(
+        uvicorn.Config(sandbox.app, log_config=None, access_log=False, timeout_graceful_shutdown=0)
+    )
+
+
+def _is_not_torn(record: logging.LogRecord) -> bool:
+    """A torn connection is what was asked for, not an error worth a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], TornConnection))

@@ -1,0 +1,101 @@
+"""The paid part of the contract: creating tasks, reading them, their pictures."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runapi_mcp.catalog import ACTIONS, Action
+from runapi_mcp.sandbox.answers import answer, created, envelope, error, task_headers, task_result
+from runapi_mcp.sandbox.callbacks import call_back
+from runapi_mcp.sandbox.faults import Script, script_of
+from runapi_mcp.sandbox.gallery import Gallery
+from runapi_mcp.sandbox.refusals import checked
+from runapi_mcp.sandbox.requests import Refusal, api_key, base_url, idempotency_key, json_body
+from runapi_mcp.sandbox.routing import Misbehaviour, Table
+from runapi_mcp.sandbox.tasks import Accounts, StoredTask, request_identity
+
+
+class TaskRoutes:
+    """`/api/v1/flux_2/...`, `/api/v1/tasks/...` and `/images/...`."""
+
+    def __init__(self, accounts: Accounts, gallery: Gallery, misbehave: Misbehaviour) -> None:
+        self._accounts = accounts
+        self._gallery = gallery
+        self._misbehave = misbehave
+
+    def table(self) -> Table:
+        yield "GET", "/api/v1/tasks/{task_id}", self._task_result
+        yield "GET", "/images/{task_id}.png", self._image
+        for action in ACTIONS:
+            path = f"/api/v1/flux_2/{action}"
+            yield "POST", path, partial(self._create, action)
+            yield "GET", f"{path}/{{task_id}}", partial(self._read, action)
+
+    async def _create(self, action: Action, request: Request) -> Response:
+        owner = api_key(request)
+        key, body = idempotency_key(request), await json_body(request)
+        script = _script(body)
+        identity = key or f"request {id(request)}"
+        await self._misbehave("create", script.faults, identity)
+        task = self._stored(owner, action, key, body, script, base_url(request))
+        await self._misbehave("created", script.faults, identity)
+        return self._answer_to_create(task)
+
+    def _stored(
+        self,
+        owner: str,
+        action: Action,
+        key: str | None,
+        body: Mapping[str, object],
+        script: Script,
+        where: str,
+    ) -> StoredTask:
+        """The task of this request: the earlier one of its idempotency key, or a new one."""
+        account = self._accounts.of(owner)
+        variant, params = checked(action, body)
+        identity = request_identity(action, body)
+        if earlier := account.earlier(key, identity):
+            return earlier
+        task = self._accounts.new_task(variant, params, script, where)
+        account.store(task, key, identity)
+        return task
+
+    def _answer_to_create(self, task: StoredTask) -> Response:
+        response = created(task)
+        if callback_url := task.params.model_dump().get("callback_url"):
+            response.background = BackgroundTask(call_back, callback_url, task, self._accounts)
+        return response
+
+    async def _read(self, action: Action, request: Request) -> Response:
+        task = await self._readable(request)
+        if task.variant.action != action:
+            raise Refusal(error(404, "Task not found"))
+        status = task.status(self._accounts.clock())
+        return answer(envelope(task, status), headers=task_headers(task))
+
+    async def _task_result(self, request: Request) -> Response:
+        task = await self._readable(request)
+        status = task.status(self._accounts.clock())
+        return answer(task_result(task, status), headers=task_headers(task))
+
+    async def _readable(self, request: Request) -> StoredTask:
+        task = self._accounts.of(api_key(request)).tasks.get(request.path_params["task_id"])
+        if task is None:
+            raise Refusal(error(404, "Task not found"))
+        await self._misbehave("poll", task.script.faults, task.id)
+        return task
+
+    async def _image(self, request: Request) -> Response:
+        await self._misbehave("image")
+        png = await self._gallery.png(request.path_params["task_id"])
+        if png is None:
+            raise Refusal(error(404, "Image not found"))
+        return Response(png, media_type="image/png")
+
+
+def _script(body: Mapping[str, object]) -> Script:
+    prompt = body.get("prompt")
+    return script_of(prompt if isinstance(prompt, str) else "")

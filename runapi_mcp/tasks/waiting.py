@@ -1,0 +1,72 @@
+"""Following a task until it ends or the wait does."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+
+from runapi_mcp.api.tasks import Task
+from runapi_mcp.errors import RunapiFailure
+
+Report = Callable[[float, str], Awaitable[None]]
+"""Tells whoever waits how it goes: seconds since the wait began, and words for a person."""
+
+PROGRESS_SECONDS = 2.0
+SHORTEST_POLL_SECONDS = 0.5
+FIRST_POLL_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """A task as last seen, and why the last look at it failed."""
+
+    task: Task
+    failure: RunapiFailure | None = None
+
+    def words(self, elapsed_seconds: float) -> str:
+        """How it goes, as a person likes to read it."""
+        doing = "queued" if self.task.status == "pending" else "drawing"
+        if self.failure is not None:
+            doing = "RunAPI is not answering, asking again"
+        return f"{doing}, {elapsed_seconds:.0f} s"
+
+
+async def follow(
+    task: Task, read: Callable[[], Awaitable[Task]], wait_seconds: float, report: Report
+) -> Watch:
+    """The task when it ended, or as last seen when the wait did. Never raises for a failed poll."""
+    watch = Watch(task)
+    if task.ended or wait_seconds <= 0:
+        return watch
+    async with anyio.create_task_group() as group:
+        group.start_soon(_report_progress, watch, report)
+        with anyio.move_on_after(wait_seconds):
+            await _poll(watch, read)
+        group.cancel_scope.cancel()
+    return watch
+
+
+async def _report_progress(watch: Watch, report: Report) -> None:
+    started = anyio.current_time()
+    while True:
+        elapsed = anyio.current_time() - started
+        await report(elapsed, watch.words(elapsed))
+        await anyio.sleep(PROGRESS_SECONDS)
+
+
+async def _poll(watch: Watch, read: Callable[[], Awaitable[Task]]) -> None:
+    started = anyio.current_time()
+    while not watch.task.ended:
+        await anyio.sleep(_pause_seconds(watch, anyio.current_time() - started))
+        try:
+            watch.task, watch.failure = await read(), None
+        except RunapiFailure as failure:
+            watch.failure = failure
+
+
+def _pause_seconds(watch: Watch, elapsed_seconds: float) -> float:
+    answer = watch.failure.answer if watch.failure else watch.task
+    if answer.retry_after_seconds is not None:
+        return max(answer.retry_after_seconds, SHORTEST_POLL_SECONDS)
+    # A tenth of the time waited keeps the lag in proportion and the polls few.
+    return max(FIRST_POLL_SECONDS, elapsed_seconds / 10)

@@ -1,0 +1,103 @@
+"""The facts a tool answers with: one model for the structured form and for the text.
+
+What is not known is absent, never null or empty. Money is in US cents.
+"""
+
+from typing import Annotated, cast
+
+from pydantic import MISSING, BaseModel, ConfigDict, WithJsonSchema
+
+from runapi_mcp.api.prices import Price
+from runapi_mcp.api.tasks import Status
+
+SANDBOX_NOTICE = "From the sandbox: a practice answer, not RunAPI; no real money moved."
+
+
+# An int stays an int, so that 5 cents are not shown as 5.0; to a schema both are numbers.
+Cents = Annotated[int | float, WithJsonSchema({"type": "number"})]
+
+
+class Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskFacts(Facts):
+    """A task, as a model needs to know it."""
+
+    status: Status
+    task_id: str
+    model: str | MISSING = MISSING
+    image_urls: list[str] | MISSING = MISSING
+    cost_cents: Cents | MISSING = MISSING
+    price_cents: Cents | MISSING = MISSING
+    price_basis: str | MISSING = MISSING
+    error: str | MISSING = MISSING
+    request_id: str | MISSING = MISSING
+    next: str
+    notice: str | MISSING = MISSING
+
+
+class PriceRow(Facts):
+    """The price of one call of a model at a resolution."""
+
+    model: str
+    output_resolution: str
+    price_cents: Cents | MISSING = MISSING
+    price_basis: str
+
+
+class PriceListFacts(Facts):
+    prices: list[PriceRow]
+    next: str
+    notice: str | MISSING = MISSING
+
+
+class BalanceFacts(Facts):
+    balance_cents: Cents
+    paid_balance_cents: Cents | MISSING = MISSING
+    bonus_balance_cents: Cents | MISSING = MISSING
+    spent_today_cents: Cents | MISSING = MISSING
+    spent_total_cents: Cents | MISSING = MISSING
+    next: str
+    notice: str | MISSING = MISSING
+
+
+def structured(facts: BaseModel) -> dict[str, object]:
+    """The structured form of a result."""
+    return facts.model_dump()
+
+
+def text(facts: BaseModel) -> str:
+    """The same facts, a line each."""
+    return "\n".join(_line(name, value) for name, value in structured(facts).items())
+
+
+def price_basis(price: Price) -> str:
+    """Where a price comes from, in words."""
+    match price.source:
+        case "live":
+            return "live from RunAPI"
+        case "snapshot":
+            return f"RunAPI's published price of {price.as_of}; the live one could not be read"
+        case "unknown":
+            return "unknown; RunAPI has not published it and the live price could not be read"
+
+
+def _line(name: str, value: object) -> str:
+    if not isinstance(value, list):
+        return f"{name}: {_said(name, value)}"
+    items = cast("list[object]", value)
+    return "\n".join([f"{name}:", *(f"- {_item(item)}" for item in items)])
+
+
+def _item(item: object) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    entries = cast("dict[str, object]", item)
+    return ", ".join(f"{name}: {_said(name, value)}" for name, value in entries.items())
+
+
+def _said(name: str, value: object) -> str:
+    if name.endswith("_cents") and isinstance(value, int | float):
+        return f"{value:g} (${value / 100:.2f})"
+    return str(value)

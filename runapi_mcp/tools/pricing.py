@@ -1,0 +1,64 @@
+"""The tool that tells prices before anything is paid."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from pydantic import MISSING
+
+from runapi_mcp.api.prices import Price
+from runapi_mcp.catalog import Variant, by_model
+from runapi_mcp.errors import Refused
+from runapi_mcp.tools.arguments import accept_one
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, PriceListFacts, PriceRow, price_basis
+from runapi_mcp.tools.inputs import PriceQuestion
+from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
+
+_NEXT = "Each price is for one call, which draws one image; failed images are not charged."
+
+
+def pricing_tool(variants: Sequence[Variant]) -> Tool:
+    """The tool; asked for all models, it tells of `variants`."""
+    return Tool(
+        name="check_pricing",
+        title="Flux 2: check prices",
+        description="See what a call costs, before drawing. Needs no key and costs nothing.",
+        effect="reads",
+        inputs=(PriceQuestion,),
+        output=PriceListFacts,
+        run=partial(_run, variants),
+    )
+
+
+async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) -> Outcome:
+    question = accept_one(raw, PriceQuestion)
+    calls = list(_calls(question, offered))
+    if not calls:
+        raise Refused(
+            f"{question.model} does not draw at {question.output_resolution}.",
+            "Leave output_resolution out to see what it draws.",
+        )
+    prices = caller.runapi.prices
+    facts = PriceListFacts(
+        prices=[_row(v, r, await prices.price(v, r)) for v, r in calls],
+        next=_NEXT,
+        notice=SANDBOX_NOTICE if prices.from_sandbox else MISSING,
+    )
+    return Outcome(facts)
+
+
+def _calls(question: PriceQuestion, offered: Sequence[Variant]) -> Iterator[tuple[Variant, str]]:
+    """Every combination of model and resolution that was asked for and exists."""
+    asked = None if question.model is MISSING else by_model(question.model)
+    for variant in [asked] if asked else offered:
+        for resolution in variant.resolutions:
+            if question.output_resolution in (MISSING, resolution):
+                yield variant, resolution
+
+
+def _row(variant: Variant, output_resolution: str, price: Price) -> PriceRow:
+    return PriceRow(
+        model=variant.model,
+        output_resolution=output_resolution,
+        price_cents=MISSING if price.cents is None else price.cents,
+        price_basis=price_basis(price),
+    )

@@ -1,0 +1,68 @@
+"""The tools that only read: a task, the balance."""
+
+from typing import Final
+
+from pydantic import MISSING
+
+from runapi_mcp.api.account import Balance
+from runapi_mcp.tasks.waiting import follow
+from runapi_mcp.tools.arguments import accept, accept_none
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, BalanceFacts, TaskFacts
+from runapi_mcp.tools.inputs import TaskReference, Waiting
+from runapi_mcp.tools.task_outcomes import outcome_of
+from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
+
+
+async def _get_task(caller: Caller, raw: RawArguments) -> Outcome:
+    reference, waiting = accept(raw, TaskReference, Waiting)
+    tasks = caller.runapi.tasks
+    task = await tasks.read(reference.task_id)
+    watch = await follow(
+        task,
+        lambda: tasks.read(task.id, retry_seconds=0),
+        waiting.wait_seconds,
+        caller.report,
+    )
+    return outcome_of(watch)
+
+
+async def _check_balance(caller: Caller, raw: RawArguments) -> Outcome:
+    accept_none(raw)
+    return Outcome(_balance_facts(await caller.runapi.account.balance()))
+
+
+def _balance_facts(balance: Balance) -> BalanceFacts:
+    return BalanceFacts(
+        balance_cents=balance.balance_cents,
+        paid_balance_cents=_known(balance.paid_balance_cents),
+        bonus_balance_cents=_known(balance.bonus_balance_cents),
+        spent_today_cents=_known(balance.spent_today_cents),
+        spent_total_cents=_known(balance.spent_total_cents),
+        next="check_pricing says what a call costs.",
+        notice=SANDBOX_NOTICE if balance.sandbox else MISSING,
+    )
+
+
+def _known(cents: float | None) -> float | MISSING:
+    return MISSING if cents is None else cents
+
+
+GET_TASK: Final = Tool(
+    name="get_task",
+    title="Flux 2: get a task",
+    description="Get an image still being drawn, or an earlier one, by its task_id. Costs nothing.",
+    effect="reads",
+    inputs=(TaskReference, Waiting),
+    output=TaskFacts,
+    run=_get_task,
+)
+
+CHECK_BALANCE: Final = Tool(
+    name="check_balance",
+    title="Flux 2: check the balance",
+    description="See the RunAPI account's credit and what was spent today.",
+    effect="reads",
+    inputs=(),
+    output=BalanceFacts,
+    run=_check_balance,
+)

@@ -1,0 +1,136 @@
+"""Why an argument is refused, in words that say what is allowed."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Final, cast
+
+from pydantic_core import ErrorDetails
+
+from runapi_mcp.catalog import VARIANTS
+from runapi_mcp.catalog.fields import Capability
+from runapi_mcp.tools.schema import Schema, field_schema
+
+LONGEST_ECHO: Final = 60
+
+_HUMP: Final = re.compile(r"([a-z0-9])([A-Z])")
+_GAP: Final = re.compile(r"[\s_-]+")
+
+# Names other image services use. RunAPI's Flux 2 has no such thing under any name.
+_NOT_IN_RUNAPI: Final = frozenset(
+    {"seed", "guidance", "guidance_scale", "steps", "num_inference_steps", "negative_prompt",
+     "output_format", "safety_tolerance", "strength", "image_size", "width", "height"}
+)  # fmt: skip
+
+# What people call a field, where spelling alone would not find it.
+_OTHER_NAMES: Final = {
+    "image": "source_image_urls",
+    "images": "source_image_urls",
+    "image_url": "source_image_urls",
+    "image_urls": "source_image_urls",
+    "input_image": "source_image_urls",
+    "input_images": "source_image_urls",
+    "reference_images": "source_image_urls",
+    "source_url": "source_image_urls",
+    "ratio": "aspect_ratio",
+    "resolution": "output_resolution",
+    "quality": "output_resolution",
+    "n": "output_count",
+    "num_images": "output_count",
+    "count": "output_count",
+    "text": "prompt",
+    "description": "prompt",
+    "safety": "enable_safety_checker",
+    "webhook_url": "callback_url",
+    "webhook": "callback_url",
+    "timeout": "wait_seconds",
+    "wait": "wait_seconds",
+    "id": "task_id",
+    "variant": "model",
+}
+
+
+def unknown_name(name: str, known: Sequence[str]) -> str:
+    """The sentence for a name that the tool does not have."""
+    spelled = _snake_case(name)
+    meant = _OTHER_NAMES.get(spelled, spelled)
+    if meant in known:
+        return f"{_echo(name)} is not a parameter; did you mean {meant}?"
+    if tools := [variant.tool_name for variant in VARIANTS if meant in variant.field_names]:
+        return f"{_echo(name)} is not for this tool; {meant} is a parameter of {_list(tools)}."
+    if spelled in _NOT_IN_RUNAPI:
+        return f"{_echo(name)} is not a parameter: RunAPI's Flux 2 has no such setting."
+    if close := get_close_matches(spelled, known, n=1):
+        return f"{_echo(name)} is not a parameter; did you mean {close[0]}?"
+    return f"{_echo(name)} is not a parameter."
+
+
+def parameters(known: Sequence[str]) -> str:
+    """The sentence that lists what a tool takes."""
+    return f"The parameters are {_list(known)}." if known else "This tool takes no parameters."
+
+
+def problem_of(model: type[Capability], problem: ErrorDetails) -> str:
+    """The sentence for a value that its field does not take."""
+    name, *rest = problem["loc"]
+    schema = field_schema((model,), str(name))
+    where = f"{name}" + "".join(f"[{index}]" for index in rest)
+    given = _echo(problem["input"])
+    if problem["type"] == "missing":
+        return f"{name} is required: {_allowed(schema)}."
+    if problem["type"] == "value_error":
+        return f"{where} {problem['msg'].removeprefix('Value error, ')}, not {given}."
+    if rest:
+        return f"{where} must be a string, not {given}."
+    return f"{name} must be {_allowed(schema)}, not {given}.{_closest(problem['input'], schema)}"
+
+
+def _allowed(schema: Schema) -> str:
+    """What a field takes, from its own schema."""
+    if choices := _choices(schema):
+        return choices[0] if len(choices) == 1 else f"one of {_list(choices)}"
+    match schema:
+        case {"type": "string", "minLength": low, "maxLength": high}:
+            return f"text of {low}-{high} characters"
+        case {"type": "array", "minItems": low, "maxItems": high}:
+            return (
+                f"an array of {low}-{high} http(s) URLs" if low != high else "an array of one URL"
+            )
+        case {"type": "integer", "minimum": low, "maximum": high}:
+            return f"a whole number from {low} to {high}"
+        case {"type": "boolean"}:
+            return "true or false"
+        case _:
+            return "a string"
+
+
+def _closest(value: object, schema: Schema) -> str:
+    if not isinstance(value, str):
+        return ""
+    close = get_close_matches(value.strip().lower(), _choices(schema), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def _choices(schema: Schema) -> list[str]:
+    if "const" in schema:
+        return [str(schema["const"])]
+    return [str(choice) for choice in cast("Iterable[object]", schema.get("enum", ()))]
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _snake_case(name: str) -> str:
+    """`aspectRatio`, `aspect-ratio` and `Aspect Ratio` as `aspect_ratio`."""
+    spaced = _HUMP.sub(r"\1_\2", name)
+    return _GAP.sub("_", spaced).strip("_").lower()
+
+
+def _echo(value: object) -> str:
+    """The value as the caller gave it: on one line, short, and only what is printable."""
+    if isinstance(value, list):
+        return f"{len(cast('list[object]', value))} items"
+    if isinstance(value, str) and len(value) > LONGEST_ECHO:
+        return f"{len(value)} characters beginning {value[:LONGEST_ECHO]!r}"
+    return ascii(value)[:LONGEST_ECHO] if not isinstance(value, str) else repr(value)

@@ -1,0 +1,45 @@
+"""The whole surface: which tools are offered, and what a host is told first."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from runapi_mcp.catalog import Variant
+from runapi_mcp.tools.generating import generating_tool
+from runapi_mcp.tools.pricing import pricing_tool
+from runapi_mcp.tools.reading import CHECK_BALANCE, GET_TASK
+from runapi_mcp.tools.tool import Tool
+
+_FACTS: Final = (
+    "Every drawing call costs money; check_pricing is free. A call waits up to wait_seconds "
+    "(default 45) and reports progress. An image not ready by then comes back as a task_id: call "
+    "get_task with it, because calling the drawing tool again pays for another image. Failed "
+    "images are not charged. Image URLs expire after about 7 days, so download what should last. "
+    "Flux 2 at RunAPI has no seed, steps or guidance. Arguments are checked before anything is "
+    "paid."
+)
+
+
+def instructions(variants: Sequence[Variant]) -> str:
+    """What a host tells its model about the server.
+
+    Some hosts show the first 250 characters only: what it does, and which tool comes first.
+    """
+    first = {variant.action: variant.tool_name for variant in reversed(variants)}
+    parts = ["Draw and edit images with Flux 2 through RunAPI."]
+    if draw := first.get("text_to_image"):
+        parts.append(f"New image: {draw}.")
+    if edit := first.get("remix_image") or first.get("image_to_image"):
+        parts.append(f"Change or combine images, also drawn ones by their URL: {edit}.")
+    if {"pro", "flex"} <= {variant.tier for variant in variants}:
+        parts.append("Flex is for lettering.")
+    return " ".join([*parts, _FACTS])
+
+
+def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
+    """The tools for these variants, the drawing ones first."""
+    return (
+        *(generating_tool(variant) for variant in variants),
+        GET_TASK,
+        pricing_tool(variants),
+        CHECK_BALANCE,
+    )

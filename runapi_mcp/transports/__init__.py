@@ -1,0 +1,1 @@
+"""Ways to reach the server: stdio, and HTTP with Streamable HTTP and SSE."""

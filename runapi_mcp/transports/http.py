@@ -1,0 +1,125 @@
+"""The HTTP side: Streamable HTTP at /mcp, SSE at /sse, /healthz, behind Host and Origin checks."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+from mcp.server.lowlevel import Server
+from mcp.server.sse import SseServerTransport
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from runapi_mcp import __version__
+from runapi_mcp.errors import NotConfigured
+from runapi_mcp.transports.process import leave_soon, settle_memory
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+
+
+def http_app(server: Server[Any], allowed_hosts: Sequence[str]) -> Starlette:
+    """The app; `allowed_hosts` are the names it answers to besides those of this machine."""
+    security = _security(allowed_hosts)
+    sse = SseServerTransport("/messages/", security_settings=security)
+    app = server.streamable_http_app(
+        transport_security=security,
+        custom_starlette_routes=[Route("/healthz", _healthz)],
+    )
+    app.router.routes += [
+        Route("/sse", _SseEndpoint(server, sse), methods=["GET"]),
+        Mount("/messages/", app=sse.handle_post_message),
+    ]
+    app.user_middleware.append(Middleware(_HostCheck, settings=security))
+    return app
+
+
+def bind(host: str, port: int, allowed_hosts: Sequence[str]) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        NotConfigured: the address is beyond this machine without a host allowed, or not to be had.
+    """
+    if host not in ("127.0.0.1", "localhost", "::1") and not allowed_hosts:
+        raise NotConfigured(
+            f"Listening on {host} would let other machines in under any name.",
+            "Name the host they use with --allow-host, or listen on 127.0.0.1.",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise NotConfigured(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}.",
+            "Choose another --host or --port; port 0 takes a free one.",
+        ) from error
+
+
+async def serve_http(app: Starlette, sock: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve the app on a bound socket until a signal comes; `on_ready` says that it answers."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=0)
+    settle_memory()
+    await _Uvicorn(config, on_ready).serve(sockets=[sock])
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that says when it is ready, and leaves in time."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        leave_soon()
+        super().handle_exit(sig, frame)
+
+
+class _SseEndpoint:
+    """One SSE connection of an older client."""
+
+    def __init__(self, server: Server[Any], sse: SseServerTransport) -> None:
+        self._server = server
+        self._sse = sse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._sse.connect_sse(scope, receive, send) as (read, write):
+            options = self._server.create_initialization_options()
+            await self._server.run(read, write, options)
+
+
+class _HostCheck:
+    """The SDK's Host and Origin checks, for every route and not only its own."""
+
+    def __init__(self, app: ASGIApp, settings: TransportSecuritySettings) -> None:
+        self._app = app
+        self._check = TransportSecurityMiddleware(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = None
+        if scope["type"] == "http":
+            refusal = await self._check.validate_request(Request(scope))
+        await (refusal or self._app)(scope, receive, send)
+
+
+def _security(allowed_hosts: Sequence[str]) -> TransportSecuritySettings:
+    names = [*LOOPBACK, *allowed_hosts]
+    hosts = [pattern for name in names for pattern in (name, f"{name}:*")]
+    return TransportSecuritySettings(
+        allowed_hosts=hosts,
+        allowed_origins=[f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")],
+    )
+
+
+async def _healthz(_: Request) -> JSONResponse:
+    return JSONResponse({"status": "ok", "name": "runapi-mcp", "version": __version__})

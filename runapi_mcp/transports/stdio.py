@@ -1,0 +1,67 @@
+"""One host over stdin and stdout. Ends within a second of EOF, SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from anyio.abc import ObjectSendStream
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+
+from runapi_mcp.transports.process import leave, leave_soon, settle_memory
+
+
+async def serve_stdio(server: Server[Any]) -> None:
+    """Serve one host over stdin and stdout until it closes them or a signal comes."""
+    async with stdio_server() as (read, write):
+        settle_memory()
+        async with _cancelled_by_signals() as signalled:
+            await _serve(server, read, write)
+        if signalled:
+            # The thread that reads stdin cannot be woken: joining it would last until the host
+            # closes the pipe.
+            leave()
+
+
+async def _serve(server: Server[Any], read: Any, write: Any) -> None:
+    send, receive = anyio.create_memory_object_stream[Any](0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_relay, read, send)
+        await server.run(receive, write, server.create_initialization_options())
+        group.cancel_scope.cancel()
+
+
+async def _relay(read: Any, send: ObjectSendStream[Any]) -> None:
+    """Pass the host's messages on, and notice when it has no more."""
+    async with send:
+        async for message in read:
+            await send.send(message)
+    leave_soon()
+
+
+@asynccontextmanager
+async def _cancelled_by_signals() -> AsyncGenerator[list[int]]:
+    """A scope that SIGINT and SIGTERM cancel; yields the list that then holds the signal."""
+    received: list[int] = []
+    if sys.platform == "win32":
+        # No signal handlers on an event loop there; Ctrl+C raises KeyboardInterrupt.
+        yield received
+        return
+    async with anyio.create_task_group() as group:
+        group.start_soon(_cancel_on_signal, group.cancel_scope, received)
+        yield received
+        group.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            leave_soon()
+            received.append(number)
+            scope.cancel()
+            return
