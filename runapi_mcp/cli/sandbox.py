@@ -1,0 +1,28 @@
+"""`runapi-mcp sandbox`: RunAPI's contract on a port of this machine, for any client."""
+
+import click
+
+DEFAULT_PORT = 8787
+
+
+@click.command("sandbox")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--draw-seconds",
+    type=click.FloatRange(0, 3600),
+    help="How long a picture takes. Without it, a few seconds, as in life.",
+)
+def command(*, port: int, draw_seconds: float | None) -> None:
+    """Run the sandbox: RunAPI's Flux 2 API without a key, a cost or a network.
+
+    Any RunAPI client works with the base URL and the key it prints. Failures are asked for inside a
+    prompt, as in "a fox [[fail]]" or "a fox [[429 2s x2]]"; docs/sandbox.md has them all.
+    """
+    from runapi_mcp.sandbox.serving import KEY, listen, run
+
+    sock = listen(port)
+    click.echo(f"The sandbox answers at http://127.0.0.1:{sock.getsockname()[1]}", err=True)
+    click.echo(
+        f"Use the key {KEY}; any other that begins with sandbox- has its own money.", err=True
+    )
+    run(sock, draw_seconds)

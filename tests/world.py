@@ -1,0 +1,113 @@
+"""The world of a test: our server, the sandbox behind it, and a client in front, in one process."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import httpx
+from mcp import Client
+from mcp_types import CallToolResult, TextContent
+from pydantic import SecretStr
+
+from runapi_mcp.api import Upstream
+from runapi_mcp.catalog import VARIANTS, Variant
+from runapi_mcp.sandbox.app import Sandbox
+from runapi_mcp.sandbox.faults import TornConnection
+from runapi_mcp.server import Keys, create_server
+from runapi_mcp.settings import Key
+
+BASE_URL = "http://127.0.0.1"
+KEY = "sandbox-key-of-the-tests"
+ERAS = ("legacy", "auto")
+"""How a client connects: with the handshake of 2025, or as of 2026-07-28."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request that reached the wire."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The network between our server and the sandbox; remembers what went over it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._asgi = httpx.ASGITransport(app=sandbox.app)
+        self.sent: list[Sent] = []
+        self.down = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = await request.aread()
+        self.sent.append(Sent(request.method, request.url.path, dict(request.headers), body))
+        if self.down:
+            raise httpx.ConnectError("connection refused")
+        try:
+            return await self._asgi.handle_async_request(request)
+        except TornConnection as torn:
+            raise httpx.RemoteProtocolError("peer closed the connection") from torn
+
+    def paths(self, method: str = "GET") -> list[str]:
+        return [sent.path for sent in self.sent if sent.method == method]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a test acts on and looks at."""
+
+    client: Client
+    sandbox: Sandbox
+    wire: Wire
+    progress: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+    async def call(self, tool: str, arguments: Mapping[str, Any] | None = None) -> CallToolResult:
+        """Call a tool as a host does, with progress."""
+
+        async def on_progress(progress: float, _: float | None, message: str | None) -> None:
+            self.progress.append((progress, message or ""))
+
+        given = None if arguments is None else dict(arguments)
+        return await self.client.call_tool(tool, given, progress_callback=on_progress)
+
+    @property
+    def spent_cents(self) -> int:
+        """What the sandbox has charged the tests' account so far."""
+        return self.sandbox.accounts.of(KEY).spent_cents
+
+    @property
+    def task_count(self) -> int:
+        return len(self.sandbox.accounts.of(KEY).tasks)
+
+
+@asynccontextmanager
+async def world(
+    *,
+    era: str = "auto",
+    key: str | None = KEY,
+    variants: Sequence[Variant] = VARIANTS,
+    draw_seconds: float | None = None,
+) -> AsyncGenerator[World]:
+    """A world of its own."""
+    sandbox = Sandbox(draw_seconds)
+    wire = Wire(sandbox)
+    upstream = Upstream(BASE_URL, wire)
+    own = Key(SecretStr(key), "the tests") if key else Key(None, "")
+    server = create_server(upstream, Keys(own), variants)
+    async with Client(server, mode=era) as client:
+        yield World(client, sandbox, wire)
+    await upstream.aclose()
+
+
+def said(result: CallToolResult) -> str:
+    """The text of a result."""
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def facts(result: CallToolResult) -> dict[str, Any]:
+    """The structured form of a result."""
+    assert result.structured_content is not None
+    return cast("dict[str, Any]", result.structured_content)
