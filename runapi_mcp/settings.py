@@ -75,6 +75,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a server started for practice may inherit: how the sandbox behaves, and no key."""
+    environ = os.environ if environ is None else environ
+    return {name: value for name, value in environ.items() if name.startswith("RUNAPI_SANDBOX")}
+
+
 def config_path(environ: Mapping[str, str]) -> Path:
     """RunAPI's config file, which its own CLI and servers share."""
     home = environ.get("HOME") or environ.get("USERPROFILE")
@@ -161,13 +167,20 @@ def _base_url(environ: Mapping[str, str], file: Mapping[str, object]) -> str:
 
 
 def _checked_base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    if not _is_http_address(url):
         raise NotConfigured(
             "The RunAPI base URL is not an http(s) address.",
             f"Set RUNAPI_BASE_URL to one such as {DEFAULT_BASE_URL}, or unset it.",
         )
     return url
+
+
+def _is_http_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _names(value: str | None) -> tuple[str, ...] | None:

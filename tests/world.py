@@ -67,7 +67,8 @@ class World:
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None) -> CallToolResult:
         """Call a tool as a host does, with progress."""
 
-        async def on_progress(progress: float, _: float | None, message: str | None) -> None:
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            assert total is None  # nobody knows how long a picture takes
             self.progress.append((progress, message or ""))
 
         given = None if arguments is None else dict(arguments)
@@ -90,9 +91,10 @@ async def world(
     key: str | None = KEY,
     variants: Sequence[Variant] = VARIANTS,
     draw_seconds: float | None = None,
+    sandbox: Sandbox | None = None,
 ) -> AsyncGenerator[World]:
-    """A world of its own."""
-    sandbox = Sandbox(draw_seconds)
+    """A world of its own, or a second server on another world's sandbox."""
+    sandbox = sandbox or Sandbox(draw_seconds)
     wire = Wire(sandbox)
     upstream = Upstream(BASE_URL, wire)
     own = Key(SecretStr(key), "the tests") if key else Key(None, "")

@@ -11,7 +11,7 @@ from runapi_mcp.errors import Answer
 Json = dict[str, object]
 
 READ_RETRY_SECONDS = 10.0
-CREATE_RETRY_SECONDS = 20.0
+CREATE_RETRY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import sys
 from importlib import import_module
-from typing import Final
+from typing import Final, cast
 
 import click
 
@@ -53,6 +53,19 @@ def run() -> None:
     """Run the command line; a failure is a sentence on stderr and status 2, not a traceback."""
     try:
         command()
-    except Failure as failure:
+    except (Failure, ExceptionGroup) as error:
+        failure = _the_failure(error)
+        if failure is None:
+            raise
         click.echo(f"runapi-mcp: {failure}", err=True)
         sys.exit(2)
+
+
+def _the_failure(error: Exception) -> Failure | None:
+    """The failure that an error is, or that task groups have wrapped; None for a crash."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, ExceptionGroup):
+        inner = cast("ExceptionGroup[Exception]", error).exceptions
+        return _the_failure(inner[0]) if len(inner) == 1 else None
+    return None

@@ -18,22 +18,27 @@ Cents = Annotated[int | float, WithJsonSchema({"type": "number"})]
 
 
 class Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class TaskFacts(Facts):
-    """A task, as a model needs to know it."""
+    """A task: its state, its images, its money, and what to do next."""
 
     status: Status
     task_id: str
     model: str | MISSING = MISSING
     image_urls: list[str] | MISSING = MISSING
+    """Temporary addresses of the finished images."""
     cost_cents: Cents | MISSING = MISSING
+    """The recorded charge in US cents."""
     price_cents: Cents | MISSING = MISSING
+    """What the image will cost in US cents, until the charge is recorded."""
     price_basis: str | MISSING = MISSING
+    """Where the price comes from."""
     error: str | MISSING = MISSING
     request_id: str | MISSING = MISSING
     next: str
+    """What to do now."""
     notice: str | MISSING = MISSING
 
 

@@ -1,0 +1,149 @@
+"""`runapi-mcp demo`: a real MCP client draws a picture in the sandbox, and remixes it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import anyio
+import click
+
+from runapi_mcp.errors import Failure
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import CallToolResult
+
+    from runapi_mcp.cli.stage import Stage
+
+DEFAULT_PROMPT: Final = "a red fox in the snow"
+DEFAULT_REMIX: Final = "the same scene on a violet night"
+
+
+class DemoFailed(Failure):
+    """The demo's tool call came back as an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the demo is asked to draw."""
+
+    tier: str
+    aspect_ratio: str
+    output_resolution: str
+    folder: Path
+
+    def arguments(self, prompt: str) -> dict[str, object]:
+        return {
+            "prompt": prompt,
+            "aspect_ratio": self.aspect_ratio,
+            "output_resolution": self.output_resolution,
+        }
+
+
+@click.command("demo")
+@click.argument("prompt", default=DEFAULT_PROMPT)
+@click.option(
+    "--variant",
+    type=click.Choice(["pro", "flex", "max"]),
+    default="pro",
+    show_default=True,
+    help="The tier to draw with.",
+)
+@click.option("--remix", default=DEFAULT_REMIX, show_default=True, help="What to make of it next.")
+@click.option("--no-remix", is_flag=True, help="Draw one picture only.")
+@click.option("--ratio", default="1:1", show_default=True, help="Aspect ratio, e.g. 16:9.")
+@click.option(
+    "--resolution",
+    type=click.Choice(["1k", "2k"]),
+    default="1k",
+    show_default=True,
+    help="About 1 or 4 megapixels.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the pictures.  [default: runapi in your pictures folder]",
+)
+def command(
+    *,
+    prompt: str,
+    variant: str,
+    remix: str,
+    no_remix: bool,
+    ratio: str,
+    resolution: str,
+    output: Path | None,
+) -> None:
+    """Draw PROMPT in the sandbox, as an agent would: no key, no cost.
+
+    Starts the server as a subprocess over stdio, lists its tools, draws a picture, then makes
+    another out of it, and saves both.
+    """
+    from runapi_mcp.images.saving import default_folder
+
+    wishes = Wishes(variant, ratio, resolution, output or default_folder())
+    prompts = [prompt] if no_remix else [prompt, remix]
+    anyio.run(partial(_run, prompts, wishes))
+
+
+async def _run(prompts: list[str], wishes: Wishes) -> None:
+    from mcp import Client, StdioServerParameters, stdio_client
+
+    from runapi_mcp.cli.stage import Stage
+    from runapi_mcp.settings import sandbox_environment
+
+    stage = Stage()
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "runapi_mcp", "--sandbox"], env=sandbox_environment()
+    )
+    started = anyio.current_time()
+    async with Client(stdio_client(server)) as client:
+        tools = (await client.list_tools()).tools
+        stage.ready(anyio.current_time() - started, [tool.name for tool in tools])
+        sources: list[str] = []
+        for prompt in prompts:
+            sources = await _draw(client, stage, wishes, prompt, sources)
+    stage.close()
+
+
+async def _draw(
+    client: Client, stage: Stage, wishes: Wishes, prompt: str, sources: list[str]
+) -> list[str]:
+    """Draw one picture, from the sources if there are any, and show it; returns its URLs."""
+    tool = f"flux_2_{wishes.tier}_{'remix_image' if sources else 'text_to_image'}"
+    arguments = wishes.arguments(prompt) | ({"source_image_urls": sources} if sources else {})
+    with stage.calling(tool, prompt) as show:
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            show(message or f"{progress:.0f} s")
+
+        result = await client.call_tool(tool, arguments, progress_callback=on_progress)
+    facts = _facts(result)
+    urls = cast("list[str]", facts["image_urls"])
+    for url in urls:
+        stage.picture(await _saved(url, wishes.folder, prompt, str(facts["task_id"])), facts)
+    return urls
+
+
+def _facts(result: CallToolResult) -> dict[str, Any]:
+    facts = cast("dict[str, Any] | None", result.structured_content)
+    if result.is_error or facts is None or "image_urls" not in facts:
+        said = " ".join(str(getattr(block, "text", "")) for block in result.content)
+        raise DemoFailed(
+            f"The picture was not drawn. The tool answered:\n\n{said}\n\n",
+            "Change what it names and run the demo again.",
+        )
+    return facts
+
+
+async def _saved(url: str, folder: Path, prompt: str, task_id: str) -> Path:
+    from runapi_mcp.images.fetching import fetch
+    from runapi_mcp.images.saving import file_name, save
+
+    today = datetime.now().astimezone().date()
+    return save(await fetch(url), folder, file_name(prompt, task_id, today))

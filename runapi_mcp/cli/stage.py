@@ -1,0 +1,54 @@
+"""How the demo looks in a terminal: what happens now, and the pictures with their facts."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+
+Show = Callable[[str], None]
+"""Shows how a call goes."""
+
+
+class Stage:
+    """A terminal, or a log where there is none."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._console.print(
+            "[bold]runapi-mcp demo[/]  [dim]a client, this server, the sandbox; no key, no cost[/]"
+        )
+
+    def ready(self, seconds: float, tools: list[str]) -> None:
+        """The server answers."""
+        count = len(tools)
+        self._console.print(f"[green]✓[/] the server started in {seconds:.1f} s with {count} tools")
+        self._console.print(Padding(f"[dim]{', '.join(tools)}[/]", (0, 0, 0, 2)))
+
+    @contextmanager
+    def calling(self, tool: str, prompt: str) -> Generator[Show]:
+        """A call in progress: a spinner in a terminal, a line a message in a log."""
+        self._console.print(f"\n[cyan]→[/] {tool}  [italic]{escape(prompt)}[/]")
+        if not self._console.is_terminal:
+            yield lambda message: self._console.print(f"  [dim]{escape(message)}[/]")
+            return
+        with self._console.status("sending") as status:
+            yield lambda message: status.update(escape(message))
+
+    def picture(self, path: Path, facts: Mapping[str, Any]) -> None:
+        """A saved picture and what a person wants to know of it."""
+        with Image.open(path) as image:
+            size = f"{image.width} x {image.height}"
+        # A path that wraps cannot be clicked or copied.
+        self._console.print(f"[green]✓[/] [bold]{escape(str(path))}[/]", soft_wrap=True)
+        self._console.print(f"  {size}, {path.stat().st_size / 1000:.0f} kB")
+        self._console.print(f"  task {facts['task_id']}", soft_wrap=True)
+        self._console.print(f"  price ${facts['cost_cents'] / 100:.2f}, in sandbox money")
+
+    def close(self) -> None:
+        """The end, and where to go from here."""
+        self._console.print("\nNext: the README says how to add runapi-mcp to your coding agent.")

@@ -1,0 +1,125 @@
+"""Waiting for a picture: with progress, bounded, never losing the id, and stopped at once."""
+
+from itertools import pairwise
+
+import anyio
+import pytest
+
+from tests.world import ERAS, facts, said, world
+
+pytestmark = pytest.mark.anyio
+DRAW = "flux_2_pro_text_to_image"
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_at_the_limit_the_answer_is_the_id_and_get_task_and_no_error(era: str) -> None:
+    async with world(era=era) as w:
+        result = await w.call(DRAW, {"prompt": "a fox [[takes 60s]]", "wait_seconds": 20})
+        task_id = facts(result)["task_id"]
+        assert not result.is_error
+        assert facts(result) == {
+            "status": "processing",
+            "task_id": task_id,
+            "model": "flux-2-pro-text-to-image",
+            "price_cents": 5,
+            "price_basis": "live from RunAPI",
+            "next": "Call get_task with this task_id; calling the drawing tool again pays for "
+            "another image.",
+            "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
+        }
+        later = await w.call("get_task", {"task_id": task_id})
+        assert facts(later)["status"] == "completed"
+        assert facts(later)["model"] == "flux-2-pro-text-to-image"
+        assert w.spent_cents == 5
+
+
+async def test_the_default_wait_is_45_seconds_counted_from_the_call() -> None:
+    async with world() as w:
+        started = anyio.current_time()
+        result = await w.call(DRAW, {"prompt": "a fox [[never]] [[slow 10s]]"})
+        assert anyio.current_time() - started == pytest.approx(45, abs=0.01)
+        assert facts(result)["status"] == "processing"
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_progress_rises_at_least_every_five_seconds_in_words_for_people(era: str) -> None:
+    async with world(era=era) as w:
+        await w.call(DRAW, {"prompt": "a fox [[takes 30s]] [[poll-after 20s]]"})
+        seconds = [second for second, _ in w.progress]
+        gaps = [later - sooner for sooner, later in pairwise(seconds)]
+        assert all(0 < gap <= 5 for gap in gaps)
+        assert w.progress[0][1] == "queued, 0 s"
+        assert w.progress[-1][1] in ("drawing, 38 s", "drawing, 40 s")
+
+
+async def test_retry_after_of_a_task_is_the_wait_before_the_next_poll() -> None:
+    async with world() as w:
+        await w.call(DRAW, {"prompt": "a fox [[takes 9s]] [[poll-after 5s]]"})
+        assert len(w.wire.paths("GET")) == 1 + 2  # the price list, then polls at 5 and 10 seconds
+
+
+async def test_a_long_wait_polls_sparsely() -> None:
+    async with world() as w:
+        await w.call(DRAW, {"prompt": "a fox [[takes 40s]]"})
+        assert len(w.wire.paths("GET")) <= 26
+
+
+@pytest.mark.parametrize(
+    "kind", ["500", "503", "429 2s", "html", "torn", "broken-json", "401", "404"]
+)
+async def test_a_failed_poll_is_polled_again_until_the_picture_is_there(kind: str) -> None:
+    async with world() as w:
+        result = await w.call(DRAW, {"prompt": f"a fox [[poll {kind} x3]]"})
+        assert facts(result)["status"] == "completed"
+        assert w.spent_cents == 5
+
+
+async def test_when_every_poll_fails_the_answer_still_carries_the_id_and_says_why() -> None:
+    async with world() as w:
+        result = await w.call(DRAW, {"prompt": "a fox [[poll 503]]", "wait_seconds": 15})
+        assert not result.is_error
+        assert facts(result)["task_id"] in said(result)
+        assert facts(result)["error"] == (
+            "The last look at the task failed: RunAPI's sandbox is having trouble (HTTP 503)."
+        )
+        assert "asking again" in w.progress[-1][1]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_cancelled_wait_stops_polling_at_once(era: str) -> None:
+    async with world(era=era) as w:
+        with anyio.move_on_after(10):
+            await w.call(DRAW, {"prompt": "a fox [[never]]", "wait_seconds": 600})
+        await anyio.wait_all_tasks_blocked()
+        polls = len(w.wire.sent)
+        await anyio.sleep(60)
+        assert len(w.wire.sent) == polls
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_caller_who_leaves_does_not_tear_the_request_that_pays(era: str) -> None:
+    async with world(era=era) as w:
+        with anyio.move_on_after(2):
+            await w.call(DRAW, {"prompt": "a fox [[created slow 10s]]"})
+        await anyio.sleep(60)
+        assert w.task_count == 1
+        assert w.spent_cents == 5
+        assert w.wire.paths("POST") == ["/api/v1/flux_2/text_to_image"]
+
+
+async def test_get_task_waits_for_a_task_of_another_process_by_its_id_alone() -> None:
+    async with world() as first:
+        made = facts(await first.call(DRAW, {"prompt": "a fox", "wait_seconds": 0}))
+        async with world(sandbox=first.sandbox) as second:
+            result = await second.call("get_task", {"task_id": made["task_id"]})
+            assert facts(result)["image_urls"] == [f"http://127.0.0.1/images/{made['task_id']}.png"]
+            assert set(second.wire.paths()) == {f"/api/v1/tasks/{made['task_id']}"}
+
+
+async def test_get_task_with_no_wait_reads_once() -> None:
+    async with world() as w:
+        made = facts(await w.call(DRAW, {"prompt": "a fox", "wait_seconds": 0}))
+        before = len(w.wire.sent)
+        result = await w.call("get_task", {"task_id": made["task_id"].upper(), "wait_seconds": "0"})
+        assert facts(result)["status"] == "pending"
+        assert len(w.wire.sent) == before + 1
