@@ -17,29 +17,43 @@ if TYPE_CHECKING:
 
     from runapi_mcp.settings import Settings
 
+DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
 
 @click.command("serve")
 @click.option("--http", is_flag=True, help="Serve HTTP instead of stdio: /mcp, /sse, /healthz.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--host", show_default=DEFAULT_HOST, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    show_default=str(DEFAULT_PORT),
+    help="Port; 0 takes a free one.",
+)
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Also answer to this host name.")
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
 def command(
-    *, http: bool, host: str, port: int, allow_host: Sequence[str], share_key: bool, sandbox: bool
+    *,
+    http: bool,
+    host: str | None,
+    port: int | None,
+    allow_host: Sequence[str],
+    share_key: bool,
+    sandbox: bool,
 ) -> None:
     """Serve the Flux 2 tools to a host.
 
     Over HTTP each request brings its own RunAPI key as Authorization: Bearer KEY.
     """
     if http:
-        anyio.run(
-            partial(_serve_http, host, port, allow_host, share_key=share_key, sandbox=sandbox)
+        address = (host or DEFAULT_HOST, DEFAULT_PORT if port is None else port)
+        serve = partial(_serve_http, *address, allow_host, share_key=share_key, sandbox=sandbox)
+        anyio.run(serve)
+    elif host or port is not None or allow_host or share_key:
+        raise NotConfigured(
+            "--host, --port, --allow-host and --share-key are for HTTP.", "Add --http."
         )
-    elif allow_host or share_key:
-        raise NotConfigured("--allow-host and --share-key are for HTTP.", "Add --http.")
     else:
         over_stdio(sandbox=sandbox)
 

@@ -1,0 +1,62 @@
+"""`runapi-mcp demo`: the README's first command, as a person runs it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+
+def demo(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"HOME": str(home), "RUNAPI_SANDBOX_DRAW_SECONDS": "0", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(  # noqa: S603 - our own command with our own arguments
+        [sys.executable, "-m", "runapi_mcp", "demo", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_demo_draws_a_picture_and_remixes_it(tmp_path: Path) -> None:
+    ran = demo(tmp_path, "a red fox in the snow", "--variant", "flex", "--ratio", "16:9")
+    paths = [Path(found) for found in re.findall(r"✓ (/.*\.png)", ran.stdout)]
+    assert [path.parent for path in paths] == [tmp_path / "Pictures" / "runapi"] * 2
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d-a-red-fox-in-the-snow-[0-9a-f]{4}\.png", paths[0].name)
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.size == (1360, 768)
+    assert "→ flux_2_flex_text_to_image  a red fox in the snow" in ran.stdout
+    assert "→ flux_2_flex_remix_image  the same scene on a violet night" in ran.stdout
+    assert ran.stdout.count("price $0.14, in sandbox money") == 2
+    assert len(re.findall(r"task [0-9a-f-]{36}", ran.stdout)) == 2
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_picture_never_lands_on_another_and_the_folder_is_mine(tmp_path: Path) -> None:
+    folder = tmp_path / "some where"
+    for _ in range(2):
+        ran = demo(tmp_path, "a / ..\\fox", "--no-remix", "--output", str(folder))
+        assert ran.returncode == 0
+    assert len(list(folder.glob("*-a-fox-*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["a fox [[fail: no foxes]]"], "error: no foxes"),
+        (["x"], "prompt must be text of 3-5000 characters, not 'x'."),
+        (["a fox", "--variant", "max", "--resolution", "2k"], "output_resolution must be 1k"),
+        (["a fox", "--output", "/dev/null/pictures"], "cannot be written"),
+    ],
+)
+def test_what_goes_wrong_is_said_without_a_traceback(
+    arguments: list[str], sentence: str, tmp_path: Path
+) -> None:
+    ran = demo(tmp_path, *arguments)
+    assert sentence in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.returncode == 2
