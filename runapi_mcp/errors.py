@@ -61,16 +61,21 @@ class RunapiFailure(Failure):
 
     retryable: ClassVar[bool] = False
     """Whether the same request, sent again, may succeed."""
-    in_doubt: ClassVar[bool] = False
-    """Whether RunAPI may have carried the request out all the same."""
+    in_doubt: bool = False
+    """Whether RunAPI may have carried the request out all the same, now or at an earlier try."""
 
     def __init__(self, happened: str, advice: str, answer: Answer | None = None) -> None:
         super().__init__(happened, advice)
         self.answer = answer or Answer()
 
     def __str__(self) -> str:
+        return super().__str__() + self.reference
+
+    @property
+    def reference(self) -> str:
+        """What support needs, in brackets after a space; empty where RunAPI gave none."""
         request_id = self.answer.request_id
-        return super().__str__() + (f" (RunAPI request id {request_id})" if request_id else "")
+        return f" (RunAPI request id {request_id})" if request_id else ""
 
 
 class KeyRejected(RunapiFailure):

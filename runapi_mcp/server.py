@@ -66,14 +66,14 @@ class Keys:
             return self.own
         authorization = str(context.request.headers.get("authorization", ""))
         scheme, _, value = authorization.partition(" ")
-        if scheme.lower() == "bearer" and value.strip():
-            return given_key(value, "The Authorization header")
+        brought = given_key(value, "The Authorization header")
+        if scheme.lower() == "bearer" and brought.secret:
+            return brought
         return self.own if self.shared else _NO_KEY_SENT
 
 
 _NO_KEY_SENT: Final = Key(
     None,
-    "",
     KeyMissing(
         "The request carries no RunAPI API key.",
         "Create one at https://runapi.ai and send it as the header Authorization: Bearer KEY.",

@@ -24,10 +24,9 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key and where it came from; or none, and the failure that says why."""
+    """An API key; or none, and the failure that says why."""
 
     secret: SecretStr | None
-    source: str
     missing: KeyMissing | None = None
 
     def reveal(self) -> str:
@@ -101,10 +100,10 @@ def given_key(value: str, source: str) -> Key:
     """A key from somebody's hands, checked for what no key can be."""
     text = value.strip()
     if not text or is_leftover(text):
-        return Key(None, source, _no_key(f"{source} holds no API key."))
+        return Key(None, _no_key(f"{source} holds no API key."))
     if len(text) < SHORTEST_KEY or not text.isascii() or not text.isprintable() or " " in text:
-        return Key(None, source, _no_key(f"{source} holds something that is not an API key."))
-    return Key(SecretStr(text), source)
+        return Key(None, _no_key(f"{source} holds something that is not an API key."))
+    return Key(SecretStr(text))
 
 
 def _no_key(happened: str) -> KeyMissing:
@@ -126,7 +125,7 @@ def _key(
             return key, tuple(warnings)
         warnings.append(f"{key.missing.happened if key.missing else source} It is ignored.")
     happened = broken or (warnings[0] if warnings else "No RunAPI API key is set.")
-    return Key(None, "", _no_key(happened)), tuple(warnings)
+    return Key(None, _no_key(happened)), tuple(warnings)
 
 
 def _key_candidates(

@@ -9,14 +9,14 @@ pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
 
 FINAL = [
-    ("401", "RunAPI's sandbox did not accept the API key (Invalid API key). Check RUNAPI_API_KEY,"),
+    ("401", "RunAPI's sandbox did not accept the API key (Invalid API key). Nothing was paid."),
     (
         "402",
-        "account has not enough credit for this call (Insufficient credits); nothing was paid.",
+        "account has not enough credit for this call (Insufficient credits). Nothing was paid.",
     ),
-    ("404", "RunAPI's sandbox refused the request (Not found); nothing was paid."),
-    ("409", "RunAPI's sandbox reported a conflict (Conflict); nothing more was paid."),
-    ("422", "(Validation failed: prompt was refused, as the sandbox was asked); nothing was paid."),
+    ("404", "RunAPI's sandbox refused the request (Not found). Nothing was paid."),
+    ("409", "RunAPI's sandbox reported a conflict (Conflict). Nothing was paid."),
+    ("422", "(Validation failed: prompt was refused, as the sandbox was asked). Nothing was paid."),
 ]
 PASSING = ["429 3s x2", "500 x2", "503 x2", "html x2", "torn x2", "broken-json x2", "slow 30s x1"]
 
@@ -106,7 +106,7 @@ async def test_runapi_out_of_reach_is_said_and_nothing_is_in_doubt() -> None:
         result = await w.call(DRAW, {"prompt": "a fox"})
         assert said(result) == (
             "RunAPI did not answer at http://127.0.0.1 (connection refused). "
-            "Check the network, a proxy and RUNAPI_BASE_URL, then call again."
+            "Nothing was paid. Check the network, a proxy and RUNAPI_BASE_URL, then call again."
         )
         assert result.is_error
 
@@ -123,3 +123,12 @@ async def test_an_unknown_sandbox_directive_is_named() -> None:
     async with world() as w:
         result = await w.call(DRAW, {"prompt": "a fox [[explode]]"})
         assert "prompt [[explode]] is not a sandbox directive" in said(result)
+
+
+async def test_a_doubt_is_not_undone_by_a_later_failure_that_is_certain() -> None:
+    async with world() as w:
+        w.wire.down_after_posts = 1
+        result = await w.call(DRAW, {"prompt": "a fox [[created torn x1]]"})
+        assert "connection refused" in said(result)
+        assert "Whether RunAPI made and charged a task is not known." in said(result)
+        assert w.task_count == 1

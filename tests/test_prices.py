@@ -26,7 +26,7 @@ async def test_the_exact_cents_of_the_calls_that_were_asked_for(
     async with world(key=None) as w:
         rows = facts(await w.call("check_pricing", question))["prices"]
         assert [row["price_cents"] for row in rows] == price_cents
-        assert {row["price_basis"] for row in rows} == {"live from RunAPI"}
+        assert {row["price_basis"] for row in rows} == {"the sandbox's price list"}
 
 
 async def test_prices_need_no_key_and_send_none() -> None:

@@ -19,7 +19,7 @@ DRAW = "flux_2_pro_text_to_image"
 
 def runapi(base_url: str, answer: httpx.Response) -> RunAPI:
     transport = httpx.MockTransport(lambda _: answer)
-    return RunAPI(Upstream(base_url, transport), Key(SecretStr(SECRET), "the test"))
+    return RunAPI(Upstream(base_url, transport), Key(SecretStr(SECRET)))
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -111,7 +111,7 @@ async def test_an_upload_address_never_sees_the_key() -> None:
         )
 
     upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    files = RunAPI(upstream, Key(SecretStr(SECRET), "the test")).files
+    files = RunAPI(upstream, Key(SecretStr(SECRET))).files
     uploaded = await files.upload("fox.png", b"png", "image/png")
     assert uploaded.url == "https://runapi.ai/files/1"
     assert [headers["content-md5"] for headers in seen] == ["m"]
@@ -119,7 +119,7 @@ async def test_an_upload_address_never_sees_the_key() -> None:
 
 
 def test_a_key_shows_itself_in_no_repr() -> None:
-    key = Key(SecretStr(SECRET), "the test")
+    key = Key(SecretStr(SECRET))
     assert SECRET not in f"{key!r} {key}"
     with pytest.raises(KeyMissing):
-        Key(None, "nowhere").reveal()
+        Key(None).reveal()

@@ -22,7 +22,7 @@ async def test_at_the_limit_the_answer_is_the_id_and_get_task_and_no_error(era: 
             "task_id": task_id,
             "model": "flux-2-pro-text-to-image",
             "price_cents": 5,
-            "price_basis": "live from RunAPI",
+            "price_basis": "the sandbox's price list",
             "next": "Call get_task with this task_id; calling the drawing tool again pays for "
             "another image.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",

@@ -40,11 +40,12 @@ class Wire(httpx.AsyncBaseTransport):
         self._asgi = httpx.ASGITransport(app=sandbox.app)
         self.sent: list[Sent] = []
         self.down = False
+        self.down_after_posts: int | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
         self.sent.append(Sent(request.method, request.url.path, dict(request.headers), body))
-        if self.down:
+        if self.down or len(self.paths("POST")) > (self.down_after_posts or 1_000):
             raise httpx.ConnectError("connection refused")
         try:
             return await self._asgi.handle_async_request(request)
@@ -97,7 +98,7 @@ async def world(
     sandbox = sandbox or Sandbox(draw_seconds)
     wire = Wire(sandbox)
     upstream = Upstream(BASE_URL, wire)
-    own = Key(SecretStr(key), "the tests") if key else Key(None, "")
+    own = Key(SecretStr(key) if key else None)
     server = create_server(upstream, Keys(own), variants)
     async with Client(server, mode=era) as client:
         yield World(client, sandbox, wire)

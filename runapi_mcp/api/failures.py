@@ -55,7 +55,7 @@ def failure_of(answer: Answer, body: object, *, reading_task: bool) -> RunapiFai
             )
         case 402:
             return errors.OutOfCredit(
-                f"The {who} account has not enough credit for this call{said}; nothing was paid.",
+                f"The {who} account has not enough credit for this call{said}.",
                 "Add credit at https://runapi.ai, or ask check_pricing for a cheaper variant.",
                 answer,
             )
@@ -67,7 +67,7 @@ def failure_of(answer: Answer, body: object, *, reading_task: bool) -> RunapiFai
             )
         case 409:
             return errors.Conflict(
-                f"{who} reported a conflict{said}; nothing more was paid.",
+                f"{who} reported a conflict{said}.",
                 "Call the tool again; it uses a new idempotency key.",
                 answer,
             )
@@ -81,7 +81,7 @@ def failure_of(answer: Answer, body: object, *, reading_task: bool) -> RunapiFai
             )
         case int(status) if 400 <= status < 500:
             return errors.RequestRefused(
-                f"{who} refused the request{said or f' (HTTP {status})'}; nothing was paid.",
+                f"{who} refused the request{said or f' (HTTP {status})'}.",
                 "Change what it names and call again.",
                 answer,
             )

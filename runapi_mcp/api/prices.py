@@ -7,7 +7,7 @@ from typing import Final, Literal
 import anyio
 
 from runapi_mcp.api.messages import Json, Request, Send, as_list, as_number, as_object, as_text
-from runapi_mcp.catalog import SNAPSHOT_AS_OF, Schedule, Variant
+from runapi_mcp.catalog import Schedule, Variant
 from runapi_mcp.errors import RunapiFailure
 
 FRESH_SECONDS: Final = 600.0
@@ -23,8 +23,7 @@ class Price:
     """The price of one call in US cents. `cents` is None when it is unknown."""
 
     cents: float | None
-    source: Literal["live", "snapshot", "unknown"]
-    as_of: str | None = None
+    source: Literal["live", "sandbox", "snapshot", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,6 @@ class Schedules:
     """What RunAPI published at one moment, by model id."""
 
     by_model: Mapping[str, Schedule]
-    as_of: str | None
     etag: str | None
     sandbox: bool
 
@@ -60,11 +58,11 @@ class Prices:
             if cents is None:
                 cents = await self._quote(variant, output_resolution)
             if cents is not None:
-                return Price(cents, "live", live.as_of)
+                return Price(cents, "sandbox" if live.sandbox else "live")
         cents = variant.snapshot.cents(output_resolution)
         if cents is None:
             return Price(None, "unknown")
-        return Price(cents, "snapshot", SNAPSHOT_AS_OF)
+        return Price(cents, "snapshot")
 
     async def _refresh(self) -> None:
         if anyio.current_time() < self._look_again_at:
@@ -96,7 +94,6 @@ class Prices:
             return known
         return Schedules(
             _schedules(reply.body),
-            as_text(reply.body.get("as_of")),
             reply.headers.get("etag"),
             reply.answer.sandbox,
         )

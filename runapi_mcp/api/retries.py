@@ -22,10 +22,13 @@ async def retrying(attempt: Callable[[], Awaitable[Result]], within_seconds: flo
         RunapiFailure: the last failure, when it is final or the time is up.
     """
     deadline = anyio.current_time() + within_seconds
+    in_doubt = False
     for number in count():
         try:
             return await attempt()
         except RunapiFailure as failure:
+            # A later refusal does not undo what an earlier try may have done.
+            failure.in_doubt = in_doubt = in_doubt or failure.in_doubt
             pause = _pause_seconds(failure, number)
             if not failure.retryable or anyio.current_time() + pause > deadline:
                 raise

@@ -114,4 +114,4 @@ def _on_a_sandbox(loaded: Settings) -> Settings:
     from runapi_mcp.settings import Key
 
     running = start_in_thread(loaded.sandbox_draw_seconds)
-    return replace(loaded, base_url=running.base_url, key=Key(running.key, "the sandbox"))
+    return replace(loaded, base_url=running.base_url, key=Key(running.key))

@@ -9,6 +9,7 @@ from pydantic import MISSING, BaseModel, ConfigDict, WithJsonSchema
 
 from runapi_mcp.api.prices import Price
 from runapi_mcp.api.tasks import Status
+from runapi_mcp.catalog import SNAPSHOT_AS_OF
 
 SANDBOX_NOTICE = "From the sandbox: a practice answer, not RunAPI; no real money moved."
 
@@ -82,8 +83,10 @@ def price_basis(price: Price) -> str:
     match price.source:
         case "live":
             return "live from RunAPI"
+        case "sandbox":
+            return "the sandbox's price list"
         case "snapshot":
-            return f"RunAPI's published price of {price.as_of}; the live one could not be read"
+            return f"RunAPI's published price of {SNAPSHOT_AS_OF}; the live one could not be read"
         case "unknown":
             return "unknown; RunAPI has not published it and the live price could not be read"
 

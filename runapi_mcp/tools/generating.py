@@ -6,7 +6,7 @@ import anyio
 from pydantic import MISSING
 
 from runapi_mcp.catalog import Params, Variant
-from runapi_mcp.errors import RunapiDown, RunapiFailure
+from runapi_mcp.errors import Failure, RunapiFailure
 from runapi_mcp.tasks.creation import create
 from runapi_mcp.tasks.waiting import follow
 from runapi_mcp.tools.arguments import accept
@@ -37,9 +37,7 @@ async def _run(variant: Variant, caller: Caller, raw: RawArguments) -> Outcome:
     except RunapiFailure as failure:
         if failure.answer.task_id is not None:
             return outcome_in_doubt(failure, failure.answer.task_id)
-        if failure.in_doubt:
-            raise _in_doubt(failure) from failure
-        raise
+        raise _with_the_money(failure) from failure
 
 
 async def _draw(variant: Variant, params: Params, wait_seconds: int, caller: Caller) -> Outcome:
@@ -64,9 +62,12 @@ def _snapshot_prices(variant: Variant) -> str:
     return f" {', '.join(known)}." if known else ""
 
 
-def _in_doubt(failure: RunapiFailure) -> RunapiFailure:
-    return RunapiDown(
+def _with_the_money(failure: RunapiFailure) -> Failure:
+    """The failure of a create, and what it may have cost."""
+    if not failure.in_doubt:
+        return Failure(f"{failure.happened} Nothing was paid.", failure.advice + failure.reference)
+    return Failure(
         f"{failure.happened} Whether RunAPI made and charged a task is not known.",
-        "Compare check_balance before calling again: a second call may pay for a second image.",
-        failure.answer,
+        "Compare check_balance before calling again: a second call may pay for a second image."
+        + failure.reference,
     )

@@ -53,7 +53,7 @@ def _price(task: Task, price: Price | None) -> tuple[float | None, str | None]:
     if task.cost_cents is not None or task.status == "failed":
         return None, None
     if task.reserved_cents is not None:
-        return task.reserved_cents, "reserved by RunAPI"
+        return task.reserved_cents, f"reserved by {'the sandbox' if task.sandbox else 'RunAPI'}"
     return (price.cents, price_basis(price)) if price else (None, None)
 
 
