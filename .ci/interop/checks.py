@@ -166,7 +166,7 @@ def read_outcomes(report: Path) -> Iterator[Outcome]:
 
 
 def json_result(stdout: str) -> dict[str, Any]:  # Any: the JSON of another program
-    """The JSON object that Inspector printed, or an empty one: when it failed it may have printed anything."""
+    """The JSON object that Inspector printed; an empty one when it printed anything else."""
     try:
         return json.loads(stdout)
     except ValueError:

@@ -179,5 +179,5 @@ def _reserved_cents(envelope: Json) -> float | None:
 
 
 def _tidy(cents: float) -> float:
-    rounded = round(cents, 4)
+    rounded = round(float(cents), 4)
     return int(rounded) if rounded.is_integer() else rounded
