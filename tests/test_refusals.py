@@ -80,7 +80,8 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
         FOX | {"callback_url": "http://"},
         "callback_url must be a full http:// or https:// URL",
     ),
-    (DRAW, FOX | {"callback_url": "http://[::1"}, "callback_url"),
+    (DRAW, FOX | {"callback_url": "http://[::1"}, "callback_url must be a full http://"),
+    (DRAW, FOX | {"callback_url": "https://a.b:99999/"}, "callback_url must be a full http://"),
     (
         DRAW,
         FOX | {"callback_url": "https://a.b/\nHost: c"},
@@ -111,6 +112,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ),
     (MAX_DRAW, FOX, "aspect_ratio is required: one of 1:1, 4:3,"),
     (MAX_DRAW, MAX_FOX | {"output_resolution": "2k"}, "output_resolution must be 1k, not '2k'."),
+    (MAX_DRAW, MAX_FOX | {"output_count": True}, "output_count must be a number, not True."),
     (MAX_DRAW, MAX_FOX | {"output_count": 2}, "output_count must be 1, not 2."),
     (MAX_REMIX, MAX_FOX | {"source_image_urls": [SOURCE] * 2}, "an array of one URL, not 2 items."),
     (MAX_REMIX, REMIX_FOX | {"aspect_ratio": "auto"}, "aspect_ratio must be one of 1:1,"),

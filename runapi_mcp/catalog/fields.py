@@ -11,6 +11,7 @@ from pydantic import (
     MISSING,
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -29,8 +30,24 @@ def _http_url(value: str) -> str:
         raise ValueError(f"must be at most {MAX_URL_CHARACTERS} characters")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("must be a URL of printable ASCII characters without spaces")
-    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+    if not _is_http(value):
         raise ValueError("must be a full http:// or https:// URL")
+    return value
+
+
+def _is_http(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        # Reading the port raises for one that cannot be.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _not_a_boolean(value: object) -> object:
+    # To Python, True is 1.
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic turns only this into a refusal
     return value
 
 
@@ -90,7 +107,7 @@ class SafetyChecker(Capability):
 
 
 class OnlyOneImage(Capability):
-    output_count: Literal[1] | MISSING = MISSING
+    output_count: Annotated[Literal[1], BeforeValidator(_not_a_boolean)] | MISSING = MISSING
     """1 only, the default."""
 
 

@@ -58,9 +58,12 @@ def failing(fault: Fault) -> Response:
 class _Torn(Response):
     """An answer that breaks off in the middle."""
 
+    def __init__(self) -> None:
+        super().__init__(headers={"Content-Length": "1000"}, media_type="application/json")
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"1000")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
         await send({"type": "http.response.body", "body": b'{"id": "', "more_body": True})
         # The server closes the connection of an answer it cannot finish.
         raise TornConnection

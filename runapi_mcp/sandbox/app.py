@@ -2,6 +2,7 @@
 
 import anyio
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -40,9 +41,14 @@ class Sandbox:
                 for group in groups
                 for method, path, answering in group.table()
             ],
-            exception_handlers={404: _no_route, 405: _no_route},
+            exception_handlers={HTTPException: _no_route},
         )
+        # A redirect would be an answer that does not say where it comes from.
+        self.app.router.redirect_slashes = False
 
 
-async def _no_route(_: Request, exc: Exception) -> Response:
-    return signed(error(getattr(exc, "status_code", 404), "Not found"), None)
+async def _no_route(request: Request, refusal: Exception) -> Response:
+    if not isinstance(refusal, HTTPException):
+        raise refusal
+    response = error(refusal.status_code, refusal.detail, refusal.headers)
+    return signed(response, request.headers.get("x-client-request-id"))

@@ -11,7 +11,8 @@ A prompt may hold directives in double brackets; they are cut out before anythin
 WHERE is `create` (the default), `created` (a create whose task is stored already) or `poll`.
 KIND is a status (401 402 404 409 422 429 500 503), `html` (a 502 page), `torn` (the connection
 breaks), `slow` or `broken-json`. Seconds are the `Retry-After` of a status and the delay of `slow`.
-`x3` means the first three requests only; without it every request fails.
+`x3` means the first three requests only, counted for each idempotency key, or for each body that
+comes without one; without it every request fails.
 """
 
 import re
@@ -31,8 +32,8 @@ Kind = Literal[
 ]  # fmt: skip
 
 _DIRECTIVE: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
-_SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
-_TIMES: Final = re.compile(r"x(\d+)")
+_SECONDS: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)s", re.ASCII)
+_TIMES: Final = re.compile(r"x(\d{1,4})", re.ASCII)
 _KINDS: Final[tuple[str, ...]] = get_args(Kind)
 _PLACES: Final = ("create", "created", "poll")
 
@@ -81,10 +82,12 @@ class Faults:
         """Let the next `times` requests at `where` fail so; None for all of them."""
         self.injected.append(Fault(where, kind, seconds, times))
 
-    def next(self, where: Where, scripted: Iterable[Fault], identity: str) -> Fault | None:
+    def next(self, where: Where, scripted: Iterable[Fault], identity: Hashable) -> Fault | None:
         """The fault of this request, counted; `identity` names whom the script belongs to."""
-        candidates: list[tuple[Fault, Hashable]] = [(fault, identity) for fault in scripted]
-        candidates += [(fault, index) for index, fault in enumerate(self.injected)]
+        candidates: list[tuple[Fault, Hashable]] = [
+            *((fault, (identity, place)) for place, fault in enumerate(scripted)),
+            *((fault, place) for place, fault in enumerate(self.injected)),
+        ]
         for fault, owner in candidates:
             if fault.where == where and not self._is_spent(fault, owner):
                 self._used[fault, owner] += 1
@@ -109,7 +112,7 @@ def script_of(prompt: str) -> Script:
 
 def _with_directive(script: Script, directive: str) -> Script:
     word, _, rest = directive.partition(" ")
-    seconds = _number(_SECONDS, rest)
+    seconds = _number(_SECONDS, [rest.strip()])
     if word.partition(":")[0] == "fail":
         reason = directive.partition(":")[2].strip()
         return replace(script, failure=reason or "The model could not draw this.")
@@ -129,10 +132,11 @@ def _fault(directive: str) -> Fault:
     known = all(_SECONDS.fullmatch(word) or _TIMES.fullmatch(word) for word in options)
     if kind not in _KINDS or not known:
         raise UnknownDirective(f"[[{directive}]] is not a sandbox directive")
-    seconds, times = (_number(pattern, " ".join(options)) for pattern in (_SECONDS, _TIMES))
+    seconds, times = _number(_SECONDS, options), _number(_TIMES, options)
     return Fault(where, cast("Kind", kind), seconds, None if times is None else int(times))
 
 
-def _number(pattern: re.Pattern[str], text: str) -> float | None:
-    found = pattern.search(text)
+def _number(pattern: re.Pattern[str], words: Iterable[str]) -> float | None:
+    """The number in the first word of that form."""
+    found = next(filter(None, map(pattern.fullmatch, words)), None)
     return float(found.group(1)) if found else None

@@ -1,6 +1,7 @@
 """The sandbox's files: prepare, put, confirm; each kept for an hour."""
 
 import hashlib
+import re
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
@@ -12,6 +13,8 @@ from runapi_mcp.sandbox.refusals import Invalid
 
 LIFETIME_SECONDS: Final = 3600.0
 LARGEST_BYTES: Final = 50_000_000
+UNKNOWN_TYPE: Final = "application/octet-stream"
+_MEDIA_TYPE: Final = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -23,9 +26,9 @@ class StoredFile:
     byte_size: int
     checksum: str
     content_type: str
-    prepared: float
     content: bytes | None = None
-    confirmed: bool = False
+    confirmed: float | None = None
+    """When it became readable, on the sandbox's own clock."""
 
     @property
     def upload_headers(self) -> dict[str, str]:
@@ -47,15 +50,16 @@ class Files:
             Invalid: a field is missing or out of range.
         """
         name, size, checksum = body.get("filename"), body.get("byte_size"), body.get("checksum")
+        content_type = body.get("content_type", UNKNOWN_TYPE)
         errors = {
             "filename": [] if isinstance(name, str) and name.strip() else ["is required"],
             "byte_size": [] if _is_size(size) else [f"must be 1 to {LARGEST_BYTES}"],
             "checksum": [] if _is_md5(checksum) else ["must be the base64 of an MD5"],
+            "content_type": [] if _is_media_type(content_type) else ["must be a media type"],
         }
         if errors := {field: reasons for field, reasons in errors.items() if reasons}:
             raise Invalid(errors)
-        content_type = str(body.get("content_type") or "application/octet-stream")
-        return self._keep(str(name), int(str(size)), str(checksum), content_type)
+        return self._keep(str(name), int(str(size)), str(checksum), str(content_type))
 
     def put(self, file_id: str, headers: Mapping[str, str], content: bytes) -> str | None:
         """Nothing when the bytes were taken, else why they were not."""
@@ -80,7 +84,8 @@ class Files:
         file = self._files.get(signed_id) if isinstance(signed_id, str) else None
         if file is None or file.content is None:
             raise Invalid({"signed_id": ["names no finished upload"]})
-        file.confirmed = True
+        if file.confirmed is None:
+            file.confirmed = self._clock()
         return file
 
     def register(self, source: object, file_name: object) -> StoredFile:
@@ -97,20 +102,20 @@ class Files:
         if entries.get("type") != "base64" or not content:
             raise Invalid({"source": ["must be base64 data here: the sandbox fetches no URLs"]})
         name = str(file_name or "file")
-        file = self._keep(name, len(content), _md5(content), "application/octet-stream")
-        file.content, file.confirmed = content, True
+        file = self._keep(name, len(content), _md5(content), UNKNOWN_TYPE)
+        file.content, file.confirmed = content, self._clock()
         return file
 
     def read(self, file_id: str) -> StoredFile | None:
         """A confirmed file that has not expired."""
         file = self._files.get(file_id)
-        if file is None or not file.confirmed:
+        if file is None or file.confirmed is None:
             return None
-        return file if self._clock() - file.prepared < LIFETIME_SECONDS else None
+        return file if self._clock() - file.confirmed < LIFETIME_SECONDS else None
 
     def _keep(self, name: str, size: int, checksum: str, content_type: str) -> StoredFile:
         file_id = secrets.token_urlsafe(16)
-        file = StoredFile(file_id, name, size, checksum, content_type, self._clock())
+        file = StoredFile(file_id, name, size, checksum, content_type)
         self._files[file_id] = file
         return file
 
@@ -130,6 +135,10 @@ def described(file: StoredFile, url: str) -> dict[str, object]:
 
 def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_BYTES
+
+
+def _is_media_type(value: object) -> bool:
+    return isinstance(value, str) and _MEDIA_TYPE.fullmatch(value) is not None
 
 
 def _is_md5(value: object) -> bool:

@@ -9,6 +9,7 @@ from runapi_mcp.sandbox.files import Files
 from runapi_mcp.sandbox.tasks import Accounts, StoredTask
 
 MOST_KEPT: Final = 32
+GONE: Final = "Not here any more"
 
 
 class Gallery:
@@ -31,32 +32,35 @@ class Gallery:
         return self._drawn[task_id]
 
     async def _draw(self, task: StoredTask) -> bytes:
-        # Imported here: Pillow is for pictures, and most of the sandbox's answers are not.
-        from runapi_mcp.sandbox import pictures
-
-        fields = task.params.model_dump()
-        sources = tuple(
-            [await self._source(url, task) for url in fields.get("source_image_urls", [])]
-        )
-        resolution = fields.get("output_resolution", "1k")
-        ratio = fields.get("aspect_ratio", "1:1")
-        first = next((source for source in sources if isinstance(source, bytes)), None)
-        if ratio == "auto" and first is not None:
-            width, height = pictures.size_like(first, resolution)
-        else:
-            width, height = pictures.size("1:1" if ratio == "auto" else ratio, resolution)
-        picture = pictures.Picture(
-            task.script.prompt, task.variant.model, task.id, width, height, sources
-        )
-        return await run_sync(pictures.draw, picture)
+        urls = task.params.model_dump().get("source_image_urls", [])
+        sources = tuple([await self._source(url, task) for url in urls])
+        # Decoding and drawing take long: the event loop goes on answering meanwhile.
+        return await run_sync(_drawing, task, sources)
 
     async def _source(self, url: str, task: StoredTask) -> bytes | str:
-        """A source's bytes when the sandbox holds them, else its host: nothing is fetched."""
+        """A source's bytes when the sandbox holds them, else why not: nothing is fetched."""
         parts = urlsplit(url)
         if parts.netloc != urlsplit(task.base_url).netloc:
-            return parts.hostname or url
+            return f"Not fetched: {parts.hostname or url}"
         folder, _, name = parts.path.strip("/").partition("/")
         if folder == "images":
-            return await self.png(name.removesuffix(".png")) or "a missing image"
+            return await self.png(name.removesuffix(".png")) or GONE
         file = self._files.read(name)
-        return (file.content if file else None) or "a missing file"
+        return (file.content if file else None) or GONE
+
+
+def _drawing(task: StoredTask, sources: tuple[bytes | str, ...]) -> bytes:
+    # Imported here: Pillow is for pictures, and most of the sandbox's answers are not.
+    from runapi_mcp.sandbox import pictures
+
+    fields = task.params.model_dump()
+    resolution, ratio = fields.get("output_resolution", "1k"), fields.get("aspect_ratio", "1:1")
+    first = next((source for source in sources if isinstance(source, bytes)), GONE)
+    width, height = (
+        pictures.size_like(first, resolution)
+        if ratio == "auto"
+        else pictures.size(ratio, resolution)
+    )
+    return pictures.draw(
+        pictures.Picture(task.script.prompt, task.variant.model, task.id, width, height, sources)
+    )

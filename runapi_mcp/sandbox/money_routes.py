@@ -74,8 +74,9 @@ class MoneyRoutes:
 
 
 def _variant(body: Mapping[str, object]) -> Variant:
+    wanted = body.get("service"), body.get("action"), body.get("model")
     variant = by_model(str(body.get("model")))
-    if variant is None or (body.get("service"), body.get("action")) != ("flux_2", variant.action):
+    if variant is None or wanted != ("flux_2", variant.action, variant.model):
         raise Invalid({"model": ["has no price for this service and action"]})
     return variant
 

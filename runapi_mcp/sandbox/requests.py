@@ -1,7 +1,7 @@
 """Reading a request as RunAPI does: whose it is, its JSON body, its idempotency key."""
 
 from collections.abc import Mapping
-from json import loads
+from json import dumps, loads
 from typing import Final, cast
 
 from starlette.requests import Request
@@ -52,15 +52,13 @@ async def json_body(request: Request) -> Mapping[str, object]:
     Raises:
         Refusal: 400, 413 or 415.
     """
-    if not request.headers.get("content-type", "").startswith("application/json"):
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    if media_type.strip().lower() != "application/json":
         raise Refusal(error(415, "Content-Type must be application/json"))
     raw = await request.body()
     if len(raw) > LARGEST_BODY:
         raise Refusal(error(413, "Payload too large"))
-    try:
-        body: object = loads(raw)
-    except ValueError:
-        body = None
+    body = _decoded(raw)
     if not isinstance(body, dict):
         raise Refusal(error(400, "The body must be a JSON object"))
     return cast("dict[str, object]", body)
@@ -69,3 +67,14 @@ async def json_body(request: Request) -> Mapping[str, object]:
 def base_url(request: Request) -> str:
     """Where the client reached the sandbox."""
     return str(request.base_url).rstrip("/")
+
+
+def _decoded(raw: bytes) -> object:
+    """The JSON value; None where there is none, it nests too deep, or holds half a character."""
+    try:
+        body = loads(raw)
+        # Half a surrogate pair is a string to Python, but an answer cannot repeat it.
+        dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return body

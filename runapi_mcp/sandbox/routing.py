@@ -1,6 +1,6 @@
 """What the groups of routes share: their table, misbehaving on request, early endings."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from typing import Protocol
 
 import anyio
@@ -23,7 +23,7 @@ class Misbehaviour(Protocol):
     """Fails or delays the request at hand, if that was asked for."""
 
     async def __call__(
-        self, where: Where, scripted: Iterable[Fault] = (), identity: str = ""
+        self, where: Where, scripted: Iterable[Fault] = (), identity: Hashable = None
     ) -> None:
         """
         Raises:
@@ -35,12 +35,14 @@ class Misbehaviour(Protocol):
 def misbehaving(faults: Faults) -> Misbehaviour:
     """The misbehaviour that these faults ask for."""
 
-    async def misbehave(where: Where, scripted: Iterable[Fault] = (), identity: str = "") -> None:
+    async def misbehave(
+        where: Where, scripted: Iterable[Fault] = (), identity: Hashable = None
+    ) -> None:
         fault = faults.next(where, scripted, identity)
         if fault is None:
             return
         if fault.kind == "slow":
-            await anyio.sleep(fault.seconds or DEFAULT_SLOW_SECONDS)
+            await anyio.sleep(DEFAULT_SLOW_SECONDS if fault.seconds is None else fault.seconds)
         else:
             raise Refusal(failing(fault))
 

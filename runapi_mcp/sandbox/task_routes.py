@@ -25,6 +25,7 @@ class TaskRoutes:
         self._accounts = accounts
         self._gallery = gallery
         self._misbehave = misbehave
+        self._called_back: set[str] = set()
 
     def table(self) -> Table:
         yield "GET", "/api/v1/tasks/{task_id}", self._task_result
@@ -38,7 +39,7 @@ class TaskRoutes:
         owner = api_key(request)
         key, body = idempotency_key(request), await json_body(request)
         script = _script(body)
-        identity = key or f"request {id(request)}"
+        identity = owner, key or request_identity(action, body)
         await self._misbehave("create", script.faults, identity)
         task = self._stored(owner, action, key, body, script, base_url(request))
         await self._misbehave("created", script.faults, identity)
@@ -65,7 +66,10 @@ class TaskRoutes:
 
     def _answer_to_create(self, task: StoredTask) -> Response:
         response = created(task)
-        if callback_url := task.params.model_dump().get("callback_url"):
+        callback_url = task.params.model_dump().get("callback_url")
+        # A create that is repeated with its idempotency key makes no second callback.
+        if callback_url and task.id not in self._called_back:
+            self._called_back.add(task.id)
             response.background = BackgroundTask(call_back, callback_url, task, self._accounts)
         return response
 

@@ -1,7 +1,7 @@
 """The sandbox's tasks: one per idempotency key, finished by the clock, charged at the end."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal
@@ -140,6 +140,6 @@ class Accounts:
         return LIFELIKE_SECONDS[variant.tier] * Random(task_id).uniform(0.9, 1.1)  # noqa: S311 - varies a delay
 
 
-def request_identity(action: Action, body: Mapping[str, object]) -> object:
+def request_identity(action: Action, body: Mapping[str, object]) -> Hashable:
     """What two requests with one idempotency key must share."""
     return action, repr(sorted(body.items()))
