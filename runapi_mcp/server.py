@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from mcp import MCPError
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -57,19 +57,19 @@ class Keys:
     """Whose key pays: this server's own, or the one a request brings."""
 
     own: Key
-    shared: bool = False
-    """Whether HTTP requests without a key may use the server's own."""
+    http: Literal["brought", "brought or own", "own"] = "brought"
+    """Which key pays for a request over HTTP."""
 
     def of(self, context: Context) -> Key:
         """The key of one request."""
-        if context.request is None:
+        if context.request is None or self.http == "own":
             return self.own
         authorization = str(context.request.headers.get("authorization", ""))
         scheme, _, value = authorization.partition(" ")
         brought = given_key(value, "The Authorization header")
         if scheme.lower() == "bearer" and brought.secret:
             return brought
-        return self.own if self.shared else _NO_KEY_SENT
+        return self.own if self.http == "brought or own" else _NO_KEY_SENT
 
 
 _NO_KEY_SENT: Final = Key(

@@ -19,7 +19,6 @@ KEY_NAMES = ("RUNAPI_API_KEY", "RUNAPI_KEY")
 SHORTEST_KEY = 8
 
 _LEFTOVER = re.compile(r"\$\{.*\}|\{env:.*\}|\$\w+|%\w+%|<.*>|YOUR_.*", re.IGNORECASE | re.DOTALL)
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +90,6 @@ def is_leftover(value: str) -> bool:
     return _LEFTOVER.fullmatch(value.strip()) is not None
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this very machine, by name or address."""
-    return urlsplit(url).hostname in _LOOPBACK
-
-
 def given_key(value: str, source: str) -> Key:
     """A key from somebody's hands, checked for what no key can be."""
     text = value.strip()
@@ -117,15 +111,17 @@ def _no_key(happened: str) -> KeyMissing:
 def _key(
     environ: Mapping[str, str], file: Mapping[str, object], broken: str | None
 ) -> tuple[Key, tuple[str, ...]]:
-    warnings: list[str] = []
+    """The first key that is one, and what was found of others before it."""
+    found: list[str] = []
     for source, value in _key_candidates(environ, file):
         if not value.strip():
             continue
-        if (key := given_key(value, source)).secret:
-            return key, tuple(warnings)
-        warnings.append(f"{key.missing.happened if key.missing else source} It is ignored.")
-    happened = broken or (warnings[0] if warnings else "No RunAPI API key is set.")
-    return Key(None, _no_key(happened)), tuple(warnings)
+        key = given_key(value, source)
+        if key.missing is None:
+            return key, tuple(found)
+        found.append(key.missing.happened)
+    happened = broken or next(iter(found), "No RunAPI API key is set.")
+    return Key(None, _no_key(happened)), tuple(found)
 
 
 def _key_candidates(

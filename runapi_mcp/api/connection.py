@@ -11,7 +11,8 @@ from runapi_mcp.api.failures import answer_of, failure_of
 from runapi_mcp.api.messages import Json, Reply, Request, as_list, is_object
 from runapi_mcp.api.retries import retrying
 from runapi_mcp.errors import Answer, NotConfigured, NotConnected, RunapiDown, Unreachable
-from runapi_mcp.settings import Key, is_loopback
+from runapi_mcp.settings import Key
+from runapi_mcp.sockets import is_loopback
 
 ATTEMPT_SECONDS = 20.0
 CONNECT_SECONDS = 5.0

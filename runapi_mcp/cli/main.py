@@ -47,6 +47,9 @@ def command(ctx: click.Context, *, sandbox: bool) -> None:
         from runapi_mcp.cli.serve import over_stdio
 
         over_stdio(sandbox=sandbox)
+    elif sandbox:
+        name = ctx.invoked_subcommand
+        raise click.UsageError(f"--sandbox before a command does nothing: write {name} --sandbox.")
 
 
 def run() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,20 +17,24 @@ from runapi_mcp.errors import NotConfigured
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
-    from runapi_mcp.settings import Settings
+    from runapi_mcp.server import Keys
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
+_HINT = (
+    "runapi-mcp speaks MCP on stdin and stdout: a coding agent starts it. "
+    "To see it draw, run `runapi-mcp demo`; `runapi-mcp --help` lists the rest."
+)
+
 
 @click.command("serve")
 @click.option("--http", is_flag=True, help="Serve HTTP instead of stdio: /mcp, /sse, /healthz.")
-@click.option("--host", show_default=DEFAULT_HOST, help="Address to listen on.")
+@click.option("--host", help=f"Address to listen on; {DEFAULT_HOST} without it.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    show_default=str(DEFAULT_PORT),
-    help="Port; 0 takes a free one.",
+    help=f"Port, or 0 for a free one; {DEFAULT_PORT} without it.",
 )
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Also answer to this host name.")
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
@@ -60,6 +66,8 @@ def command(
 
 def over_stdio(*, sandbox: bool) -> None:
     """Serve the host that started this process."""
+    if sys.stdin.isatty():
+        click.echo(_HINT, err=True)
     anyio.run(partial(_serve_stdio, sandbox=sandbox))
 
 
@@ -94,24 +102,27 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp.catalog import VARIANTS, select
     from runapi_mcp.server import Keys, create_server
 
+    logging.basicConfig(format="runapi-mcp: %(message)s")
     loaded = settings.load()
     for warning in loaded.warnings:
         click.echo(f"runapi-mcp: {warning}", err=True)
+    base_url = loaded.base_url
     variants = VARIANTS if loaded.variants is None else select(loaded.variants)
+    keys = Keys(loaded.key, "brought or own" if share_key else "brought")
     if sandbox or loaded.sandbox:
-        loaded, share_key = _on_a_sandbox(loaded), True
-    upstream = Upstream(loaded.base_url)
+        base_url, keys = _own_sandbox(loaded.sandbox_draw_seconds)
+    upstream = Upstream(base_url)
     try:
-        yield create_server(upstream, Keys(loaded.key, shared=share_key), variants)
+        yield create_server(upstream, keys, variants)
     finally:
         await upstream.aclose()
 
 
-def _on_a_sandbox(loaded: Settings) -> Settings:
-    from dataclasses import replace
-
+def _own_sandbox(draw_seconds: float | None) -> tuple[str, Keys]:
+    """The address of a new sandbox, and its key for everybody: a real one does not belong there."""
     from runapi_mcp.sandbox.serving import start_in_thread
+    from runapi_mcp.server import Keys
     from runapi_mcp.settings import Key
 
-    running = start_in_thread(loaded.sandbox_draw_seconds)
-    return replace(loaded, base_url=running.base_url, key=Key(running.key))
+    running = start_in_thread(draw_seconds)
+    return running.base_url, Keys(Key(running.key), "own")

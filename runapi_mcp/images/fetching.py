@@ -3,7 +3,7 @@
 import httpx
 
 from runapi_mcp.errors import Failure
-from runapi_mcp.settings import is_loopback
+from runapi_mcp.sockets import is_loopback
 
 FETCH_SECONDS = 60.0
 LARGEST_BYTES = 50_000_000

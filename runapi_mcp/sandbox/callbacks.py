@@ -1,16 +1,15 @@
 """Callbacks: a finished task posted to the address its maker named, on this machine only."""
 
 import logging
-from urllib.parse import urlsplit
 
 import anyio
 
 from runapi_mcp.sandbox.answers import envelope
 from runapi_mcp.sandbox.tasks import Accounts, StoredTask
+from runapi_mcp.sockets import is_loopback
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CALLBACK_SECONDS = 5.0
 
 
@@ -19,7 +18,7 @@ async def call_back(url: str, task: StoredTask, accounts: Accounts) -> None:
     # Imported here, as few tasks name a callback.
     import httpx
 
-    if task.script.never_ends or urlsplit(url).hostname not in LOOPBACK:
+    if task.script.never_ends or not is_loopback(url):
         return
     await anyio.sleep(max(0.0, task.started + task.seconds - accounts.clock()))
     body = {**envelope(task, task.status(accounts.clock())), "sandbox": True}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import uvicorn
 from pydantic import SecretStr
 
-from runapi_mcp.errors import NotConfigured
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.sandbox.requests import KEY_PREFIX
+from runapi_mcp.sockets import listen
 
 KEY = f"{KEY_PREFIX}key-without-money"
 
@@ -25,28 +25,9 @@ class Running:
     sandbox: Sandbox
 
 
-def listen(port: int) -> socket.socket:
-    """A socket on this machine only.
-
-    Raises:
-        NotConfigured: the port is taken.
-    """
-    try:
-        sock = socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        raise NotConfigured(
-            f"The sandbox cannot listen on port {port}: {error.strerror or error}.",
-            "Choose another --port; 0 takes a free one.",
-        ) from error
-    # asyncio sets this only on sockets that name their protocol, and this one does not: without it,
-    # every answer on a kept connection comes 40 ms late.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
 def start_in_thread(draw_seconds: float | None, port: int = 0) -> Running:
     """A sandbox beside this program, until the program ends."""
-    sock = listen(port)
+    sock = listen("127.0.0.1", port)
     sandbox = Sandbox(draw_seconds)
     thread = threading.Thread(target=_server(sandbox).run, args=([sock],), daemon=True)
     # The socket listens already: a request that comes before the thread is ready waits for it.

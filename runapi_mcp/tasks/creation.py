@@ -1,6 +1,5 @@
 """Making a paid task: one idempotency key, one charge, and an id that is never dropped."""
 
-import logging
 import uuid
 
 import anyio
@@ -8,8 +7,6 @@ import anyio
 from runapi_mcp.api import RunAPI
 from runapi_mcp.api.tasks import Task
 from runapi_mcp.catalog import Params, Variant
-
-logger = logging.getLogger(__name__)
 
 
 async def create(runapi: RunAPI, variant: Variant, params: Params) -> Task:
@@ -19,17 +16,7 @@ async def create(runapi: RunAPI, variant: Variant, params: Params) -> Task:
         RunapiFailure: no task is known; `in_doubt` says whether there may be one.
         KeyMissing: there is no key to pay with; nothing was sent.
     """
-    task = await _shielded(runapi, variant, params)
-    try:
-        await anyio.lowlevel.checkpoint_if_cancelled()
-    except anyio.get_cancelled_exc_class():
-        logger.warning("the caller left; task %s is paid, get_task finds it", task.id)
-        raise
-    return task
-
-
-async def _shielded(runapi: RunAPI, variant: Variant, params: Params) -> Task:
-    # A caller who leaves must not tear the request that pays.
+    # Shielded: a caller who leaves must not tear the request that pays.
     with anyio.CancelScope(shield=True):
         return await runapi.tasks.create(variant, params.model_dump(), str(uuid.uuid4()))
     raise AssertionError("nothing cancels this scope")

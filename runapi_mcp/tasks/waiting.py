@@ -1,5 +1,6 @@
 """Following a task until it ends or the wait does."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ import anyio
 
 from runapi_mcp.api.tasks import Task
 from runapi_mcp.errors import RunapiFailure
+
+logger = logging.getLogger(__name__)
 
 Report = Callable[[float, str], Awaitable[None]]
 """Tells whoever waits how it goes: seconds since the wait began, and words for a person."""
@@ -38,11 +41,15 @@ async def follow(
     watch = Watch(task)
     if task.ended or wait_seconds <= 0:
         return watch
-    async with anyio.create_task_group() as group:
-        group.start_soon(_report_progress, watch, report)
-        with anyio.move_on_after(wait_seconds):
-            await _poll(watch, read)
-        group.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_report_progress, watch, report)
+            with anyio.move_on_after(wait_seconds):
+                await _poll(watch, read)
+            group.cancel_scope.cancel()
+    except anyio.get_cancelled_exc_class():
+        logger.warning("the caller left; task %s goes on, and get_task finds it", task.id)
+        raise
     return watch
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
+import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
@@ -20,9 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp import __version__
 from runapi_mcp.errors import NotConfigured
+from runapi_mcp.sockets import LOOPBACK, listen
 from runapi_mcp.transports.process import leave_soon, settle_memory
-
-LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
 def http_app(server: Server[Any], allowed_hosts: Sequence[str]) -> Starlette:
@@ -47,26 +48,23 @@ def bind(host: str, port: int, allowed_hosts: Sequence[str]) -> socket.socket:
     Raises:
         NotConfigured: the address is beyond this machine without a host allowed, or not to be had.
     """
-    if host not in ("127.0.0.1", "localhost", "::1") and not allowed_hosts:
+    if host not in LOOPBACK and not allowed_hosts:
         raise NotConfigured(
             f"Listening on {host} would let other machines in under any name.",
             "Name the host they use with --allow-host, or listen on 127.0.0.1.",
         )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise NotConfigured(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}.",
-            "Choose another --host or --port; port 0 takes a free one.",
-        ) from error
+    return listen(host, port)
 
 
 async def serve_http(app: Starlette, sock: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve the app on a bound socket until a signal comes; `on_ready` says that it answers."""
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=0)
     settle_memory()
-    await _Uvicorn(config, on_ready).serve(sockets=[sock])
+    uvicorn_server = _Uvicorn(config, on_ready)
+    await uvicorn_server.serve(sockets=[sock])
+    # Uvicorn does not wait for what it cancelled, but a request that pays may end yet.
+    while uvicorn_server.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+        await anyio.sleep(0.02)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -81,8 +79,11 @@ class _Uvicorn(uvicorn.Server):
         self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own, which at the end would send itself the signal again.
         leave_soon()
-        super().handle_exit(sig, frame)
+        # What is cut off from here on is cut off on purpose, and no error.
+        logging.getLogger("uvicorn.error").disabled = True
+        self.should_exit = True
 
 
 class _SseEndpoint:
@@ -113,7 +114,9 @@ class _HostCheck:
 
 
 def _security(allowed_hosts: Sequence[str]) -> TransportSecuritySettings:
-    names = [*LOOPBACK, *allowed_hosts]
+    # Browsers and clients write names in lower case, whatever was typed here.
+    loopback = (f"[{name}]" if ":" in name else name for name in sorted(LOOPBACK))
+    names = [*loopback, *(name.lower() for name in allowed_hosts)]
     hosts = [pattern for name in names for pattern in (name, f"{name}:*")]
     return TransportSecuritySettings(
         allowed_hosts=hosts,

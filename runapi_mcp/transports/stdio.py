@@ -18,14 +18,17 @@ from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 async def serve_stdio(server: Server[Any]) -> None:
     """Serve one host over stdin and stdout until it closes them or a signal comes."""
-    async with stdio_server() as (read, write):
-        settle_memory()
-        async with _cancelled_by_signals() as signalled:
-            await _serve(server, read, write)
-        if signalled:
-            # The thread that reads stdin cannot be woken: joining it would last until the host
-            # closes the pipe.
-            leave()
+    try:
+        async with stdio_server() as (read, write):
+            settle_memory()
+            async with _cancelled_by_signals() as signalled:
+                await _serve(server, read, write)
+            if signalled:
+                # The thread that reads stdin cannot be woken: joining it would last until the host
+                # closes the pipe.
+                leave()
+    except* BrokenPipeError:
+        pass  # The host went away in the middle of an answer: an end like any other.
 
 
 async def _serve(server: Server[Any], read: Any, write: Any) -> None:
@@ -37,11 +40,13 @@ async def _serve(server: Server[Any], read: Any, write: Any) -> None:
 
 
 async def _relay(read: Any, send: ObjectSendStream[Any]) -> None:
-    """Pass the host's messages on, and notice when it has no more."""
-    async with send:
-        async for message in read:
-            await send.send(message)
-    leave_soon()
+    """Pass the host's messages on; once there are no more, or nobody to answer, the end is near."""
+    try:
+        async with send:
+            async for message in read:
+                await send.send(message)
+    finally:
+        leave_soon()
 
 
 @asynccontextmanager
@@ -61,7 +66,6 @@ async def _cancelled_by_signals() -> AsyncGenerator[list[int]]:
 async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
-            leave_soon()
             received.append(number)
             scope.cancel()
             return

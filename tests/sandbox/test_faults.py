@@ -10,7 +10,7 @@ import pytest
 
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Kind, Where
-from runapi_mcp.sandbox.serving import listen
+from runapi_mcp.sockets import listen
 from tests.sandbox.client import (
     DRAW,
     answered,
@@ -182,7 +182,7 @@ async def test_a_directive_outside_the_language_is_refused_in_its_own_words(
 
 
 def test_on_a_port_of_this_machine_small_answers_are_sent_at_once() -> None:
-    with listen(0) as port, socket.create_connection(port.getsockname()):
+    with listen("127.0.0.1", 0) as port, socket.create_connection(port.getsockname()):
         connection, _ = port.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
