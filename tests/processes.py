@@ -6,15 +6,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import anyio
+import httpx2
 import uvicorn
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.text import TextReceiveStream
-from mcp import Client, MCPError
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import CallToolResult
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -212,6 +215,25 @@ def finished(
         timeout=LIMIT_SECONDS,
         check=False,
     )
+
+
+def stdio_server(net: Network) -> StdioServerParameters:
+    """How a host starts a server on this network."""
+    return StdioServerParameters(command=_COMMAND[0], args=[*_COMMAND[1:]], env=net.environment())
+
+
+@asynccontextmanager
+async def host(url: str, path: str, era: str, key: str | None) -> AsyncGenerator[Client]:
+    """A host, with its own key if it has one."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with AsyncExitStack() as stack:
+        if path == "/sse":
+            transport = sse_client(url + path, headers)
+        else:
+            http = httpx2.AsyncClient(headers=headers, timeout=LIMIT_SECONDS)
+            await stack.enter_async_context(http)
+            transport = streamable_http_client(url + path, http_client=http)
+        yield await stack.enter_async_context(Client(transport, mode=era))
 
 
 async def draw(

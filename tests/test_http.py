@@ -9,23 +9,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
-import httpx2
 import pytest
-from mcp import Client
-from mcp.client.sse import sse_client
-from mcp.client.streamable_http import streamable_http_client
 
 from runapi_mcp import __version__
 from tests.processes import (
     ENDLESS,
     LATE,
-    LIMIT_SECONDS,
     SLOW,
     Network,
     Program,
     draw,
     drawing,
     finished,
+    host,
     network,
     program,
 )
@@ -80,20 +76,6 @@ async def server() -> AsyncGenerator[Server]:
 @pytest.fixture
 def key() -> str:
     return f"sandbox-{uuid.uuid4().hex}"
-
-
-@asynccontextmanager
-async def host(url: str, path: str, era: str, key: str | None) -> AsyncGenerator[Client]:
-    """A host, with its own key if it has one."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with AsyncExitStack() as stack:
-        if path == "/sse":
-            transport = sse_client(url + path, headers)
-        else:
-            http = httpx2.AsyncClient(headers=headers, timeout=LIMIT_SECONDS)
-            await stack.enter_async_context(http)
-            transport = streamable_http_client(url + path, http_client=http)
-        yield await stack.enter_async_context(Client(transport, mode=era))
 
 
 @WAY

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import anyio
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client
 
 from runapi_mcp.catalog import VARIANTS
 from tests.processes import (
@@ -29,6 +29,7 @@ from tests.processes import (
     opening,
     program,
     request,
+    stdio_server,
 )
 from tests.world import ERAS, facts
 
@@ -40,12 +41,6 @@ TOOLS = [*(variant.tool_name for variant in VARIANTS), "get_task", "check_pricin
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def server(net: Network) -> StdioServerParameters:
-    return StdioServerParameters(
-        command=sys.executable, args=["-m", "runapi_mcp"], env=net.environment()
-    )
 
 
 async def idle(program: Program, _: Network, era: str) -> None:
@@ -75,7 +70,7 @@ async def test_a_picture_is_drawn_with_progress(era: str) -> None:
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         heard.append((round(progress), total, message))
 
-    async with network() as net, Client(server(net), mode=era) as client:
+    async with network() as net, Client(stdio_server(net), mode=era) as client:
         result = await draw(client, on_progress=on_progress)
         assert facts(result)["status"] == "completed"
         assert net.account().spent_cents == 5
@@ -208,7 +203,7 @@ async def test_stdout_carries_one_answer_a_request_and_nothing_else(era: str) ->
 
 @ERA
 async def test_a_cancelled_wait_stops_looking_at_once(era: str) -> None:
-    async with network() as net, Client(server(net), mode=era) as client:
+    async with network() as net, Client(stdio_server(net), mode=era) as client:
         async with drawing(client, ENDLESS) as waits:
             await waits.wait()
         [endless] = net.account().tasks
