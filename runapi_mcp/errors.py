@@ -24,9 +24,12 @@ class Failure(Exception):
     """A failure a person or a model can act on. `str()` is both sentences."""
 
     def __init__(self, happened: str, advice: str) -> None:
-        super().__init__(f"{happened} {advice}")
+        super().__init__(happened, advice)
         self.happened = happened
         self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.happened} {self.advice}"
 
 
 class Refused(Failure):

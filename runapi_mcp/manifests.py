@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runapi_mcp import __version__
-from runapi_mcp.catalog import SNAPSHOT_AS_OF, VARIANTS, Variant
+from runapi_mcp.catalog import SNAPSHOT_AS_OF, VARIANTS
 from runapi_mcp.server import SERVER_NAME, described
 from runapi_mcp.tools import offered
 
@@ -26,7 +26,7 @@ DESCRIPTION: Final = (
     "Draw and edit images with Flux 2 through RunAPI: checked calls, visible prices."
 )
 
-_MARKED: Final = re.compile(r"(<!-- {name} -->\n).*?(<!-- /{name} -->)")
+UNPUBLISHED: Final = "not published; ask `check_pricing`"
 
 
 def generated(root: Path) -> Iterator[tuple[Path, str]]:
@@ -142,14 +142,16 @@ def _with_blocks(readme: str) -> str:
     """The README with its generated blocks anew."""
     blocks = {"tools": _tools_table(), "registry": f"<!-- mcp-name: {registry_name()} -->"}
     for name, text in blocks.items():
-        marked = re.compile(_MARKED.pattern.format(name=name), re.DOTALL)
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         readme = marked.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", readme)
     return readme
 
 
 def _tools_table() -> str:
     rows = ["| tool | what for | price of a call |", "| --- | --- | --- |"]
-    rows += [f"| `{v.tool_name}` | {v.purpose} | {_priced(v)} |" for v in VARIANTS]
+    rows += [
+        f"| `{v.tool_name}` | {v.purpose} | {v.price_words or UNPUBLISHED} |" for v in VARIANTS
+    ]
     for tool in offered(()):
         rows.append(f"| `{tool.name}` | {tool.description} | free |")
     rows.append("")
@@ -157,12 +159,6 @@ def _tools_table() -> str:
         f"Prices are RunAPI's published ones of {SNAPSHOT_AS_OF}; `check_pricing` asks live."
     )
     return "\n".join(rows)
-
-
-def _priced(variant: Variant) -> str:
-    cents = {name: variant.snapshot.cents(name) for name in variant.resolutions}
-    known = [f"{name} ${value / 100:.2f}" for name, value in cents.items() if value is not None]
-    return ", ".join(known) or "not published; ask `check_pricing`"
 
 
 def _json(value: object) -> str:

@@ -31,7 +31,7 @@ from runapi_mcp import __version__
 from runapi_mcp.api import RunAPI, Upstream
 from runapi_mcp.catalog import Variant
 from runapi_mcp.errors import Failure, KeyMissing
-from runapi_mcp.settings import Key, given_key
+from runapi_mcp.settings import KEY_PAGE, Key, given_key
 from runapi_mcp.tasks.waiting import Report
 from runapi_mcp.tools import Caller, Outcome, Tool, instructions, offered
 from runapi_mcp.tools.facts import structured, text
@@ -64,19 +64,19 @@ class Keys:
         """The key of one request."""
         if context.request is None or self.http == "own":
             return self.own
-        authorization = str(context.request.headers.get("authorization", ""))
+        authorization = str(context.request.headers.get("authorization", "")).strip()
+        if not authorization and self.http == "brought or own":
+            return self.own
         scheme, _, value = authorization.partition(" ")
         brought = given_key(value, "The Authorization header")
-        if scheme.lower() == "bearer" and brought.secret:
-            return brought
-        return self.own if self.http == "brought or own" else _NO_KEY_SENT
+        return brought if scheme.lower() == "bearer" and brought.secret else _NO_KEY_SENT
 
 
 _NO_KEY_SENT: Final = Key(
     None,
     KeyMissing(
         "The request carries no RunAPI API key.",
-        "Create one at https://runapi.ai and send it as the header Authorization: Bearer KEY.",
+        f"Create one at {KEY_PAGE} and send it as the header Authorization: Bearer KEY.",
     ),
 )
 

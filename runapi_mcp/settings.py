@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from runapi_mcp.catalog.fields import is_http
 from runapi_mcp.errors import KeyMissing, NotConfigured
 
 DEFAULT_BASE_URL = "https://runapi.ai"
@@ -18,7 +18,9 @@ KEY_PAGE = "https://runapi.ai"
 KEY_NAMES = ("RUNAPI_API_KEY", "RUNAPI_KEY")
 SHORTEST_KEY = 8
 
-_LEFTOVER = re.compile(r"\$\{.*\}|\{env:.*\}|\$\w+|%\w+%|<.*>|YOUR_.*", re.IGNORECASE | re.DOTALL)
+_LEFTOVER = re.compile(
+    r"\$\{.*\}|\{\{.*\}\}|\{env:.*\}|\$(env:)?\w+|%\w+%|<.*>|YOUR[_-].*", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Settings:
     """What a person should hear at the start: a broken file, a template left unfilled."""
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process.
+def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> Settings:
+    """The settings of this process; in the sandbox, asked for here or there, no address is needed.
 
     Raises:
         NotConfigured: a value that cannot be used, named with what is allowed.
@@ -63,11 +65,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     environ = os.environ if environ is None else environ
     file, broken = _read_config(config_path(environ))
     key, key_warnings = _key(environ, file, broken)
+    sandbox = sandbox or _switch("RUNAPI_SANDBOX", environ.get("RUNAPI_SANDBOX", ""))
     return Settings(
-        base_url=_base_url(environ, file),
+        base_url=DEFAULT_BASE_URL if sandbox else _base_url(environ, file),
         key=key,
         variants=_names(environ.get("RUNAPI_VARIANTS")),
-        sandbox=_switch("RUNAPI_SANDBOX", environ.get("RUNAPI_SANDBOX", "")),
+        sandbox=sandbox,
         sandbox_draw_seconds=_seconds(environ, "RUNAPI_SANDBOX_DRAW_SECONDS"),
         warnings=(*([broken] if broken else []), *key_warnings),
     )
@@ -79,10 +82,14 @@ def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, s
     return {name: value for name, value in environ.items() if name.startswith("RUNAPI_SANDBOX")}
 
 
-def config_path(environ: Mapping[str, str]) -> Path:
-    """RunAPI's config file, which its own CLI and servers share."""
+def config_path(environ: Mapping[str, str]) -> Path | None:
+    """RunAPI's config file, which its own CLI and servers share; None for a user without a home."""
     home = environ.get("HOME") or environ.get("USERPROFILE")
-    return (Path(home) if home else Path.home()) / ".config" / "runapi" / "config.json"
+    try:
+        folder = Path(home) if home else Path.home()
+    except RuntimeError:
+        return None
+    return folder / ".config" / "runapi" / "config.json"
 
 
 def is_leftover(value: str) -> bool:
@@ -129,24 +136,25 @@ def _key_candidates(
 ) -> list[tuple[str, str]]:
     found = [(name, environ.get(name, "")) for name in KEY_NAMES]
     for name in ("api_key", "apiKey"):
-        value = file.get(name)
-        found.append(
-            (f'"{name}" in RunAPI\'s config file', value if isinstance(value, str) else "")
-        )
+        value = file.get(name, "")
+        text = value if isinstance(value, str) else "not a text"
+        found.append((f'"{name}" in RunAPI\'s config file', "" if value is None else text))
     return found
 
 
-def _read_config(path: Path) -> tuple[Mapping[str, object], str | None]:
+def _read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
     """The file's entries, and a sentence naming the file when it cannot be used."""
+    if path is None:
+        return {}, None
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}, None
     except (OSError, UnicodeDecodeError) as error:
         return {}, f"{path} cannot be read: {error}."
     try:
         entries: object = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return {}, f"{path} is not valid JSON: {error}."
     if not isinstance(entries, dict):
         return {}, f"{path} must hold a JSON object."
@@ -156,8 +164,9 @@ def _read_config(path: Path) -> tuple[Mapping[str, object], str | None]:
 def _base_url(environ: Mapping[str, str], file: Mapping[str, object]) -> str:
     candidates = [environ.get("RUNAPI_BASE_URL"), file.get("base_url"), file.get("baseUrl")]
     for value in candidates:
-        if isinstance(value, str) and value.strip() and not is_leftover(value):
-            return _checked_base_url(value.strip().rstrip("/"))
+        text = "" if value is None else str(value).strip().rstrip("/")
+        if text and not is_leftover(text):
+            return _checked_base_url(text)
     return DEFAULT_BASE_URL
 
 
@@ -167,15 +176,13 @@ def _checked_base_url(url: str) -> str:
             "The RunAPI base URL is not an http(s) address.",
             f"Set RUNAPI_BASE_URL to one such as {DEFAULT_BASE_URL}, or unset it.",
         )
-    return url
+    scheme, _, rest = url.partition(":")
+    return f"{scheme.lower()}:{rest}"
 
 
 def _is_http_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    """Whether paths can be put behind it: a host, and no login, query or fragment."""
+    return is_http(url) and not {"@", "?", "#"} & set(url)
 
 
 def _names(value: str | None) -> tuple[str, ...] | None:

@@ -72,7 +72,7 @@ class Network:
     def farewells(self) -> list[str]:
         """What a server logs that leaves while it waits for every task of the tests' account."""
         return [
-            f"runapi-mcp: the caller left; task {task_id} goes on, and get_task finds it"
+            f"runapi-mcp: stopped waiting; task {task_id} goes on, and get_task finds it"
             for task_id in self.account().tasks
         ]
 

@@ -9,8 +9,12 @@ import pytest
 from PIL import Image
 
 
-def demo(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {"HOME": str(home), "RUNAPI_SANDBOX_DRAW_SECONDS": "0", "PATH": "/usr/bin:/bin"}
+def demo(home: Path, *arguments: str, draw_seconds: str = "0") -> subprocess.CompletedProcess[str]:
+    environment = {
+        "HOME": str(home),
+        "RUNAPI_SANDBOX_DRAW_SECONDS": draw_seconds,
+        "PATH": "/usr/bin:/bin",
+    }
     return subprocess.run(  # noqa: S603 - our own command with our own arguments
         [sys.executable, "-m", "runapi_mcp", "demo", *arguments],
         env=environment,
@@ -60,3 +64,15 @@ def test_what_goes_wrong_is_said_without_a_traceback(
     assert sentence in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.returncode == 2
+
+
+def test_a_picture_that_takes_long_is_waited_for(tmp_path: Path) -> None:
+    ran = demo(tmp_path, "a fox [[takes 1s]]", "--no-remix")
+    assert ran.stdout.count("✓ /") == 1
+
+
+def test_a_server_that_cannot_start_is_said_with_its_reason(tmp_path: Path) -> None:
+    ran = demo(tmp_path, "a fox", draw_seconds="soon")
+    assert "RUNAPI_SANDBOX_DRAW_SECONDS is not a number of seconds." in ran.stderr
+    assert "The server ended the session" in ran.stderr
+    assert "Traceback" not in ran.stderr

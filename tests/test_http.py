@@ -9,12 +9,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+import httpx2
 import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from runapi_mcp import __version__
 from tests.processes import (
     ENDLESS,
     LATE,
+    LIMIT_SECONDS,
     SLOW,
     Network,
     Program,
@@ -205,7 +209,7 @@ async def test_a_cancelled_create_is_carried_through_once_and_its_task_named(
             await server.net.next_paid_request()
         line = await log.holding("task", skipped)
         [task_id] = server.net.account(key).tasks
-        assert line == f"runapi-mcp: the caller left; task {task_id} goes on, and get_task finds it"
+        assert line == f"runapi-mcp: stopped waiting; task {task_id} goes on, and get_task finds it"
         assert server.net.account(key).spent_cents == 5
         assert server.net.paid_requests() == before + 1
 
@@ -301,3 +305,16 @@ async def test_in_the_sandbox_a_real_key_is_neither_needed_nor_used() -> None:
         async with host(url, "/mcp", "auto", "sk-live-0123456789") as client:
             result = await draw(client, "a fox [[takes 0s]] [[poll-after 0.5s]]")
         assert facts(result)["status"] == "completed"
+
+
+@pytest.mark.parametrize("header", ["Bearer ${RUNAPI_API_KEY}", "Basic c2VjcmV0", "Bearer"])
+async def test_a_key_that_is_none_does_not_spend_the_servers_own(header: str) -> None:
+    async with serving("--share-key") as server:
+        headers = {"Authorization": header}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=LIMIT_SECONDS) as http,
+            Client(streamable_http_client(f"{server.url}/mcp", http_client=http)) as client,
+        ):
+            result = await draw(client)
+        assert "The request carries no RunAPI API key." in said(result)
+        assert server.net.account().tasks == {}

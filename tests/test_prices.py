@@ -5,7 +5,7 @@ import pytest
 
 from runapi_mcp.catalog import VARIANTS, select
 from runapi_mcp.sandbox.faults import Kind
-from tests.world import facts, said, world
+from tests.world import KEY, facts, said, world
 
 pytestmark = pytest.mark.anyio
 
@@ -100,3 +100,11 @@ async def test_the_balance_in_cents_with_what_was_spent() -> None:
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
         }
         assert "balance_cents: 986 ($9.86)" in said(result)
+
+
+async def test_a_large_balance_is_the_same_number_in_both_forms() -> None:
+    async with world() as w:
+        w.sandbox.accounts.of(KEY).balance_cents = 1_234_567
+        result = await w.call("check_balance")
+        assert facts(result)["balance_cents"] == 1_234_567
+        assert "balance_cents: 1234567 ($12345.67)" in said(result)

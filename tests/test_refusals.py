@@ -85,7 +85,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     (
         DRAW,
         FOX | {"callback_url": "https://a.b/\nHost: c"},
-        "callback_url must be a URL of printable",
+        "callback_url must be a full http:// or https:// URL, in ASCII",
     ),
     (REMIX, FOX, "source_image_urls is required: an array of 1-8 http(s) URLs."),
     (REMIX, FOX | {"source_image_urls": []}, "an array of 1-8 http(s) URLs, not 0 items."),
@@ -244,3 +244,22 @@ async def test_any_json_is_either_drawn_or_refused_with_a_reason(
         else:
             assert facts(result)["task_id"]
             assert w.task_count == 1
+
+
+async def test_a_flood_of_names_is_answered_in_a_few_lines() -> None:
+    async with world() as w:
+        result = await w.call(DRAW, FOX | {f"name_{number}": 1 for number in range(20_000)})
+        assert "So are 19995 more names." in said(result)
+        assert len(said(result)) < 1000
+
+
+async def test_an_array_too_deep_to_read_is_refused() -> None:
+    async with world() as w:
+        result = await w.call(REMIX, FOX | {"source_image_urls": "[" * 100_000})
+        assert "source_image_urls must be an array of 1-8 http(s) URLs" in said(result)
+
+
+async def test_a_model_that_is_nearly_one_is_asked_about() -> None:
+    async with world() as w:
+        result = await w.call("check_pricing", {"model": "flux-2-pro-text-image"})
+        assert "(did you mean flux-2-pro-text-to-image?)" in said(result)

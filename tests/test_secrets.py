@@ -70,7 +70,7 @@ async def test_a_key_that_runapi_echoes_is_in_no_result() -> None:
         "error": f"used {SECRET}",
     }
     task = await runapi("https://runapi.ai", httpx.Response(200, json=echo)).tasks.read(TASK_ID)
-    assert task.image_urls == ("https://cdn.example/[key hidden].png",)
+    assert task.image_urls == ("https://cdn.example/[key-hidden].png",)
     assert SECRET not in repr(task)
 
 

@@ -47,6 +47,9 @@ def test_the_key_comes_from_the_first_place_that_has_one(
         "YOUR_API_KEY",
         "<your key>",
         "%RUNAPI_API_KEY%",
+        "$env:RUNAPI_API_KEY",
+        "{{RUNAPI_API_KEY}}",
+        "your-key-here",
     ],
 )
 def test_a_template_left_unfilled_is_no_key(leftover: str, tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_what_cannot_be_a_key_is_said_without_showing_it(value: str, tmp_path: P
         loaded.key.reveal()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"api_key": }', "\ufeff\x00"])
+@pytest.mark.parametrize("content", ["{", "[]", '{"api_key": }', "\x00", "[" * 100_000])
 def test_a_broken_config_file_is_named(content: str, tmp_path: Path) -> None:
     path = config(tmp_path, content)
     loaded = load({"HOME": str(tmp_path)})
@@ -92,6 +95,8 @@ def test_a_broken_config_file_does_not_hide_a_key_of_the_environment(tmp_path: P
         ),
         ({}, {"base_url": "https://x.y"}, "https://x.y"),
         ({}, {"baseUrl": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
+        ({"RUNAPI_BASE_URL": "HTTPS://runapi.ai"}, {}, "https://runapi.ai"),
+        ({"RUNAPI_BASE_URL": "nonsense", "RUNAPI_SANDBOX": "1"}, {}, "https://runapi.ai"),
         ({"RUNAPI_BASE_URL": "${RUNAPI_BASE_URL}"}, {}, "https://runapi.ai"),
     ],
 )
@@ -108,6 +113,10 @@ def test_the_base_url(
         ("RUNAPI_BASE_URL", "runapi.ai", "not an http"),
         ("RUNAPI_BASE_URL", "https://me:secret@runapi.ai", "not an http"),
         ("RUNAPI_BASE_URL", "http://[::1", "not an http"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai:99999", "not an http"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai/\tx", "not an http"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai?x=1", "not an http"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai#x", "not an http"),
         ("RUNAPI_SANDBOX", "perhaps", "RUNAPI_SANDBOX is neither on nor off"),
         ("RUNAPI_SANDBOX_DRAW_SECONDS", "fast", "RUNAPI_SANDBOX_DRAW_SECONDS is not a number"),
         ("RUNAPI_SANDBOX_DRAW_SECONDS", "nan", "RUNAPI_SANDBOX_DRAW_SECONDS is not a number"),
@@ -142,3 +151,24 @@ def test_variants_that_do_not_exist_are_refused_with_what_does(names: str, tmp_p
     chosen = load({"HOME": str(tmp_path), "RUNAPI_VARIANTS": names}).variants
     with pytest.raises(NotConfigured, match="pro"):
         select(chosen or ())
+
+
+def test_a_config_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    config(tmp_path, "\ufeff" + json.dumps({"api_key": KEY}))
+    assert load({"HOME": str(tmp_path)}).key.reveal() == KEY
+
+
+@pytest.mark.parametrize("value", [12345678901, True, [KEY]])
+def test_a_key_in_the_config_file_that_is_no_text_is_named(value: object, tmp_path: Path) -> None:
+    config(tmp_path, json.dumps({"api_key": value}))
+    assert load({"HOME": str(tmp_path)}).warnings == (
+        '"api_key" in RunAPI\'s config file holds something that is not an API key.',
+    )
+
+
+def test_a_user_without_a_home_has_no_config_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert load({}).key.secret is None

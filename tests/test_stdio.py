@@ -220,6 +220,6 @@ async def test_a_cancelled_create_is_carried_through_once_and_its_task_named(era
         await running.write(cancellation(1))
         line = await running.stderr.holding("task")
         [task_id] = net.account().tasks
-        assert line == f"runapi-mcp: the caller left; task {task_id} goes on, and get_task finds it"
+        assert line == f"runapi-mcp: stopped waiting; task {task_id} goes on, and get_task finds it"
         assert net.account().spent_cents == 5
         assert net.paid_requests() == 1

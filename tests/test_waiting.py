@@ -5,7 +5,7 @@ from itertools import pairwise
 import anyio
 import pytest
 
-from tests.world import ERAS, facts, said, world
+from tests.world import ERAS, KEY, facts, said, world
 
 pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
@@ -22,7 +22,7 @@ async def test_at_the_limit_the_answer_is_the_id_and_get_task_and_no_error(era: 
             "task_id": task_id,
             "model": "flux-2-pro-text-to-image",
             "price_cents": 5,
-            "price_basis": "the sandbox's price list",
+            "price_basis": "reserved by the sandbox",
             "next": "Call get_task with this task_id; calling the drawing tool again pays for "
             "another image.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
@@ -79,8 +79,9 @@ async def test_when_every_poll_fails_the_answer_still_carries_the_id_and_says_wh
         result = await w.call(DRAW, {"prompt": "a fox [[poll 503]]", "wait_seconds": 15})
         assert not result.is_error
         assert facts(result)["task_id"] in said(result)
-        assert facts(result)["error"] == (
-            "The last look at the task failed: RunAPI's sandbox is having trouble (HTTP 503)."
+        assert facts(result)["error"].startswith(
+            "The last look at the task failed: RunAPI's sandbox is having trouble (HTTP 503). "
+            "(RunAPI request id req_"
         )
         assert "asking again" in w.progress[-1][1]
 
@@ -123,3 +124,40 @@ async def test_get_task_with_no_wait_reads_once() -> None:
         result = await w.call("get_task", {"task_id": made["task_id"].upper(), "wait_seconds": "0"})
         assert facts(result)["status"] == "pending"
         assert len(w.wire.sent) == before + 1
+
+
+async def test_get_task_asks_again_while_runapi_is_down_and_keeps_the_id() -> None:
+    async with world() as w:
+        made = facts(await w.call(DRAW, {"prompt": "a fox [[poll 503]]", "wait_seconds": 0}))
+        asked = {"task_id": made["task_id"], "wait_seconds": 40}
+        started = anyio.current_time()
+        result = await w.call("get_task", asked)
+        assert anyio.current_time() - started == pytest.approx(40, abs=0.01)
+        assert facts(result)["task_id"] == made["task_id"]
+        assert "HTTP 503" in facts(result)["error"]
+
+
+async def test_the_slowest_call_answers_within_45_seconds() -> None:
+    async with world() as w:
+        w.sandbox.faults.inject("prices", "slow", seconds=60, times=None)
+        started = anyio.current_time()
+        await w.call(DRAW, {"prompt": "a fox [[slow 60s]]", "wait_seconds": 0})
+        assert anyio.current_time() - started <= 45
+
+
+async def test_a_caller_who_leaves_before_anything_was_taken_pays_nothing() -> None:
+    async with world() as w:
+        with anyio.move_on_after(2):
+            await w.call(DRAW, {"prompt": "a fox [[429 20s x1]]"})
+        await anyio.sleep(60)
+        assert w.task_count == 0
+
+
+async def test_a_caller_who_leaves_in_a_doubt_pays_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with world() as w:
+        with anyio.move_on_after(2):
+            prompt = "a fox [[created torn x1]] [[created slow 10s]]"
+            await w.call(DRAW, {"prompt": prompt, "wait_seconds": 0})
+        await anyio.sleep(60)
+        [task_id] = w.sandbox.accounts.of(KEY).tasks
+        assert f"task {task_id} goes on, and get_task finds it" in caplog.text

@@ -100,9 +100,11 @@ async def world(
     upstream = Upstream(BASE_URL, wire)
     own = Key(SecretStr(key) if key else None)
     server = create_server(upstream, Keys(own), variants)
-    async with Client(server, mode=era) as client:
-        yield World(client, sandbox, wire)
-    await upstream.aclose()
+    try:
+        async with Client(server, mode=era) as client:
+            yield World(client, sandbox, wire)
+    finally:
+        await upstream.aclose()
 
 
 def said(result: CallToolResult) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runapi_mcp.api.messages import Request, Send, as_number
+from runapi_mcp.api.messages import Reply, Request, Send, as_number
 from runapi_mcp.errors import RunapiDown
 
 
@@ -30,17 +30,20 @@ class Account:
         Raises:
             RunapiFailure: the key was rejected, or RunAPI could not be read.
         """
-        reply = await self._send(Request("GET", "/api/v1/me/balance"))
-        balance_cents = as_number(reply.body.get("balance_cents"))
-        if balance_cents is None:
-            raise RunapiDown(
-                "RunAPI's answer names no balance.", "Try again in a minute.", reply.answer
-            )
-        return Balance(
-            balance_cents=balance_cents,
-            paid_balance_cents=as_number(reply.body.get("paid_balance_cents")),
-            bonus_balance_cents=as_number(reply.body.get("bonus_balance_cents")),
-            spent_today_cents=as_number(reply.body.get("spent_cents_today")),
-            spent_total_cents=as_number(reply.body.get("spent_cents_total")),
-            sandbox=reply.answer.sandbox,
+        return await self._send(Request("GET", "/api/v1/me/balance"), _balance)
+
+
+def _balance(reply: Reply) -> Balance:
+    balance_cents = as_number(reply.body.get("balance_cents"))
+    if balance_cents is None:
+        raise RunapiDown(
+            "RunAPI's answer names no balance.", "Try again in a minute.", reply.answer
         )
+    return Balance(
+        balance_cents=balance_cents,
+        paid_balance_cents=as_number(reply.body.get("paid_balance_cents")),
+        bonus_balance_cents=as_number(reply.body.get("bonus_balance_cents")),
+        spent_today_cents=as_number(reply.body.get("spent_cents_today")),
+        spent_total_cents=as_number(reply.body.get("spent_cents_total")),
+        sandbox=reply.answer.sandbox,
+    )

@@ -1,23 +1,25 @@
 """HTTP itself: one client for all callers. The only module of this room that imports httpx."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import anyio
 import httpx
 
 from runapi_mcp import __version__
+from runapi_mcp.api import bodies
 from runapi_mcp.api.failures import answer_of, failure_of
-from runapi_mcp.api.messages import Json, Reply, Request, as_list, is_object
-from runapi_mcp.api.retries import retrying
-from runapi_mcp.errors import Answer, NotConfigured, NotConnected, RunapiDown, Unreachable
+from runapi_mcp.api.messages import Meaning, Reply, Request, is_object
+from runapi_mcp.api.retries import ATTEMPT_SECONDS, retrying
+from runapi_mcp.errors import NotConfigured, NotConnected, RunapiDown, Unreachable
 from runapi_mcp.settings import Key
 from runapi_mcp.sockets import is_loopback
 
-ATTEMPT_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 UPLOAD_SECONDS = 120.0
-HIDDEN = "[key hidden]"
+LARGEST_ANSWER_BYTES = 4_000_000
+
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Connection:
@@ -25,20 +27,15 @@ class Connection:
 
     def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._base_url = base_url
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS),
-            headers={"Accept": "application/json", "User-Agent": f"runapi-mcp/{__version__}"},
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
-            # A proxy from the environment would be handed the sandbox's requests.
-            trust_env=not is_loopback(base_url),
-        )
+        self._http = _client(base_url, transport)
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def send(self, request: Request, key: Key | None) -> Reply:
-        """The answer to a request, repeated as long as that is safe and of use.
+    async def send(
+        self, request: Request, key: Key | None, understand: Callable[[Reply], Meaning]
+    ) -> Meaning:
+        """What the answer means; the request is repeated as long as that is safe and of use.
 
         `key` is None for what RunAPI tells anybody.
 
@@ -48,10 +45,11 @@ class Connection:
             NotConfigured: the key would travel unprotected.
         """
         secret = self._secret(key) if key else ""
-        headers = {**request.headers, **({"Authorization": f"Bearer {secret}"} if secret else {})}
-        return await retrying(
-            lambda: self._attempt(request, headers, secret), request.retry_seconds
-        )
+
+        async def attempt(seconds: float) -> Meaning:
+            return understand(await self._attempt(request, secret, seconds))
+
+        return await retrying(attempt, request)
 
     async def upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
         """Put bytes to an address RunAPI named. The key stays here: the address is elsewhere.
@@ -59,16 +57,15 @@ class Connection:
         Raises:
             RunapiFailure: the storage refused or could not be reached.
         """
-        bare = httpx.Headers({"User-Agent": f"runapi-mcp/{__version__}", **headers})
         try:
-            response = await self._http.put(
-                url, content=content, headers=bare, timeout=UPLOAD_SECONDS
-            )
-        except httpx.RequestError as error:
+            with anyio.fail_after(UPLOAD_SECONDS):
+                response = await self._http.put(
+                    url, content=content, headers=dict(headers), timeout=UPLOAD_SECONDS
+                )
+        except (httpx.RequestError, httpx.InvalidURL, TimeoutError) as error:
             raise _unreachable(error, "the upload address", "") from error
         if not response.is_success:
-            answer = answer_of(response.status_code, response.headers)
-            raise failure_of(answer, None, reading_task=False)
+            raise failure_of(answer_of(response.status_code, response.headers), None)
 
     def _secret(self, key: Key) -> str:
         secret = key.reveal()
@@ -80,67 +77,68 @@ class Connection:
             )
         return secret
 
-    async def _attempt(self, request: Request, headers: Mapping[str, str], secret: str) -> Reply:
-        response = await self._exchange(request, headers, secret)
-        seen = {
-            name: value.replace(secret, HIDDEN) if secret else value
-            for name, value in response.headers.items()
+    async def _attempt(self, request: Request, secret: str, seconds: float) -> Reply:
+        response, content = await self._exchange(request, secret, seconds)
+        headers = {
+            name: bodies.clean_text(value, secret) for name, value in response.headers.items()
         }
-        answer = answer_of(response.status_code, seen)
+        answer = answer_of(response.status_code, headers)
         if response.status_code == 304:
-            return Reply({}, seen, answer)
-        body = _hide(_decoded(response.text), secret)
+            return Reply({}, headers, answer)
+        body = bodies.decoded(content, secret)
         if not response.is_success:
-            raise failure_of(answer, body, reading_task=request.method == "GET")
-        return Reply(_readable(body, answer), seen, answer)
+            raise failure_of(answer, body, reads_task=request.reads_task)
+        if not is_object(body):
+            raise RunapiDown("RunAPI's answer could not be read.", "Try again in a minute.", answer)
+        return Reply(body, headers, answer)
 
     async def _exchange(
-        self, request: Request, headers: Mapping[str, str], secret: str
-    ) -> httpx.Response:
+        self, request: Request, secret: str, seconds: float
+    ) -> tuple[httpx.Response, bytes]:
+        authorization = {"Authorization": f"Bearer {secret}"} if secret else {}
+        sending = self._http.stream(
+            request.method,
+            self._base_url + request.path,
+            params=request.query or None,
+            json=request.body,
+            headers={**request.headers, **authorization},
+        )
         try:
             # The client's own timeouts do not bound an answer that trickles.
-            with anyio.fail_after(ATTEMPT_SECONDS):
-                return await self._http.request(
-                    request.method,
-                    self._base_url + request.path,
-                    params=request.query or None,
-                    json=request.body,
-                    headers=headers,
-                )
+            with anyio.fail_after(seconds):
+                async with sending as response:
+                    content = await bodies.read(response.aiter_bytes(), LARGEST_ANSWER_BYTES)
+                    return response, content
         except (httpx.RequestError, TimeoutError) as error:
             raise _unreachable(error, self._base_url, secret) from error
+        except bodies.TooLarge as error:
+            raise RunapiDown("RunAPI's answer does not end.", "Try again in a minute.") from error
+        raise AssertionError("the response leaves the block or an error does")
+
+
+def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    try:
+        return httpx.AsyncClient(
+            transport=transport,
+            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS),
+            headers={"Accept": "application/json", "User-Agent": f"runapi-mcp/{__version__}"},
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+            # A cookie set for one caller would go out with the next one's request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            # A proxy from the environment would be handed the sandbox's requests.
+            trust_env=not is_loopback(base_url),
+        )
+    except (ValueError, OSError, ImportError) as error:
+        raise NotConfigured(
+            f"No connection can be made with this environment: {error}.",
+            "Check the proxy variables (HTTPS_PROXY, ALL_PROXY) and SSL_CERT_FILE.",
+        ) from error
 
 
 def _unreachable(error: Exception, where: str, secret: str) -> Unreachable:
-    kind = NotConnected if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else None
-    detail = str(error) or type(error).__name__
-    detail = detail.replace(secret, HIDDEN) if secret else detail
-    return (kind or Unreachable)(
+    kind = NotConnected if isinstance(error, _NOTHING_SENT) else Unreachable
+    detail = bodies.clean_text(str(error) or type(error).__name__, secret)
+    return kind(
         f"RunAPI did not answer at {where} ({detail}).",
         "Check the network, a proxy and RUNAPI_BASE_URL, then call again.",
     )
-
-
-def _decoded(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _readable(body: object, answer: Answer) -> Json:
-    if not is_object(body):
-        raise RunapiDown("RunAPI's answer could not be read.", "Try again in a minute.", answer)
-    return body
-
-
-def _hide(value: object, secret: str) -> object:
-    """The value with the key cut out of every string in it, should RunAPI echo it."""
-    if not secret:
-        return value
-    if isinstance(value, str):
-        return value.replace(secret, HIDDEN)
-    if is_object(value):
-        return {name.replace(secret, HIDDEN): _hide(item, secret) for name, item in value.items()}
-    items = as_list(value)
-    return [_hide(item, secret) for item in items] if items else value

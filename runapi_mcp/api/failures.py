@@ -7,42 +7,57 @@ from email.utils import parsedate_to_datetime
 
 from runapi_mcp import errors
 from runapi_mcp.api.messages import as_list, as_object, as_text
+from runapi_mcp.catalog.task_ids import canonical
 from runapi_mcp.errors import Answer, RunapiFailure
+from runapi_mcp.settings import KEY_PAGE
 
 LONGEST_QUOTE = 300
+LONGEST_REQUEST_ID = 128
+LONGEST_PAUSE_SECONDS = 86_400.0
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
-_HTML = re.compile(r"<\s*(!doctype|html|head|body|title)\b", re.IGNORECASE)
+_HTML = re.compile(r"<\s*/?\s*[a-z!][^>]*>", re.IGNORECASE)
 
 
 def answer_of(status: int, headers: Mapping[str, str]) -> Answer:
     """The facts of an answer that belong in an error."""
     return Answer(
         status=status,
-        request_id=as_text(headers.get("x-request-id")),
-        task_id=as_text(headers.get("x-runapi-task-id")),
+        request_id=(as_text(headers.get("x-request-id")) or "")[:LONGEST_REQUEST_ID] or None,
+        task_id=_named_task(headers),
         retry_after_seconds=retry_after_seconds(headers.get("retry-after")),
         sandbox="x-runapi-sandbox" in headers,
     )
 
 
 def retry_after_seconds(value: str | None) -> float | None:
-    """Seconds to wait by a `Retry-After` header: a number or an HTTP date; None without one."""
+    """Seconds to wait by a `Retry-After` header: a number or an HTTP date; None for no wish."""
     if value is None:
         return None
     try:
-        return max(0.0, min(float(value), 86_400.0))
+        seconds = float(value)
     except ValueError:
-        pass
+        seconds = _seconds_until(value)
+    # Also false for NaN.
+    return min(seconds, LONGEST_PAUSE_SECONDS) if seconds > 0 else None
+
+
+def _seconds_until(http_date: str) -> float:
     try:
-        wanted = parsedate_to_datetime(value)
-    except ValueError:
-        return None
+        wanted = parsedate_to_datetime(http_date)
+    except (ValueError, OverflowError):
+        return 0.0
     if wanted.tzinfo is None:
         wanted = wanted.replace(tzinfo=UTC)
-    return max(0.0, (wanted - datetime.now(UTC)).total_seconds())
+    return (wanted - datetime.now(UTC)).total_seconds()
 
 
-def failure_of(answer: Answer, body: object, *, reading_task: bool) -> RunapiFailure:
+def _named_task(headers: Mapping[str, str]) -> str | None:
+    """The task that an answer names outside its body: by a header, or by where to follow it."""
+    location = headers.get("location", "").partition("?")[0].rsplit("/", 1)[-1]
+    return canonical(headers.get("x-runapi-task-id", "")) or canonical(location)
+
+
+def failure_of(answer: Answer, body: object, *, reads_task: bool = False) -> RunapiFailure:
     """The failure of an answer with an error status; `body` is decoded JSON, or None."""
     who = "RunAPI's sandbox" if answer.sandbox else "RunAPI"
     said = _quoted(body)
@@ -50,16 +65,16 @@ def failure_of(answer: Answer, body: object, *, reading_task: bool) -> RunapiFai
         case 401:
             return errors.KeyRejected(
                 f"{who} did not accept the API key{said}.",
-                "Check RUNAPI_API_KEY, or create a new key at https://runapi.ai.",
+                f"Check RUNAPI_API_KEY, or create a new key at {KEY_PAGE}.",
                 answer,
             )
         case 402:
             return errors.OutOfCredit(
                 f"The {who} account has not enough credit for this call{said}.",
-                "Add credit at https://runapi.ai, or ask check_pricing for a cheaper variant.",
+                f"Add credit at {KEY_PAGE}, or ask check_pricing for a cheaper variant.",
                 answer,
             )
-        case 404 if reading_task:
+        case 404 if reads_task:
             return errors.TaskNotFound(
                 f"{who} knows no task with this id for this API key{said}.",
                 "Check the task_id and that the key is the one that made the task.",
@@ -77,6 +92,12 @@ def failure_of(answer: Answer, body: object, *, reading_task: bool) -> RunapiFai
             return errors.RateLimited(
                 f"{who} is limiting requests of this key{said}.",
                 f"Wait {pause}, then call again.",
+                answer,
+            )
+        case int(status) if 300 <= status < 400:
+            return errors.RequestRefused(
+                f"{who} is not at this address: it answered with a redirect (HTTP {status}).",
+                "Set RUNAPI_BASE_URL to its address, or unset it.",
                 answer,
             )
         case int(status) if 400 <= status < 500:

@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from runapi_mcp.api.messages import Request, Send, as_object, as_text
+from runapi_mcp.api.messages import Reply, Request, Send, as_object, as_text
 from runapi_mcp.errors import RunapiDown
 
 Upload = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
@@ -34,39 +34,47 @@ class Files:
             RunapiFailure: one of the three steps failed; nothing was paid.
         """
         checksum = b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-        prepared = await self._send(
-            Request(
-                "POST",
-                "/api/v1/files/prepare",
-                body={
-                    "filename": name,
-                    "byte_size": len(content),
-                    "checksum": checksum,
-                    "content_type": media_type,
-                },
-            )
-        )
-        signed_id = as_text(prepared.body.get("signed_id"))
-        upload_url = as_text(prepared.body.get("upload_url"))
-        if signed_id is None or upload_url is None:
-            raise _unreadable("prepare", prepared.answer.request_id)
-        headers = as_object(prepared.body.get("headers"))
-        await self._upload(upload_url, {n: str(v) for n, v in headers.items()}, content)
-        return await self._confirm(signed_id)
-
-    async def _confirm(self, signed_id: str) -> UploadedFile:
-        confirmed = await self._send(
-            Request("POST", "/api/v1/files/confirm", body={"signed_id": signed_id})
-        )
-        url = as_text(confirmed.body.get("url"))
-        if url is None:
-            raise _unreadable("confirm", confirmed.answer.request_id)
-        return UploadedFile(url, as_text(confirmed.body.get("expires_at")))
+        announced = {
+            "filename": name,
+            "byte_size": len(content),
+            "checksum": checksum,
+            "content_type": media_type,
+        }
+        place = await self._send(_step("prepare", announced), _place)
+        await self._upload(place.url, place.headers, content)
+        return await self._send(_step("confirm", {"signed_id": place.signed_id}), _uploaded)
 
 
-def _unreadable(step: str, request_id: str | None) -> RunapiDown:
-    where = f", request id {request_id}" if request_id else ""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where RunAPI wants the bytes, and the headers that must go with them."""
+
+    signed_id: str
+    url: str
+    headers: Mapping[str, str]
+
+
+def _step(name: str, body: Mapping[str, object]) -> Request:
+    # Never repeated: these posts have no idempotency key.
+    return Request("POST", f"/api/v1/files/{name}", body=body, repeated=False)
+
+
+def _place(reply: Reply) -> _Place:
+    signed_id, url = as_text(reply.body.get("signed_id")), as_text(reply.body.get("upload_url"))
+    if signed_id is None or url is None:
+        raise _unreadable(reply)
+    headers = as_object(reply.body.get("headers"))
+    return _Place(signed_id, url, {name: str(value) for name, value in headers.items()})
+
+
+def _uploaded(reply: Reply) -> UploadedFile:
+    url = as_text(reply.body.get("url"))
+    if url is None:
+        raise _unreadable(reply)
+    return UploadedFile(url, as_text(reply.body.get("expires_at")))
+
+
+def _unreadable(reply: Reply) -> RunapiDown:
     return RunapiDown(
-        f"RunAPI's answer to the file's {step} step could not be read{where}.",
-        "Try again in a minute.",
+        "RunAPI's answer about the file could not be read.", "Try again in a minute.", reply.answer
     )

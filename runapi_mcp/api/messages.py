@@ -1,17 +1,17 @@
 """What goes to RunAPI and what comes back, before it means anything."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, Protocol, TypeVar, cast
 
 from typing_extensions import TypeIs
 
 from runapi_mcp.errors import Answer
 
 Json = dict[str, object]
+Meaning = TypeVar("Meaning")
 
-READ_RETRY_SECONDS = 10.0
-CREATE_RETRY_SECONDS = 30.0
+LARGEST_NUMBER = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,13 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Mapping[str, object] | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    retry_seconds: float = READ_RETRY_SECONDS
-    """How long failed attempts are repeated; 0 for one attempt only."""
+    total_seconds: float = 15.0
+    """How long all attempts together may take."""
+    repeated: bool = True
+    """Whether a failed attempt that may succeed later is made again."""
+    pays: bool = False
+    """Whether an attempt, once begun, must be seen through although the caller leaves."""
+    reads_task: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +41,17 @@ class Reply:
     answer: Answer
 
 
-Send = Callable[[Request], Awaitable[Reply]]
-"""Sends a request as one caller.
+class Send(Protocol):
+    """Sends a request as one caller."""
 
-Raises:
-    RunapiFailure: RunAPI refused, failed or could not be reached.
-    KeyMissing: the request needs a key and there is none.
-"""
+    async def __call__(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
+        """What the answer means. One that `understand` raises for counts as a failed attempt.
+
+        Raises:
+            RunapiFailure: RunAPI refused, failed or could not be reached.
+            KeyMissing: the request needs a key and there is none.
+        """
+        ...
 
 
 def is_object(value: object) -> TypeIs[Json]:
@@ -66,7 +75,13 @@ def as_text(value: object) -> str | None:
 
 
 def as_number(value: object) -> float | None:
-    """A JSON number, or None; true and false are not numbers."""
+    """A JSON number, or None; true, NaN and what no float holds are not numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    return value if -LARGEST_NUMBER < value < LARGEST_NUMBER else None
+
+
+def as_cents(value: object) -> float | None:
+    """An amount of money that is not owed, or None."""
+    number = as_number(value)
+    return number if number is not None and number >= 0 else None

@@ -6,16 +6,25 @@ from typing import Final, Literal
 
 import anyio
 
-from runapi_mcp.api.messages import Json, Request, Send, as_list, as_number, as_object, as_text
+from runapi_mcp.api.messages import (
+    Json,
+    Reply,
+    Request,
+    Send,
+    as_cents,
+    as_list,
+    as_object,
+    as_text,
+)
 from runapi_mcp.catalog import Schedule, Variant
-from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.errors import RunapiDown, RunapiFailure
 
 FRESH_SECONDS: Final = 600.0
 """How long schedules are used before RunAPI is asked whether they changed."""
 RETRY_SECONDS: Final = 30.0
 """How long after a failed look-up the next one is made."""
 LOOKUP_SECONDS: Final = 4.0
-"""The longest that anybody waits for a look-up."""
+"""The longest that anybody waits for a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +45,12 @@ class Schedules:
 
 
 class Prices:
-    """The price of every call. Needs no key."""
+    """The price of every call. Needs no key, and never fails: what cannot be read is not live."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._schedules: Schedules | None = None
+        self._quotes: dict[tuple[str, str | None], float | None] = {}
         self._look_again_at = 0.0
         self._looking = anyio.Lock()
 
@@ -51,18 +61,20 @@ class Prices:
 
     async def price(self, variant: Variant, output_resolution: str | None) -> Price:
         """The exact price of one call: live, else from the snapshot, else unknown."""
-        await self._refresh()
-        live = self._schedules
-        if live and (schedule := live.by_model.get(variant.model)):
-            cents = schedule.cents(output_resolution)
-            if cents is None:
-                cents = await self._quote(variant, output_resolution)
-            if cents is not None:
-                return Price(cents, "sandbox" if live.sandbox else "live")
+        cents = None
+        with anyio.move_on_after(LOOKUP_SECONDS):
+            cents = await self._live_cents(variant, output_resolution)
+        if cents is not None:
+            return Price(cents, "sandbox" if self.from_sandbox else "live")
         cents = variant.snapshot.cents(output_resolution)
-        if cents is None:
-            return Price(None, "unknown")
-        return Price(cents, "snapshot")
+        return Price(cents, "unknown" if cents is None else "snapshot")
+
+    async def _live_cents(self, variant: Variant, output_resolution: str | None) -> float | None:
+        await self._refresh()
+        if self._schedules is None or variant.model not in self._schedules.by_model:
+            return None
+        cents = self._schedules.by_model[variant.model].cents(output_resolution)
+        return await self._quote(variant, output_resolution) if cents is None else cents
 
     async def _refresh(self) -> None:
         if anyio.current_time() < self._look_again_at:
@@ -70,51 +82,63 @@ class Prices:
         async with self._looking:
             if anyio.current_time() < self._look_again_at:
                 return
-            found = await self._look_up()
-            self._schedules = found or self._schedules
-            pause = FRESH_SECONDS if found else RETRY_SECONDS
-            self._look_again_at = anyio.current_time() + pause
+            # Set before the look-up: one that takes too long is not begun again by the next call.
+            self._look_again_at = anyio.current_time() + RETRY_SECONDS
+            try:
+                self._schedules = await self._send(self._look_up(), self._understood)
+            except RunapiFailure:
+                return
+            self._quotes.clear()
+            self._look_again_at = anyio.current_time() + FRESH_SECONDS
 
-    async def _look_up(self) -> Schedules | None:
-        """The schedules now, the same ones when nothing changed, None when out of reach."""
+    def _look_up(self) -> Request:
         known = self._schedules
-        request = Request(
+        return Request(
             "GET",
             "/api/v1/price_schedules",
             query={"service": "flux_2"},
             headers={"If-None-Match": known.etag} if known and known.etag else {},
-            retry_seconds=0,
+            repeated=False,
         )
-        try:
-            with anyio.fail_after(LOOKUP_SECONDS):
-                reply = await self._send(request)
-        except (RunapiFailure, TimeoutError):
-            return None
-        if reply.answer.status == 304:
-            return known
-        return Schedules(
-            _schedules(reply.body),
-            reply.headers.get("etag"),
-            reply.answer.sandbox,
-        )
+
+    def _understood(self, reply: Reply) -> Schedules:
+        """The schedules of an answer; the known ones when nothing changed."""
+        if reply.answer.status == 304 and self._schedules is not None:
+            return self._schedules
+        by_model = _schedules(reply.body)
+        if not by_model:
+            raise RunapiDown(
+                "RunAPI's answer names no prices.", "Try again in a minute.", reply.answer
+            )
+        return Schedules(by_model, reply.headers.get("etag"), reply.answer.sandbox)
 
     async def _quote(self, variant: Variant, output_resolution: str | None) -> float | None:
         """RunAPI's own sum, for a schedule in a form this version does not know."""
-        params = {"output_resolution": output_resolution} if output_resolution else {}
-        body = {
-            "service": "flux_2",
-            "action": variant.action,
-            "model": variant.model,
-            "params": params,
-        }
-        request = Request("POST", "/api/v1/price_quotes", body=body, retry_seconds=0)
-        try:
-            with anyio.fail_after(LOOKUP_SECONDS):
-                reply = await self._send(request)
-        except (RunapiFailure, TimeoutError):
-            return None
-        quote = as_object(reply.body.get("price_quote"))
-        return as_number(quote.get("reservation_amount_cents")) if _in_usd(quote) else None
+        asked = variant.model, output_resolution
+        if asked not in self._quotes:
+            try:
+                self._quotes[asked] = await self._send(
+                    _quote_request(variant, output_resolution), _quoted_cents
+                )
+            except RunapiFailure:
+                return None
+        return self._quotes[asked]
+
+
+def _quote_request(variant: Variant, output_resolution: str | None) -> Request:
+    params = {"output_resolution": output_resolution} if output_resolution else {}
+    body = {
+        "service": "flux_2",
+        "action": variant.action,
+        "model": variant.model,
+        "params": params,
+    }
+    return Request("POST", "/api/v1/price_quotes", body=body, repeated=False)
+
+
+def _quoted_cents(reply: Reply) -> float | None:
+    quote = as_object(reply.body.get("price_quote"))
+    return as_cents(quote.get("reservation_amount_cents")) if _in_usd(quote) else None
 
 
 def _schedules(body: Json) -> dict[str, Schedule]:
@@ -128,14 +152,14 @@ def _schedules(body: Json) -> dict[str, Schedule]:
 
 def _schedule(row: Json) -> Schedule:
     config = as_object(row.get("billing_config"))
-    unit = as_number(row.get("unit_price_cents"))
+    unit = as_cents(row.get("unit_price_cents"))
     if not config:
         return Schedule(unit)
     if config.get("key") != "output_resolution":
         # Priced by something else than the resolution: only a quote can tell.
         return Schedule()
     overrides = as_object(config.get("overrides"))
-    cents = {name: as_number(value) for name, value in overrides.items()}
+    cents = {name: as_cents(value) for name, value in overrides.items()}
     return Schedule(unit, {name: value for name, value in cents.items() if value is not None})
 
 

@@ -2,43 +2,53 @@
 
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import count
 from typing import TypeVar
 
 import anyio
 
+from runapi_mcp.api.messages import Request
 from runapi_mcp.errors import RunapiFailure
 
+ATTEMPT_SECONDS = 20.0
 FIRST_PAUSE_SECONDS = 0.4
 LONGEST_PAUSE_SECONDS = 5.0
 
-Result = TypeVar("Result")
+Meaning = TypeVar("Meaning")
 
 
-async def retrying(attempt: Callable[[], Awaitable[Result]], within_seconds: float) -> Result:
-    """The result of the first attempt that works; no attempt starts after `within_seconds`.
+async def retrying(attempt: Callable[[float], Awaitable[Meaning]], request: Request) -> Meaning:
+    """The meaning of the first attempt that works; each is told how many seconds it has.
+
+    An attempt that pays is seen through although the caller leaves, and so is a doubt: it is asked
+    again until it is settled. A caller who leaves before RunAPI took anything pays nothing.
 
     Raises:
         RunapiFailure: the last failure, when it is final or the time is up.
     """
-    deadline = anyio.current_time() + within_seconds
-    in_doubt = False
+    deadline = anyio.current_time() + request.total_seconds
+    in_doubt, task_id, pause = False, None, 0.0
     for number in count():
         try:
-            return await attempt()
+            with anyio.CancelScope(shield=request.pays):
+                return await attempt(min(ATTEMPT_SECONDS, deadline - anyio.current_time()))
         except RunapiFailure as failure:
             # A later refusal does not undo what an earlier try may have done.
             failure.in_doubt = in_doubt = in_doubt or failure.in_doubt
+            task_id = failure.answer.task_id or task_id
+            failure.answer = replace(failure.answer, task_id=task_id)
             pause = _pause_seconds(failure, number)
-            if not failure.retryable or anyio.current_time() + pause > deadline:
+            repeated = request.repeated and failure.retryable
+            if not repeated or anyio.current_time() + pause >= deadline:
                 raise
-        await anyio.sleep(pause)
+        with anyio.CancelScope(shield=request.pays and in_doubt):
+            await anyio.sleep(pause)
     raise AssertionError("count() does not end")
 
 
 def _pause_seconds(failure: RunapiFailure, number: int) -> float:
-    if (wanted := failure.answer.retry_after_seconds) is not None:
-        return max(wanted, 0.1)
     longest = min(FIRST_PAUSE_SECONDS * 2**number, LONGEST_PAUSE_SECONDS)
     # Jitter, so that servers that failed together do not return together.
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    return max(pause, failure.answer.retry_after_seconds or 0.0)

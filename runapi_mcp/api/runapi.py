@@ -11,12 +11,12 @@ from runapi_mcp.api.prices import Prices
 from runapi_mcp.api.tasks import MadeTasks, Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import httpx
 
     from runapi_mcp.api.connection import Connection
-    from runapi_mcp.api.messages import Reply, Request
+    from runapi_mcp.api.messages import Meaning, Reply, Request
     from runapi_mcp.settings import Key
 
 
@@ -42,8 +42,10 @@ class Upstream:
             self._connection = Connection(self._base_url, self._transport)
         return self._connection
 
-    async def send_publicly(self, request: Request) -> Reply:
-        return await self.connection.send(request, None)
+    async def send_publicly(
+        self, request: Request, understand: Callable[[Reply], Meaning]
+    ) -> Meaning:
+        return await self.connection.send(request, None, understand)
 
     async def aclose(self) -> None:
         if self._connection is not None:
@@ -69,8 +71,8 @@ class RunAPI:
         """
         self._key.reveal()
 
-    async def _send(self, request: Request) -> Reply:
-        return await self._upstream.connection.send(request, self._key)
+    async def _send(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
+        return await self._upstream.connection.send(request, self._key, understand)
 
     async def _upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
         await self._upstream.connection.upload(url, headers, content)

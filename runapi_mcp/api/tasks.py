@@ -3,25 +3,28 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Literal
 
 from runapi_mcp.api.failures import message_of
 from runapi_mcp.api.messages import (
-    CREATE_RETRY_SECONDS,
-    READ_RETRY_SECONDS,
     Json,
     Reply,
     Request,
     Send,
+    as_cents,
     as_list,
     as_number,
     as_object,
     as_text,
 )
 from runapi_mcp.catalog import Variant
+from runapi_mcp.catalog.fields import is_http
+from runapi_mcp.catalog.task_ids import canonical
 from runapi_mcp.errors import RunapiDown
 
 MOST_REMEMBERED: Final = 10_000
+CREATE_SECONDS: Final = 40.0
 
 Status = Literal["pending", "processing", "completed", "failed", "unknown"]
 
@@ -63,22 +66,32 @@ class Task:
 
 
 class MadeTasks:
-    """The variants of the tasks made lately in this process."""
+    """The tasks made lately in this process: what their creation said and reading does not."""
 
     def __init__(self) -> None:
-        self._variants: OrderedDict[str, Variant] = OrderedDict()
+        self._made: OrderedDict[str, tuple[Variant, Task]] = OrderedDict()
 
-    def remember(self, task_id: str, variant: Variant) -> None:
-        self._variants[task_id] = variant
-        if len(self._variants) > MOST_REMEMBERED:
-            self._variants.popitem(last=False)
+    def remember(self, variant: Variant, task: Task) -> None:
+        self._made[task.id] = variant, task
+        if len(self._made) > MOST_REMEMBERED:
+            self._made.popitem(last=False)
 
-    def variant(self, task_id: str) -> Variant | None:
-        return self._variants.get(task_id)
+    def folder(self, task_id: str) -> str:
+        """Where a task is read; only a task of this process is known by its action."""
+        made = self._made.get(task_id)
+        return f"flux_2/{made[0].action}" if made else "tasks"
+
+    def completed(self, task: Task) -> Task:
+        """The task with what its creation said of it."""
+        if task.id not in self._made:
+            return task
+        _, made = self._made[task.id]
+        reserved_cents = made.reserved_cents if task.reserved_cents is None else task.reserved_cents
+        return replace(task, model=made.model, reserved_cents=reserved_cents)
 
 
 class Tasks:
-    """Tasks of one caller. `made` remembers which variant made a task, as its address needs it."""
+    """Tasks of one caller."""
 
     def __init__(self, send: Send, made: MadeTasks) -> None:
         self._send = send
@@ -92,46 +105,58 @@ class Tasks:
         Raises:
             RunapiFailure: no task is known; `in_doubt` says whether there may be one.
         """
-        reply = await self._send(
-            Request(
-                "POST",
-                f"/api/v1/flux_2/{variant.action}",
-                body={"model": variant.model, **body},
-                headers={"Idempotency-Key": idempotency_key},
-                retry_seconds=CREATE_RETRY_SECONDS,
-            )
+        request = Request(
+            "POST",
+            f"/api/v1/flux_2/{variant.action}",
+            body={"model": variant.model, **body},
+            headers={"Idempotency-Key": idempotency_key},
+            total_seconds=CREATE_SECONDS,
+            pays=True,
         )
-        task = _task(reply)
-        self._made.remember(task.id, variant)
-        return replace(task, model=variant.model)
+        task = replace(await self._send(request, _created), model=variant.model)
+        self._made.remember(variant, task)
+        return task
 
-    async def read(self, task_id: str, retry_seconds: float = READ_RETRY_SECONDS) -> Task:
+    async def read(self, task_id: str, *, repeated: bool = True) -> Task:
         """The task now, by its id alone.
 
         Raises:
             TaskNotFound: this caller has no such task.
-            RunapiFailure: it could not be read within `retry_seconds`.
+            RunapiFailure: it could not be read.
         """
-        variant = self._made.variant(task_id)
-        folder = f"flux_2/{variant.action}" if variant else "tasks"
-        task = _task(
-            await self._send(
-                Request("GET", f"/api/v1/{folder}/{task_id}", retry_seconds=retry_seconds)
-            )
+        request = Request(
+            "GET",
+            f"/api/v1/{self._made.folder(task_id)}/{task_id}",
+            repeated=repeated,
+            reads_task=True,
         )
-        return replace(task, model=variant.model) if variant else task
+        return self._made.completed(await self._send(request, partial(_read, task_id)))
 
 
-def _task(reply: Reply) -> Task:
+def _created(reply: Reply) -> Task:
     envelope = _envelope(reply.body)
-    task_id = as_text(envelope.get("id")) or reply.answer.task_id
+    task_id = canonical(as_text(envelope.get("id")) or "") or reply.answer.task_id
     if task_id is None:
         raise RunapiDown("RunAPI's answer names no task.", "Try again in a minute.", reply.answer)
+    return _task(task_id, envelope, reply)
+
+
+def _read(task_id: str, reply: Reply) -> Task:
+    envelope = _envelope(reply.body)
+    named = as_text(envelope.get("id"))
+    if named is not None and canonical(named) != task_id:
+        raise RunapiDown(
+            "RunAPI answered about another task.", "Ask for the task again.", reply.answer
+        )
+    return _task(task_id, envelope, reply)
+
+
+def _task(task_id: str, envelope: Json, reply: Reply) -> Task:
     return Task(
         id=task_id,
         status=_status(envelope.get("status")),
         image_urls=_image_urls(envelope.get("images")),
-        error=_error(envelope),
+        error=message_of({"error": envelope.get("error"), "errors": envelope.get("errors")}),
         cost_cents=_cost_cents(envelope),
         reserved_cents=_reserved_cents(envelope),
         model=as_text(envelope.get("model")),
@@ -158,24 +183,20 @@ def _status(value: object) -> Status:
 
 def _image_urls(value: object) -> tuple[str, ...]:
     urls = (as_text(as_object(image).get("url")) for image in as_list(value))
-    return tuple(url for url in urls if url)
-
-
-def _error(envelope: Json) -> str | None:
-    return message_of({"error": envelope.get("error"), "errors": envelope.get("errors")})
+    return tuple(url for url in urls if url and is_http(url))
 
 
 def _cost_cents(envelope: Json) -> float | None:
     cost_usd = as_number(as_object(envelope.get("usage")).get("cost"))
     if cost_usd is not None:
-        return _tidy(cost_usd * 100)
+        return as_cents(_tidy(cost_usd * 100))
     settlement = as_object(as_object(envelope.get("billing")).get("settlement"))
-    return as_number(settlement.get("charged_amount_cents"))
+    return as_cents(settlement.get("charged_amount_cents"))
 
 
 def _reserved_cents(envelope: Json) -> float | None:
     reservation = as_object(as_object(envelope.get("billing")).get("reservation"))
-    return as_number(reservation.get("amount_cents"))
+    return as_cents(reservation.get("amount_cents"))
 
 
 def _tidy(cents: float) -> float:

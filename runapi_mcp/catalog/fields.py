@@ -28,14 +28,15 @@ def _http_url(value: str) -> str:
     # Checked, never parsed into HttpUrl: that would rewrite signed URLs.
     if len(value) > MAX_URL_CHARACTERS:
         raise ValueError(f"must be at most {MAX_URL_CHARACTERS} characters")
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("must be a URL of printable ASCII characters without spaces")
-    if not _is_http(value):
-        raise ValueError("must be a full http:// or https:// URL")
+    if not is_http(value):
+        raise ValueError("must be a full http:// or https:// URL, in ASCII without spaces")
     return value
 
 
-def _is_http(value: str) -> bool:
+def is_http(value: str) -> bool:
+    """Whether a text is a whole http(s) URL that a request line can carry."""
+    if not value.isascii() or not value.isprintable() or " " in value:
+        return False
     try:
         parts = urlsplit(value)
         # Reading the port raises for one that cannot be.
@@ -79,16 +80,17 @@ class OneSource(Capability):
 
 class AspectRatio(Capability):
     aspect_ratio: Ratio | MISSING = MISSING
+    """Width to height."""
 
 
 class AspectRatioOrAuto(Capability):
     aspect_ratio: RatioOrAuto | MISSING = MISSING
-    """auto: as the source."""
+    """Width to height; auto: as the source."""
 
 
 class RequiredAspectRatio(Capability):
     aspect_ratio: Ratio
-    """Required."""
+    """Width to height; required."""
 
 
 class Resolution(Capability):

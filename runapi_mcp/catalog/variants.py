@@ -49,6 +49,13 @@ class Variant:
         return tuple(value for arm in get_args(union) for value in get_args(arm))
 
     @cached_property
+    def price_words(self) -> str:
+        """The published prices, e.g. `1k $0.05, 2k $0.07.`; empty where there are none."""
+        cents = {name: self.snapshot.cents(name) for name in self.resolutions}
+        known = [f"{name} ${value / 100:.2f}" for name, value in cents.items() if value is not None]
+        return f"{', '.join(known)}." if known else ""
+
+    @cached_property
     def field_names(self) -> tuple[str, ...]:
         return tuple(self.params.model_fields)
 

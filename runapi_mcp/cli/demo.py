@@ -86,12 +86,27 @@ def command(
     """
     from runapi_mcp.images.saving import default_folder
 
+    for text in (prompt, remix):
+        if not text.isprintable():
+            raise DemoFailed(f"{text!r} is not text.", "Write the prompt in UTF-8, on one line.")
     wishes = Wishes(variant, ratio, resolution, output or default_folder())
     prompts = [prompt] if no_remix else [prompt, remix]
     anyio.run(partial(_run, prompts, wishes))
 
 
 async def _run(prompts: list[str], wishes: Wishes) -> None:
+    from mcp import MCPError
+
+    try:
+        await _perform(prompts, wishes)
+    except* MCPError as errors:
+        reason = errors.exceptions[0]
+        raise DemoFailed(
+            f"The server ended the session ({reason}).", "It says why in the line above."
+        ) from reason
+
+
+async def _perform(prompts: list[str], wishes: Wishes) -> None:
     from mcp import Client, StdioServerParameters, stdio_client
 
     from runapi_mcp.cli.stage import Stage
@@ -122,8 +137,10 @@ async def _draw(
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             show(message or f"{progress:.0f} s")
 
-        result = await client.call_tool(tool, arguments, progress_callback=on_progress)
-    facts = _facts(result)
+        facts = _facts(await client.call_tool(tool, arguments, progress_callback=on_progress))
+        while "image_urls" not in facts:
+            task = {"task_id": facts["task_id"]}
+            facts = _facts(await client.call_tool("get_task", task, progress_callback=on_progress))
     urls = cast("list[str]", facts["image_urls"])
     for url in urls:
         stage.picture(await _saved(url, wishes.folder, prompt, str(facts["task_id"])), facts)
@@ -132,7 +149,7 @@ async def _draw(
 
 def _facts(result: CallToolResult) -> dict[str, Any]:
     facts = cast("dict[str, Any] | None", result.structured_content)
-    if result.is_error or facts is None or "image_urls" not in facts:
+    if result.is_error or facts is None:
         said = " ".join(str(getattr(block, "text", "")) for block in result.content)
         raise DemoFailed(
             f"The picture was not drawn. The tool answered:\n\n{said}\n\n",

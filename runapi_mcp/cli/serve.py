@@ -103,13 +103,13 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp.server import Keys, create_server
 
     logging.basicConfig(format="runapi-mcp: %(message)s")
-    loaded = settings.load()
+    loaded = settings.load(sandbox=sandbox)
     for warning in loaded.warnings:
         click.echo(f"runapi-mcp: {warning}", err=True)
     base_url = loaded.base_url
     variants = VARIANTS if loaded.variants is None else select(loaded.variants)
     keys = Keys(loaded.key, "brought or own" if share_key else "brought")
-    if sandbox or loaded.sandbox:
+    if loaded.sandbox:
         base_url, keys = _own_sandbox(loaded.sandbox_draw_seconds)
     upstream = Upstream(base_url)
     try:

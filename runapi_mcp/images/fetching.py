@@ -1,7 +1,9 @@
 """Fetching a finished picture. Its address needs no key, and none is sent."""
 
+import anyio
 import httpx
 
+from runapi_mcp.api import bodies
 from runapi_mcp.errors import Failure
 from runapi_mcp.sockets import is_loopback
 
@@ -21,25 +23,16 @@ async def fetch(url: str) -> bytes:
     """
     try:
         # A proxy from the environment would be asked for the sandbox's pictures.
-        async with (
-            httpx.AsyncClient(timeout=FETCH_SECONDS, trust_env=not is_loopback(url)) as client,
-            client.stream("GET", url) as response,
-        ):
-            response.raise_for_status()
-            return await _bounded(response)
-    except httpx.HTTPError as error:
+        with anyio.fail_after(FETCH_SECONDS):
+            async with (
+                httpx.AsyncClient(timeout=FETCH_SECONDS, trust_env=not is_loopback(url)) as client,
+                client.stream("GET", url) as response,
+            ):
+                response.raise_for_status()
+                return await bodies.read(response.aiter_bytes(), LARGEST_BYTES)
+    except (httpx.HTTPError, TimeoutError, bodies.TooLarge) as error:
         raise NotFetched(
-            f"The picture could not be fetched: {error}.", f"Open it in a browser: {url}"
+            f"The picture could not be fetched: {error or type(error).__name__}.",
+            f"Open it in a browser: {url}",
         ) from error
-
-
-async def _bounded(response: httpx.Response) -> bytes:
-    content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > LARGEST_BYTES:
-            raise NotFetched(
-                f"The picture has more than {LARGEST_BYTES} bytes.",
-                f"Open it in a browser: {response.url}",
-            )
-    return bytes(content)
+    raise AssertionError("the picture is returned or an error raised")

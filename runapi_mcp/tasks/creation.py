@@ -2,8 +2,6 @@
 
 import uuid
 
-import anyio
-
 from runapi_mcp.api import RunAPI
 from runapi_mcp.api.tasks import Task
 from runapi_mcp.catalog import Params, Variant
@@ -16,7 +14,4 @@ async def create(runapi: RunAPI, variant: Variant, params: Params) -> Task:
         RunapiFailure: no task is known; `in_doubt` says whether there may be one.
         KeyMissing: there is no key to pay with; nothing was sent.
     """
-    # Shielded: a caller who leaves must not tear the request that pays.
-    with anyio.CancelScope(shield=True):
-        return await runapi.tasks.create(variant, params.model_dump(), str(uuid.uuid4()))
-    raise AssertionError("nothing cancels this scope")
+    return await runapi.tasks.create(variant, params.model_dump(), str(uuid.uuid4()))

@@ -28,29 +28,37 @@ class Watch:
 
     def words(self, elapsed_seconds: float) -> str:
         """How it goes, as a person likes to read it."""
-        doing = "queued" if self.task.status == "pending" else "drawing"
         if self.failure is not None:
-            doing = "RunAPI is not answering, asking again"
+            return f"asking again, {elapsed_seconds:.0f} s. {self.failure.happened}"
+        doing = "queued" if self.task.status == "pending" else "drawing"
         return f"{doing}, {elapsed_seconds:.0f} s"
 
 
 async def follow(
-    task: Task, read: Callable[[], Awaitable[Task]], wait_seconds: float, report: Report
+    watch: Watch, read: Callable[[], Awaitable[Task]], wait_seconds: float, report: Report
 ) -> Watch:
-    """The task when it ended, or as last seen when the wait did. Never raises for a failed poll."""
-    watch = Watch(task)
-    if task.ended or wait_seconds <= 0:
-        return watch
+    """Watch the task until it ends or the wait does. Never raises for a failed poll.
+
+    Whatever else ends the wait, a leaving caller or a crash, the log names the task.
+    """
     try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_report_progress, watch, report)
-            with anyio.move_on_after(wait_seconds):
-                await _poll(watch, read)
-            group.cancel_scope.cancel()
-    except anyio.get_cancelled_exc_class():
-        logger.warning("the caller left; task %s goes on, and get_task finds it", task.id)
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        if not watch.task.ended and wait_seconds > 0:
+            await _watch(watch, read, wait_seconds, report)
+    except BaseException:
+        logger.warning("stopped waiting; task %s goes on, and get_task finds it", watch.task.id)
         raise
     return watch
+
+
+async def _watch(
+    watch: Watch, read: Callable[[], Awaitable[Task]], wait_seconds: float, report: Report
+) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(_report_progress, watch, report)
+        with anyio.move_on_after(wait_seconds):
+            await _poll(watch, read)
+        group.cancel_scope.cancel()
 
 
 async def _report_progress(watch: Watch, report: Report) -> None:

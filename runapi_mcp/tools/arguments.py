@@ -5,14 +5,14 @@ Strict in meaning: every unknown name is refused before anything is sent.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar, cast, overload
 
 from pydantic import ValidationError
 
 from runapi_mcp.catalog.fields import Capability
 from runapi_mcp.errors import Refused
-from runapi_mcp.tools.refusals import parameters, problem_of, unknown_name
+from runapi_mcp.tools.refusals import problem_of, unknown_names
 from runapi_mcp.tools.schema import field_schema
 from runapi_mcp.tools.tool import RawArguments
 
@@ -32,40 +32,26 @@ Second = TypeVar("Second", bound=Capability)
 Arguments = dict[str, object]
 
 
-def accept_one(raw: RawArguments, model: type[First]) -> First:
-    """The arguments as a model.
+@overload
+def accept(raw: RawArguments) -> tuple[()]: ...
+@overload
+def accept(raw: RawArguments, first: type[First], /) -> tuple[First]: ...
+@overload
+def accept(
+    raw: RawArguments, first: type[First], second: type[Second], /
+) -> tuple[First, Second]: ...
+def accept(raw: RawArguments, *models: type[Capability]) -> tuple[Capability, ...]:
+    """The arguments as models, each with the fields that are its own.
 
     Raises:
         Refused: with every problem, named by its field.
     """
     problems: list[str] = []
-    arguments = _readable(raw, (model,), problems)
-    return _settled(_validated(arguments, model, problems), problems)
-
-
-def accept(raw: RawArguments, first: type[First], second: type[Second]) -> tuple[First, Second]:
-    """The arguments split into two models.
-
-    Raises:
-        Refused: with every problem, named by its field.
-    """
-    problems: list[str] = []
-    arguments = _readable(raw, (first, second), problems)
-    one = _validated(arguments, first, problems)
-    two = _validated(arguments, second, problems)
-    return _settled(one, problems), _settled(two, problems)
-
-
-def accept_none(raw: RawArguments) -> None:
-    """Nothing, when there are no arguments.
-
-    Raises:
-        Refused: there are some.
-    """
-    problems: list[str] = []
-    _readable(raw, (), problems)
+    arguments = _readable(raw, models, problems)
+    accepted = [_validated(arguments, model, problems) for model in models]
     if problems:
-        raise _refused(problems)
+        raise Refused(" ".join(problems), "Nothing was sent or paid; correct this and call again.")
+    return tuple(model for model in accepted if model is not None)
 
 
 def _readable(
@@ -80,8 +66,8 @@ def _readable(
             if value is not None:
                 arguments[name] = _in_form(value, field_schema(models, name).get("type"))
         elif name not in HOST_ADDED:
-            unknown.append(unknown_name(name, known))
-    problems += [*unknown, parameters(known)] if unknown else []
+            unknown.append(name)
+    problems += unknown_names(unknown, known)
     return arguments
 
 
@@ -94,16 +80,6 @@ def _validated(
     except ValidationError as error:
         problems += [problem_of(model, problem) for problem in error.errors(include_url=False)]
         return None
-
-
-def _settled(model: First | None, problems: list[str]) -> First:
-    if model is None or problems:
-        raise _refused(problems)
-    return model
-
-
-def _refused(problems: Iterable[str]) -> Refused:
-    return Refused(" ".join(problems), "Nothing was sent or paid; correct this and call again.")
 
 
 def _in_form(value: object, json_type: object) -> object:
@@ -129,7 +105,7 @@ def _integer(text: str) -> object:
 def _array(text: str) -> object:
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return cast("list[object]", value) if isinstance(value, list) else text
 

@@ -107,5 +107,5 @@ def _item(item: object) -> str:
 
 def _said(name: str, value: object) -> str:
     if name.endswith("_cents") and isinstance(value, int | float):
-        return f"{value:g} (${value / 100:.2f})"
+        return f"{value} (${value / 100:.2f})"
     return str(value)

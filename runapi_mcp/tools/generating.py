@@ -1,19 +1,23 @@
 """The tools that draw: one per variant. Arguments, price, one paid task, a wait, the facts."""
 
+import logging
 from functools import partial
 
 import anyio
 from pydantic import MISSING
 
-from runapi_mcp.catalog import Params, Variant
-from runapi_mcp.errors import Failure, RunapiFailure
+from runapi_mcp.api.prices import Price
+from runapi_mcp.catalog import Variant
+from runapi_mcp.errors import RunapiFailure
 from runapi_mcp.tasks.creation import create
-from runapi_mcp.tasks.waiting import follow
+from runapi_mcp.tasks.waiting import Watch, follow
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.inputs import Waiting
 from runapi_mcp.tools.task_outcomes import outcome_in_doubt, outcome_of
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
+
+logger = logging.getLogger(__name__)
 
 
 def generating_tool(variant: Variant) -> Tool:
@@ -21,7 +25,7 @@ def generating_tool(variant: Variant) -> Tool:
     return Tool(
         name=variant.tool_name,
         title=variant.title,
-        description=variant.purpose + _snapshot_prices(variant),
+        description=f"{variant.purpose} {variant.price_words}".rstrip(),
         effect="pays",
         inputs=(variant.params, Waiting),
         output=TaskFacts,
@@ -30,44 +34,36 @@ def generating_tool(variant: Variant) -> Tool:
 
 
 async def _run(variant: Variant, caller: Caller, raw: RawArguments) -> Outcome:
-    params, waiting = accept(raw, variant.params, Waiting)
-    caller.runapi.require_key()
-    try:
-        return await _draw(variant, params, waiting.wait_seconds, caller)
-    except RunapiFailure as failure:
-        if failure.answer.task_id is not None:
-            return outcome_in_doubt(failure, failure.answer.task_id)
-        raise _with_the_money(failure) from failure
-
-
-async def _draw(variant: Variant, params: Params, wait_seconds: int, caller: Caller) -> Outcome:
     started = anyio.current_time()
+    params, waiting = accept(raw, variant.params, Waiting)
     runapi = caller.runapi
+    runapi.require_key()
     resolution = params.output_resolution
     price = await runapi.prices.price(variant, None if resolution is MISSING else resolution)
-    task = await create(runapi, variant, params)
+    try:
+        task = await create(runapi, variant, params)
+    except RunapiFailure as failure:
+        return _not_made(failure, variant, price)
     watch = await follow(
-        task,
-        lambda: runapi.tasks.read(task.id, retry_seconds=0),
+        Watch(task),
+        partial(runapi.tasks.read, task.id, repeated=False),
         # The host counts from the call, not from the task.
-        wait_seconds - (anyio.current_time() - started),
+        waiting.wait_seconds - (anyio.current_time() - started),
         caller.report,
     )
     return outcome_of(watch, price)
 
 
-def _snapshot_prices(variant: Variant) -> str:
-    cents = {name: variant.snapshot.cents(name) for name in ("1k", "2k")}
-    known = [f"{name} ${value / 100:.2f}" for name, value in cents.items() if value is not None]
-    return f" {', '.join(known)}." if known else ""
-
-
-def _with_the_money(failure: RunapiFailure) -> Failure:
-    """The failure of a create, and what it may have cost."""
-    if not failure.in_doubt:
-        return Failure(f"{failure.happened} Nothing was paid.", failure.advice + failure.reference)
-    return Failure(
-        f"{failure.happened} Whether RunAPI made and charged a task is not known.",
-        "Compare check_balance before calling again: a second call may pay for a second image."
-        + failure.reference,
-    )
+def _not_made(failure: RunapiFailure, variant: Variant, price: Price) -> Outcome:
+    """What a failed create leaves: a task it named all the same, or what it may have cost."""
+    if failure.answer.task_id is not None:
+        logger.warning("a failed answer named task %s; get_task finds it", failure.answer.task_id)
+        return outcome_in_doubt(failure, failure.answer.task_id, variant, price)
+    if failure.in_doubt:
+        failure.happened += " Whether RunAPI made and charged a task is not known."
+        failure.advice = (
+            "Compare check_balance before calling again: a second call may pay for a second image."
+        )
+    else:
+        failure.happened += " Nothing was paid."
+    raise failure

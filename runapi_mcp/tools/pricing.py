@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import anyio
 from pydantic import MISSING
 
-from runapi_mcp.api.prices import Price
+from runapi_mcp.api.prices import Price, Prices
 from runapi_mcp.catalog import Variant, by_model
 from runapi_mcp.errors import Refused
-from runapi_mcp.tools.arguments import accept_one
+from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, PriceListFacts, PriceRow, price_basis
 from runapi_mcp.tools.inputs import PriceQuestion
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
@@ -30,7 +31,7 @@ def pricing_tool(variants: Sequence[Variant]) -> Tool:
 
 
 async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) -> Outcome:
-    question = accept_one(raw, PriceQuestion)
+    (question,) = accept(raw, PriceQuestion)
     calls = list(_calls(question, offered))
     if not calls:
         raise Refused(
@@ -39,11 +40,25 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
         )
     prices = caller.runapi.prices
     facts = PriceListFacts(
-        prices=[_row(v, r, await prices.price(v, r)) for v, r in calls],
+        prices=await _rows(prices, calls),
         next=_NEXT,
         notice=SANDBOX_NOTICE if prices.from_sandbox else MISSING,
     )
     return Outcome(facts)
+
+
+async def _rows(prices: Prices, calls: Sequence[tuple[Variant, str]]) -> list[PriceRow]:
+    """The prices of the calls, looked up at once: together they take no longer than one."""
+    rows: dict[tuple[str, str], PriceRow] = {}
+
+    async def add(variant: Variant, resolution: str) -> None:
+        price = await prices.price(variant, resolution)
+        rows[variant.model, resolution] = _row(variant, resolution, price)
+
+    async with anyio.create_task_group() as group:
+        for call in calls:
+            group.start_soon(add, *call)
+    return [rows[variant.model, resolution] for variant, resolution in calls]
 
 
 def _calls(question: PriceQuestion, offered: Sequence[Variant]) -> Iterator[tuple[Variant, str]]:

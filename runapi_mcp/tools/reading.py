@@ -1,12 +1,16 @@
 """The tools that only read: a task, the balance."""
 
+from functools import partial
 from typing import Final
 
+import anyio
 from pydantic import MISSING
 
 from runapi_mcp.api.account import Balance
-from runapi_mcp.tasks.waiting import follow
-from runapi_mcp.tools.arguments import accept, accept_none
+from runapi_mcp.api.tasks import Task, Tasks
+from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.tasks.waiting import Watch, follow
+from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, BalanceFacts, TaskFacts
 from runapi_mcp.tools.inputs import TaskReference, Waiting
 from runapi_mcp.tools.task_outcomes import outcome_of
@@ -14,20 +18,31 @@ from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
 
 
 async def _get_task(caller: Caller, raw: RawArguments) -> Outcome:
+    started = anyio.current_time()
     reference, waiting = accept(raw, TaskReference, Waiting)
     tasks = caller.runapi.tasks
-    task = await tasks.read(reference.task_id)
-    watch = await follow(
-        task,
-        lambda: tasks.read(task.id, retry_seconds=0),
-        waiting.wait_seconds,
+    watch = await _first_look(tasks, reference.task_id, waiting.wait_seconds)
+    await follow(
+        watch,
+        partial(tasks.read, reference.task_id, repeated=False),
+        waiting.wait_seconds - (anyio.current_time() - started),
         caller.report,
     )
     return outcome_of(watch)
 
 
+async def _first_look(tasks: Tasks, task_id: str, wait_seconds: int) -> Watch:
+    """The task, or why it could not be read for now, if there is time to look again."""
+    try:
+        return Watch(await tasks.read(task_id))
+    except RunapiFailure as failure:
+        if not failure.retryable or wait_seconds == 0:
+            raise
+        return Watch(Task(task_id, "unknown"), failure)
+
+
 async def _check_balance(caller: Caller, raw: RawArguments) -> Outcome:
-    accept_none(raw)
+    accept(raw)
     return Outcome(_balance_facts(await caller.runapi.account.balance()))
 
 

@@ -12,6 +12,7 @@ from runapi_mcp.catalog.fields import Capability
 from runapi_mcp.tools.schema import Schema, field_schema
 
 LONGEST_ECHO: Final = 60
+MOST_NAMED: Final = 5
 
 _HUMP: Final = re.compile(r"([a-z0-9])([A-Z])")
 _GAP: Final = re.compile(r"[\s_-]+")
@@ -50,14 +51,23 @@ _OTHER_NAMES: Final = {
 }
 
 
-def unknown_name(name: str, known: Sequence[str]) -> str:
-    """The sentence for a name that the tool does not have."""
+def unknown_names(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The sentences for names that the tool does not have, and what it has instead."""
+    if not names:
+        return []
+    sentences = [_unknown_name(name, known) for name in names[:MOST_NAMED]]
+    if len(names) > MOST_NAMED:
+        sentences.append(f"So are {len(names) - MOST_NAMED} more names.")
+    return [*sentences, _parameters(known)]
+
+
+def _unknown_name(name: str, known: Sequence[str]) -> str:
     spelled = _snake_case(name)
     meant = _OTHER_NAMES.get(spelled, spelled)
     if meant in known:
         return f"{_echo(name)} is not a parameter; did you mean {meant}?"
     if tools := [variant.tool_name for variant in VARIANTS if meant in variant.field_names]:
-        return f"{_echo(name)} is not for this tool; {meant} is a parameter of {_list(tools)}."
+        return f"{_echo(name)} is not for this tool; {meant} is a parameter of {', '.join(tools)}."
     if spelled in _NOT_IN_RUNAPI:
         return f"{_echo(name)} is not a parameter: RunAPI's Flux 2 has no such setting."
     if close := get_close_matches(spelled, known, n=1):
@@ -65,9 +75,8 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
     return f"{_echo(name)} is not a parameter."
 
 
-def parameters(known: Sequence[str]) -> str:
-    """The sentence that lists what a tool takes."""
-    return f"The parameters are {_list(known)}." if known else "This tool takes no parameters."
+def _parameters(known: Sequence[str]) -> str:
+    return f"The parameters are {', '.join(known)}." if known else "This tool takes no parameters."
 
 
 def problem_of(model: type[Capability], problem: ErrorDetails) -> str:
@@ -88,7 +97,7 @@ def problem_of(model: type[Capability], problem: ErrorDetails) -> str:
 def _allowed(schema: Schema) -> str:
     """What a field takes, from its own schema."""
     if choices := _choices(schema):
-        return choices[0] if len(choices) == 1 else f"one of {_list(choices)}"
+        return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     match schema:
         case {"type": "string", "minLength": low, "maxLength": high}:
             return f"text of {low}-{high} characters"
@@ -115,10 +124,6 @@ def _choices(schema: Schema) -> list[str]:
     if "const" in schema:
         return [str(schema["const"])]
     return [str(choice) for choice in cast("Iterable[object]", schema.get("enum", ()))]
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)
 
 
 def _snake_case(name: str) -> str:

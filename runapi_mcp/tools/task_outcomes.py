@@ -4,6 +4,7 @@ from pydantic import MISSING
 
 from runapi_mcp.api.prices import Price
 from runapi_mcp.api.tasks import Task
+from runapi_mcp.catalog import Variant
 from runapi_mcp.errors import RunapiFailure
 from runapi_mcp.tasks.waiting import Watch
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, price_basis
@@ -12,6 +13,7 @@ from runapi_mcp.tools.tool import Outcome
 _EXPIRY = "The image URLs expire about 7 days after drawing; download what should last."
 _RUNNING = "Call get_task with this task_id; calling the drawing tool again pays for another image."
 _FAILED = "Failed images are not charged. Change the prompt or the source images and call again."
+_CHARGED = "RunAPI recorded a charge for this failed image; compare check_balance."
 _EMPTY = "RunAPI says completed but names no image. Call get_task with this task_id once more."
 
 
@@ -19,7 +21,7 @@ def outcome_of(watch: Watch, price: Price | None = None) -> Outcome:
     """The outcome of a wait: an image, a failed task, or one that is still running."""
     task = watch.task
     price_cents, basis = _price(task, price)
-    missing_images = task.status == "completed" and not task.image_urls
+    bad_end = task.status == "failed" or (task.status == "completed" and not task.image_urls)
     facts = TaskFacts(
         status=task.status,
         task_id=task.id,
@@ -29,19 +31,24 @@ def outcome_of(watch: Watch, price: Price | None = None) -> Outcome:
         price_cents=MISSING if price_cents is None else price_cents,
         price_basis=basis or MISSING,
         error=_error(watch) or MISSING,
-        request_id=(task.request_id if task.status == "failed" else None) or MISSING,
+        request_id=(task.request_id if bad_end else None) or MISSING,
         next=_next(task),
         notice=SANDBOX_NOTICE if task.sandbox else MISSING,
     )
-    return Outcome(facts, failed=task.status == "failed" or missing_images)
+    return Outcome(facts, failed=bad_end)
 
 
-def outcome_in_doubt(failure: RunapiFailure, task_id: str) -> Outcome:
+def outcome_in_doubt(
+    failure: RunapiFailure, task_id: str, variant: Variant, price: Price
+) -> Outcome:
     """The outcome of a create that failed, but whose answer named the task it made."""
     facts = TaskFacts(
         status="unknown",
         task_id=task_id,
-        error=str(failure),
+        model=variant.model,
+        price_cents=MISSING if price.cents is None else price.cents,
+        price_basis=price_basis(price),
+        error=failure.happened + failure.reference,
         next=_RUNNING,
         notice=SANDBOX_NOTICE if failure.answer.sandbox else MISSING,
     )
@@ -61,13 +68,14 @@ def _error(watch: Watch) -> str | None:
     if watch.task.status == "failed":
         return watch.task.error or "RunAPI gave no reason."
     if watch.failure is not None:
-        return f"The last look at the task failed: {watch.failure.happened}"
+        failure = watch.failure
+        return f"The last look at the task failed: {failure.happened}{failure.reference}"
     return None
 
 
 def _next(task: Task) -> str:
     if task.status == "failed":
-        return _FAILED
+        return _CHARGED if task.cost_cents else _FAILED
     if task.status != "completed":
         return _RUNNING
     return _EXPIRY if task.image_urls else _EMPTY
