@@ -140,7 +140,13 @@ def _codex() -> str:
 
 def _with_blocks(readme: str) -> str:
     """The README with its generated blocks anew."""
-    blocks = {"tools": _tools_table(), "registry": f"<!-- mcp-name: {registry_name()} -->"}
+    entries = _manifests()
+    blocks = {
+        "tools": _tools_table(),
+        "codex": f"```toml\n{entries['codex.config.toml']}```",
+        "cursor": f"```json\n{entries['cursor.mcp.json']}```",
+        "registry": f"<!-- mcp-name: {registry_name()} -->",
+    }
     for name, text in blocks.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         readme = marked.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", readme)
