@@ -1,7 +1,8 @@
 """The request fields of Flux 2, one capability a class; a variant's params compose them.
 
 The models are as strict as RunAPI. An unset field is `MISSING`: absent from the body and from the
-schema alike. The docstrings under the fields are read by models that call the tools.
+schema alike. Descriptions are read by models that call the tools. They are no docstrings, because
+pydantic would find those by reading source, which costs a start 30 ms.
 """
 
 from typing import Annotated, Literal
@@ -58,64 +59,72 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 class Capability(BaseModel):
     """Closed, strict and immutable: what is not declared is refused, nothing is converted."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Prompt(Capability):
-    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=5000)]
-    """What the picture shows; 3-5000 characters."""
+    prompt: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=3, max_length=5000),
+        Field(description="What the picture shows; 3-5000 characters."),
+    ]
 
 
 class Sources(Capability):
-    source_image_urls: Annotated[list[HttpUrl], Field(min_length=1, max_length=MAX_SOURCES)]
-    """1-8 public http(s) image URLs."""
+    source_image_urls: Annotated[
+        list[HttpUrl],
+        Field(min_length=1, max_length=MAX_SOURCES, description="1-8 public http(s) image URLs."),
+    ]
 
 
 class OneSource(Capability):
-    source_image_urls: Annotated[list[HttpUrl], Field(min_length=1, max_length=1)]
-    """Exactly 1 public http(s) image URL."""
+    source_image_urls: Annotated[
+        list[HttpUrl],
+        Field(min_length=1, max_length=1, description="Exactly 1 public http(s) image URL."),
+    ]
 
 
 class AspectRatio(Capability):
-    aspect_ratio: Ratio | MISSING = MISSING
-    """Width to height."""
+    aspect_ratio: Annotated[Ratio | MISSING, Field(description="Width to height.")] = MISSING
 
 
 class AspectRatioOrAuto(Capability):
-    aspect_ratio: RatioOrAuto | MISSING = MISSING
-    """Width to height; auto: as the source."""
+    aspect_ratio: Annotated[
+        RatioOrAuto | MISSING, Field(description="Width to height; auto: as the source.")
+    ] = MISSING
 
 
 class RequiredAspectRatio(Capability):
-    aspect_ratio: Ratio
-    """Width to height; required."""
+    aspect_ratio: Annotated[Ratio, Field(description="Width to height; required.")]
 
 
 class Resolution(Capability):
-    output_resolution: Literal["1k", "2k"] | MISSING = MISSING
-    """Unset costs as 1k."""
+    output_resolution: Annotated[
+        Literal["1k", "2k"] | MISSING, Field(description="Unset costs as 1k.")
+    ] = MISSING
 
 
 class OnlyOneK(Capability):
-    output_resolution: Literal["1k"] | MISSING = MISSING
-    """1k only, the default."""
+    output_resolution: Annotated[
+        Literal["1k"] | MISSING, Field(description="1k only, the default.")
+    ] = MISSING
 
 
 class SafetyChecker(Capability):
-    enable_safety_checker: bool | MISSING = MISSING
-    """Content filter."""
+    enable_safety_checker: Annotated[bool | MISSING, Field(description="Content filter.")] = MISSING
 
 
 class OnlyOneImage(Capability):
-    output_count: Annotated[Literal[1], BeforeValidator(_not_a_boolean)] | MISSING = MISSING
-    """1 only, the default."""
+    output_count: Annotated[
+        Annotated[Literal[1], BeforeValidator(_not_a_boolean)] | MISSING,
+        Field(description="1 only, the default."),
+    ] = MISSING
 
 
 class Callback(Capability):
-    callback_url: HttpUrl | MISSING = MISSING
-    """Webhook RunAPI calls at the end."""
+    callback_url: Annotated[
+        HttpUrl | MISSING, Field(description="Webhook RunAPI calls at the end.")
+    ] = MISSING
 
 
 # Pydantic collects fields from the last base to the first: the first field is written last.

@@ -5,7 +5,7 @@ What is not known is absent, never null or empty. Money is in US cents.
 
 from typing import Annotated, cast
 
-from pydantic import MISSING, BaseModel, ConfigDict, WithJsonSchema
+from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from runapi_mcp.api.prices import Price
 from runapi_mcp.api.tasks import Status
@@ -19,7 +19,7 @@ Cents = Annotated[int | float, WithJsonSchema({"type": "number"})]
 
 
 class Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TaskFacts(Facts):
@@ -28,18 +28,22 @@ class TaskFacts(Facts):
     status: Status
     task_id: str
     model: str | MISSING = MISSING
-    image_urls: list[str] | MISSING = MISSING
-    """Temporary addresses of the finished images."""
-    cost_cents: Cents | MISSING = MISSING
-    """The recorded charge in US cents."""
-    price_cents: Cents | MISSING = MISSING
-    """What the image will cost in US cents, until the charge is recorded."""
-    price_basis: str | MISSING = MISSING
-    """Where the price comes from."""
+    image_urls: Annotated[
+        list[str] | MISSING, Field(description="Temporary addresses of the finished images.")
+    ] = MISSING
+    cost_cents: Annotated[
+        Cents | MISSING, Field(description="The recorded charge in US cents.")
+    ] = MISSING
+    price_cents: Annotated[
+        Cents | MISSING,
+        Field(description="What the image will cost in US cents, until the charge is recorded."),
+    ] = MISSING
+    price_basis: Annotated[str | MISSING, Field(description="Where the price comes from.")] = (
+        MISSING
+    )
     error: str | MISSING = MISSING
     request_id: str | MISSING = MISSING
-    next: str
-    """What to do now."""
+    next: Annotated[str, Field(description="What to do now.")]
     notice: str | MISSING = MISSING
 
 

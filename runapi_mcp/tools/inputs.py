@@ -29,18 +29,24 @@ def _known_variant(value: str) -> str:
 
 
 class Waiting(Capability):
-    wait_seconds: Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)] = DEFAULT_WAIT_SECONDS
-    """0-600, default 45; 0 answers at once."""
+    wait_seconds: Annotated[
+        int,
+        Field(ge=0, le=LONGEST_WAIT_SECONDS, description="0-600, default 45; 0 answers at once."),
+    ] = DEFAULT_WAIT_SECONDS
 
 
 class TaskReference(Capability):
-    task_id: Annotated[str, AfterValidator(_canonical_uuid)]
-    """UUID from an earlier answer."""
+    task_id: Annotated[
+        str, AfterValidator(_canonical_uuid), Field(description="UUID from an earlier answer.")
+    ]
 
 
 class PriceQuestion(Capability):
-    model: Annotated[str, AfterValidator(_known_variant)] | MISSING = MISSING
-    """Model id, e.g. flux-2-pro-text-to-image; unset for all."""
+    model: Annotated[
+        Annotated[str, AfterValidator(_known_variant)] | MISSING,
+        Field(description="Model id, e.g. flux-2-pro-text-to-image; unset for all."),
+    ] = MISSING
 
-    output_resolution: Literal["1k", "2k"] | MISSING = MISSING
-    """Unset for both."""
+    output_resolution: Annotated[
+        Literal["1k", "2k"] | MISSING, Field(description="Unset for both.")
+    ] = MISSING

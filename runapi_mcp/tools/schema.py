@@ -24,6 +24,7 @@ def input_schema(inputs: Iterable[type[Capability]]) -> Schema:
     return schema
 
 
+@cache
 def output_schema(model: type[BaseModel]) -> Schema:
     """The schema of a result's structured form."""
     raw = model.model_json_schema()

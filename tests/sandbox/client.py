@@ -49,7 +49,7 @@ TEXT = "is invalid: String should"
 NO_BOOLEAN = "is invalid: Input should be a valid boolean"
 
 
-NO_URL = "is invalid: must be a full http:// or https:// URL"
+NO_URL = "is invalid: must be a full http:// or https:// URL, in ASCII without spaces"
 
 
 NOT_9 = "is invalid: List should have at most 8 items after validation, not 9"
