@@ -157,9 +157,10 @@ def described(tool: Tool) -> McpTool:
 
 
 def _result(outcome: Outcome) -> CallToolResult:
+    facts = structured(outcome.facts)
     return CallToolResult(
-        content=[TextContent(text=text(outcome.facts))],
-        structured_content=structured(outcome.facts),
+        content=[TextContent(text=text(facts))],
+        structured_content=facts,
         is_error=outcome.failed,
     )
 

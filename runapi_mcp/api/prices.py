@@ -1,6 +1,6 @@
 """Prices: RunAPI's live schedules and quotes, kept in memory, with the dated snapshot behind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -44,6 +44,10 @@ class Schedules:
     sandbox: bool
 
 
+Call = tuple[Variant, str | None]
+"""A variant at an output resolution, or with none."""
+
+
 class Prices:
     """The price of every call. Needs no key, and never fails: what cannot be read is not live."""
 
@@ -61,20 +65,41 @@ class Prices:
 
     async def price(self, variant: Variant, output_resolution: str | None) -> Price:
         """The exact price of one call: live, else from the snapshot, else unknown."""
-        cents = None
-        with anyio.move_on_after(LOOKUP_SECONDS):
-            cents = await self._live_cents(variant, output_resolution)
+        return (await self.all_of([(variant, output_resolution)]))[0]
+
+    async def all_of(self, calls: Sequence[Call]) -> list[Price]:
+        """The price of each call. Looking them up takes no longer than looking up one."""
+        if anyio.current_time() >= self._look_again_at or any(map(self._needs_a_quote, calls)):
+            with anyio.move_on_after(LOOKUP_SECONDS):
+                await self._look_up(calls)
+        return [self._known(call) for call in calls]
+
+    def _known(self, call: Call) -> Price:
+        cents = self._live_cents(call)
         if cents is not None:
             return Price(cents, "sandbox" if self.from_sandbox else "live")
+        variant, output_resolution = call
         cents = variant.snapshot.cents(output_resolution)
         return Price(cents, "unknown" if cents is None else "snapshot")
 
-    async def _live_cents(self, variant: Variant, output_resolution: str | None) -> float | None:
+    def _live_cents(self, call: Call) -> float | None:
+        variant, output_resolution = call
+        schedule = self._schedules.by_model.get(variant.model) if self._schedules else None
+        cents = schedule.cents(output_resolution) if schedule else None
+        return self._quotes.get((variant.model, output_resolution)) if cents is None else cents
+
+    def _needs_a_quote(self, call: Call) -> bool:
+        """Whether RunAPI sells it by a schedule in a form that this version does not know."""
+        variant, output_resolution = call
+        sold = self._schedules is not None and variant.model in self._schedules.by_model
+        asked = (variant.model, output_resolution) in self._quotes
+        return sold and not asked and self._live_cents(call) is None
+
+    async def _look_up(self, calls: Sequence[Call]) -> None:
         await self._refresh()
-        if self._schedules is None or variant.model not in self._schedules.by_model:
-            return None
-        cents = self._schedules.by_model[variant.model].cents(output_resolution)
-        return await self._quote(variant, output_resolution) if cents is None else cents
+        async with anyio.create_task_group() as group:
+            for call in filter(self._needs_a_quote, calls):
+                group.start_soon(self._quote, *call)
 
     async def _refresh(self) -> None:
         if anyio.current_time() < self._look_again_at:
@@ -85,13 +110,13 @@ class Prices:
             # Set before the look-up: one that takes too long is not begun again by the next call.
             self._look_again_at = anyio.current_time() + RETRY_SECONDS
             try:
-                self._schedules = await self._send(self._look_up(), self._understood)
+                self._schedules = await self._send(self._list_request(), self._understood)
             except RunapiFailure:
                 return
             self._quotes.clear()
             self._look_again_at = anyio.current_time() + FRESH_SECONDS
 
-    def _look_up(self) -> Request:
+    def _list_request(self) -> Request:
         known = self._schedules
         return Request(
             "GET",
@@ -112,17 +137,13 @@ class Prices:
             )
         return Schedules(by_model, reply.headers.get("etag"), reply.answer.sandbox)
 
-    async def _quote(self, variant: Variant, output_resolution: str | None) -> float | None:
-        """RunAPI's own sum, for a schedule in a form this version does not know."""
-        asked = variant.model, output_resolution
-        if asked not in self._quotes:
-            try:
-                self._quotes[asked] = await self._send(
-                    _quote_request(variant, output_resolution), _quoted_cents
-                )
-            except RunapiFailure:
-                return None
-        return self._quotes[asked]
+    async def _quote(self, variant: Variant, output_resolution: str | None) -> None:
+        """Ask for RunAPI's own sum, and remember it."""
+        try:
+            cents = await self._send(_quote_request(variant, output_resolution), _quoted_cents)
+        except RunapiFailure:
+            return
+        self._quotes[variant.model, output_resolution] = cents
 
 
 def _quote_request(variant: Variant, output_resolution: str | None) -> Request:

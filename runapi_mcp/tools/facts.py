@@ -3,6 +3,7 @@
 What is not known is absent, never null or empty. Money is in US cents.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, cast
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema
@@ -77,9 +78,9 @@ def structured(facts: BaseModel) -> dict[str, object]:
     return facts.model_dump()
 
 
-def text(facts: BaseModel) -> str:
-    """The same facts, a line each."""
-    return "\n".join(_line(name, value) for name, value in structured(facts).items())
+def text(facts: Mapping[str, object]) -> str:
+    """The structured form's facts, a line each."""
+    return "\n".join(_line(name, value) for name, value in facts.items())
 
 
 def price_basis(price: Price) -> str:

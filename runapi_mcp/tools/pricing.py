@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import anyio
 from pydantic import MISSING
 
-from runapi_mcp.api.prices import Price, Prices
+from runapi_mcp.api.prices import Price
 from runapi_mcp.catalog import Variant, by_model
 from runapi_mcp.errors import Refused
 from runapi_mcp.tools.arguments import accept
@@ -39,26 +38,13 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
             "Leave output_resolution out to see what it draws.",
         )
     prices = caller.runapi.prices
+    found = await prices.all_of(calls)
     facts = PriceListFacts(
-        prices=await _rows(prices, calls),
+        prices=[_row(*call, price) for call, price in zip(calls, found, strict=True)],
         next=_NEXT,
         notice=SANDBOX_NOTICE if prices.from_sandbox else MISSING,
     )
     return Outcome(facts)
-
-
-async def _rows(prices: Prices, calls: Sequence[tuple[Variant, str]]) -> list[PriceRow]:
-    """The prices of the calls, looked up at once: together they take no longer than one."""
-    rows: dict[tuple[str, str], PriceRow] = {}
-
-    async def add(variant: Variant, resolution: str) -> None:
-        price = await prices.price(variant, resolution)
-        rows[variant.model, resolution] = _row(variant, resolution, price)
-
-    async with anyio.create_task_group() as group:
-        for call in calls:
-            group.start_soon(add, *call)
-    return [rows[variant.model, resolution] for variant, resolution in calls]
 
 
 def _calls(question: PriceQuestion, offered: Sequence[Variant]) -> Iterator[tuple[Variant, str]]:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from anyio.abc import ObjectSendStream
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
@@ -22,7 +21,8 @@ async def serve_stdio(server: Server[Any]) -> None:
         async with stdio_server() as (read, write):
             settle_memory()
             async with _cancelled_by_signals() as signalled:
-                await _serve(server, read, write)
+                messages: Any = _UntilTheEnd(read)  # Any: it is all of a stream that is used
+                await server.run(messages, write, server.create_initialization_options())
             if signalled:
                 # The thread that reads stdin cannot be woken: joining it would last until the host
                 # closes the pipe.
@@ -31,22 +31,24 @@ async def serve_stdio(server: Server[Any]) -> None:
         pass  # The host went away in the middle of an answer: an end like any other.
 
 
-async def _serve(server: Server[Any], read: Any, write: Any) -> None:
-    send, receive = anyio.create_memory_object_stream[Any](0)
-    async with anyio.create_task_group() as group:
-        group.start_soon(_relay, read, send)
-        await server.run(receive, write, server.create_initialization_options())
-        group.cancel_scope.cancel()
+class _UntilTheEnd:
+    """The host's messages. Once there are no more, or nobody to answer, the process ends soon."""
 
+    def __init__(self, read: Any) -> None:  # Any: the SDK's stream type is private
+        self._read = read
 
-async def _relay(read: Any, send: ObjectSendStream[Any]) -> None:
-    """Pass the host's messages on; once there are no more, or nobody to answer, the end is near."""
-    try:
-        async with send:
-            async for message in read:
-                await send.send(message)
-    finally:
-        leave_soon()
+    def __aiter__(self) -> _UntilTheEnd:
+        return self
+
+    async def __anext__(self) -> object:
+        try:
+            return await self._read.__anext__()
+        except BaseException:
+            leave_soon()
+            raise
+
+    async def aclose(self) -> None:
+        await self._read.aclose()
 
 
 @asynccontextmanager
