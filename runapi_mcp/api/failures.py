@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 from runapi_mcp import errors
 from runapi_mcp.api.messages import as_list, as_object, as_text
@@ -14,6 +16,8 @@ from runapi_mcp.settings import KEY_PAGE
 LONGEST_QUOTE = 300
 LONGEST_REQUEST_ID = 128
 LONGEST_PAUSE_SECONDS = 86_400.0
+_LIMITED = "{who} is limiting requests of this key{said}."
+_WAIT = "Wait {pause}, then call again."
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
 _HTML = re.compile(r"<\s*/?\s*[a-z!][^>]*>", re.IGNORECASE)
 
@@ -57,59 +61,75 @@ def _named_task(headers: Mapping[str, str]) -> str | None:
     return canonical(headers.get("x-runapi-task-id", "")) or canonical(location)
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a status means. `{said}` is RunAPI's own word on it, or the bare status."""
+
+    failure: type[RunapiFailure]
+    happened: str
+    advice: str
+
+
+_CASES: Final = {
+    401: _Case(
+        errors.KeyRejected,
+        "{who} did not accept the API key{said}.",
+        f"Check RUNAPI_API_KEY, or create a new key at {KEY_PAGE}.",
+    ),
+    402: _Case(
+        errors.OutOfCredit,
+        "The {who} account has not enough credit for this call{said}.",
+        f"Add credit at {KEY_PAGE}, or ask check_pricing for a cheaper variant.",
+    ),
+    404: _Case(
+        errors.TaskNotFound,
+        "{who} knows no task with this id for this API key{said}.",
+        "Check the task_id and that the key is the one that made the task.",
+    ),
+    408: _Case(errors.RateLimited, _LIMITED, _WAIT),
+    409: _Case(
+        errors.Conflict,
+        "{who} reported a conflict{said}.",
+        "Call the tool again; it uses a new idempotency key.",
+    ),
+    429: _Case(errors.RateLimited, _LIMITED, _WAIT),
+}
+_MOVED: Final = _Case(
+    errors.RequestRefused,
+    "{who} is not at this address: it answered with a redirect (HTTP {status}).",
+    "Set RUNAPI_BASE_URL to its address, or unset it.",
+)
+_REFUSED: Final = _Case(
+    errors.RequestRefused,
+    "{who} refused the request{said}.",
+    "Change what it names and call again.",
+)
+_DOWN: Final = _Case(
+    errors.RunapiDown, "{who} is having trouble (HTTP {status}).", "Try again in a minute."
+)
+
+
 def failure_of(answer: Answer, body: object, *, reads_task: bool = False) -> RunapiFailure:
     """The failure of an answer with an error status; `body` is decoded JSON, or None."""
-    who = "RunAPI's sandbox" if answer.sandbox else "RunAPI"
-    said = _quoted(body)
-    match answer.status:
-        case 401:
-            return errors.KeyRejected(
-                f"{who} did not accept the API key{said}.",
-                f"Check RUNAPI_API_KEY, or create a new key at {KEY_PAGE}.",
-                answer,
-            )
-        case 402:
-            return errors.OutOfCredit(
-                f"The {who} account has not enough credit for this call{said}.",
-                f"Add credit at {KEY_PAGE}, or ask check_pricing for a cheaper variant.",
-                answer,
-            )
-        case 404 if reads_task:
-            return errors.TaskNotFound(
-                f"{who} knows no task with this id for this API key{said}.",
-                "Check the task_id and that the key is the one that made the task.",
-                answer,
-            )
-        case 409:
-            return errors.Conflict(
-                f"{who} reported a conflict{said}.",
-                "Call the tool again; it uses a new idempotency key.",
-                answer,
-            )
-        case 408 | 429:
-            wait = answer.retry_after_seconds
-            pause = f"{wait:.0f} seconds" if wait else "a minute"
-            return errors.RateLimited(
-                f"{who} is limiting requests of this key{said}.",
-                f"Wait {pause}, then call again.",
-                answer,
-            )
-        case int(status) if 300 <= status < 400:
-            return errors.RequestRefused(
-                f"{who} is not at this address: it answered with a redirect (HTTP {status}).",
-                "Set RUNAPI_BASE_URL to its address, or unset it.",
-                answer,
-            )
-        case int(status) if 400 <= status < 500:
-            return errors.RequestRefused(
-                f"{who} refused the request{said or f' (HTTP {status})'}.",
-                "Change what it names and call again.",
-                answer,
-            )
-        case status:
-            return errors.RunapiDown(
-                f"{who} is having trouble (HTTP {status}).", "Try again in a minute.", answer
-            )
+    status = answer.status or 0
+    case = _case(status, reads_task=reads_task)
+    said = message_of(body)
+    happened = case.happened.format(
+        who="RunAPI's sandbox" if answer.sandbox else "RunAPI",
+        said=f" ({said.rstrip('.')})" if said else f" (HTTP {status})",
+        status=status,
+    )
+    wait = answer.retry_after_seconds
+    advice = case.advice.format(pause=f"{wait:.0f} seconds" if wait else "a minute")
+    return case.failure(happened, advice, answer)
+
+
+def _case(status: int, *, reads_task: bool) -> _Case:
+    if status in _CASES and (status != 404 or reads_task):
+        return _CASES[status]
+    if 300 <= status < 400:
+        return _MOVED
+    return _REFUSED if 400 <= status < 500 else _DOWN
 
 
 def message_of(body: object) -> str | None:
@@ -124,11 +144,6 @@ def message_of(body: object) -> str | None:
         return None
     flat = " ".join(said.split())
     return flat if len(flat) <= LONGEST_QUOTE else flat[: LONGEST_QUOTE - 1] + "…"
-
-
-def _quoted(body: object) -> str:
-    said = message_of(body)
-    return f" ({said.rstrip('.')})" if said else ""
 
 
 def _fields(errors_by_field: object) -> str | None:

@@ -28,7 +28,9 @@ async def serve_stdio(server: Server[Any]) -> None:
                 # closes the pipe.
                 leave()
     except* BrokenPipeError:
-        pass  # The host went away in the middle of an answer: an end like any other.
+        # The host went away in the middle of an answer: an end like any other. At once, because
+        # closing a stdout that cannot be flushed would complain once more.
+        leave()
 
 
 class _UntilTheEnd:

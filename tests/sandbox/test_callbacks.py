@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from runapi_mcp.sandbox.app import Sandbox
-from tests.world import BASE_URL, KEY, Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -58,14 +57,9 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-async def client() -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of a sandbox that draws at once; in one process, a create ends with its callback."""
-    async with httpx.AsyncClient(
-        transport=Wire(Sandbox(draw_seconds=0)),
-        base_url=BASE_URL,
-        headers={"Authorization": f"Bearer {KEY}"},
-    ) as client:
-        yield client
+def sandbox() -> Sandbox:
+    """It draws at once; in one process, a create ends with its callback."""
+    return Sandbox(draw_seconds=0)
 
 
 async def created(

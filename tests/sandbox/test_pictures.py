@@ -1,7 +1,6 @@
 """The sandbox's pictures: the size that was paid for, the prompt and the sources in them."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from io import BytesIO
 from typing import get_args
@@ -14,7 +13,7 @@ from PIL.PngImagePlugin import PngImageFile
 from runapi_mcp.catalog.fields import Ratio
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.pictures import Picture, draw, size
-from tests.world import BASE_URL, KEY, Wire
+from tests.world import BASE_URL
 
 pytestmark = pytest.mark.anyio
 
@@ -25,14 +24,9 @@ SMALL = Picture("a red fox", "flux-2-pro-remix-image", "one", 256, 256)
 
 
 @pytest.fixture
-async def client() -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of a sandbox that draws at once."""
-    async with httpx.AsyncClient(
-        transport=Wire(Sandbox(draw_seconds=0)),
-        base_url=BASE_URL,
-        headers={"Authorization": f"Bearer {KEY}"},
-    ) as client:
-        yield client
+def sandbox() -> Sandbox:
+    """It draws at once."""
+    return Sandbox(draw_seconds=0)
 
 
 def encoded(width: int, height: int, colour: str = "blue") -> bytes:
