@@ -50,10 +50,10 @@ class Variant:
 
     @cached_property
     def price_words(self) -> str:
-        """The published prices, e.g. `1k $0.05, 2k $0.07.`; empty where there are none."""
+        """The published prices, e.g. `1k $0.05, 2k $0.07`; empty where there are none."""
         cents = {name: self.snapshot.cents(name) for name in self.resolutions}
         known = [f"{name} ${value / 100:.2f}" for name, value in cents.items() if value is not None]
-        return f"{', '.join(known)}." if known else ""
+        return ", ".join(known)
 
     @cached_property
     def field_names(self) -> tuple[str, ...]:

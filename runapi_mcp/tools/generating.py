@@ -25,7 +25,7 @@ def generating_tool(variant: Variant) -> Tool:
     return Tool(
         name=variant.tool_name,
         title=variant.title,
-        description=f"{variant.purpose} {variant.price_words}".rstrip(),
+        description=variant.purpose + (f" {variant.price_words}." if variant.price_words else ""),
         effect="pays",
         inputs=(variant.params, Waiting),
         output=TaskFacts,
