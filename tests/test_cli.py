@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp import Client
 
@@ -199,3 +202,15 @@ def test_a_sandbox_asked_for_before_the_command_is_refused_and_never_ignored() -
     ran = finished("--sandbox", "serve")
     assert "--sandbox before a command does nothing: write serve --sandbox." in ran.stderr
     assert ran.returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_sandbox_ends_quietly_on_a_signal(number: signal.Signals) -> None:
+    async with program("sandbox", "--port", "0") as running:
+        address = (await running.stderr.holding("The sandbox answers at ")).split()[-1]
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{address}/api/v1/price_schedules")).status_code == 200
+        running.process.send_signal(number)
+        assert await running.ends_promptly() == 0
+        assert len(running.stderr.seen) == 2

@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 from dataclasses import dataclass
+from types import FrameType
 
 import uvicorn
 from pydantic import SecretStr
@@ -40,9 +41,18 @@ def run(sock: socket.socket, draw_seconds: float | None) -> None:
     _server(Sandbox(draw_seconds)).run([sock])
 
 
+class _Server(uvicorn.Server):
+    """Uvicorn that ends on a signal as one ends a program: quietly, and with status 0."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own, which at the end would send itself the signal again.
+        logging.getLogger("uvicorn.error").disabled = True
+        self.should_exit = True
+
+
 def _server(sandbox: Sandbox) -> uvicorn.Server:
     logging.getLogger("uvicorn.error").addFilter(_is_not_torn)
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(sandbox.app, log_config=None, access_log=False, timeout_graceful_shutdown=0)
     )
 
