@@ -27,7 +27,9 @@ from tests.processes import (
     finished,
     host,
     network,
+    opening,
     program,
+    request,
 )
 from tests.world import ERAS, KEY, facts, said
 
@@ -318,3 +320,37 @@ async def test_a_key_that_is_none_does_not_spend_the_servers_own(header: str) ->
             result = await draw(client)
         assert "The request carries no RunAPI API key." in said(result)
         assert server.net.account().tasks == {}
+
+
+JSON = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+
+
+@pytest.mark.parametrize("thief", [{"Authorization": "Bearer sandbox-of-bob"}, {}])
+async def test_a_session_serves_only_the_key_that_opened_it(
+    server: Server, key: str, thief: dict[str, str]
+) -> None:
+    alice = {**JSON, "Authorization": f"Bearer {key}"}
+    ask = request(1, "tools/list", "legacy")
+    async with httpx.AsyncClient(base_url=server.url, timeout=LIMIT_SECONDS) as http:
+        opened = await http.post("/mcp", headers=alice, content=opening("legacy")[0])
+        session = {"Mcp-Session-Id": opened.headers["mcp-session-id"]}
+        stolen = await http.post("/mcp", headers={**JSON, **session, **thief}, content=ask)
+        ended = await http.delete("/mcp", headers={**JSON, **session, **thief})
+        own = await http.post("/mcp", headers={**alice, **session}, content=ask)
+    assert (stolen.status_code, ended.status_code, own.status_code) == (404, 404, 200)
+
+
+async def test_an_sse_stream_takes_messages_only_with_the_key_that_opened_it(
+    server: Server, key: str
+) -> None:
+    alice = {"Authorization": f"Bearer {key}"}
+    message = opening("legacy")[0]
+    async with (
+        httpx.AsyncClient(base_url=server.url, timeout=LIMIT_SECONDS) as http,
+        http.stream("GET", "/sse", headers=alice) as events,
+    ):
+        lines = events.aiter_lines()
+        path = [await anext(lines), await anext(lines)][1].removeprefix("data: ")
+        stolen = await http.post(path, headers=JSON, content=message)
+        own = await http.post(path, headers={**JSON, **alice}, content=message)
+    assert (stolen.status_code, own.status_code) == (404, 202)

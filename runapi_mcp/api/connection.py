@@ -16,6 +16,7 @@ from runapi_mcp.settings import Key
 from runapi_mcp.sockets import is_loopback
 
 CONNECT_SECONDS = 5.0
+POOL_SECONDS = 10.0
 UPLOAD_SECONDS = 120.0
 LARGEST_ANSWER_BYTES = 4_000_000
 
@@ -120,7 +121,9 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
     try:
         return httpx.AsyncClient(
             transport=transport,
-            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS),
+            # A request that waits for a place was not sent: it must end before the attempt does,
+            # because the end of an attempt leaves a doubt.
+            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS, pool=POOL_SECONDS),
             headers={"Accept": "application/json", "User-Agent": f"runapi-mcp/{__version__}"},
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
             # A cookie set for one caller would go out with the next one's request.

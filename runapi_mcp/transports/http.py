@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
@@ -10,10 +11,13 @@ from typing import Any
 
 import anyio
 import uvicorn
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -38,7 +42,7 @@ def http_app(server: Server[Any], allowed_hosts: Sequence[str]) -> Starlette:
         Route("/sse", _SseEndpoint(server, sse), methods=["GET"]),
         Mount("/messages/", app=sse.handle_post_message),
     ]
-    app.user_middleware.append(Middleware(_HostCheck, settings=security))
+    app.user_middleware += [Middleware(_HostCheck, settings=security), Middleware(_SessionOwner)]
     return app
 
 
@@ -111,6 +115,21 @@ class _HostCheck:
         if scope["type"] == "http":
             refusal = await self._check.validate_request(Request(scope))
         await (refusal or self._app)(scope, receive, send)
+
+
+class _SessionOwner:
+    """Tells the SDK whose a request is, so that a session serves only the key that opened it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (key := Headers(scope=scope).get("authorization")):
+            owner = hashlib.sha256(key.encode()).hexdigest()
+            # The key itself stays in its header.
+            token = AccessToken(token=owner, client_id=owner, scopes=[])
+            scope["user"] = AuthenticatedUser(token)
+        await self._app(scope, receive, send)
 
 
 def _security(allowed_hosts: Sequence[str]) -> TransportSecuritySettings:
