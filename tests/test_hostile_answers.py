@@ -280,3 +280,23 @@ async def test_a_proxy_that_cannot_be_used_is_said_in_a_sentence(
     monkeypatch.setenv("ALL_PROXY", "socks9://127.0.0.1:1")
     with pytest.raises(NotConfigured, match="Check the proxy variables"):
         await RunAPI(Upstream("https://runapi.ai"), KEY).account.balance()
+
+
+async def test_an_object_beside_the_id_does_not_hide_it() -> None:
+    create = httpx.Response(202, json={"id": TASK_ID, "status": "pending", "data": {"eta": 3}})
+    result = await drawn(create, {"status": "processing"})
+    assert facts(result)["task_id"] == TASK_ID
+
+
+async def test_an_address_that_is_no_tasks_names_no_task() -> None:
+    elsewhere = {"Location": f"https://sso.example/login/{TASK_ID}"}
+    result = await call(in_turn(httpx.Response(302, headers=elsewhere)), DRAW, FOX)
+    assert "Nothing was paid." in said(result)
+    assert result.structured_content is None
+
+
+async def test_a_conflict_with_our_own_request_under_way_is_waited_out() -> None:
+    done = httpx.Response(202, json={"id": TASK_ID})
+    answers = in_turn(httpx.ReadError("torn"), httpx.Response(409), done)
+    result = await call(answers, DRAW, FOX | {"wait_seconds": 0})
+    assert facts(result)["task_id"] == TASK_ID

@@ -108,3 +108,12 @@ async def test_a_large_balance_is_the_same_number_in_both_forms() -> None:
         result = await w.call("check_balance")
         assert facts(result)["balance_cents"] == 1_234_567
         assert "balance_cents: 1234567 ($12345.67)" in said(result)
+
+
+async def test_a_price_being_looked_up_is_waited_for_and_outlives_who_asked_first() -> None:
+    async with world() as w:
+        w.sandbox.faults.inject("prices", "slow", seconds=2, times=None)
+        with anyio.move_on_after(0.2):
+            await w.call("check_pricing")
+        rows = facts(await w.call("check_pricing", {"model": "flux-2-max-remix-image"}))["prices"]
+        assert rows[0]["price_cents"] == 30

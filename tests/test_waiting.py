@@ -161,3 +161,10 @@ async def test_a_caller_who_leaves_in_a_doubt_pays_once(caplog: pytest.LogCaptur
         await anyio.sleep(60)
         [task_id] = w.sandbox.accounts.of(KEY).tasks
         assert f"task {task_id} goes on, and get_task finds it" in caplog.text
+
+
+async def test_no_attempt_that_pays_begins_without_time_to_end() -> None:
+    async with world() as w:
+        result = await w.call(DRAW, {"prompt": "a fox [[429 39.8s x1]] [[created slow 2s]]"})
+        assert "Nothing was paid." in said(result)
+        assert w.task_count == 0

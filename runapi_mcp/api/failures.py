@@ -57,8 +57,9 @@ def _seconds_until(http_date: str) -> float:
 
 def _named_task(headers: Mapping[str, str]) -> str | None:
     """The task that an answer names outside its body: by a header, or by where to follow it."""
-    location = headers.get("location", "").partition("?")[0].rsplit("/", 1)[-1]
-    return canonical(headers.get("x-runapi-task-id", "")) or canonical(location)
+    folder, _, name = headers.get("location", "").partition("?")[0].rpartition("/")
+    followed = canonical(name) if folder.endswith("/tasks") or "/flux_2/" in folder else None
+    return canonical(headers.get("x-runapi-task-id", "")) or followed
 
 
 @dataclass(frozen=True, slots=True)

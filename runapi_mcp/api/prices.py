@@ -70,8 +70,10 @@ class Prices:
     async def all_of(self, calls: Sequence[Call]) -> list[Price]:
         """The price of each call. Looking them up takes no longer than looking up one."""
         if anyio.current_time() >= self._look_again_at or any(map(self._needs_a_quote, calls)):
-            with anyio.move_on_after(LOOKUP_SECONDS):
+            with anyio.move_on_after(LOOKUP_SECONDS) as limit:
                 await self._look_up(calls)
+            if limit.cancelled_caught:
+                self._look_later()
         return [self._known(call) for call in calls]
 
     def _known(self, call: Call) -> Price:
@@ -107,14 +109,17 @@ class Prices:
         async with self._looking:
             if anyio.current_time() < self._look_again_at:
                 return
-            # Set before the look-up: one that takes too long is not begun again by the next call.
-            self._look_again_at = anyio.current_time() + RETRY_SECONDS
             try:
                 self._schedules = await self._send(self._list_request(), self._understood)
             except RunapiFailure:
+                self._look_later()
                 return
             self._quotes.clear()
             self._look_again_at = anyio.current_time() + FRESH_SECONDS
+
+    def _look_later(self) -> None:
+        """A look-up that failed or took too long is not begun again by the next call."""
+        self._look_again_at = max(self._look_again_at, anyio.current_time() + RETRY_SECONDS)
 
     def _list_request(self) -> Request:
         known = self._schedules

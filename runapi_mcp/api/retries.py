@@ -9,9 +9,10 @@ from typing import TypeVar
 import anyio
 
 from runapi_mcp.api.messages import Request
-from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.errors import Conflict, RunapiFailure
 
 ATTEMPT_SECONDS = 20.0
+SHORTEST_ATTEMPT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.4
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -39,8 +40,11 @@ async def retrying(attempt: Callable[[float], Awaitable[Meaning]], request: Requ
             task_id = failure.answer.task_id or task_id
             failure.answer = replace(failure.answer, task_id=task_id)
             pause = _pause_seconds(failure, number)
-            repeated = request.repeated and failure.retryable
-            if not repeated or anyio.current_time() + pause >= deadline:
+            # After a doubt our key can only be in conflict with our own request, still under way.
+            passing = failure.retryable or (in_doubt and isinstance(failure, Conflict))
+            # An attempt without time to end would turn a clean refusal into a doubt.
+            needed = pause + (0 if in_doubt else SHORTEST_ATTEMPT_SECONDS)
+            if not (request.repeated and passing) or anyio.current_time() + needed >= deadline:
                 raise
         with anyio.CancelScope(shield=request.pays and in_doubt):
             await anyio.sleep(pause)

@@ -168,7 +168,7 @@ def _task(task_id: str, envelope: Json, reply: Reply) -> Task:
 
 def _envelope(body: Json) -> Json:
     """The task's own entries, out of a task result or a `data` object that wraps them."""
-    outer = as_object(body.get("data")) or body
+    outer = {**body, **as_object(body.get("data"))}
     response = as_object(outer.get("response"))
     envelope = {**outer, **as_object(response.get("body"))}
     envelope |= {name: outer[name] for name in ("id", "status") if name in outer}

@@ -6,7 +6,13 @@ DEFAULT_PORT = 8787
 
 
 @click.command("sandbox")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port; 0 takes a free one.",
+)
 @click.option(
     "--draw-seconds",
     type=click.FloatRange(0, 3600),

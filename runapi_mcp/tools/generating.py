@@ -60,6 +60,8 @@ def _not_made(failure: RunapiFailure, variant: Variant, price: Price) -> Outcome
         logger.warning("a failed answer named task %s; get_task finds it", failure.answer.task_id)
         return outcome_in_doubt(failure, failure.answer.task_id, variant, price)
     if failure.in_doubt:
+        # Also for a caller who has left and hears no answer.
+        logger.warning("a create ended in doubt; check_balance tells whether it was charged")
         failure.happened += " Whether RunAPI made and charged a task is not known."
         failure.advice = (
             "Compare check_balance before calling again: a second call may pay for a second image."
