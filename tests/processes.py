@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import anyio
 import httpx2
+import pytest
 import uvicorn
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.text import TextReceiveStream
@@ -31,6 +32,8 @@ LIMIT_SECONDS = 10.0
 """The longest that anything here is waited for; far more than it takes."""
 PROMPT_SECONDS = 1.5
 """What a second may be on a busy machine; the program's own limit is 0.8 s."""
+
+SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
 
 DRAW = "flux_2_pro_text_to_image"
 QUICK = "a fox [[poll-after 0.5s]]"

@@ -1,19 +1,12 @@
 """RunAPI's answers in all the forms it has been seen to give, and in some it should not."""
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from mcp import Client
 from mcp_types import CallToolResult
-from pydantic import SecretStr
 
-from runapi_mcp.api import Upstream
-from runapi_mcp.catalog import VARIANTS
-from runapi_mcp.server import Keys, create_server
-from runapi_mcp.settings import Key
-from tests.world import facts, said
+from tests.world import call_answered, facts, said
 
 pytestmark = pytest.mark.anyio
 TASK_ID = "5e30607a-954f-4c26-800b-9c33eb9d0255"
@@ -21,19 +14,9 @@ URL = "https://cdn.example/fox.png?X-Signature=a%2Fb"
 DRAWN = {"id": TASK_ID, "status": "completed", "images": [{"url": URL}]}
 
 
-async def call(
-    answer: Callable[[httpx.Request], httpx.Response], tool: str, arguments: dict[str, object]
-) -> CallToolResult:
-    """A tool's result when RunAPI answers so."""
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    server = create_server(upstream, Keys(Key(SecretStr("sk-0123456789"))), VARIANTS)
-    async with Client(server) as client:
-        return await client.call_tool(tool, arguments)
-
-
 async def task(body: object, **more: Any) -> CallToolResult:
     """What get_task says of a body."""
-    return await call(
+    return await call_answered(
         lambda _: httpx.Response(200, json=body, **more),
         "get_task",
         {"task_id": TASK_ID, "wait_seconds": 0},
@@ -134,7 +117,7 @@ async def test_a_failed_create_that_names_its_task_hands_out_the_id() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(500, headers={"X-RunAPI-Task-Id": TASK_ID, "Retry-After": "3600"})
 
-    result = await call(answer, "flux_2_pro_text_to_image", {"prompt": "a fox"})
+    result = await call_answered(answer, "flux_2_pro_text_to_image", {"prompt": "a fox"})
     assert result.is_error
     assert facts(result)["task_id"] == TASK_ID
     assert "get_task" in said(result)
@@ -165,7 +148,7 @@ async def test_runapis_own_words_are_quoted_short_wherever_it_puts_them(
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(422, json=errors)
 
-    result = await call(answer, "flux_2_pro_text_to_image", {"prompt": "a fox"})
+    result = await call_answered(answer, "flux_2_pro_text_to_image", {"prompt": "a fox"})
     assert said_of_it in said(result)
     assert "Nothing was paid." in said(result)
 
@@ -200,12 +183,14 @@ async def test_a_price_is_read_asked_for_or_taken_from_the_snapshot(
             return httpx.Response(200, json={"price_quote": quote})
         return httpx.Response(200, json={"price_schedules": [{"model": model, **row}]})
 
-    result = await call(answer, "check_pricing", {"model": model, "output_resolution": "1k"})
+    result = await call_answered(
+        answer, "check_pricing", {"model": model, "output_resolution": "1k"}
+    )
     assert facts(result)["prices"][0]["price_cents"] == cents
 
 
 @pytest.mark.parametrize("body", [{}, {"balance_cents": None}, {"balance_cents": "12"}])
 async def test_a_balance_that_cannot_be_read_is_an_error(body: object) -> None:
-    result = await call(lambda _: httpx.Response(200, json=body), "check_balance", {})
+    result = await call_answered(lambda _: httpx.Response(200, json=body), "check_balance", {})
     assert result.is_error
     assert "names no balance" in said(result)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from mcp import Client
 
 from runapi_mcp import __version__
 from runapi_mcp.catalog import VARIANTS
-from tests.processes import Program, call, finished, network, opening, program, request
+from tests.processes import SIGNALS, Program, call, finished, network, opening, program, request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
@@ -204,7 +203,7 @@ def test_a_sandbox_asked_for_before_the_command_is_refused_and_never_ignored() -
     assert ran.returncode == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
+@SIGNALS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_sandbox_ends_quietly_on_a_signal(number: signal.Signals) -> None:
     async with program("sandbox", "--port", "0") as running:

@@ -2,38 +2,27 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import anyio
 import httpx
 import pytest
 from mcp import Client
 from mcp_types import CallToolResult
-from pydantic import SecretStr
 
 from runapi_mcp.api import RunAPI, Upstream
 from runapi_mcp.catalog import VARIANTS
 from runapi_mcp.errors import NotConfigured, RunapiFailure
 from runapi_mcp.server import Keys, create_server
-from runapi_mcp.settings import Key
-from tests.world import facts, said
+from tests.world import MADE_UP_KEY as KEY
+from tests.world import Answer, call_answered, facts, said
 
 pytestmark = pytest.mark.anyio
 
-Answer = Callable[[httpx.Request], httpx.Response]
 TASK_ID = "5e30607a-954f-4c26-800b-9c33eb9d0255"
 OTHER_ID = "00000000-0000-4000-8000-000000000000"
-KEY = Key(SecretStr("sk-0123/456789"))
 DRAW, FOX = "flux_2_pro_text_to_image", {"prompt": "a fox"}
 DEEP = "[" * 3000 + "]" * 3000
-
-
-async def call(answer: Answer, tool: str, arguments: dict[str, Any]) -> CallToolResult:
-    """A tool's result when RunAPI answers so."""
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    async with Client(create_server(upstream, Keys(KEY), VARIANTS)) as client:
-        return await client.call_tool(tool, arguments)
 
 
 async def drawn(create: httpx.Response, read: object) -> CallToolResult:
@@ -44,7 +33,7 @@ async def drawn(create: httpx.Response, read: object) -> CallToolResult:
             return create
         return httpx.Response(200, json=read)
 
-    return await call(answer, DRAW, FOX)
+    return await call_answered(answer, DRAW, FOX)
 
 
 def in_turn(*answers: httpx.Response | Exception) -> Answer:
@@ -81,7 +70,9 @@ async def test_a_charge_that_is_no_amount_is_left_out(cost: object) -> None:
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 async def test_a_number_that_json_has_not_is_left_out(number: str) -> None:
     body = f'{{"id": "{TASK_ID}", "status": "failed", "usage": {{"cost": {number}}}}}'
-    result = await call(lambda _: httpx.Response(200, text=body), "get_task", {"task_id": TASK_ID})
+    result = await call_answered(
+        lambda _: httpx.Response(200, text=body), "get_task", {"task_id": TASK_ID}
+    )
     assert facts(result)["status"] == "failed"
     assert "cost_cents" not in facts(result)
 
@@ -134,7 +125,7 @@ async def test_an_id_that_one_failed_answer_named_is_not_lost_by_the_next(
     later: httpx.Response | Exception,
 ) -> None:
     first = httpx.Response(500, headers={"X-RunAPI-Task-Id": TASK_ID})
-    result = await call(in_turn(first, later), DRAW, FOX)
+    result = await call_answered(in_turn(first, later), DRAW, FOX)
     assert result.is_error
     assert facts(result)["task_id"] == TASK_ID
     assert facts(result)["next"].startswith("Call get_task with this task_id")
@@ -177,7 +168,9 @@ async def test_texts_of_runapi_stay_on_their_line_and_can_be_written() -> None:
     error = "bad \ud83d emoji\nstatus: completed\x1b[31m"
     failed = {"id": TASK_ID, "status": "failed", "error": error}
     body = json.dumps(failed)
-    result = await call(lambda _: httpx.Response(200, text=body), "get_task", {"task_id": TASK_ID})
+    result = await call_answered(
+        lambda _: httpx.Response(200, text=body), "get_task", {"task_id": TASK_ID}
+    )
     assert "error: bad emoji status: completed [31m\n" in said(result)
     said(result).encode()
 
@@ -192,27 +185,27 @@ async def test_a_wish_to_wait_that_is_none_makes_no_storm(wish: str) -> None:
         creates.extend([request] if request.method == "POST" else [])
         return httpx.Response(503, headers={"Retry-After": wish})
 
-    await call(answer, DRAW, FOX)
+    await call_answered(answer, DRAW, FOX)
     assert 1 <= len(creates) <= 16
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_said_once_and_moves_no_money(status: int) -> None:
     elsewhere = httpx.Response(status, headers={"Location": "https://elsewhere.example/"})
-    result = await call(in_turn(elsewhere, AssertionError("asked again")), DRAW, FOX)
+    result = await call_answered(in_turn(elsewhere, AssertionError("asked again")), DRAW, FOX)
     assert f"it answered with a redirect (HTTP {status}). Nothing was paid." in said(result)
     assert "RUNAPI_BASE_URL" in said(result)
 
 
 async def test_a_missing_route_of_the_account_is_not_a_missing_task() -> None:
-    result = await call(lambda _: httpx.Response(404), "check_balance", {})
+    result = await call_answered(lambda _: httpx.Response(404), "check_balance", {})
     assert "refused the request (HTTP 404)" in said(result)
 
 
 async def test_an_answer_without_an_end_or_a_bomb_is_given_up() -> None:
     bomb = gzip.compress(b" " * 50_000_000)
     answer = httpx.Response(200, content=bomb, headers={"Content-Encoding": "gzip"})
-    result = await call(lambda _: answer, "check_balance", {})
+    result = await call_answered(lambda _: answer, "check_balance", {})
     assert "RunAPI's answer does not end." in said(result)
 
 
@@ -231,7 +224,7 @@ async def test_a_cookie_set_for_one_caller_goes_to_nobody() -> None:
 
 async def test_the_key_is_hidden_also_when_it_comes_back_percent_encoded() -> None:
     echo = httpx.Response(422, json={"error": "no sk-0123%2F456789 or sk-0123/456789"})
-    result = await call(lambda _: echo, DRAW, FOX)
+    result = await call_answered(lambda _: echo, DRAW, FOX)
     assert "(no [key-hidden] or [key-hidden])" in said(result)
 
 
@@ -290,7 +283,7 @@ async def test_an_object_beside_the_id_does_not_hide_it() -> None:
 
 async def test_an_address_that_is_no_tasks_names_no_task() -> None:
     elsewhere = {"Location": f"https://sso.example/login/{TASK_ID}"}
-    result = await call(in_turn(httpx.Response(302, headers=elsewhere)), DRAW, FOX)
+    result = await call_answered(in_turn(httpx.Response(302, headers=elsewhere)), DRAW, FOX)
     assert "Nothing was paid." in said(result)
     assert result.structured_content is None
 
@@ -298,5 +291,5 @@ async def test_an_address_that_is_no_tasks_names_no_task() -> None:
 async def test_a_conflict_with_our_own_request_under_way_is_waited_out() -> None:
     done = httpx.Response(202, json={"id": TASK_ID})
     answers = in_turn(httpx.ReadError("torn"), httpx.Response(409), done)
-    result = await call(answers, DRAW, FOX | {"wait_seconds": 0})
+    result = await call_answered(answers, DRAW, FOX | {"wait_seconds": 0})
     assert facts(result)["task_id"] == TASK_ID

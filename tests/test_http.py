@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import sys
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,6 +18,7 @@ from tests.processes import (
     ENDLESS,
     LATE,
     LIMIT_SECONDS,
+    SIGNALS,
     SLOW,
     Network,
     Program,
@@ -37,7 +37,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
 WAYS = [(path, era) for path in ("/mcp", "/sse") for era in ERAS]
 WAY = pytest.mark.parametrize(("path", "era"), WAYS)
-SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
 SENDS = [
     ("GET", "/healthz"),
     ("GET", "/mcp"),

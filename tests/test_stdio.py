@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from io import BufferedReader
@@ -18,6 +17,7 @@ from tests.processes import (
     DRAW,
     ENDLESS,
     LATE,
+    SIGNALS,
     SLOW,
     Network,
     Program,
@@ -60,7 +60,6 @@ async def paying(program: Program, net: Network, era: str) -> None:
 
 Doing = Callable[[Program, Network, str], Awaitable[None]]
 ERA = pytest.mark.parametrize("era", ERAS)
-SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
 
 
 @ERA

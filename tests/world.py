@@ -1,6 +1,6 @@
 """The world of a test: our server, the sandbox behind it, and a client in front, in one process."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -116,3 +116,15 @@ def facts(result: CallToolResult) -> dict[str, Any]:
     """The structured form of a result."""
     assert result.structured_content is not None
     return cast("dict[str, Any]", result.structured_content)
+
+
+Answer = Callable[[httpx.Request], httpx.Response]
+"""A RunAPI that a test makes up."""
+MADE_UP_KEY = Key(SecretStr("sk-0123/456789"))
+
+
+async def call_answered(answer: Answer, tool: str, arguments: Mapping[str, Any]) -> CallToolResult:
+    """A tool's result when RunAPI answers so."""
+    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
+    async with Client(create_server(upstream, Keys(MADE_UP_KEY), VARIANTS)) as client:
+        return await client.call_tool(tool, dict(arguments))
