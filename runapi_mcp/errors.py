@@ -2,8 +2,10 @@
 
 Failure                    one sentence on what happened, one on what to do
 ├── Refused                the caller: these arguments cannot be used; nothing was sent
+│   └── NotAllowed         a limit on money, or a person, says no
 ├── NotConfigured          the user: a setting is missing or broken
-│   └── KeyMissing
+│   ├── KeyMissing
+│   └── LedgerUnusable     what must be written down before paying cannot be
 └── RunapiFailure          RunAPI: what it answered, or that it did not
     ├── KeyRejected        401
     ├── OutOfCredit        402
@@ -36,12 +38,20 @@ class Refused(Failure):
     """Arguments that cannot be used. Nothing was sent and nothing was paid."""
 
 
+class NotAllowed(Refused):
+    """A call that a limit on money, or the person asked, does not allow. Nothing was paid."""
+
+
 class NotConfigured(Failure):
     """A setting that is missing, broken or unsafe."""
 
 
 class KeyMissing(NotConfigured):
     """A paid call without an API key."""
+
+
+class LedgerUnusable(NotConfigured):
+    """The ledger cannot be read or written. Nothing is paid without it unless the user says so."""
 
 
 @dataclass(frozen=True, slots=True)

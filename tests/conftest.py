@@ -21,6 +21,6 @@ def _no_settings_of_this_machine(
 ) -> None:
     """No key, proxy or config file of whoever runs the tests."""
     for name in list(os.environ):
-        if name.startswith("RUNAPI_") or name.lower().endswith("_proxy"):
+        if name.startswith(("RUNAPI_", "XDG_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))

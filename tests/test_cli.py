@@ -17,7 +17,7 @@ from tests.processes import SIGNALS, Program, call, finished, network, opening, 
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
-READERS = ["get_task", "check_pricing", "check_balance"]
+READERS = ["get_task", "list_tasks", "check_pricing", "check_balance"]
 HOW_TO_GET_A_KEY = (
     "Create a key at https://runapi.ai and set it as RUNAPI_API_KEY in the server's environment, "
     'or as "api_key" in ~/.config/runapi/config.json; RUNAPI_SANDBOX=1 needs none.'

@@ -35,7 +35,13 @@ from tests.world import ERAS, facts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
-TOOLS = [*(variant.tool_name for variant in VARIANTS), "get_task", "check_pricing", "check_balance"]
+TOOLS = [
+    *(variant.tool_name for variant in VARIANTS),
+    "get_task",
+    "list_tasks",
+    "check_pricing",
+    "check_balance",
+]
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ async def test_at_the_limit_the_answer_is_the_id_and_get_task_and_no_error(era: 
             "model": "flux-2-pro-text-to-image",
             "price_cents": 5,
             "price_basis": "reserved by the sandbox",
-            "next": "Call get_task with this task_id; calling the drawing tool again pays for "
-            "another image.",
+            "next": "Call get_task with this task_id. Until its image is delivered, the same call "
+            "continues this task and pays nothing; a different one pays for another image.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
         }
         later = await w.call("get_task", {"task_id": task_id})

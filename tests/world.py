@@ -3,10 +3,13 @@
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
+import anyio
 import httpx
 from mcp import Client
+from mcp.server.lowlevel import Server
 from mcp_types import CallToolResult, TextContent
 from pydantic import SecretStr
 
@@ -14,11 +17,15 @@ from runapi_mcp.api import Upstream
 from runapi_mcp.catalog import VARIANTS, Variant
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
-from runapi_mcp.server import Keys, create_server
+from runapi_mcp.server import Keys, Service, create_server
 from runapi_mcp.settings import Key
+from runapi_mcp.tasks.desk import Desk
+from runapi_mcp.tasks.ledger import Ledger
+from runapi_mcp.tasks.limits import Limits
 
 BASE_URL = "http://127.0.0.1"
 KEY = "sandbox-key-of-the-tests"
+NOON = datetime(2026, 11, 20, 12).astimezone().timestamp()
 ERAS = ("legacy", "auto")
 """How a client connects: with the handshake of 2025, or as of 2026-07-28."""
 
@@ -93,18 +100,31 @@ async def world(
     variants: Sequence[Variant] = VARIANTS,
     draw_seconds: float | None = None,
     sandbox: Sandbox | None = None,
+    ledger: Ledger | None = None,
+    limits: Limits | None = None,
+    client: Mapping[str, Any] | None = None,
+    **service: Any,
 ) -> AsyncGenerator[World]:
-    """A world of its own, or a second server on another world's sandbox."""
+    """A world of its own, or a second server on another world's sandbox or ledger.
+
+    `client` is what the client is besides its era, `service` what the server is besides its key.
+    """
     sandbox = sandbox or Sandbox(draw_seconds)
     wire = Wire(sandbox)
     upstream = Upstream(BASE_URL, wire)
     own = Key(SecretStr(key) if key else None)
-    server = create_server(upstream, Keys(own), variants)
+    desk = Desk(ledger or Ledger.in_memory(clock), limits or Limits())
+    server = create_server(Service(upstream, desk, Keys(own), **service), variants)
     try:
-        async with Client(server, mode=era) as client:
-            yield World(client, sandbox, wire)
+        async with Client(server, mode=era, **(client or {})) as connected:
+            yield World(connected, sandbox, wire)
     finally:
         await upstream.aclose()
+
+
+def clock() -> float:
+    """Seconds since the epoch in virtual time, which begins at a noon."""
+    return NOON + anyio.current_time()
 
 
 def said(result: CallToolResult) -> str:
@@ -126,5 +146,11 @@ MADE_UP_KEY = Key(SecretStr("sk-0123/456789"))
 async def call_answered(answer: Answer, tool: str, arguments: Mapping[str, Any]) -> CallToolResult:
     """A tool's result when RunAPI answers so."""
     upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    async with Client(create_server(upstream, Keys(MADE_UP_KEY), VARIANTS)) as client:
+    async with Client(server_on(upstream)) as client:
         return await client.call_tool(tool, dict(arguments))
+
+
+def server_on(upstream: Upstream) -> Server[Any]:
+    """A server with a made-up key and a ledger of its own."""
+    desk = Desk(Ledger.in_memory(clock))
+    return create_server(Service(upstream, desk, Keys(MADE_UP_KEY)), VARIANTS)

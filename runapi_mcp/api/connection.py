@@ -10,8 +10,9 @@ from runapi_mcp import __version__
 from runapi_mcp.api import bodies
 from runapi_mcp.api.failures import answer_of, failure_of
 from runapi_mcp.api.messages import Meaning, Reply, Request, is_object
+from runapi_mcp.api.pace import Pace
 from runapi_mcp.api.retries import ATTEMPT_SECONDS, retrying
-from runapi_mcp.errors import NotConfigured, NotConnected, RunapiDown, Unreachable
+from runapi_mcp.errors import NotConfigured, NotConnected, RateLimited, RunapiDown, Unreachable
 from runapi_mcp.settings import Key
 from runapi_mcp.sockets import is_loopback
 
@@ -34,11 +35,15 @@ class Connection:
         await self._http.aclose()
 
     async def send(
-        self, request: Request, key: Key | None, understand: Callable[[Reply], Meaning]
+        self,
+        request: Request,
+        key: Key | None,
+        understand: Callable[[Reply], Meaning],
+        pace: Pace | None = None,
     ) -> Meaning:
         """What the answer means; the request is repeated as long as that is safe and of use.
 
-        `key` is None for what RunAPI tells anybody.
+        `key` is None for what RunAPI tells anybody, and then there is no pace to keep.
 
         Raises:
             RunapiFailure: RunAPI refused, failed or could not be reached.
@@ -47,10 +52,19 @@ class Connection:
         """
         secret = self._secret(key) if key else ""
 
-        async def attempt(seconds: float) -> Meaning:
-            return understand(await self._attempt(request, secret, seconds))
+        async def turn() -> None:
+            if pace is not None:
+                await pace.turn(pays=request.pays, urgency=request.urgency)
 
-        return await retrying(attempt, request)
+        async def attempt(seconds: float) -> Meaning:
+            try:
+                return understand(await self._attempt(request, secret, seconds))
+            except RateLimited as failure:
+                if pace is not None:
+                    pace.hold(failure.answer.retry_after_seconds or 0.0)
+                raise
+
+        return await retrying(attempt, request, turn)
 
     async def upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
         """Put bytes to an address RunAPI named. The key stays here: the address is elsewhere.

@@ -30,6 +30,8 @@ class Request:
     pays: bool = False
     """Whether an attempt, once begun, must be seen through although the caller leaves."""
     reads_task: bool = False
+    urgency: Callable[[], float] | None = None
+    """How much it matters that this goes now, among those of the same key; None for at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from typing import TypeVar
 import anyio
 
 from runapi_mcp.api.messages import Request
-from runapi_mcp.errors import Conflict, RunapiFailure
+from runapi_mcp.errors import Conflict, RateLimited, RunapiFailure
 
 ATTEMPT_SECONDS = 20.0
+LONGEST_TURN_SECONDS = 30.0
 SHORTEST_ATTEMPT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.4
 LONGEST_PAUSE_SECONDS = 5.0
@@ -19,8 +20,14 @@ LONGEST_PAUSE_SECONDS = 5.0
 Meaning = TypeVar("Meaning")
 
 
-async def retrying(attempt: Callable[[float], Awaitable[Meaning]], request: Request) -> Meaning:
+async def retrying(
+    attempt: Callable[[float], Awaitable[Meaning]],
+    request: Request,
+    turn: Callable[[], Awaitable[None]],
+) -> Meaning:
     """The meaning of the first attempt that works; each is told how many seconds it has.
+
+    Each attempt waits for its turn; time is counted from the first one's.
 
     An attempt that pays is seen through although the caller leaves, and so is a doubt: it is asked
     again until it is settled. A caller who leaves before RunAPI took anything pays nothing.
@@ -28,6 +35,7 @@ async def retrying(attempt: Callable[[float], Awaitable[Meaning]], request: Requ
     Raises:
         RunapiFailure: the last failure, when it is final or the time is up.
     """
+    await _first(turn)
     deadline = anyio.current_time() + request.total_seconds
     in_doubt, task_id, pause = False, None, 0.0
     for number in count():
@@ -48,7 +56,17 @@ async def retrying(attempt: Callable[[float], Awaitable[Meaning]], request: Requ
                 raise
         with anyio.CancelScope(shield=request.pays and in_doubt):
             await anyio.sleep(pause)
+            await turn()
     raise AssertionError("count() does not end")
+
+
+async def _first(turn: Callable[[], Awaitable[None]]) -> None:
+    with anyio.move_on_after(LONGEST_TURN_SECONDS) as limit:
+        await turn()
+    if limit.cancelled_caught:
+        raise RateLimited(
+            "Too many requests of this key wait for their turn.", "Wait a minute, then call again."
+        )
 
 
 def _pause_seconds(failure: RunapiFailure, number: int) -> float:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from runapi_mcp.api.account import Account
 from runapi_mcp.api.files import Files
+from runapi_mcp.api.pace import Pace
 from runapi_mcp.api.prices import Prices
-from runapi_mcp.api.tasks import MadeTasks, Tasks
+from runapi_mcp.api.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class Upstream:
-    """RunAPI as all callers share it: one HTTP client, one memory of prices."""
+    """RunAPI as all callers share it: one HTTP client, one memory of prices, one pace a key."""
 
     def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._base_url = base_url
+        self.base_url = base_url
         self._transport = transport
         self._connection: Connection | None = None
-        self.made_tasks = MadeTasks()
+        self._paces: WeakValueDictionary[str, Pace] = WeakValueDictionary()
 
     @cached_property
     def prices(self) -> Prices:
@@ -39,8 +42,15 @@ class Upstream:
             # Imported here, because httpx would slow down every start for calls that may not come.
             from runapi_mcp.api.connection import Connection
 
-            self._connection = Connection(self._base_url, self._transport)
+            self._connection = Connection(self.base_url, self._transport)
         return self._connection
+
+    def pace_of(self, caller: str) -> Pace:
+        """The turns that all requests of a caller take."""
+        pace = self._paces.get(caller)
+        if pace is None:
+            self._paces[caller] = pace = Pace()
+        return pace
 
     async def send_publicly(
         self, request: Request, understand: Callable[[Reply], Meaning]
@@ -58,10 +68,15 @@ class RunAPI:
     def __init__(self, upstream: Upstream, key: Key) -> None:
         self._upstream = upstream
         self._key = key
-        self.tasks = Tasks(self._send, upstream.made_tasks)
+        self.tasks = Tasks(self._send)
         self.account = Account(self._send)
         self.files = Files(self._send, self._upload)
         self.prices = upstream.prices
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key to pay with."""
+        return self._key.secret is not None
 
     def require_key(self) -> None:
         """Nothing, when there is a key to pay with.
@@ -71,8 +86,22 @@ class RunAPI:
         """
         self._key.reveal()
 
+    @cached_property
+    def caller(self) -> str:
+        """Who pays, without telling the key: the same for the same key at the same address.
+
+        Raises:
+            KeyMissing: there is no key to pay with; it says how to get and set one.
+        """
+        identity = f"{self._upstream.base_url}\n{self._key.reveal()}"
+        return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+    @cached_property
+    def _pace(self) -> Pace:
+        return self._upstream.pace_of(self.caller)
+
     async def _send(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
-        return await self._upstream.connection.send(request, self._key, understand)
+        return await self._upstream.connection.send(request, self._key, understand, self._pace)
 
     async def _upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
         await self._upstream.connection.upload(url, headers, content)

@@ -1,7 +1,6 @@
 """Tasks: the paid request, and reading what became of it."""
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
@@ -23,7 +22,6 @@ from runapi_mcp.catalog.fields import is_http
 from runapi_mcp.catalog.task_ids import canonical
 from runapi_mcp.errors import RunapiDown
 
-MOST_REMEMBERED: Final = 10_000
 CREATE_SECONDS: Final = 40.0
 
 Status = Literal["pending", "processing", "completed", "failed", "unknown"]
@@ -65,40 +63,18 @@ class Task:
         return self.status in ("completed", "failed")
 
 
-class MadeTasks:
-    """The tasks made lately in this process: what their creation said and reading does not."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[str, tuple[Variant, Task]] = OrderedDict()
-
-    def remember(self, variant: Variant, task: Task) -> None:
-        self._made[task.id] = variant, task
-        if len(self._made) > MOST_REMEMBERED:
-            self._made.popitem(last=False)
-
-    def folder(self, task_id: str) -> str:
-        """Where a task is read; only a task of this process is known by its action."""
-        made = self._made.get(task_id)
-        return f"flux_2/{made[0].action}" if made else "tasks"
-
-    def completed(self, task: Task) -> Task:
-        """The task with what its creation said of it."""
-        if task.id not in self._made:
-            return task
-        _, made = self._made[task.id]
-        reserved_cents = made.reserved_cents if task.reserved_cents is None else task.reserved_cents
-        return replace(task, model=made.model, reserved_cents=reserved_cents)
-
-
 class Tasks:
     """Tasks of one caller."""
 
-    def __init__(self, send: Send, made: MadeTasks) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
-        self._made = made
 
     async def create(
-        self, variant: Variant, body: Mapping[str, object], idempotency_key: str
+        self,
+        variant: Variant,
+        body: Mapping[str, object],
+        idempotency_key: str,
+        total_seconds: float = CREATE_SECONDS,
     ) -> Task:
         """A new task, paid once however often the request has to be repeated.
 
@@ -110,27 +86,35 @@ class Tasks:
             f"/api/v1/flux_2/{variant.action}",
             body={"model": variant.model, **body},
             headers={"Idempotency-Key": idempotency_key},
-            total_seconds=CREATE_SECONDS,
+            total_seconds=total_seconds,
             pays=True,
         )
-        task = replace(await self._send(request, _created), model=variant.model)
-        self._made.remember(variant, task)
-        return task
+        return replace(await self._send(request, _created), model=variant.model)
 
-    async def read(self, task_id: str, *, repeated: bool = True) -> Task:
-        """The task now, by its id alone.
+    async def read(
+        self,
+        task_id: str,
+        variant: Variant | None = None,
+        urgency: Callable[[], float] | None = None,
+    ) -> Task:
+        """The task now, by its id alone; where its variant is known, by that action's address.
+
+        A failed read is not repeated: whoever follows a task asks again anyway.
 
         Raises:
             TaskNotFound: this caller has no such task.
             RunapiFailure: it could not be read.
         """
+        folder = f"flux_2/{variant.action}" if variant else "tasks"
         request = Request(
             "GET",
-            f"/api/v1/{self._made.folder(task_id)}/{task_id}",
-            repeated=repeated,
+            f"/api/v1/{folder}/{task_id}",
+            repeated=False,
             reads_task=True,
+            urgency=urgency,
         )
-        return self._made.completed(await self._send(request, partial(_read, task_id)))
+        task = await self._send(request, partial(_read, task_id))
+        return replace(task, model=variant.model) if variant else task
 
 
 def _created(reply: Reply) -> Task:

@@ -100,7 +100,8 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp import settings
     from runapi_mcp.api import Upstream
     from runapi_mcp.catalog import VARIANTS, select
-    from runapi_mcp.server import Keys, create_server
+    from runapi_mcp.cli.composition import desk_of
+    from runapi_mcp.server import Keys, Service, create_server
 
     logging.basicConfig(format="runapi-mcp: %(message)s")
     loaded = settings.load(sandbox=sandbox)
@@ -111,11 +112,13 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     keys = Keys(loaded.key, "brought or own" if share_key else "brought")
     if loaded.sandbox:
         base_url, keys = _own_sandbox(loaded.sandbox_draw_seconds)
-    upstream = Upstream(base_url)
+    upstream, desk = Upstream(base_url), desk_of(loaded)
+    service = Service(upstream, desk, keys, loaded.wait_seconds, loaded.mcp_tasks)
     try:
-        yield create_server(upstream, keys, variants)
+        yield create_server(service, variants)
     finally:
         await upstream.aclose()
+        await desk.ledger.aclose()
 
 
 def _own_sandbox(draw_seconds: float | None) -> tuple[str, Keys]:

@@ -4,6 +4,7 @@ What is not known is absent, never null or empty. Money is in US cents.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, cast
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema
@@ -11,6 +12,7 @@ from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema
 from runapi_mcp.api.prices import Price
 from runapi_mcp.api.tasks import Status
 from runapi_mcp.catalog import SNAPSHOT_AS_OF
+from runapi_mcp.tasks.ledger import Progress
 
 SANDBOX_NOTICE = "From the sandbox: a practice answer, not RunAPI; no real money moved."
 
@@ -42,10 +44,35 @@ class TaskFacts(Facts):
     price_basis: Annotated[str | MISSING, Field(description="Where the price comes from.")] = (
         MISSING
     )
+    joined: Annotated[
+        str | MISSING, Field(description="Why this call paid nothing: it continued an earlier one.")
+    ] = MISSING
+    left_today_cents: Annotated[
+        Cents | MISSING, Field(description="What the user's daily budget leaves, in US cents.")
+    ] = MISSING
     error: str | MISSING = MISSING
     request_id: str | MISSING = MISSING
     next: Annotated[str, Field(description="What to do now.")]
     notice: str | MISSING = MISSING
+
+
+class TaskRow(Facts):
+    """One task of a list."""
+
+    status: Progress
+    task_id: str | MISSING = MISSING
+    model: str
+    prompt: str | MISSING = MISSING
+    ordered: Annotated[str, Field(description="When, in UTC.")]
+    delivered: bool
+    price_cents: Cents | MISSING = MISSING
+    cost_cents: Cents | MISSING = MISSING
+
+
+class TaskListFacts(Facts):
+    tasks: list[TaskRow]
+    left_today_cents: Cents | MISSING = MISSING
+    next: str
 
 
 class PriceRow(Facts):
@@ -59,6 +86,8 @@ class PriceRow(Facts):
 
 class PriceListFacts(Facts):
     prices: list[PriceRow]
+    max_cost_per_call_cents: Cents | MISSING = MISSING
+    left_today_cents: Cents | MISSING = MISSING
     next: str
     notice: str | MISSING = MISSING
 
@@ -69,6 +98,7 @@ class BalanceFacts(Facts):
     bonus_balance_cents: Cents | MISSING = MISSING
     spent_today_cents: Cents | MISSING = MISSING
     spent_total_cents: Cents | MISSING = MISSING
+    left_today_cents: Cents | MISSING = MISSING
     next: str
     notice: str | MISSING = MISSING
 
@@ -83,6 +113,11 @@ def text(facts: Mapping[str, object]) -> str:
     return "\n".join(_line(name, value) for name, value in facts.items())
 
 
+def known(cents: float | None) -> float | MISSING:
+    """An amount; absent, when nobody knows it."""
+    return MISSING if cents is None else cents
+
+
 def price_basis(price: Price) -> str:
     """Where a price comes from, in words."""
     match price.source:
@@ -94,6 +129,11 @@ def price_basis(price: Price) -> str:
             return f"RunAPI's published price of {SNAPSHOT_AS_OF}; the live one could not be read"
         case "unknown":
             return "unknown; RunAPI has not published it and the live price could not be read"
+
+
+def utc(seconds: float) -> str:
+    """A moment as `2026-11-21 14:03 UTC`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _line(name: str, value: object) -> str:

@@ -3,14 +3,10 @@
 import logging
 from functools import partial
 
-import anyio
-from pydantic import MISSING
-
 from runapi_mcp.api.prices import Price
 from runapi_mcp.catalog import Variant
 from runapi_mcp.errors import RunapiFailure
-from runapi_mcp.tasks.creation import create
-from runapi_mcp.tasks.waiting import Watch, follow
+from runapi_mcp.tasks.purchase import Purchase, resolution_of
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.inputs import Waiting
@@ -18,6 +14,11 @@ from runapi_mcp.tools.task_outcomes import outcome_in_doubt, outcome_of
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
 
 logger = logging.getLogger(__name__)
+
+_DOUBT = (
+    "Call again with the same arguments: that asks under the same idempotency key, so nothing is "
+    "charged twice."
+)
 
 
 def generating_tool(variant: Variant) -> Tool:
@@ -34,38 +35,31 @@ def generating_tool(variant: Variant) -> Tool:
 
 
 async def _run(variant: Variant, caller: Caller, raw: RawArguments) -> Outcome:
-    started = anyio.current_time()
     params, waiting = accept(raw, variant.params, Waiting)
-    runapi = caller.runapi
-    runapi.require_key()
-    resolution = params.output_resolution
-    price = await runapi.prices.price(variant, None if resolution is MISSING else resolution)
+    wait_seconds = 0.0 if caller.as_task else waiting.or_else(caller.wait_seconds)
+    caller.runapi.require_key()
+    price = await caller.runapi.prices.price(variant, resolution_of(params))
+    purchase = Purchase(variant, params, price)
     try:
-        task = await create(runapi, variant, params)
+        async with caller.orders.placed(
+            purchase, caller.consent_cents, attended=caller.as_task
+        ) as order:
+            left = caller.left_seconds(wait_seconds)
+            await caller.orders.follow(order.watch, left, caller.report)
     except RunapiFailure as failure:
-        return _not_made(failure, variant, price)
-    watch = await follow(
-        Watch(task),
-        partial(runapi.tasks.read, task.id, repeated=False),
-        # The host counts from the call, not from the task.
-        waiting.wait_seconds - (anyio.current_time() - started),
-        caller.report,
-    )
-    return outcome_of(watch, price)
+        return await _not_made(failure, variant, price)
+    return outcome_of(order.watch, price, order.joined_at, await caller.orders.left_cents())
 
 
-def _not_made(failure: RunapiFailure, variant: Variant, price: Price) -> Outcome:
+async def _not_made(failure: RunapiFailure, variant: Variant, price: Price) -> Outcome:
     """What a failed create leaves: a task it named all the same, or what it may have cost."""
     if failure.answer.task_id is not None:
         logger.warning("a failed answer named task %s; get_task finds it", failure.answer.task_id)
         return outcome_in_doubt(failure, failure.answer.task_id, variant, price)
     if failure.in_doubt:
         # Also for a caller who has left and hears no answer.
-        logger.warning("a create ended in doubt; check_balance tells whether it was charged")
-        failure.happened += " Whether RunAPI made and charged a task is not known."
-        failure.advice = (
-            "Compare check_balance before calling again: a second call may pay for a second image."
-        )
-    else:
-        failure.happened += " Nothing was paid."
-    raise failure
+        logger.warning("a create ended in doubt; the same call asks under the same key")
+        happened = f"{failure.happened} Whether RunAPI made and charged a task is not known."
+        raise RunapiFailure(happened, _DOUBT, failure.answer) from failure
+    happened = f"{failure.happened} Nothing was paid."
+    raise type(failure)(happened, failure.advice, failure.answer) from failure

@@ -8,9 +8,10 @@ from pydantic import MISSING, AfterValidator, Field
 from runapi_mcp.catalog import VARIANTS, by_model
 from runapi_mcp.catalog.fields import Capability
 from runapi_mcp.catalog.task_ids import canonical
+from runapi_mcp.settings import LONGEST_WAIT_SECONDS
 
-DEFAULT_WAIT_SECONDS: Final = 45
-LONGEST_WAIT_SECONDS: Final = 600
+DEFAULT_LISTED: Final = 10
+MOST_LISTED: Final = 50
 
 
 def _canonical_uuid(value: str) -> str:
@@ -30,9 +31,13 @@ def _known_variant(value: str) -> str:
 
 class Waiting(Capability):
     wait_seconds: Annotated[
-        int,
-        Field(ge=0, le=LONGEST_WAIT_SECONDS, description="0-600, default 45; 0 answers at once."),
-    ] = DEFAULT_WAIT_SECONDS
+        Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)] | MISSING,
+        Field(description="0-600; unset: as long as the host allows."),
+    ] = MISSING
+
+    def or_else(self, seconds: float) -> float:
+        """How long to wait, when that is the wait of a call that does not say."""
+        return seconds if self.wait_seconds is MISSING else self.wait_seconds
 
 
 class TaskReference(Capability):
@@ -50,3 +55,11 @@ class PriceQuestion(Capability):
     output_resolution: Annotated[
         Literal["1k", "2k"] | MISSING, Field(description="Unset for both.")
     ] = MISSING
+
+
+class ListQuestion(Capability):
+    show: Annotated[
+        Literal["recent", "running", "undelivered"], Field(description="Which tasks.")
+    ] = "recent"
+
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="1-50.")] = DEFAULT_LISTED

@@ -9,7 +9,7 @@ from runapi_mcp.api.prices import Price
 from runapi_mcp.catalog import Variant, by_model
 from runapi_mcp.errors import Refused
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.facts import SANDBOX_NOTICE, PriceListFacts, PriceRow, price_basis
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, PriceListFacts, PriceRow, known, price_basis
 from runapi_mcp.tools.inputs import PriceQuestion
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
 
@@ -39,8 +39,11 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
         )
     prices = caller.runapi.prices
     found = await prices.all_of(calls)
+    limits = caller.orders.limits
     facts = PriceListFacts(
         prices=[_row(*call, price) for call, price in zip(calls, found, strict=True)],
+        max_cost_per_call_cents=known(limits.per_call_cents),
+        left_today_cents=known(await caller.orders.left_cents()),
         next=_NEXT,
         notice=SANDBOX_NOTICE if prices.from_sandbox else MISSING,
     )
@@ -60,6 +63,6 @@ def _row(variant: Variant, output_resolution: str, price: Price) -> PriceRow:
     return PriceRow(
         model=variant.model,
         output_resolution=output_resolution,
-        price_cents=MISSING if price.cents is None else price.cents,
+        price_cents=known(price.cents),
         price_basis=price_basis(price),
     )

@@ -5,15 +5,17 @@ from typing import Final
 
 from runapi_mcp.catalog import Variant
 from runapi_mcp.tools.generating import generating_tool
+from runapi_mcp.tools.listing import LIST_TASKS
 from runapi_mcp.tools.pricing import pricing_tool
 from runapi_mcp.tools.reading import CHECK_BALANCE, GET_TASK
 from runapi_mcp.tools.tool import Tool
 
 _FACTS: Final = (
-    "Every drawing call costs money; check_pricing is free. A call waits up to wait_seconds "
-    "(default 45) and reports progress. An image not ready by then comes back as a task_id: call "
-    "get_task with it, because calling the drawing tool again pays for another image. Failed "
-    "images are not charged. Image URLs expire after about 7 days, so download what should last. "
+    "Every drawing call costs money; check_pricing is free. A call waits as long as the host "
+    "allows, or wait_seconds. An image not ready by then comes back as a task_id: call get_task "
+    "with it; list_tasks finds a lost one. The same call again continues an image that was not "
+    "delivered, and pays for a new one once it was. Failed images are not charged. Image URLs "
+    "expire after about 7 days, so download what should last. "
     "Flux 2 at RunAPI has no seed, steps or guidance. Arguments are checked before anything is "
     "paid."
 )
@@ -40,6 +42,7 @@ def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
     return (
         *(generating_tool(variant) for variant in variants),
         GET_TASK,
+        LIST_TASKS,
         pricing_tool(variants),
         CHECK_BALANCE,
     )

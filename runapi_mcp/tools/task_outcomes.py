@@ -6,36 +6,49 @@ from runapi_mcp.api.prices import Price
 from runapi_mcp.api.tasks import Task
 from runapi_mcp.catalog import Variant
 from runapi_mcp.errors import RunapiFailure
-from runapi_mcp.tasks.waiting import Watch
-from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, price_basis
+from runapi_mcp.tasks.watch import Watch
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
 from runapi_mcp.tools.tool import Outcome
 
 _EXPIRY = "The image URLs expire about 7 days after drawing; download what should last."
-_RUNNING = "Call get_task with this task_id; calling the drawing tool again pays for another image."
+_RUNNING = (
+    "Call get_task with this task_id. Until its image is delivered, the same call continues this "
+    "task and pays nothing; a different one pays for another image."
+)
 _FAILED = "Failed images are not charged. Change the prompt or the source images and call again."
 _CHARGED = "RunAPI recorded a charge for this failed image; compare check_balance."
 _EMPTY = "RunAPI says completed but names no image. Call get_task with this task_id once more."
 
 
-def outcome_of(watch: Watch, price: Price | None = None) -> Outcome:
-    """The outcome of a wait: an image, a failed task, or one that is still running."""
+def outcome_of(
+    watch: Watch,
+    price: Price | None = None,
+    joined_at: float | None = None,
+    left_cents: float | None = None,
+) -> Outcome:
+    """The outcome of a wait: an image, a failed task, or one that is still running.
+
+    `joined_at` is when an earlier identical call was made, if this one only continued it.
+    """
     task = watch.task
-    price_cents, basis = _price(task, price)
+    price_cents, basis = _price(watch, price)
     bad_end = task.status == "failed" or (task.status == "completed" and not task.image_urls)
     facts = TaskFacts(
         status=task.status,
         task_id=task.id,
         model=task.model or MISSING,
         image_urls=list(task.image_urls) or MISSING,
-        cost_cents=MISSING if task.cost_cents is None else task.cost_cents,
-        price_cents=MISSING if price_cents is None else price_cents,
+        cost_cents=known(task.cost_cents),
+        price_cents=known(price_cents),
         price_basis=basis or MISSING,
+        joined=MISSING if joined_at is None else _joined(joined_at),
+        left_today_cents=known(left_cents),
         error=_error(watch) or MISSING,
         request_id=(task.request_id if bad_end else None) or MISSING,
         next=_next(task),
         notice=SANDBOX_NOTICE if task.sandbox else MISSING,
     )
-    return Outcome(facts, failed=bad_end)
+    return Outcome(facts, failed=bad_end, watch=watch)
 
 
 def outcome_in_doubt(
@@ -46,7 +59,7 @@ def outcome_in_doubt(
         status="unknown",
         task_id=task_id,
         model=variant.model,
-        price_cents=MISSING if price.cents is None else price.cents,
+        price_cents=known(price.cents),
         price_basis=price_basis(price),
         error=failure.happened + failure.reference,
         next=_RUNNING,
@@ -55,13 +68,26 @@ def outcome_in_doubt(
     return Outcome(facts, failed=True)
 
 
-def _price(task: Task, price: Price | None) -> tuple[float | None, str | None]:
+def _price(watch: Watch, price: Price | None) -> tuple[float | None, str | None]:
     """What the image will cost and who says so; nothing once the charge is known."""
+    task, entry = watch.task, watch.entry
     if task.cost_cents is not None or task.status == "failed":
         return None, None
     if task.reserved_cents is not None:
         return task.reserved_cents, f"reserved by {'the sandbox' if task.sandbox else 'RunAPI'}"
-    return (price.cents, price_basis(price)) if price else (None, None)
+    if price is not None:
+        return price.cents, price_basis(price)
+    if entry is not None and entry.price_cents is not None:
+        return entry.price_cents, "the price when it was ordered"
+    return None, None
+
+
+def _joined(at: float) -> str:
+    return (
+        f"This call paid nothing and drew nothing new. It continued the identical call of "
+        f"{utc(at)}, whose image had reached nobody. Once that is delivered, the same call pays "
+        "for a new image."
+    )
 
 
 def _error(watch: Watch) -> str | None:

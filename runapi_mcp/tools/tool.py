@@ -4,21 +4,37 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import anyio
 from pydantic import BaseModel
 
 from runapi_mcp.api import RunAPI
 from runapi_mcp.catalog.fields import Capability
+from runapi_mcp.tasks.orders import Orders
 from runapi_mcp.tasks.waiting import Report
+from runapi_mcp.tasks.watch import Watch
 
 RawArguments = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: RunAPI with the caller's key, and the way to tell the caller how it goes."""
+    """Who calls, and how: whose key, what was ordered with it, and how the caller waits."""
 
     runapi: RunAPI
+    orders: Orders
+    started: float
+    """When the call came, on the event loop's clock: the host counts from there."""
+    wait_seconds: float
+    """How long a call waits that does not say."""
     report: Report
+    consent_cents: float = 0.0
+    """The price up to which a person said yes to this call."""
+    as_task: bool = False
+    """Whether the caller takes the task at once and follows it by itself."""
+
+    def left_seconds(self, wait_seconds: float) -> float:
+        """What is left of a wait that began with the call."""
+        return wait_seconds - (anyio.current_time() - self.started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,8 @@ class Outcome:
 
     facts: BaseModel
     failed: bool = False
+    watch: Watch | None = None
+    """The task that the answer is about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,13 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp import __version__
 from runapi_mcp.errors import NotConfigured
+from runapi_mcp.server.receipts import Outbox, opened
 from runapi_mcp.sockets import LOOPBACK, listen
+from runapi_mcp.transports.conversation import converse, departures
 from runapi_mcp.transports.process import leave_soon, settle_memory
 
 
@@ -42,7 +44,11 @@ def http_app(server: Server[Any], allowed_hosts: Sequence[str]) -> Starlette:
         Route("/sse", _SseEndpoint(server, sse), methods=["GET"]),
         Mount("/messages/", app=sse.handle_post_message),
     ]
-    app.user_middleware += [Middleware(_HostCheck, settings=security), Middleware(_SessionOwner)]
+    app.user_middleware += [
+        Middleware(_HostCheck, settings=security),
+        Middleware(_SessionOwner),
+        Middleware(_Receipts),
+    ]
     return app
 
 
@@ -98,9 +104,8 @@ class _SseEndpoint:
         self._sse = sse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._sse.connect_sse(scope, receive, send) as (read, write):
-            options = self._server.create_initialization_options()
-            await self._server.run(read, write, options)
+        async with departures() as leaving, self._sse.connect_sse(scope, receive, send) as streams:
+            await converse(self._server, *streams, leaving, out_when_taken=True)
 
 
 class _HostCheck:
@@ -115,6 +120,25 @@ class _HostCheck:
         if scope["type"] == "http":
             refusal = await self._check.validate_request(Request(scope))
         await (refusal or self._app)(scope, receive, send)
+
+
+class _Receipts:
+    """Does what is to be done once the answer to a POST is out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outbox = Outbox()
+
+        async def sending(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                for receipt in outbox.take_all():
+                    await receipt()
+
+        with opened(outbox):
+            await self._app(scope, receive, sending)
 
 
 class _SessionOwner:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,17 +13,21 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
+from runapi_mcp.transports.conversation import converse, departures
 from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 
 async def serve_stdio(server: Server[Any]) -> None:
     """Serve one host over stdin and stdout until it closes them or a signal comes."""
     try:
-        async with stdio_server() as (read, write):
+        stdout = _Stdout()
+        stream: Any = stdout  # Any: it is all of a file that is used
+        async with stdio_server(stdout=stream) as (read, write):
             settle_memory()
-            async with _cancelled_by_signals() as signalled:
-                messages: Any = _UntilTheEnd(read)  # Any: it is all of a stream that is used
-                await server.run(messages, write, server.create_initialization_options())
+            async with _cancelled_by_signals() as signalled, departures() as leaving:
+                stdout.on_out = leaving.first_is_out
+                messages = _UntilTheEnd(read)
+                await converse(server, messages, write, leaving, out_when_taken=False)
             if signalled:
                 # The thread that reads stdin cannot be woken: joining it would last until the host
                 # closes the pipe.
@@ -33,14 +38,30 @@ async def serve_stdio(server: Server[Any]) -> None:
         leave()
 
 
+class _Stdout:
+    """The protocol's stdout, which tells when a message is out. Whatever else is printed goes to
+    stderr.
+    """
+
+    def __init__(self) -> None:
+        own = os.dup(1)
+        os.dup2(2, 1)
+        self._file = anyio.wrap_file(os.fdopen(own, "w", encoding="utf-8", closefd=False))
+        self.on_out: Callable[[], object] = bool
+
+    async def write(self, text: str) -> None:
+        await self._file.write(text)
+
+    async def flush(self) -> None:
+        await self._file.flush()
+        self.on_out()
+
+
 class _UntilTheEnd:
     """The host's messages. Once there are no more, or nobody to answer, the process ends soon."""
 
     def __init__(self, read: Any) -> None:  # Any: the SDK's stream type is private
         self._read = read
-
-    def __aiter__(self) -> _UntilTheEnd:
-        return self
 
     async def __anext__(self) -> object:
         try:
@@ -72,4 +93,6 @@ async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> No
         async for number in signals:
             received.append(number)
             scope.cancel()
-            return
+            # A second signal while the first is obeyed must not tear what is being written down.
+            async for _ in signals:
+                pass

@@ -1,0 +1,1 @@
+"""The programs that start this server, and what each of them needs."""

@@ -1,0 +1,127 @@
+"""Asking the person before a dear call, in both protocol eras. No answer is never a yes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import anyio
+import pydantic
+from mcp import MCPError
+from mcp.server.context import ServerRequestContext
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequiredResult,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from runapi_mcp.errors import NotAllowed
+from runapi_mcp.tasks.limits import NotConfirmed, dollars
+
+Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
+
+_QUESTION: Final = "confirm"
+_UNKNOWN: Final = "unknown"
+_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "pay": {"type": "boolean", "title": "Pay for this image", "default": False},
+    },
+    "required": ["pay"],
+}
+
+
+def consent_of(params: CallToolRequestParams) -> float:
+    """The price up to which the answer that came with the call says yes; 0 for no yes.
+
+    Raises:
+        NotAllowed: it says no.
+    """
+    answer = (params.input_responses or {}).get(_QUESTION)
+    if not isinstance(answer, ElicitResult):
+        return 0.0
+    _require_yes(answer)
+    return _amount(params.request_state)
+
+
+async def asked(
+    context: Context, title: str, question: NotConfirmed, seconds: float
+) -> float | InputRequiredResult:
+    """The price up to which the person says yes, or the question for the client to ask.
+
+    Raises:
+        NotAllowed: the person said no or nothing, or the client cannot ask.
+    """
+    if not _can_ask(context):
+        raise NotAllowed(
+            f"{_priced(title, question)} That needs a person's yes, and this client cannot ask "
+            "for one.",
+            "Nothing was paid. Let the user raise or unset RUNAPI_CONFIRM_OVER.",
+        )
+    words = f"{_priced(title, question)}{_left(question)} Draw it?"
+    price = question.price.cents
+    if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        form = ElicitRequestFormParams(message=words, requested_schema=_SCHEMA)
+        return InputRequiredResult(
+            input_requests={_QUESTION: ElicitRequest(params=form)},
+            request_state=_UNKNOWN if price is None else repr(float(price)),
+        )
+    _require_yes(await _pushed(context, words, seconds))
+    return math.inf if price is None else price
+
+
+async def _pushed(context: Context, words: str, seconds: float) -> ElicitResult | None:
+    """The answer to a question put over the open connection; None when none came."""
+    try:
+        with anyio.move_on_after(seconds):
+            return await context.session.elicit_form(
+                words, _SCHEMA, related_request_id=context.request_id
+            )
+    except (MCPError, pydantic.ValidationError):
+        return None
+    return None
+
+
+def _require_yes(answer: ElicitResult | None) -> None:
+    if answer is None:
+        raise NotAllowed(
+            "The call needs a person's yes, and nobody answered.",
+            "Nothing was paid. Ask the user, then call again; RUNAPI_CONFIRM_OVER sets from which "
+            "price on a person is asked.",
+        )
+    if answer.action != "accept" or (answer.content or {}).get("pay") is not True:
+        raise NotAllowed(
+            "The person said no to this price.",
+            "Nothing was paid. Ask the user what to change before calling again.",
+        )
+
+
+def _can_ask(context: Context) -> bool:
+    declared = context.session.client_capabilities
+    elicitation = declared.elicitation if declared else None
+    # An empty declaration means forms.
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def _priced(title: str, question: NotConfirmed) -> str:
+    cents = question.price.cents
+    costs = "costs an unknown amount" if cents is None else f"costs {dollars(cents)}"
+    return f"This image ({title}) {costs}."
+
+
+def _left(question: NotConfirmed) -> str:
+    left = question.left_cents
+    return "" if left is None else f" Today's budget leaves {dollars(left)} before it."
+
+
+def _amount(state: str | None) -> float:
+    """The price that was asked about; 0 for a yes to no question of ours."""
+    if state == _UNKNOWN:
+        return math.inf
+    try:
+        return float(state or 0)
+    except ValueError:
+        return 0.0

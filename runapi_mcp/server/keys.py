@@ -1,0 +1,41 @@
+"""Whose key pays for a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from runapi_mcp.errors import KeyMissing
+from runapi_mcp.settings import KEY_PAGE, Key, given_key
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Whose key pays: this server's own, or the one a request brings."""
+
+    own: Key
+    http: Literal["brought", "brought or own", "own"] = "brought"
+    """Which key pays for a request over HTTP."""
+
+    def of(self, context: ServerRequestContext[Any, Any]) -> Key:
+        """The key of one request."""
+        if context.request is None or self.http == "own":
+            return self.own
+        authorization = str(context.request.headers.get("authorization", "")).strip()
+        if not authorization and self.http == "brought or own":
+            return self.own
+        scheme, _, value = authorization.partition(" ")
+        brought = given_key(value, "The Authorization header")
+        return brought if scheme.lower() == "bearer" and brought.secret else _NO_KEY_SENT
+
+
+_NO_KEY_SENT: Final = Key(
+    None,
+    KeyMissing(
+        "The request carries no RunAPI API key.",
+        f"Create one at {KEY_PAGE} and send it as the header Authorization: Bearer KEY.",
+    ),
+)

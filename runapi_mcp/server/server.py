@@ -1,0 +1,125 @@
+"""The tools as an MCP server: what is listed, and who answers what."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from typing import Any, Final, NoReturn, cast
+
+from mcp import MCPError
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.lowlevel import Server
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ToolAnnotations,
+)
+from mcp_types import Tool as McpTool
+
+from runapi_mcp import __version__
+from runapi_mcp.catalog import Variant
+from runapi_mcp.server.calls import Context, Service, call_tool
+from runapi_mcp.server.runapi_tasks import RunapiTasks
+from runapi_mcp.server.task_wire import serve_tasks
+from runapi_mcp.tools import Tool, instructions, offered
+from runapi_mcp.tools.schema import input_schema, output_schema
+
+ListTools = Callable[[Context, PaginatedRequestParams | None], Awaitable[ListToolsResult]]
+CallTool = Callable[[Context, CallToolRequestParams], Awaitable[CallToolResult]]
+
+SERVER_NAME: Final = "runapi-mcp"
+
+_HOUR_MS: Final = 3_600_000
+_STATIC: Final = CacheHint(ttl_ms=_HOUR_MS, scope="public")
+_STATIC_LISTS: Final[tuple[CacheableMethod, ...]] = (
+    "server/discover",
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "prompts/list",
+)
+
+
+def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
+    """The MCP server; both protocol eras, any transport."""
+    tools = {tool.name: tool for tool in offered(variants)}
+
+    async def list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
+        return ListToolsResult(tools=[described(tool) for tool in tools.values()])
+
+    async def on_call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
+        # A task in place of a result is the extension's, which the SDK's types do not know.
+        return cast("CallToolResult", await call_tool(service, tools, context, params))
+
+    server = _server(variants, list_tools, on_call_tool)
+    if service.gives_tasks:
+        serve_tasks(server, RunapiTasks(service))
+    return server
+
+
+def _server(
+    variants: Sequence[Variant], list_tools: ListTools, on_call_tool: CallTool
+) -> Server[Any]:
+    return Server(
+        SERVER_NAME,
+        version=__version__,
+        title="Flux 2 on RunAPI",
+        instructions=instructions(variants),
+        cache_hints=dict.fromkeys(_STATIC_LISTS, _STATIC),
+        # No x-mcp-header is used, so a call over HTTP needs no look at the schemas first.
+        get_tool_input_schema=lambda _: None,
+        on_list_tools=list_tools,
+        on_call_tool=on_call_tool,
+        on_list_resources=_list_resources,
+        on_list_resource_templates=_list_resource_templates,
+        on_read_resource=_read_resource,
+        on_list_prompts=_list_prompts,
+    )
+
+
+# Hosts ask every server for these lists; an empty one is kinder than an error in their logs.
+async def _list_resources(_: Context, __: PaginatedRequestParams | None) -> ListResourcesResult:
+    return ListResourcesResult(resources=[])
+
+
+async def _list_resource_templates(
+    _: Context, __: PaginatedRequestParams | None
+) -> ListResourceTemplatesResult:
+    return ListResourceTemplatesResult(resource_templates=[])
+
+
+async def _list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPromptsResult:
+    return ListPromptsResult(prompts=[])
+
+
+async def _read_resource(_: Context, params: ReadResourceRequestParams) -> NoReturn:
+    uri = str(params.uri)
+    raise MCPError(
+        INVALID_PARAMS, "There is no such resource: this server has tools.", {"uri": uri}
+    )
+
+
+@cache
+def described(tool: Tool) -> McpTool:
+    """What a host sees of a tool."""
+    pays = tool.effect == "pays"
+    return McpTool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=input_schema(tool.inputs),
+        output_schema=output_schema(tool.output),
+        annotations=ToolAnnotations(
+            read_only_hint=not pays,
+            destructive_hint=False,
+            idempotent_hint=not pays,
+            open_world_hint=True,
+        ),
+    )

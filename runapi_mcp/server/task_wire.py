@@ -1,0 +1,177 @@
+"""The Tasks extension on the wire: who speaks it, its requests, its answers. SEP-2663, 2026-07-28.
+
+An id carries all that is needed to answer for a task in any process: RunAPI's own id, the model,
+and when it was made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Protocol
+
+from mcp import MCPError
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.inbound import decode_header_value
+from mcp_types import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    ClientCapabilities,
+    MissingRequiredClientCapabilityErrorData,
+    RequestParams,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from runapi_mcp.catalog import by_model
+from runapi_mcp.catalog.task_ids import canonical
+from runapi_mcp.tasks.ledger import Entry
+from runapi_mcp.tasks.watch import Watch
+
+Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
+Wire = dict[str, Any]  # Any: JSON as the protocol has it
+Status = Literal["working", "input_required", "completed", "failed", "cancelled"]
+
+EXTENSION: Final = "io.modelcontextprotocol/tasks"
+TTL_MS: Final = 7 * 86_400_000
+"""RunAPI keeps an image for about a week."""
+SHORTEST_POLL_MS: Final = 500
+LONGEST_POLL_MS: Final = 5_000
+
+
+class TaskParams(RequestParams):
+    """Of `tasks/get` and `tasks/cancel`."""
+
+    task_id: str
+
+
+class TaskUpdateParams(TaskParams):
+    """Of `tasks/update`."""
+
+    input_responses: dict[str, Any]  # Any: answers to questions that are not ours are ignored
+
+
+@dataclass(frozen=True, slots=True)
+class TaskId:
+    """What the id of a task says."""
+
+    runapi_id: str
+    model: str
+    made_at: int
+    """Seconds since the epoch."""
+
+    def __str__(self) -> str:
+        return f"{self.runapi_id}.{self.model}.{self.made_at}"
+
+    @classmethod
+    def read(cls, text: str) -> TaskId:
+        """The id that a client sent.
+
+        Raises:
+            MCPError: this server gives no such ids.
+        """
+        runapi_id, _, rest = text.partition(".")
+        model, _, made_at = rest.partition(".")
+        known = canonical(runapi_id) == runapi_id and by_model(model) is not None
+        if not known or not (made_at.isascii() and made_at.isdigit() and len(made_at) <= 12):
+            raise unknown_task()
+        return cls(runapi_id, model, int(made_at))
+
+
+class TaskSource(Protocol):
+    """Where tasks come from. Each method raises what `unknown_task` makes for one it has not."""
+
+    async def get(self, context: Context, task_id: str) -> Wire:
+        """The task as `tasks/get` answers it."""
+        ...
+
+    async def update(self, context: Context, task_id: str, answers: Wire) -> None:
+        """Take in answers to what the task asked."""
+        ...
+
+    async def cancel(self, context: Context, task_id: str) -> None:
+        """Note that the client has no more interest."""
+        ...
+
+
+def speaks_tasks(context: Context) -> bool:
+    """Whether the client of this request takes a task for an answer."""
+    declared = context.session.client_capabilities
+    modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
+    return modern and declared is not None and EXTENSION in (declared.extensions or {})
+
+
+def serve_tasks(server: Server[Any], source: TaskSource) -> None:
+    """Let the server answer for the tasks of a source."""
+
+    async def get(context: Context, params: TaskParams) -> Wire:
+        _require(context, params)
+        return await source.get(context, params.task_id)
+
+    async def update(context: Context, params: TaskUpdateParams) -> Wire:
+        _require(context, params)
+        await source.update(context, params.task_id, params.input_responses)
+        return {}
+
+    async def cancel(context: Context, params: TaskParams) -> Wire:
+        _require(context, params)
+        await source.cancel(context, params.task_id)
+        return {}
+
+    server.extensions[EXTENSION] = {}
+    server.add_request_handler("tasks/get", TaskParams, get)
+    server.add_request_handler("tasks/update", TaskUpdateParams, update)
+    server.add_request_handler("tasks/cancel", TaskParams, cancel)
+
+
+def task_created(watch: Watch, entry: Entry) -> Wire:
+    """The answer to a call that goes on as a task."""
+    made_at = int(entry.made_at or entry.begun_at)
+    task_id = TaskId(watch.task.id, entry.model, made_at)
+    return {"resultType": "task", **task_state(task_id, "working", made_at, watch)}
+
+
+def task_state(task_id: TaskId, status: Status, updated_at: float, watch: Watch) -> Wire:
+    """What every answer about a task says."""
+    poll_ms = int(watch.pause_seconds() * 1000)
+    return {
+        "taskId": str(task_id),
+        "status": status,
+        "createdAt": _iso(task_id.made_at),
+        "lastUpdatedAt": _iso(updated_at),
+        "ttlMs": TTL_MS,
+        "pollIntervalMs": min(max(poll_ms, SHORTEST_POLL_MS), LONGEST_POLL_MS),
+    }
+
+
+def unknown_task() -> MCPError:
+    """The error for a task that is not this caller's, or nobody's."""
+    return MCPError(INVALID_PARAMS, "There is no such task for this API key.")
+
+
+def _require(context: Context, params: TaskParams) -> None:
+    """Nothing, for a request that the extension allows.
+
+    Raises:
+        MCPError: it does not.
+    """
+    if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)
+    if not speaks_tasks(context):
+        needed = MissingRequiredClientCapabilityErrorData(
+            required_capabilities=ClientCapabilities(extensions={EXTENSION: {}})
+        )
+        raise MCPError(
+            MISSING_REQUIRED_CLIENT_CAPABILITY,
+            f"The request does not declare the extension {EXTENSION}.",
+            needed.model_dump(by_alias=True, mode="json", exclude_none=True),
+        )
+    named = context.request.headers.get("mcp-name") if context.request is not None else None
+    if named is not None and decode_header_value(named) != params.task_id:
+        raise MCPError(HEADER_MISMATCH, "The Mcp-Name header is not params.taskId.")
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

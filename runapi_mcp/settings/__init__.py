@@ -1,0 +1,27 @@
+"""What the environment and RunAPI's config file may say. The only room that reads either."""
+
+from runapi_mcp.settings.config_file import config_path
+from runapi_mcp.settings.keys import KEY_PAGE, Key, given_key
+from runapi_mcp.settings.settings import (
+    LONGEST_WAIT_SECONDS,
+    LedgerSettings,
+    Money,
+    Settings,
+    load,
+    sandbox_environment,
+)
+from runapi_mcp.settings.values import DEFAULT_BASE_URL
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "KEY_PAGE",
+    "LONGEST_WAIT_SECONDS",
+    "Key",
+    "LedgerSettings",
+    "Money",
+    "Settings",
+    "config_path",
+    "given_key",
+    "load",
+    "sandbox_environment",
+]

@@ -1,0 +1,35 @@
+"""RunAPI's config file, which its own programs write too."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+
+def config_path(environ: Mapping[str, str]) -> Path | None:
+    """RunAPI's config file, which its own CLI and servers share; None for a user without a home."""
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    try:
+        folder = Path(home) if home else Path.home()
+    except RuntimeError:
+        return None
+    return folder / ".config" / "runapi" / "config.json"
+
+
+def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
+    """The file's entries, and a sentence naming the file when it cannot be used."""
+    if path is None:
+        return {}, None
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, f"{path} cannot be read: {error}."
+    try:
+        entries: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return {}, f"{path} is not valid JSON: {error}."
+    if not isinstance(entries, dict):
+        return {}, f"{path} must hold a JSON object."
+    return cast("dict[str, object]", entries), None

@@ -1,0 +1,76 @@
+"""The API key: where it is looked for, and what no key can be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from runapi_mcp.errors import KeyMissing
+from runapi_mcp.settings.values import is_leftover
+
+KEY_PAGE = "https://runapi.ai"
+KEY_NAMES = ("RUNAPI_API_KEY", "RUNAPI_KEY")
+SHORTEST_KEY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key; or none, and the failure that says why."""
+
+    secret: SecretStr | None
+    missing: KeyMissing | None = None
+
+    def reveal(self) -> str:
+        """The key itself, to be put on the wire and nowhere else.
+
+        Raises:
+            KeyMissing: there is none; it says how to get and set one.
+        """
+        if self.secret is None:
+            raise self.missing or _no_key("No RunAPI API key is set.")
+        return self.secret.get_secret_value()
+
+
+def given_key(value: str, source: str) -> Key:
+    """A key from somebody's hands, checked for what no key can be."""
+    text = value.strip()
+    if not text or is_leftover(text):
+        return Key(None, _no_key(f"{source} holds no API key."))
+    if len(text) < SHORTEST_KEY or not text.isascii() or not text.isprintable() or " " in text:
+        return Key(None, _no_key(f"{source} holds something that is not an API key."))
+    return Key(SecretStr(text))
+
+
+def found_key(
+    environ: Mapping[str, str], file: Mapping[str, object], broken: str | None
+) -> tuple[Key, tuple[str, ...]]:
+    """The first key that is one, and what was found of others before it."""
+    found: list[str] = []
+    for source, value in _key_candidates(environ, file):
+        if not value.strip():
+            continue
+        key = given_key(value, source)
+        if key.missing is None:
+            return key, tuple(found)
+        found.append(key.missing.happened)
+    happened = broken or next(iter(found), "No RunAPI API key is set.")
+    return Key(None, _no_key(happened)), tuple(found)
+
+
+def _key_candidates(
+    environ: Mapping[str, str], file: Mapping[str, object]
+) -> list[tuple[str, str]]:
+    found = [(name, environ.get(name, "")) for name in KEY_NAMES]
+    for name in ("api_key", "apiKey"):
+        value = file.get(name, "")
+        text = value if isinstance(value, str) else "not a text"
+        found.append((f'"{name}" in RunAPI\'s config file', "" if value is None else text))
+    return found
+
+
+def _no_key(happened: str) -> KeyMissing:
+    return KeyMissing(
+        happened,
+        f"Create a key at {KEY_PAGE} and set it as RUNAPI_API_KEY in the server's environment, "
+        'or as "api_key" in ~/.config/runapi/config.json; RUNAPI_SANDBOX=1 needs none.',
+    )

@@ -1,0 +1,121 @@
+"""What the environment and RunAPI's config file may say. The only room that reads either."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.errors import NotConfigured
+from runapi_mcp.settings import values
+from runapi_mcp.settings.config_file import config_path, read_config
+from runapi_mcp.settings.keys import Key, found_key
+
+KEEP_DAYS: Final = 90.0
+MOST_DAYS: Final = 36_500
+LONGEST_WAIT_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """The user's limits in US cents; None where there is none."""
+
+    max_cost_per_call_cents: float | None
+    daily_budget_cents: float | None
+    confirm_over_cents: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Where the ledger is, and what it keeps."""
+
+    locate: Callable[[], Path] | None
+    """Tells its path, when that is needed; None for no ledger on the disk."""
+    keep_days: float
+    keep_prompts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything configurable, parsed once."""
+
+    base_url: str
+    key: Key
+    variants: tuple[str, ...] | None
+    """Tiers and model ids to offer; None for all."""
+    money: Money
+    ledger: LedgerSettings
+    wait_seconds: int | None
+    """How long a call waits that does not say; None for as long as its host allows."""
+    mcp_tasks: bool
+    """Whether clients that speak the Tasks extension get tasks."""
+    sandbox: bool
+    sandbox_draw_seconds: float | None
+    """How long the sandbox takes for a picture; None for as long as life does."""
+    warnings: tuple[str, ...]
+    """What a person should hear at the start: a broken file, a template left unfilled."""
+
+
+def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> Settings:
+    """The settings of this process; in the sandbox, asked for here or there, no address is needed.
+
+    Raises:
+        NotConfigured: a value that cannot be used, named with what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    file, broken = read_config(config_path(environ))
+    key, key_warnings = found_key(environ, file, broken)
+    sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
+    wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
+    return Settings(
+        base_url=values.DEFAULT_BASE_URL if sandbox else values.base_url(environ, file),
+        key=key,
+        variants=values.names(environ, "RUNAPI_VARIANTS"),
+        money=_money(environ),
+        ledger=_ledger(environ, sandbox=sandbox),
+        wait_seconds=None if wait_seconds is None else int(wait_seconds),
+        mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
+        sandbox=sandbox,
+        sandbox_draw_seconds=values.number(environ, "RUNAPI_SANDBOX_DRAW_SECONDS", "seconds", 3600),
+        warnings=(*([broken] if broken else []), *key_warnings),
+    )
+
+
+def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a server started for practice may inherit: how the sandbox behaves, and no key."""
+    environ = os.environ if environ is None else environ
+    return {name: value for name, value in environ.items() if name.startswith("RUNAPI_SANDBOX")}
+
+
+def _money(environ: Mapping[str, str]) -> Money:
+    return Money(
+        max_cost_per_call_cents=values.cents(environ, "RUNAPI_MAX_COST_PER_CALL"),
+        daily_budget_cents=values.cents(environ, "RUNAPI_DAILY_BUDGET"),
+        confirm_over_cents=values.cents(environ, "RUNAPI_CONFIRM_OVER"),
+    )
+
+
+def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
+    where = values.text(environ, "RUNAPI_LEDGER")
+    off = where is not None and where.lower() in values.OFF
+    if off and not sandbox and values.text(environ, "RUNAPI_DAILY_BUDGET"):
+        raise NotConfigured(
+            "RUNAPI_DAILY_BUDGET needs the ledger, and RUNAPI_LEDGER turns it off.",
+            "Unset one of them.",
+        )
+    return LedgerSettings(
+        # Practice leaves no trace among what was really paid.
+        locate=None if off or sandbox else partial(_ledger_path, where),
+        keep_days=values.number(environ, "RUNAPI_LEDGER_DAYS", "days", MOST_DAYS) or KEEP_DAYS,
+        keep_prompts=values.switch(environ, "RUNAPI_LEDGER_PROMPTS", default=True),
+    )
+
+
+def _ledger_path(where: str | None) -> Path:
+    if where is not None:
+        return Path(where).expanduser().absolute()
+    # Imported here, because every start would pay for it.
+    from platformdirs import user_state_path
+
+    return user_state_path("runapi-mcp") / "ledger.sqlite3"

@@ -1,0 +1,101 @@
+"""How a text from the environment becomes a value, or a sentence that says what is allowed."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from runapi_mcp.catalog.fields import is_http
+from runapi_mcp.errors import NotConfigured
+
+DEFAULT_BASE_URL = "https://runapi.ai"
+MOST_DOLLARS: Final = 1_000_000
+ON: Final = ("1", "true", "yes", "on")
+OFF: Final = ("0", "false", "no", "off")
+
+_LEFTOVER = re.compile(
+    r"\$\{.*\}|\{\{.*\}\}|\{env:.*\}|\$(env:)?\w+|%\w+%|<.*>|YOUR[_-].*", re.IGNORECASE | re.DOTALL
+)
+
+
+def is_leftover(value: str) -> bool:
+    """Whether a value is a placeholder that a host was meant to fill in."""
+    return _LEFTOVER.fullmatch(value.strip()) is not None
+
+
+def base_url(environ: Mapping[str, str], file: Mapping[str, object]) -> str:
+    """RunAPI's address: as the environment has it, then the config file, then as it is known."""
+    candidates = [environ.get("RUNAPI_BASE_URL"), file.get("base_url"), file.get("baseUrl")]
+    for value in candidates:
+        text = "" if value is None else str(value).strip().rstrip("/")
+        if text and not is_leftover(text):
+            return _checked_base_url(text)
+    return DEFAULT_BASE_URL
+
+
+def _checked_base_url(url: str) -> str:
+    if not _is_http_address(url):
+        raise NotConfigured(
+            "The RunAPI base URL is not an http(s) address.",
+            f"Set RUNAPI_BASE_URL to one such as {DEFAULT_BASE_URL}, or unset it.",
+        )
+    scheme, _, rest = url.partition(":")
+    return f"{scheme.lower()}:{rest}"
+
+
+def _is_http_address(url: str) -> bool:
+    """Whether paths can be put behind it: a host, and no login, query or fragment."""
+    return is_http(url) and not {"@", "?", "#"} & set(url)
+
+
+def text(environ: Mapping[str, str], name: str) -> str | None:
+    """The value as it stands; None when it is unset, blank or left unfilled by a host."""
+    value = environ.get(name, "").strip()
+    return None if not value or is_leftover(value) else value
+
+
+def names(environ: Mapping[str, str], name: str) -> tuple[str, ...] | None:
+    """A list of words, separated by commas or spaces; None when it is unset."""
+    value = text(environ, name)
+    return None if value is None else tuple(value.replace(",", " ").split())
+
+
+def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """On or off."""
+    value = (text(environ, name) or "").lower()
+    if value in ON or value in OFF:
+        return value in ON
+    if not value:
+        return default
+    raise NotConfigured(f"{name} is neither on nor off.", "Set it to 1 or 0, or unset it.")
+
+
+def number(environ: Mapping[str, str], name: str, unit: str, most: int) -> float | None:
+    """A number of a unit, from 0 on; None when it is unset."""
+    value = text(environ, name)
+    if value is None:
+        return None
+    try:
+        read = float(value)
+    except ValueError:
+        read = -1.0
+    if not 0 <= read <= most:
+        raise NotConfigured(f"{name} is not a number of {unit}.", f"Use 0 to {most}, or unset it.")
+    return read
+
+
+def cents(environ: Mapping[str, str], name: str) -> float | None:
+    """An amount in US dollars, such as 0.50 or $2, as US cents; None when it is unset."""
+    value = text(environ, name)
+    if value is None:
+        return None
+    try:
+        dollars = Decimal(value.removeprefix("$").strip())
+    except InvalidOperation:
+        dollars = Decimal(-1)
+    if not 0 <= dollars <= MOST_DOLLARS:
+        raise NotConfigured(
+            f"{name} is not an amount in US dollars.", "Write it as 0.50, or unset it."
+        )
+    amount = float(dollars * 100)
+    return int(amount) if amount.is_integer() else amount

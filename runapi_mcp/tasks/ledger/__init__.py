@@ -1,0 +1,6 @@
+"""What was paid, for whom, and what became of it: one SQLite file a user, shared by all servers."""
+
+from runapi_mcp.tasks.ledger.entry import Entry, Progress, Spending
+from runapi_mcp.tasks.ledger.ledger import Ledger, Which
+
+__all__ = ["Entry", "Ledger", "Progress", "Spending", "Which"]

@@ -1,0 +1,138 @@
+"""The ledger's file: its schema, its migrations, its transactions. Blocks; knows no money."""
+
+import os
+import sqlite3
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+BUSY_MILLISECONDS: Final = 5_000
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE calls (
+        key TEXT PRIMARY KEY,
+        caller TEXT NOT NULL,
+        model TEXT NOT NULL,
+        output_resolution TEXT,
+        fingerprint TEXT NOT NULL,
+        arguments TEXT,
+        price_cents REAL,
+        status TEXT NOT NULL,
+        task_id TEXT,
+        image_urls TEXT NOT NULL DEFAULT '[]',
+        files TEXT NOT NULL DEFAULT '[]',
+        cost_cents REAL,
+        error TEXT,
+        sandbox INTEGER NOT NULL DEFAULT 0,
+        holder TEXT,
+        held_until REAL,
+        begun_at REAL NOT NULL,
+        made_at REAL,
+        ended_at REAL,
+        drawn_seconds REAL,
+        delivered_at REAL
+    ) WITHOUT ROWID;
+    CREATE INDEX calls_by_time ON calls (caller, begun_at);
+    CREATE INDEX calls_by_task ON calls (task_id) WHERE task_id IS NOT NULL;
+    CREATE INDEX calls_by_age ON calls (begun_at);
+    CREATE INDEX calls_drawn ON calls (model, output_resolution, ended_at)
+        WHERE drawn_seconds IS NOT NULL;
+    CREATE INDEX calls_undelivered ON calls (caller, fingerprint, begun_at)
+        WHERE delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost');
+    CREATE INDEX calls_in_doubt ON calls (caller, begun_at) WHERE status = 'intended';
+    """,
+)
+"""What leads from each version of the schema to the next. Never changed, only added to."""
+
+VERSION: Final = len(_MIGRATIONS)
+
+
+class NewerVersion(Exception):
+    """A later version of this program wrote the file."""
+
+    def __init__(self) -> None:
+        super().__init__("a newer runapi-mcp wrote it; update this one")
+
+
+class Book:
+    """An open ledger file, or one in memory."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.row_factory = sqlite3.Row
+
+    @classmethod
+    def open(cls, path: Path | None) -> "Book":
+        """The ledger at a path, made or brought up to date if need be; None is one in memory.
+
+        Raises:
+            NewerVersion: its schema is not known here.
+            sqlite3.Error, OSError: it cannot be used.
+        """
+        if path is not None:
+            _make_private(path)
+        book = cls(_connected(path or ":memory:"))
+        try:
+            book._settle_in()
+        except BaseException:
+            book.close()
+            raise
+        return book
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Generator[sqlite3.Connection]:
+        """The only writer while it lasts; on the disk at its end, if durable."""
+        self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # A full disk may have rolled back already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
+        """What a query finds."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def _settle_in(self) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        # Readers never wait for a writer. Where a file system has no WAL, SQLite keeps its default.
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        if self._version() == VERSION:
+            return
+        with self.transaction() as connection:
+            version = self._version()
+            if version > VERSION:
+                raise NewerVersion
+            for migration in _MIGRATIONS[version:]:
+                for statement in migration.split(";"):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _version(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _connected(name: Path | str) -> sqlite3.Connection:
+    # One call at a time, but not always from the same thread.
+    return sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+
+
+def _make_private(path: Path) -> None:
+    """A folder and a file that only their user can read; SQLite's side files follow the file."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if os.name == "posix" and os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,59 @@
+"""One paid call as the ledger keeps it. Money is in US cents, times are seconds since the epoch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Progress = Literal[
+    "intended", "pending", "processing", "unknown", "completed", "failed", "refused", "lost"
+]
+"""RunAPI's own status, and what comes before and beside it: `intended` is written down but no task
+is known, `refused` came to nothing, `lost` is a task that RunAPI no longer knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A call from its intent on."""
+
+    key: str
+    """The idempotency key."""
+    caller: str
+    model: str
+    fingerprint: str
+    """The same for two calls exactly when they ask for the same."""
+    begun_at: float
+    output_resolution: str | None = None
+    arguments: Mapping[str, object] | None = None
+    """The request body without its model; None where the user keeps no prompts."""
+    price_cents: float | None = None
+    """What it is expected to cost; None when nobody knows."""
+    status: Progress = "intended"
+    task_id: str | None = None
+    made_at: float | None = None
+    image_urls: tuple[str, ...] = ()
+    cost_cents: float | None = None
+    """The recorded charge."""
+    error: str | None = None
+    ended_at: float | None = None
+    drawn_seconds: float | None = None
+    """How long RunAPI took; None when nobody watched closely enough to know."""
+    delivered_at: float | None = None
+    """When the result reached a client."""
+    sandbox: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ("completed", "failed", "refused", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """A caller's money of one day."""
+
+    spent_cents: float = 0.0
+    reserved_cents: float = 0.0
+    """The price of what is not settled yet."""
+
+    @property
+    def total_cents(self) -> float:
+        return self.spent_cents + self.reserved_cents

@@ -1,0 +1,142 @@
+"""The ledger as the rest of the program uses it: each step on the disk before the next begins.
+
+Light to import: SQLite comes with the first use, in a thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+
+from runapi_mcp.errors import LedgerUnusable
+from runapi_mcp.tasks.ledger.entry import Entry, Spending
+
+if TYPE_CHECKING:
+    from runapi_mcp.tasks.ledger.store import Store
+
+KEEP_DAYS: Final = 90.0
+
+Which = Literal["recent", "running", "undelivered"]
+Meaning = TypeVar("Meaning")
+Run = Callable[[Callable[[], object]], Awaitable[object]]
+"""Runs what blocks."""
+
+
+async def in_a_thread(block: Callable[[], object]) -> object:
+    """Run what blocks where the event loop does not wait for it."""
+    return await anyio.to_thread.run_sync(block)
+
+
+async def in_place(block: Callable[[], object]) -> object:
+    """Run what does not block for long."""
+    await anyio.lowlevel.checkpoint()
+    return block()
+
+
+class Ledger:
+    """The ledger at a path; None is one in memory, for this process alone.
+
+    Nothing is opened, or even looked for, before the first use. Every method may raise
+    `LedgerUnusable`.
+    """
+
+    def __init__(
+        self,
+        locate: Callable[[], Path | None],
+        *,
+        keep_days: float = KEEP_DAYS,
+        clock: Callable[[], float] = time.time,
+        run: Run = in_a_thread,
+    ) -> None:
+        self._locate = locate
+        self._keep_days = keep_days
+        self._run = run
+        self._one_at_a_time = anyio.Lock()
+        self._store: Store | None = None
+        self.now = clock
+
+    @classmethod
+    def in_memory(cls, clock: Callable[[], float] = time.time) -> Ledger:
+        """A ledger that ends with this process."""
+        return cls(lambda: None, clock=clock, run=in_place)
+
+    async def begin(self, entry: Entry, allow: Callable[[Spending], None]) -> Entry:
+        """The call to go on with: an identical one nobody was given, else this one, written down.
+
+        It is held from here on, until `release`. `allow` is told what today's other calls cost,
+        and raises for one that may not be paid; then nothing is written.
+        """
+        return await self._do(lambda store: store.begin(entry, allow))
+
+    async def update(self, entry: Entry) -> None:
+        """Write down what became of a call."""
+        await self._do(lambda store: store.update(entry))
+
+    async def deliver(self, key: str) -> None:
+        """The result has reached a client."""
+        await self._do(lambda store: store.deliver(key))
+
+    async def release(self, key: str) -> None:
+        """Nobody attends to the call any more."""
+        await self._do(lambda store: store.release(key))
+
+    async def lease(self, key: str, seconds: float) -> None:
+        """Somebody attends to the call from afar: as `begin` holds it, but for a while only."""
+        await self._do(lambda store: store.lease(key, seconds))
+
+    async def claim_doubts(self, caller: str, limit: int) -> Sequence[Entry]:
+        """Calls of which no task is known, each held from here on, until `release`."""
+        return await self._do(lambda store: store.claim_doubts(caller, limit))
+
+    async def by_task(self, caller: str, task_id: str) -> Entry | None:
+        """The call that made a task."""
+        return await self._do(lambda store: store.by_task(caller, task_id))
+
+    async def listed(
+        self, caller: str | None, which: Which = "recent", limit: int = 20
+    ) -> Sequence[Entry]:
+        """Calls, the newest first; of everybody, when no caller is named."""
+        return await self._do(lambda store: store.listed(caller, which, limit))
+
+    async def spending(self, caller: str) -> Spending:
+        """Today's money of a caller. Today begins at midnight by this machine's clock."""
+        return await self._do(lambda store: store.spending(caller))
+
+    async def durations(self, model: str, output_resolution: str | None) -> Sequence[float]:
+        """How many seconds the latest images of this kind took."""
+        return await self._do(lambda store: store.durations(model, output_resolution))
+
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        store, self._store = self._store, None
+        if store is not None:
+            await self._run(store.close)
+
+    async def _do(self, block: Callable[[Store], Meaning]) -> Meaning:
+        async with self._one_at_a_time:
+            return cast("Meaning", await self._run(partial(self._guarded, block)))
+
+    def _guarded(self, block: Callable[[Store], Meaning]) -> Meaning:
+        from runapi_mcp.tasks.ledger.store import BROKEN, Store
+
+        path: Path | None = None
+        try:
+            if self._store is None:
+                path = self._locate()
+                self._store = Store(path, self._keep_days, self.now)
+            return block(self._store)
+        except BROKEN as error:
+            raise _unusable(path or self._locate(), error) from error
+
+
+def _unusable(path: Path | None, error: Exception) -> LedgerUnusable:
+    return LedgerUnusable(
+        f"The ledger {path} cannot be used ({error}), and nothing is paid without it.",
+        "Mend what it says, move the file away, or set RUNAPI_LEDGER=off to pay without a ledger.",
+    )

@@ -1,0 +1,120 @@
+"""The ledger's SQL, and how an entry becomes a row and back."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Final, cast
+
+from runapi_mcp.tasks.ledger.entry import Entry
+
+_OPEN: Final = "delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost')"
+
+INSERT: Final = """
+    INSERT INTO calls (key, caller, model, output_resolution, fingerprint, arguments, price_cents,
+        status, task_id, image_urls, cost_cents, error, sandbox, begun_at, made_at, ended_at,
+        drawn_seconds, delivered_at)
+    VALUES (:key, :caller, :model, :output_resolution, :fingerprint, :arguments, :price_cents,
+        :status, :task_id, :image_urls, :cost_cents, :error, :sandbox, :begun_at, :made_at,
+        :ended_at, :drawn_seconds, :delivered_at)"""
+
+# Two servers may follow one task: what one of them has learned, the other does not take back.
+UPDATE: Final = """
+    UPDATE calls SET status = :status, task_id = coalesce(:task_id, task_id),
+        price_cents = coalesce(:price_cents, price_cents), image_urls = :image_urls,
+        cost_cents = coalesce(:cost_cents, cost_cents), error = :error, sandbox = :sandbox,
+        made_at = coalesce(made_at, :made_at), ended_at = coalesce(ended_at, :ended_at),
+        drawn_seconds = coalesce(drawn_seconds, :drawn_seconds)
+    WHERE key = :key AND (status NOT IN ('completed', 'failed') OR status = :status)"""
+
+DELIVER: Final = """
+    UPDATE calls SET delivered_at = :now WHERE key = :key AND delivered_at IS NULL"""
+
+HOLD: Final = "UPDATE calls SET holder = :holder, held_until = NULL WHERE key = :key"
+LEASE: Final = "UPDATE calls SET holder = :holder, held_until = :until WHERE key = :key"
+RELEASE: Final = "UPDATE calls SET holder = NULL, held_until = NULL WHERE key = :key"
+FORGET: Final = "DELETE FROM calls WHERE begun_at < :before"
+
+UNDELIVERED: Final = f"""
+    SELECT * FROM calls WHERE caller = :caller AND fingerprint = :fingerprint AND {_OPEN}
+        AND begun_at > CASE status WHEN 'intended' THEN :doubt_since ELSE :made_since END
+    ORDER BY begun_at"""
+
+DOUBTS: Final = """
+    SELECT * FROM calls WHERE caller = :caller AND status = 'intended' AND begun_at > :since
+        AND arguments IS NOT NULL
+    ORDER BY begun_at DESC LIMIT :limit"""
+
+BY_TASK: Final = "SELECT * FROM calls WHERE task_id = :task_id AND caller = :caller LIMIT 1"
+
+_OF_CALLER: Final = "(:caller IS NULL OR caller = :caller)"
+_NEWEST: Final = "ORDER BY begun_at DESC LIMIT :limit"
+
+LISTED: Final = {
+    "recent": f"SELECT * FROM calls WHERE {_OF_CALLER} AND status != 'refused' {_NEWEST}",
+    "running": f"""
+        SELECT * FROM calls WHERE {_OF_CALLER} AND {_OPEN} AND status != 'completed' {_NEWEST}""",
+    "undelivered": f"SELECT * FROM calls WHERE {_OF_CALLER} AND {_OPEN} {_NEWEST}",
+}
+
+SPENDING: Final = """
+    SELECT total(CASE status WHEN 'completed' THEN coalesce(cost_cents, price_cents)
+                             WHEN 'failed' THEN cost_cents END) AS spent_cents,
+           total(CASE WHEN status NOT IN ('completed', 'failed', 'refused')
+                      THEN price_cents END) AS reserved_cents
+    FROM calls WHERE caller = :caller AND begun_at >= :since"""
+
+DURATIONS: Final = """
+    SELECT drawn_seconds FROM calls
+    WHERE model = :model AND output_resolution IS :output_resolution AND drawn_seconds IS NOT NULL
+    ORDER BY ended_at DESC LIMIT :limit"""
+
+
+def row_of(entry: Entry) -> dict[str, object]:
+    """The entry as SQLite stores it."""
+    return {
+        "key": entry.key,
+        "caller": entry.caller,
+        "model": entry.model,
+        "output_resolution": entry.output_resolution,
+        "fingerprint": entry.fingerprint,
+        "arguments": None if entry.arguments is None else json.dumps(entry.arguments),
+        "price_cents": entry.price_cents,
+        "status": entry.status,
+        "task_id": entry.task_id,
+        "image_urls": json.dumps(entry.image_urls),
+        "cost_cents": entry.cost_cents,
+        "error": entry.error,
+        "sandbox": entry.sandbox,
+        "begun_at": entry.begun_at,
+        "made_at": entry.made_at,
+        "ended_at": entry.ended_at,
+        "drawn_seconds": entry.drawn_seconds,
+        "delivered_at": entry.delivered_at,
+    }
+
+
+def entry_of(row: sqlite3.Row) -> Entry:
+    """The entry that SQLite stored."""
+    arguments = row["arguments"]
+    return Entry(
+        key=row["key"],
+        caller=row["caller"],
+        model=row["model"],
+        fingerprint=row["fingerprint"],
+        begun_at=row["begun_at"],
+        output_resolution=row["output_resolution"],
+        arguments=None
+        if arguments is None
+        else cast("Mapping[str, object]", json.loads(arguments)),
+        price_cents=row["price_cents"],
+        status=row["status"],
+        task_id=row["task_id"],
+        made_at=row["made_at"],
+        image_urls=tuple(json.loads(row["image_urls"])),
+        cost_cents=row["cost_cents"],
+        error=row["error"],
+        ended_at=row["ended_at"],
+        drawn_seconds=row["drawn_seconds"],
+        delivered_at=row["delivered_at"],
+        sandbox=bool(row["sandbox"]),
+    )

@@ -1,0 +1,165 @@
+"""The ledger's calls: begun, held, updated, delivered, listed, forgotten. Blocks."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.tasks.ledger import queries
+from runapi_mcp.tasks.ledger.book import Book, NewerVersion
+from runapi_mcp.tasks.ledger.entry import Entry, Spending
+from runapi_mcp.tasks.ledger.presence import Presence
+
+BROKEN: Final = (sqlite3.Error, OSError, NewerVersion)
+"""What says that the ledger cannot be used."""
+
+JOIN_DAYS: Final = 7
+"""How long RunAPI keeps images, and so how long an undelivered one is waited for."""
+DOUBT_HOURS: Final = 24
+"""How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
+LEARNED_FROM: Final = 50
+TIDY_SECONDS: Final = 3600.0
+
+_HOUR: Final = 3600.0
+_DAY: Final = 24 * _HOUR
+_IN_MEMORY: Final = "memory"
+
+
+class Store:
+    """An open ledger. `clock` tells seconds since the epoch."""
+
+    def __init__(self, path: Path | None, keep_days: float, clock: Callable[[], float]) -> None:
+        self._book = Book.open(path)
+        self._presence = self._entered(path)
+        self._keep_seconds = keep_days * _DAY
+        self._now = clock
+        self._held: set[str] = set()
+        self._tidy_at = 0.0
+
+    def close(self) -> None:
+        """Close the file, and be dead to the others."""
+        if self._presence is not None:
+            self._presence.leave()
+        self._book.close()
+
+    def begin(self, entry: Entry, allow: Callable[[Spending], None]) -> Entry:
+        """An identical call to go on with, else this one, written down unless `allow` raises."""
+        self._tidy()
+        with self._book.transaction() as connection:
+            wanted = self._first_free(entry)
+            if wanted is None:
+                allow(self.spending(entry.caller))
+                wanted = entry
+                connection.execute(queries.INSERT, queries.row_of(entry))
+            self._hold(connection, wanted.key)
+        return wanted
+
+    def update(self, entry: Entry) -> None:
+        """Write down what became of a call."""
+        self._write(queries.UPDATE, queries.row_of(entry))
+
+    def deliver(self, key: str) -> None:
+        """Write down that the result reached a client."""
+        self._write(queries.DELIVER, {"key": key, "now": self._now()})
+
+    def release(self, key: str) -> None:
+        """Let go of a call. Not worth a wait for the disk: whoever dies lets go too."""
+        self._held.discard(key)
+        self._write(queries.RELEASE, {"key": key}, durable=False)
+
+    def lease(self, key: str, seconds: float) -> None:
+        """Hold a call for a while."""
+        self._held.discard(key)
+        row = {"key": key, "holder": self._own_name, "until": self._now() + seconds}
+        self._write(queries.LEASE, row, durable=False)
+
+    def claim_doubts(self, caller: str, limit: int) -> list[Entry]:
+        """Calls of which no task is known, and that nobody attends to; now held."""
+        since = self._now() - DOUBT_HOURS * _HOUR
+        parameters = {"caller": caller, "since": since, "limit": limit}
+        with self._book.transaction(durable=False) as connection:
+            rows = self._book.rows(queries.DOUBTS, parameters)
+            free = [queries.entry_of(row) for row in rows if self._is_free(row)]
+            for entry in free:
+                self._hold(connection, entry.key)
+        return free
+
+    def by_task(self, caller: str, task_id: str) -> Entry | None:
+        """The call that made a task."""
+        found = self._entries(queries.BY_TASK, {"caller": caller, "task_id": task_id})
+        return next(iter(found), None)
+
+    def listed(self, caller: str | None, which: str, limit: int) -> list[Entry]:
+        """Calls, the newest first; of everybody, when no caller is named."""
+        return self._entries(queries.LISTED[which], {"caller": caller, "limit": limit})
+
+    def spending(self, caller: str) -> Spending:
+        """The money of a caller since midnight by this machine's clock."""
+        now = datetime.fromtimestamp(self._now()).astimezone()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        parameters = {"caller": caller, "since": midnight.timestamp()}
+        [row] = self._book.rows(queries.SPENDING, parameters)
+        return Spending(row["spent_cents"], row["reserved_cents"])
+
+    def durations(self, model: str, output_resolution: str | None) -> list[float]:
+        """How many seconds the latest images of this kind took."""
+        parameters = {
+            "model": model,
+            "output_resolution": output_resolution,
+            "limit": LEARNED_FROM,
+        }
+        rows = self._book.rows(queries.DURATIONS, parameters)
+        return [float(row["drawn_seconds"]) for row in rows]
+
+    def _entries(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
+        return [queries.entry_of(row) for row in self._book.rows(sql, parameters)]
+
+    def _first_free(self, entry: Entry) -> Entry | None:
+        """The oldest identical call that was delivered to nobody and that nobody attends to."""
+        now = self._now()
+        parameters = {
+            "caller": entry.caller,
+            "fingerprint": entry.fingerprint,
+            "made_since": now - JOIN_DAYS * _DAY,
+            "doubt_since": now - DOUBT_HOURS * _HOUR,
+        }
+        rows = self._book.rows(queries.UNDELIVERED, parameters)
+        return next((queries.entry_of(row) for row in rows if self._is_free(row)), None)
+
+    def _is_free(self, row: sqlite3.Row) -> bool:
+        holder, until = row["holder"], row["held_until"]
+        if holder is None or (until is not None and until < self._now()):
+            return True
+        if holder == self._own_name:
+            return until is None and row["key"] not in self._held
+        return self._presence is None or not self._presence.alive(holder)
+
+    def _hold(self, connection: sqlite3.Connection, key: str) -> None:
+        connection.execute(queries.HOLD, {"key": key, "holder": self._own_name})
+        self._held.add(key)
+
+    @property
+    def _own_name(self) -> str:
+        return self._presence.id if self._presence else _IN_MEMORY
+
+    def _entered(self, path: Path | None) -> Presence | None:
+        if path is None:
+            return None
+        try:
+            with self._book.transaction(durable=False):
+                return Presence(path.with_name(f"{path.name}.d"))
+        except BaseException:
+            self._book.close()
+            raise
+
+    def _tidy(self) -> None:
+        """Forget what is older than the user wants kept."""
+        now = self._now()
+        if now >= self._tidy_at:
+            self._tidy_at = now + TIDY_SECONDS
+            self._write(queries.FORGET, {"before": now - self._keep_seconds}, durable=False)
+
+    def _write(self, sql: str, parameters: Mapping[str, object], *, durable: bool = True) -> None:
+        with self._book.transaction(durable=durable) as connection:
+            connection.execute(sql, parameters)

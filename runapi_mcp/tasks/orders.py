@@ -1,0 +1,245 @@
+"""What a caller ordered: paid once, written down at each step, followed, found again."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import anyio
+
+from runapi_mcp.api import RunAPI
+from runapi_mcp.api.tasks import Task
+from runapi_mcp.catalog import by_model
+from runapi_mcp.errors import RunapiFailure, TaskNotFound
+from runapi_mcp.tasks.desk import Desk, if_usable, noted
+from runapi_mcp.tasks.ledger import Entry, Spending, Which
+from runapi_mcp.tasks.limits import Limits
+from runapi_mcp.tasks.making import make, settle_doubts
+from runapi_mcp.tasks.purchase import Purchase
+from runapi_mcp.tasks.rhythm import Rhythm, rhythm_of
+from runapi_mcp.tasks.waiting import Report, follow
+from runapi_mcp.tasks.watch import Watch
+
+YOUNG_SECONDS: Final = 60.0
+"""A task this young may not be known everywhere at RunAPI yet."""
+LEASE_SECONDS: Final = 20.0
+"""How long a task whose client asks for it now and then counts as attended to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A paid task, and whether this call only continues an earlier one."""
+
+    watch: Watch
+    joined_at: float | None
+    """When the earlier call was made, in seconds since the epoch; None for a new one."""
+
+
+class Orders:
+    """The orders of one caller."""
+
+    def __init__(self, desk: Desk, runapi: RunAPI) -> None:
+        self._desk = desk
+        self._ledger = desk.ledger
+        self._runapi = runapi
+
+    @asynccontextmanager
+    async def placed(
+        self, purchase: Purchase, consent_cents: float, *, attended: bool = False
+    ) -> AsyncGenerator[Order]:
+        """One paid task: a new one, or that of an identical call which reached nobody.
+
+        No other call joins it while this lasts, nor for a while after it if it stays attended.
+        `consent_cents` is the price up to which a person said yes.
+
+        Raises:
+            NotAllowed: it would go over a limit; nothing was paid.
+            NotConfirmed: a person must be asked first; nothing was paid.
+            LedgerUnusable: it cannot be written down; nothing was paid.
+            RunapiFailure: no task is known; `in_doubt` says whether there may be one.
+        """
+        await settle_doubts(self._desk, self._runapi)
+        entry = await self._begun(purchase, consent_cents)
+        leave = partial(self._ledger.release, entry.key)
+        try:
+            yield await self._order(purchase, entry)
+            if attended:
+                leave = partial(self._ledger.lease, entry.key, LEASE_SECONDS)
+        finally:
+            await noted(leave())
+
+    async def follow(self, watch: Watch, wait_seconds: float, report: Report) -> None:
+        """Wait for the task, together with whoever else does."""
+        await follow(watch, self._look, wait_seconds, report)
+
+    async def found(self, task_id: str, wait_seconds: float) -> Watch:
+        """A task by its id, looked at now; it need not be in the ledger.
+
+        Raises:
+            RunapiFailure: it could not be read, and there is no time to ask again.
+        """
+        await settle_doubts(self._desk, self._runapi)
+        entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
+        watch = self._watch(task_id, entry, await self._rhythm(entry))
+        if wait_seconds > 0 and watch.is_looked_at:
+            return watch
+        await self._look(watch)
+        failure = watch.failure
+        if failure and not watch.task.ended and (wait_seconds <= 0 or not failure.retryable):
+            raise failure
+        return watch
+
+    async def glimpsed(self, task_id: str) -> Watch:
+        """A task by its id, looked at if a look is due.
+
+        Raises:
+            RunapiFailure: it cannot be read, now or later.
+        """
+        await settle_doubts(self._desk, self._runapi)
+        entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
+        watch = self._watch(task_id, entry, await self._rhythm(entry))
+        fresh = watch.is_looked_at or watch.task.ended or watch.pause_seconds() > 0
+        if watch.task.status == "unknown" or not fresh:
+            await self._look(watch)
+        if watch.failure and not watch.failure.retryable and not watch.task.ended:
+            raise watch.failure
+        self._desk.keep(watch)
+        return watch
+
+    async def listed(self, which: Which, limit: int) -> Sequence[Entry]:
+        """What the ledger has of this caller, the newest first.
+
+        Raises:
+            LedgerUnusable: it cannot be read.
+        """
+        await settle_doubts(self._desk, self._runapi)
+        return await self._ledger.listed(self._runapi.caller, which, limit)
+
+    @property
+    def limits(self) -> Limits:
+        """What the user allows to be spent."""
+        return self._desk.limits
+
+    async def left_cents(self) -> float | None:
+        """What may still be spent today; None without a daily limit, or a key to count for."""
+        limits = self._desk.limits
+        if limits.per_day_cents is None or not self._runapi.has_key:
+            return None
+        spending = await if_usable(self._ledger.spending(self._runapi.caller))
+        return None if spending is None else limits.left_cents(spending)
+
+    async def delivered(self, watch: Watch) -> None:
+        """The result has reached the client: the same call draws a new image from here on."""
+        if watch.entry is not None:
+            await noted(self._ledger.deliver(watch.entry.key))
+
+    async def attended(self, watch: Watch) -> None:
+        """The client asks for the task now and then: no call joins it for a while."""
+        if watch.entry is not None:
+            await noted(self._ledger.lease(watch.entry.key, LEASE_SECONDS))
+
+    async def left_alone(self, watch: Watch) -> None:
+        """The client asks no more: the same call joins the task."""
+        if watch.entry is not None:
+            await noted(self._ledger.release(watch.entry.key))
+
+    async def _begun(self, purchase: Purchase, consent_cents: float) -> Entry:
+        desk, price = self._desk, purchase.price
+
+        def allow(spending: Spending) -> None:
+            desk.limits.check(price, spending, consent_cents)
+
+        entry = purchase.entry(
+            self._runapi.caller, self._ledger.now(), with_arguments=desk.keeps_arguments
+        )
+        return await self._ledger.begin(entry, allow)
+
+    async def _order(self, purchase: Purchase, entry: Entry) -> Order:
+        joined_at = None if entry.key == purchase.key else entry.begun_at
+        if entry.task_id is not None:
+            return Order(await self._continued(entry.task_id, entry), joined_at)
+        # Before the task is made: after it, nothing may come between its id and `follow`.
+        rhythm = await self._rhythm(entry)
+        is_new = joined_at is None
+        task, made = await make(self._desk, self._runapi, entry, purchase, is_new=is_new)
+        watch = self._watch(task.id, made, rhythm)
+        watch.saw(task)
+        return Order(watch, joined_at)
+
+    async def _continued(self, task_id: str, entry: Entry) -> Watch:
+        """The task of an earlier call, as it is now."""
+        watch = self._watch(task_id, entry, await self._rhythm(entry))
+        await self._look(watch)
+        age = self._ledger.now() - (entry.made_at or entry.begun_at)
+        if isinstance(watch.failure, TaskNotFound) and not watch.task.ended and age > YOUNG_SECONDS:
+            await noted(self._ledger.update(replace(entry, status="lost")))
+            raise TaskNotFound(
+                f"An earlier identical call made task {task_id}, which RunAPI no longer knows.",
+                "Call again to draw a new image.",
+                watch.failure.answer,
+            )
+        return watch
+
+    def _watch(self, task_id: str, entry: Entry | None, rhythm: Rhythm) -> Watch:
+        """The task's watch, shared by all calls of this caller that wait for it."""
+        watches, key = self._desk.watches, (self._runapi.caller, task_id)
+        watch = watches.get(key)
+        if watch is None:
+            watches[key] = watch = Watch(_task(task_id, entry), entry, rhythm, self._made_at(entry))
+        return watch
+
+    async def _rhythm(self, entry: Entry | None) -> Rhythm:
+        variant = by_model(entry.model) if entry else None
+        if entry is None or variant is None:
+            return rhythm_of("pro", ())
+        drawn = self._ledger.durations(entry.model, entry.output_resolution)
+        return rhythm_of(variant.tier, await if_usable(drawn) or ())
+
+    def _made_at(self, entry: Entry | None) -> float | None:
+        """When the task was made, on the event loop's clock."""
+        if entry is None or entry.made_at is None:
+            return None
+        return anyio.current_time() - (self._ledger.now() - entry.made_at)
+
+    async def _look(self, watch: Watch) -> None:
+        variant = by_model(watch.entry.model) if watch.entry else None
+        try:
+            task = await self._runapi.tasks.read(watch.task.id, variant, watch.chance)
+        except RunapiFailure as failure:
+            watch.failed(failure)
+        else:
+            await self._note(watch, task, watch.saw(task))
+
+    async def _note(self, watch: Watch, task: Task, drawn_seconds: float | None) -> None:
+        """Write down what was seen, if it is news."""
+        if watch.entry is None:
+            return
+        seen = replace(
+            watch.entry,
+            task_id=task.id,
+            status=task.status,
+            image_urls=task.image_urls,
+            cost_cents=task.cost_cents,
+            error=task.error,
+            sandbox=task.sandbox,
+            drawn_seconds=drawn_seconds,
+        )
+        if seen != watch.entry:
+            watch.entry = replace(seen, ended_at=self._ledger.now() if task.ended else None)
+            await noted(self._ledger.update(watch.entry))
+
+
+def _task(task_id: str, entry: Entry | None) -> Task:
+    """The task as the ledger last saw it."""
+    if entry is None or entry.status in ("intended", "refused", "lost"):
+        return Task(task_id, "unknown", model=entry.model if entry else None)
+    return Task(
+        id=task_id,
+        status=entry.status,
+        image_urls=entry.image_urls,
+        error=entry.error,
+        cost_cents=entry.cost_cents,
+        model=entry.model,
+        sandbox=entry.sandbox,
+    )

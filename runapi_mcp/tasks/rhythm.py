@@ -1,0 +1,102 @@
+"""When to look at a task: sparsely before its usual duration, densely around it, sparsely after.
+
+Durations are taken as lognormal, with a small share of a far broader one for what is out of the
+ordinary. From them follows the hazard h(t), the rate at which a task that still runs ends at age t.
+For a given number of looks, the lag from the end to the look that sees it is least when the gap
+between looks is proportional to 1/sqrt(h).
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+LOOKS: Final = 6.0
+"""How many looks a usual task should take."""
+SHORTEST_GAP_SECONDS: Final = 0.25
+ENOUGH: Final = 5
+"""How many durations make a rhythm; fewer are mixed with what was expected before."""
+
+_STEP_SECONDS: Final = 0.05
+_BROAD_SHARE: Final = 0.06
+_BROAD_SPREAD: Final = 0.9
+_LEAST_SPREAD: Final = 0.05
+_EXPECTED_SPREAD: Final = 0.6
+_EXPECTED_SECONDS: Final = {"pro": 12.0, "flex": 18.0, "max": 25.0}
+_SQRT_2: Final = math.sqrt(2)
+_SQRT_2_PI: Final = math.sqrt(2 * math.pi)
+
+
+class Rhythm:
+    """The rhythm of tasks that take about `usual_seconds`, with a relative spread."""
+
+    def __init__(self, usual_seconds: float, spread: float, *, learned: bool) -> None:
+        self.usual_seconds = usual_seconds
+        self.learned = learned
+        """Whether the duration was seen, not supposed."""
+        self._center = math.log(usual_seconds)
+        self._spread = spread
+        self._scale = self._roots_of_hazard() / LOOKS
+
+    def next_look(self, age_seconds: float) -> float:
+        """The age at which to look again at a task that was still running at this age."""
+        looks, age = 0.0, age_seconds
+        while looks < 1.0:
+            age += _STEP_SECONDS
+            looks += self._looks_a_second(age) * _STEP_SECONDS
+        return age
+
+    def chance(self, since_seconds: float, age_seconds: float) -> float:
+        """How likely a task that was still running at one age has ended at a later one."""
+        before = self._running(since_seconds)[1]
+        return 1 - self._running(age_seconds)[1] / before if before else 1.0
+
+    def _looks_a_second(self, age: float) -> float:
+        ending, running = self._running(age)
+        wanted = math.sqrt(ending / running) / self._scale if running else 0.0
+        # A task may fail long before it could be drawn, and may be drawn when nobody expects it.
+        least = 1 / max(self.usual_seconds / (3 if self.learned else 6), age / 10)
+        return min(max(wanted, least), 1 / SHORTEST_GAP_SECONDS)
+
+    def _running(self, age: float) -> tuple[float, float]:
+        """The density of ends at an age, and the share of tasks that reach it."""
+        if age <= 0:
+            return 0.0, 1.0
+        usual = self._component(age, self._spread)
+        broad = self._component(age, _BROAD_SPREAD)
+        shares = (1 - _BROAD_SHARE, _BROAD_SHARE)
+        density, survival = (
+            shares[0] * of_usual + shares[1] * of_broad
+            for of_usual, of_broad in zip(usual, broad, strict=True)
+        )
+        return density, survival
+
+    def _component(self, age: float, spread: float) -> tuple[float, float]:
+        deviation = (math.log(age) - self._center) / spread
+        density = math.exp(-deviation * deviation / 2) / (spread * age * _SQRT_2_PI)
+        return density, math.erfc(deviation / _SQRT_2) / 2
+
+    def _roots_of_hazard(self) -> float:
+        """The integral of sqrt(h) over the lives of all tasks: what LOOKS are shared out over."""
+        end = 2 * math.exp(self._center + 3 * self._spread)
+        step = end / 400
+        points = (self._running(step * number) for number in range(1, 401))
+        return sum(math.sqrt(ending * running) for ending, running in points) * step
+
+
+def rhythm_of(tier: str, drawn_seconds: Sequence[float]) -> Rhythm:
+    """The rhythm of a tier, from how long its latest images took."""
+    return _rhythm(tier, tuple(drawn_seconds))
+
+
+@lru_cache(maxsize=64)
+def _rhythm(tier: str, drawn_seconds: tuple[float, ...]) -> Rhythm:
+    if not drawn_seconds:
+        return Rhythm(_EXPECTED_SECONDS[tier], _EXPECTED_SPREAD, learned=False)
+    logs = [math.log(max(seconds, 0.1)) for seconds in drawn_seconds]
+    center = sum(logs) / len(logs)
+    # Not the statistics module, which costs a start some milliseconds.
+    spread = math.sqrt(sum((value - center) ** 2 for value in logs) / len(logs))
+    learned = len(logs) >= ENOUGH
+    least = _LEAST_SPREAD if learned else _EXPECTED_SPREAD
+    return Rhythm(math.exp(center), max(spread, least), learned=learned)

@@ -1,0 +1,106 @@
+"""A task as all calls see it that wait for it, so that it is looked at once for all of them."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import anyio
+
+from runapi_mcp.api.tasks import Task
+from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.tasks.ledger import Entry
+from runapi_mcp.tasks.rhythm import Rhythm
+
+SHORTEST_PAUSE_SECONDS: Final = 0.5
+LONGEST_BACKOFF_SECONDS: Final = 10.0
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Watch:
+    """A task as last seen, why the last look at it failed, and when the next one is due.
+
+    Times are the event loop's, in seconds. `made_at` is None when nobody knows how old it is.
+    """
+
+    task: Task
+    entry: Entry | None
+    rhythm: Rhythm
+    made_at: float | None
+    failure: RunapiFailure | None = None
+    _since: float = field(default_factory=anyio.current_time)
+    _looked_at: float = field(default_factory=anyio.current_time)
+    _running_at: float | None = None
+    """When it was last seen to be still running."""
+    _failures: int = 0
+    _looker: bool = False
+    _changed: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether some call attends to it."""
+        return self._looker
+
+    async def changes(self) -> None:
+        """Nothing, once another call's look has ended, one way or the other."""
+        await self._changed.wait()
+
+    @contextmanager
+    def looking(self) -> Generator[None]:
+        """Attend to it for all the calls that wait."""
+        self._looker = True
+        try:
+            yield
+        finally:
+            self._looker = False
+            self._changed.set()
+            self._changed = anyio.Event()
+
+    def saw(self, task: Task) -> float | None:
+        """Take in what was seen; how long RunAPI took to draw, if that is known closely."""
+        now = self._looked_at = anyio.current_time()
+        if task.reserved_cents is None:
+            # Only the answer to the create tells it.
+            task = replace(task, reserved_cents=self.task.reserved_cents)
+        self.task, self.failure, self._failures = task, None, 0
+        if not task.ended:
+            self._running_at = now
+            return None
+        return self._drawn_seconds(now) if task.status == "completed" else None
+
+    def failed(self, failure: RunapiFailure) -> None:
+        """Take in that a look failed."""
+        self._looked_at = anyio.current_time()
+        self.failure = failure
+        self._failures += 1
+
+    def pause_seconds(self) -> float:
+        """How long to wait before the next look."""
+        return self._due_at() - anyio.current_time()
+
+    def chance(self) -> float:
+        """How likely the next look finds it ended."""
+        if self.made_at is None:
+            return 0.5
+        running = self.made_at if self._running_at is None else self._running_at
+        return self.rhythm.chance(running - self.made_at, anyio.current_time() - self.made_at)
+
+    def _due_at(self) -> float:
+        answer = self.failure.answer if self.failure else self.task
+        if answer.retry_after_seconds is not None:
+            return self._looked_at + max(answer.retry_after_seconds, SHORTEST_PAUSE_SECONDS)
+        if self._failures:
+            backoff = SHORTEST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10)
+            return self._looked_at + min(backoff, LONGEST_BACKOFF_SECONDS)
+        if self.made_at is None:
+            # Of no known age: a tenth of the time waited keeps the lag in proportion.
+            return self._looked_at + max(1.0, (self._looked_at - self._since) / 10)
+        return self.made_at + self.rhythm.next_look(self._looked_at - self.made_at)
+
+    def _drawn_seconds(self, now: float) -> float | None:
+        """The middle of the time in which it ended; None when that is too long to learn from."""
+        if self.made_at is None:
+            return None
+        running = self.made_at if self._running_at is None else self._running_at
+        unsure, age = now - running, now - self.made_at
+        return age - unsure / 2 if unsure <= max(2.0, age / 4) else None
