@@ -12,6 +12,7 @@ import anyio
 from runapi_mcp.errors import LedgerUnusable
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.limits import Limits
+from runapi_mcp.tasks.rhythm import Tempo
 from runapi_mcp.tasks.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ class Desk:
         default_factory=WeakValueDictionary[tuple[str, str], Watch]
     )
     """The tasks somebody waits for, by caller and id."""
+    tempos: dict[tuple[str, str | None], Tempo] = field(
+        default_factory=dict[tuple[str, str | None], Tempo]
+    )
+    """How long images take, by model and resolution."""
     _settle_at: dict[str, float] = field(default_factory=dict[str, float])
     _kept: deque[Watch] = field(default_factory=lambda: deque[Watch](maxlen=MOST_KEPT))
 

@@ -6,18 +6,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-import anyio
-
 from runapi_mcp.api import RunAPI
-from runapi_mcp.api.tasks import Task
-from runapi_mcp.catalog import by_model
-from runapi_mcp.errors import RunapiFailure, TaskNotFound
+from runapi_mcp.errors import TaskNotFound
 from runapi_mcp.tasks.desk import Desk, if_usable, noted
 from runapi_mcp.tasks.ledger import Entry, Spending, Which
 from runapi_mcp.tasks.limits import Limits
 from runapi_mcp.tasks.making import make, settle_doubts
 from runapi_mcp.tasks.purchase import Purchase
-from runapi_mcp.tasks.rhythm import Rhythm, rhythm_of
+from runapi_mcp.tasks.sight import Sight
 from runapi_mcp.tasks.waiting import Report, follow
 from runapi_mcp.tasks.watch import Watch
 
@@ -43,6 +39,7 @@ class Orders:
         self._desk = desk
         self._ledger = desk.ledger
         self._runapi = runapi
+        self._sight = Sight(desk, runapi)
 
     @asynccontextmanager
     async def placed(
@@ -71,7 +68,7 @@ class Orders:
 
     async def follow(self, watch: Watch, wait_seconds: float, report: Report) -> None:
         """Wait for the task, together with whoever else does."""
-        await follow(watch, self._look, wait_seconds, report)
+        await follow(watch, self._sight.look, wait_seconds, report)
 
     async def found(self, task_id: str, wait_seconds: float) -> Watch:
         """A task by its id, looked at now; it need not be in the ledger.
@@ -81,10 +78,10 @@ class Orders:
         """
         await settle_doubts(self._desk, self._runapi)
         entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
-        watch = self._watch(task_id, entry, await self._rhythm(entry))
+        watch = self._sight.watch(task_id, entry, await self._sight.tempo(entry))
         if wait_seconds > 0 and watch.is_looked_at:
             return watch
-        await self._look(watch)
+        await self._sight.look(watch)
         failure = watch.failure
         if failure and not watch.task.ended and (wait_seconds <= 0 or not failure.retryable):
             raise failure
@@ -98,10 +95,10 @@ class Orders:
         """
         await settle_doubts(self._desk, self._runapi)
         entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
-        watch = self._watch(task_id, entry, await self._rhythm(entry))
+        watch = self._sight.watch(task_id, entry, await self._sight.tempo(entry))
         fresh = watch.is_looked_at or watch.task.ended or watch.pause_seconds() > 0
         if watch.task.status == "unknown" or not fresh:
-            await self._look(watch)
+            await self._sight.look(watch)
         if watch.failure and not watch.failure.retryable and not watch.task.ended:
             raise watch.failure
         self._desk.keep(watch)
@@ -160,17 +157,17 @@ class Orders:
         if entry.task_id is not None:
             return Order(await self._continued(entry.task_id, entry), joined_at)
         # Before the task is made: after it, nothing may come between its id and `follow`.
-        rhythm = await self._rhythm(entry)
+        tempo = await self._sight.tempo(entry)
         is_new = joined_at is None
         task, made = await make(self._desk, self._runapi, entry, purchase, is_new=is_new)
-        watch = self._watch(task.id, made, rhythm)
+        watch = self._sight.watch(task.id, made, tempo)
         watch.saw(task)
         return Order(watch, joined_at)
 
     async def _continued(self, task_id: str, entry: Entry) -> Watch:
         """The task of an earlier call, as it is now."""
-        watch = self._watch(task_id, entry, await self._rhythm(entry))
-        await self._look(watch)
+        watch = self._sight.watch(task_id, entry, await self._sight.tempo(entry))
+        await self._sight.look(watch)
         age = self._ledger.now() - (entry.made_at or entry.begun_at)
         if isinstance(watch.failure, TaskNotFound) and not watch.task.ended and age > YOUNG_SECONDS:
             await noted(self._ledger.update(replace(entry, status="lost")))
@@ -180,66 +177,3 @@ class Orders:
                 watch.failure.answer,
             )
         return watch
-
-    def _watch(self, task_id: str, entry: Entry | None, rhythm: Rhythm) -> Watch:
-        """The task's watch, shared by all calls of this caller that wait for it."""
-        watches, key = self._desk.watches, (self._runapi.caller, task_id)
-        watch = watches.get(key)
-        if watch is None:
-            watches[key] = watch = Watch(_task(task_id, entry), entry, rhythm, self._made_at(entry))
-        return watch
-
-    async def _rhythm(self, entry: Entry | None) -> Rhythm:
-        variant = by_model(entry.model) if entry else None
-        if entry is None or variant is None:
-            return rhythm_of("pro", ())
-        drawn = self._ledger.durations(entry.model, entry.output_resolution)
-        return rhythm_of(variant.tier, await if_usable(drawn) or ())
-
-    def _made_at(self, entry: Entry | None) -> float | None:
-        """When the task was made, on the event loop's clock."""
-        if entry is None or entry.made_at is None:
-            return None
-        return anyio.current_time() - (self._ledger.now() - entry.made_at)
-
-    async def _look(self, watch: Watch) -> None:
-        variant = by_model(watch.entry.model) if watch.entry else None
-        try:
-            task = await self._runapi.tasks.read(watch.task.id, variant, watch.chance)
-        except RunapiFailure as failure:
-            watch.failed(failure)
-        else:
-            await self._note(watch, task, watch.saw(task))
-
-    async def _note(self, watch: Watch, task: Task, drawn_seconds: float | None) -> None:
-        """Write down what was seen, if it is news."""
-        if watch.entry is None:
-            return
-        seen = replace(
-            watch.entry,
-            task_id=task.id,
-            status=task.status,
-            image_urls=task.image_urls,
-            cost_cents=task.cost_cents,
-            error=task.error,
-            sandbox=task.sandbox,
-            drawn_seconds=drawn_seconds,
-        )
-        if seen != watch.entry:
-            watch.entry = replace(seen, ended_at=self._ledger.now() if task.ended else None)
-            await noted(self._ledger.update(watch.entry))
-
-
-def _task(task_id: str, entry: Entry | None) -> Task:
-    """The task as the ledger last saw it."""
-    if entry is None or entry.status in ("intended", "refused", "lost"):
-        return Task(task_id, "unknown", model=entry.model if entry else None)
-    return Task(
-        id=task_id,
-        status=entry.status,
-        image_urls=entry.image_urls,
-        error=entry.error,
-        cost_cents=entry.cost_cents,
-        model=entry.model,
-        sandbox=entry.sandbox,
-    )

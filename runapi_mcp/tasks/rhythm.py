@@ -7,15 +7,17 @@ between looks is proportional to 1/sqrt(h).
 """
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections import deque
+from collections.abc import Collection, Iterable
 from typing import Final
 
-LOOKS: Final = 6.0
+LOOKS: Final = 7.25
 """How many looks a usual task should take."""
 SHORTEST_GAP_SECONDS: Final = 0.25
 ENOUGH: Final = 5
-"""How many durations make a rhythm; fewer are mixed with what was expected before."""
+"""How many durations make a rhythm; from fewer, only the middle is taken."""
+LEARNED_FROM: Final = 50
+"""How many durations count, the latest ones."""
 
 _STEP_SECONDS: Final = 0.05
 _BROAD_SHARE: Final = 0.06
@@ -55,7 +57,7 @@ class Rhythm:
         ending, running = self._running(age)
         wanted = math.sqrt(ending / running) / self._scale if running else 0.0
         # A task may fail long before it could be drawn, and may be drawn when nobody expects it.
-        least = 1 / max(self.usual_seconds / (3 if self.learned else 6), age / 10)
+        least = 1 / max(self.usual_seconds / (2 if self.learned else 6), age / 10)
         return min(max(wanted, least), 1 / SHORTEST_GAP_SECONDS)
 
     def _running(self, age: float) -> tuple[float, float]:
@@ -84,13 +86,21 @@ class Rhythm:
         return sum(math.sqrt(ending * running) for ending, running in points) * step
 
 
-def rhythm_of(tier: str, drawn_seconds: Sequence[float]) -> Rhythm:
-    """The rhythm of a tier, from how long its latest images took."""
-    return _rhythm(tier, tuple(drawn_seconds))
+class Tempo:
+    """How long images of one kind take, as far as it has been seen; it goes on learning."""
+
+    def __init__(self, tier: str, drawn_seconds: Iterable[float] = ()) -> None:
+        self._drawn = deque(drawn_seconds, maxlen=LEARNED_FROM)
+        self.rhythm = _rhythm(tier, self._drawn)
+        self._tier = tier
+
+    def learn(self, drawn_seconds: float) -> None:
+        """One more image took this long."""
+        self._drawn.append(drawn_seconds)
+        self.rhythm = _rhythm(self._tier, self._drawn)
 
 
-@lru_cache(maxsize=64)
-def _rhythm(tier: str, drawn_seconds: tuple[float, ...]) -> Rhythm:
+def _rhythm(tier: str, drawn_seconds: Collection[float]) -> Rhythm:
     if not drawn_seconds:
         return Rhythm(_EXPECTED_SECONDS[tier], _EXPECTED_SPREAD, learned=False)
     logs = [math.log(max(seconds, 0.1)) for seconds in drawn_seconds]

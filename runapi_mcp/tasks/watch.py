@@ -10,7 +10,7 @@ import anyio
 from runapi_mcp.api.tasks import Task
 from runapi_mcp.errors import RunapiFailure
 from runapi_mcp.tasks.ledger import Entry
-from runapi_mcp.tasks.rhythm import Rhythm
+from runapi_mcp.tasks.rhythm import Tempo
 
 SHORTEST_PAUSE_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 10.0
@@ -25,7 +25,7 @@ class Watch:
 
     task: Task
     entry: Entry | None
-    rhythm: Rhythm
+    tempo: Tempo
     made_at: float | None
     failure: RunapiFailure | None = None
     _since: float = field(default_factory=anyio.current_time)
@@ -57,7 +57,7 @@ class Watch:
             self._changed = anyio.Event()
 
     def saw(self, task: Task) -> float | None:
-        """Take in what was seen; how long RunAPI took to draw, if that is known closely."""
+        """Take in what was seen; how long RunAPI took to draw, if that is known closely now."""
         now = self._looked_at = anyio.current_time()
         if task.reserved_cents is None:
             # Only the answer to the create tells it.
@@ -66,7 +66,12 @@ class Watch:
         if not task.ended:
             self._running_at = now
             return None
-        return self._drawn_seconds(now) if task.status == "completed" else None
+        if task.status != "completed":
+            return None
+        drawn_seconds = self._drawn_seconds(now)
+        if drawn_seconds is not None:
+            self.tempo.learn(drawn_seconds)
+        return drawn_seconds
 
     def failed(self, failure: RunapiFailure) -> None:
         """Take in that a look failed."""
@@ -83,7 +88,7 @@ class Watch:
         if self.made_at is None:
             return 0.5
         running = self.made_at if self._running_at is None else self._running_at
-        return self.rhythm.chance(running - self.made_at, anyio.current_time() - self.made_at)
+        return self.tempo.rhythm.chance(running - self.made_at, anyio.current_time() - self.made_at)
 
     def _due_at(self) -> float:
         answer = self.failure.answer if self.failure else self.task
@@ -95,7 +100,7 @@ class Watch:
         if self.made_at is None:
             # Of no known age: a tenth of the time waited keeps the lag in proportion.
             return self._looked_at + max(1.0, (self._looked_at - self._since) / 10)
-        return self.made_at + self.rhythm.next_look(self._looked_at - self.made_at)
+        return self.made_at + self.tempo.rhythm.next_look(self._looked_at - self.made_at)
 
     def _drawn_seconds(self, now: float) -> float | None:
         """The middle of the time in which it ended; None when that is too long to learn from."""

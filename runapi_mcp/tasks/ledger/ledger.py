@@ -108,9 +108,11 @@ class Ledger:
         """Today's money of a caller. Today begins at midnight by this machine's clock."""
         return await self._do(lambda store: store.spending(caller))
 
-    async def durations(self, model: str, output_resolution: str | None) -> Sequence[float]:
-        """How many seconds the latest images of this kind took."""
-        return await self._do(lambda store: store.durations(model, output_resolution))
+    async def durations(
+        self, model: str, output_resolution: str | None, limit: int
+    ) -> Sequence[float]:
+        """How many seconds the latest images of this kind took, the oldest first."""
+        return await self._do(lambda store: store.durations(model, output_resolution, limit))
 
     async def aclose(self) -> None:
         """Close what was opened."""

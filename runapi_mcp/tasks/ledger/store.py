@@ -18,7 +18,6 @@ JOIN_DAYS: Final = 7
 """How long RunAPI keeps images, and so how long an undelivered one is waited for."""
 DOUBT_HOURS: Final = 24
 """How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
-LEARNED_FROM: Final = 50
 TIDY_SECONDS: Final = 3600.0
 
 _HOUR: Final = 3600.0
@@ -102,15 +101,11 @@ class Store:
         [row] = self._book.rows(queries.SPENDING, parameters)
         return Spending(row["spent_cents"], row["reserved_cents"])
 
-    def durations(self, model: str, output_resolution: str | None) -> list[float]:
-        """How many seconds the latest images of this kind took."""
-        parameters = {
-            "model": model,
-            "output_resolution": output_resolution,
-            "limit": LEARNED_FROM,
-        }
+    def durations(self, model: str, output_resolution: str | None, limit: int) -> list[float]:
+        """How many seconds the latest images of this kind took, the oldest first."""
+        parameters = {"model": model, "output_resolution": output_resolution, "limit": limit}
         rows = self._book.rows(queries.DURATIONS, parameters)
-        return [float(row["drawn_seconds"]) for row in rows]
+        return [float(row["drawn_seconds"]) for row in reversed(rows)]
 
     def _entries(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
         return [queries.entry_of(row) for row in self._book.rows(sql, parameters)]

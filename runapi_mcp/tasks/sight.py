@@ -1,0 +1,91 @@
+"""Looking at tasks for one caller, once for all calls that wait, and writing down what is seen."""
+
+from dataclasses import replace
+
+import anyio
+
+from runapi_mcp.api import RunAPI
+from runapi_mcp.api.tasks import Task
+from runapi_mcp.catalog import by_model
+from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.tasks.desk import Desk, if_usable, noted
+from runapi_mcp.tasks.ledger import Entry
+from runapi_mcp.tasks.rhythm import LEARNED_FROM, Tempo
+from runapi_mcp.tasks.watch import Watch
+
+
+class Sight:
+    """The tasks of one caller, as they were last seen."""
+
+    def __init__(self, desk: Desk, runapi: RunAPI) -> None:
+        self._desk = desk
+        self._ledger = desk.ledger
+        self._runapi = runapi
+
+    def watch(self, task_id: str, entry: Entry | None, tempo: Tempo) -> Watch:
+        """The task's watch, shared by all calls of this caller that wait for it."""
+        watches, key = self._desk.watches, (self._runapi.caller, task_id)
+        watch = watches.get(key)
+        if watch is None:
+            watches[key] = watch = Watch(_task(task_id, entry), entry, tempo, self._made_at(entry))
+        return watch
+
+    async def tempo(self, entry: Entry | None) -> Tempo:
+        """How long images of this kind take, as all calls have seen it."""
+        variant = by_model(entry.model) if entry else None
+        if entry is None or variant is None:
+            return Tempo("pro")
+        kind, tempos = (entry.model, entry.output_resolution), self._desk.tempos
+        if kind not in tempos:
+            drawn = await if_usable(self._ledger.durations(*kind, LEARNED_FROM))
+            tempos.setdefault(kind, Tempo(variant.tier, drawn or ()))
+        return tempos[kind]
+
+    def _made_at(self, entry: Entry | None) -> float | None:
+        """When the task was made, on the event loop's clock."""
+        if entry is None or entry.made_at is None:
+            return None
+        return anyio.current_time() - (self._ledger.now() - entry.made_at)
+
+    async def look(self, watch: Watch) -> None:
+        """Look at the task once, and tell its watch; a failed look is told too."""
+        variant = by_model(watch.entry.model) if watch.entry else None
+        try:
+            task = await self._runapi.tasks.read(watch.task.id, variant, watch.chance)
+        except RunapiFailure as failure:
+            watch.failed(failure)
+        else:
+            await self._note(watch, task, watch.saw(task))
+
+    async def _note(self, watch: Watch, task: Task, drawn_seconds: float | None) -> None:
+        """Write down what was seen, if it is news."""
+        if watch.entry is None:
+            return
+        seen = replace(
+            watch.entry,
+            task_id=task.id,
+            status=task.status,
+            image_urls=task.image_urls,
+            cost_cents=task.cost_cents,
+            error=task.error,
+            sandbox=task.sandbox,
+            drawn_seconds=drawn_seconds,
+        )
+        if seen != watch.entry:
+            watch.entry = replace(seen, ended_at=self._ledger.now() if task.ended else None)
+            await noted(self._ledger.update(watch.entry))
+
+
+def _task(task_id: str, entry: Entry | None) -> Task:
+    """The task as the ledger last saw it."""
+    if entry is None or entry.status in ("intended", "refused", "lost"):
+        return Task(task_id, "unknown", model=entry.model if entry else None)
+    return Task(
+        id=task_id,
+        status=entry.status,
+        image_urls=entry.image_urls,
+        error=entry.error,
+        cost_cents=entry.cost_cents,
+        model=entry.model,
+        sandbox=entry.sandbox,
+    )
