@@ -12,7 +12,7 @@ import anyio
 from runapi_mcp.errors import LedgerUnusable
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.limits import Limits
-from runapi_mcp.tasks.rhythm import Tempo
+from runapi_mcp.tasks.tempo import Tempo
 from runapi_mcp.tasks.watch import Watch
 
 logger = logging.getLogger(__name__)

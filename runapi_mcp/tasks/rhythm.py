@@ -7,24 +7,15 @@ between looks is proportional to 1/sqrt(h).
 """
 
 import math
-from collections import deque
-from collections.abc import Collection, Iterable
 from typing import Final
 
 LOOKS: Final = 7.25
 """How many looks a usual task should take."""
 SHORTEST_GAP_SECONDS: Final = 0.25
-ENOUGH: Final = 5
-"""How many durations make a rhythm; from fewer, only the middle is taken."""
-LEARNED_FROM: Final = 50
-"""How many durations count, the latest ones."""
 
 _STEP_SECONDS: Final = 0.05
 _BROAD_SHARE: Final = 0.06
 _BROAD_SPREAD: Final = 0.9
-_LEAST_SPREAD: Final = 0.05
-_EXPECTED_SPREAD: Final = 0.6
-_EXPECTED_SECONDS: Final = {"pro": 12.0, "flex": 18.0, "max": 25.0}
 _SQRT_2: Final = math.sqrt(2)
 _SQRT_2_PI: Final = math.sqrt(2 * math.pi)
 
@@ -84,29 +75,3 @@ class Rhythm:
         step = end / 400
         points = (self._running(step * number) for number in range(1, 401))
         return sum(math.sqrt(ending * running) for ending, running in points) * step
-
-
-class Tempo:
-    """How long images of one kind take, as far as it has been seen; it goes on learning."""
-
-    def __init__(self, tier: str, drawn_seconds: Iterable[float] = ()) -> None:
-        self._drawn = deque(drawn_seconds, maxlen=LEARNED_FROM)
-        self.rhythm = _rhythm(tier, self._drawn)
-        self._tier = tier
-
-    def learn(self, drawn_seconds: float) -> None:
-        """One more image took this long."""
-        self._drawn.append(drawn_seconds)
-        self.rhythm = _rhythm(self._tier, self._drawn)
-
-
-def _rhythm(tier: str, drawn_seconds: Collection[float]) -> Rhythm:
-    if not drawn_seconds:
-        return Rhythm(_EXPECTED_SECONDS[tier], _EXPECTED_SPREAD, learned=False)
-    logs = [math.log(max(seconds, 0.1)) for seconds in drawn_seconds]
-    center = sum(logs) / len(logs)
-    # Not the statistics module, which costs a start some milliseconds.
-    spread = math.sqrt(sum((value - center) ** 2 for value in logs) / len(logs))
-    learned = len(logs) >= ENOUGH
-    least = _LEAST_SPREAD if learned else _EXPECTED_SPREAD
-    return Rhythm(math.exp(center), max(spread, least), learned=learned)

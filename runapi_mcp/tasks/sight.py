@@ -10,7 +10,7 @@ from runapi_mcp.catalog import by_model
 from runapi_mcp.errors import RunapiFailure
 from runapi_mcp.tasks.desk import Desk, if_usable, noted
 from runapi_mcp.tasks.ledger import Entry
-from runapi_mcp.tasks.rhythm import LEARNED_FROM, Tempo
+from runapi_mcp.tasks.tempo import LEARNED_FROM, Interval, Tempo
 from runapi_mcp.tasks.watch import Watch
 
 
@@ -37,7 +37,7 @@ class Sight:
             return Tempo("pro")
         kind, tempos = (entry.model, entry.output_resolution), self._desk.tempos
         if kind not in tempos:
-            drawn = await if_usable(self._ledger.durations(*kind, LEARNED_FROM))
+            drawn = await if_usable(self._ledger.drawn(*kind, LEARNED_FROM))
             tempos.setdefault(kind, Tempo(variant.tier, drawn or ()))
         return tempos[kind]
 
@@ -57,7 +57,7 @@ class Sight:
         else:
             await self._note(watch, task, watch.saw(task))
 
-    async def _note(self, watch: Watch, task: Task, drawn_seconds: float | None) -> None:
+    async def _note(self, watch: Watch, task: Task, drawn: Interval | None) -> None:
         """Write down what was seen, if it is news."""
         if watch.entry is None:
             return
@@ -69,7 +69,7 @@ class Sight:
             cost_cents=task.cost_cents,
             error=task.error,
             sandbox=task.sandbox,
-            drawn_seconds=drawn_seconds,
+            drawn=drawn,
         )
         if seen != watch.entry:
             watch.entry = replace(seen, ended_at=self._ledger.now() if task.ended else None)

@@ -10,7 +10,7 @@ import anyio
 from runapi_mcp.api.tasks import Task
 from runapi_mcp.errors import RunapiFailure
 from runapi_mcp.tasks.ledger import Entry
-from runapi_mcp.tasks.rhythm import Tempo
+from runapi_mcp.tasks.tempo import WIDEST_SECONDS, Interval, Tempo
 
 SHORTEST_PAUSE_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 10.0
@@ -56,8 +56,8 @@ class Watch:
             self._changed.set()
             self._changed = anyio.Event()
 
-    def saw(self, task: Task) -> float | None:
-        """Take in what was seen; how long RunAPI took to draw, if that is known closely now."""
+    def saw(self, task: Task) -> Interval | None:
+        """Take in what was seen; between which ages it was drawn, if that is news."""
         now = self._looked_at = anyio.current_time()
         if task.reserved_cents is None:
             # Only the answer to the create tells it.
@@ -66,12 +66,10 @@ class Watch:
         if not task.ended:
             self._running_at = now
             return None
-        if task.status != "completed":
-            return None
-        drawn_seconds = self._drawn_seconds(now)
-        if drawn_seconds is not None:
-            self.tempo.learn(drawn_seconds)
-        return drawn_seconds
+        drawn = self._drawn(now) if task.status == "completed" else None
+        if drawn is not None:
+            self.tempo.learn(drawn)
+        return drawn
 
     def failed(self, failure: RunapiFailure) -> None:
         """Take in that a look failed."""
@@ -102,10 +100,10 @@ class Watch:
             return self._looked_at + max(1.0, (self._looked_at - self._since) / 10)
         return self.made_at + self.tempo.rhythm.next_look(self._looked_at - self.made_at)
 
-    def _drawn_seconds(self, now: float) -> float | None:
-        """The middle of the time in which it ended; None when that is too long to learn from."""
+    def _drawn(self, now: float) -> Interval | None:
+        """The ages between which it ended; None when that tells nothing."""
         if self.made_at is None:
             return None
         running = self.made_at if self._running_at is None else self._running_at
-        unsure, age = now - running, now - self.made_at
-        return age - unsure / 2 if unsure <= max(2.0, age / 4) else None
+        known = now - running <= WIDEST_SECONDS
+        return (running - self.made_at, now - self.made_at) if known else None

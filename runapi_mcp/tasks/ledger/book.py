@@ -31,6 +31,7 @@ _MIGRATIONS: Final = (
         begun_at REAL NOT NULL,
         made_at REAL,
         ended_at REAL,
+        running_seconds REAL,
         drawn_seconds REAL,
         delivered_at REAL
     ) WITHOUT ROWID;

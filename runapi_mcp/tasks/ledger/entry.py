@@ -35,8 +35,8 @@ class Entry:
     """The recorded charge."""
     error: str | None = None
     ended_at: float | None = None
-    drawn_seconds: float | None = None
-    """How long RunAPI took; None when nobody watched closely enough to know."""
+    drawn: tuple[float, float] | None = None
+    """Ages in seconds: still running at the first, done at the second; None when not watched."""
     delivered_at: float | None = None
     """When the result reached a client."""
     sandbox: bool = False

@@ -108,11 +108,11 @@ class Ledger:
         """Today's money of a caller. Today begins at midnight by this machine's clock."""
         return await self._do(lambda store: store.spending(caller))
 
-    async def durations(
+    async def drawn(
         self, model: str, output_resolution: str | None, limit: int
-    ) -> Sequence[float]:
-        """How many seconds the latest images of this kind took, the oldest first."""
-        return await self._do(lambda store: store.durations(model, output_resolution, limit))
+    ) -> Sequence[tuple[float, float]]:
+        """Between which ages the latest images of this kind were drawn, the oldest first."""
+        return await self._do(lambda store: store.drawn(model, output_resolution, limit))
 
     async def aclose(self) -> None:
         """Close what was opened."""

@@ -12,10 +12,10 @@ _OPEN: Final = "delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lo
 INSERT: Final = """
     INSERT INTO calls (key, caller, model, output_resolution, fingerprint, arguments, price_cents,
         status, task_id, image_urls, cost_cents, error, sandbox, begun_at, made_at, ended_at,
-        drawn_seconds, delivered_at)
+        running_seconds, drawn_seconds, delivered_at)
     VALUES (:key, :caller, :model, :output_resolution, :fingerprint, :arguments, :price_cents,
         :status, :task_id, :image_urls, :cost_cents, :error, :sandbox, :begun_at, :made_at,
-        :ended_at, :drawn_seconds, :delivered_at)"""
+        :ended_at, :running_seconds, :drawn_seconds, :delivered_at)"""
 
 # Two servers may follow one task: what one of them has learned, the other does not take back.
 UPDATE: Final = """
@@ -23,6 +23,7 @@ UPDATE: Final = """
         price_cents = coalesce(:price_cents, price_cents), image_urls = :image_urls,
         cost_cents = coalesce(:cost_cents, cost_cents), error = :error, sandbox = :sandbox,
         made_at = coalesce(made_at, :made_at), ended_at = coalesce(ended_at, :ended_at),
+        running_seconds = coalesce(running_seconds, :running_seconds),
         drawn_seconds = coalesce(drawn_seconds, :drawn_seconds)
     WHERE key = :key AND (status NOT IN ('completed', 'failed') OR status = :status)"""
 
@@ -63,14 +64,15 @@ SPENDING: Final = """
                       THEN price_cents END) AS reserved_cents
     FROM calls WHERE caller = :caller AND begun_at >= :since"""
 
-DURATIONS: Final = """
-    SELECT drawn_seconds FROM calls
+DRAWN: Final = """
+    SELECT running_seconds, drawn_seconds FROM calls
     WHERE model = :model AND output_resolution IS :output_resolution AND drawn_seconds IS NOT NULL
     ORDER BY ended_at DESC LIMIT :limit"""
 
 
 def row_of(entry: Entry) -> dict[str, object]:
     """The entry as SQLite stores it."""
+    running_seconds, drawn_seconds = entry.drawn or (None, None)
     return {
         "key": entry.key,
         "caller": entry.caller,
@@ -88,7 +90,8 @@ def row_of(entry: Entry) -> dict[str, object]:
         "begun_at": entry.begun_at,
         "made_at": entry.made_at,
         "ended_at": entry.ended_at,
-        "drawn_seconds": entry.drawn_seconds,
+        "running_seconds": running_seconds,
+        "drawn_seconds": drawn_seconds,
         "delivered_at": entry.delivered_at,
     }
 
@@ -114,7 +117,13 @@ def entry_of(row: sqlite3.Row) -> Entry:
         cost_cents=row["cost_cents"],
         error=row["error"],
         ended_at=row["ended_at"],
-        drawn_seconds=row["drawn_seconds"],
+        drawn=drawn_of(row),
         delivered_at=row["delivered_at"],
         sandbox=bool(row["sandbox"]),
     )
+
+
+def drawn_of(row: sqlite3.Row) -> tuple[float, float] | None:
+    """The ages between which an image was drawn."""
+    drawn_seconds = row["drawn_seconds"]
+    return None if drawn_seconds is None else (row["running_seconds"], drawn_seconds)

@@ -101,11 +101,13 @@ class Store:
         [row] = self._book.rows(queries.SPENDING, parameters)
         return Spending(row["spent_cents"], row["reserved_cents"])
 
-    def durations(self, model: str, output_resolution: str | None, limit: int) -> list[float]:
-        """How many seconds the latest images of this kind took, the oldest first."""
+    def drawn(
+        self, model: str, output_resolution: str | None, limit: int
+    ) -> list[tuple[float, float]]:
+        """Between which ages the latest images of this kind were drawn, the oldest first."""
         parameters = {"model": model, "output_resolution": output_resolution, "limit": limit}
-        rows = self._book.rows(queries.DURATIONS, parameters)
-        return [float(row["drawn_seconds"]) for row in reversed(rows)]
+        rows = self._book.rows(queries.DRAWN, parameters)
+        return [drawn for row in reversed(rows) if (drawn := queries.drawn_of(row))]
 
     def _entries(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
         return [queries.entry_of(row) for row in self._book.rows(sql, parameters)]
