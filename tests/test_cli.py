@@ -23,7 +23,7 @@ HOW_TO_GET_A_KEY = (
     'or as "api_key" in ~/.config/runapi/config.json; RUNAPI_SANDBOX=1 needs none.'
 )
 TELL_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
-ONLY_WHEN_NEEDED = {"httpx", "PIL", "rich"}
+ONLY_WHEN_NEEDED = {"httpx", "PIL", "rich", "sqlite3", "filelock", "platformdirs"}
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def test_help_lists_the_commands_and_loads_none_of_them() -> None:
     assert [line.split()[0] for line in told.stdout.partition("Commands:\n")[2].splitlines()] == [
         "serve",
         "demo",
+        "tasks",
         "sandbox",
     ]
     loaded = imported(told.stderr.splitlines())

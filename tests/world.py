@@ -120,6 +120,8 @@ async def world(
             yield World(connected, sandbox, wire)
     finally:
         await upstream.aclose()
+        if ledger is None:
+            await desk.ledger.aclose()
 
 
 def clock() -> float:

@@ -124,7 +124,7 @@ class Connection:
                 async with sending as response:
                     content = await bodies.read(response.aiter_bytes(), LARGEST_ANSWER_BYTES)
                     return response, content
-        except (httpx.RequestError, TimeoutError) as error:
+        except (httpx.RequestError, OSError) as error:
             raise _unreachable(error, self._base_url, secret) from error
         except bodies.TooLarge as error:
             raise RunapiDown("RunAPI's answer does not end.", "Try again in a minute.") from error
@@ -132,6 +132,13 @@ class Connection:
 
 
 def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    try:
+        httpx.URL(base_url)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise NotConfigured(
+            f"RUNAPI_BASE_URL is not an address that can be reached: {error}.",
+            "Correct it, or unset it.",
+        ) from error
     try:
         return httpx.AsyncClient(
             transport=transport,

@@ -77,7 +77,9 @@ class Pace:
         now = anyio.current_time()
         paying = next((waiter for waiter in self._waiting if waiter.pays), None)
         if paying is not None and now >= self._paying_free_at:
-            self._paying_free_at = now + PAYING_SPACING_SECONDS
+            # From when it was due, so that what comes a slot late does not slow the next ones.
+            due = max(self._paying_free_at, now - SPACING_SECONDS)
+            self._paying_free_at = due + PAYING_SPACING_SECONDS
             return paying
         others = [waiter for waiter in self._waiting if not waiter.pays]
         return max(others, key=_urgency, default=None)

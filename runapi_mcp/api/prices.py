@@ -1,6 +1,7 @@
 """Prices: RunAPI's live schedules and quotes, kept in memory, with the dated snapshot behind."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -144,11 +145,15 @@ class Prices:
 
     async def _quote(self, variant: Variant, output_resolution: str | None) -> None:
         """Ask for RunAPI's own sum, and remember it."""
+        call = variant.model, output_resolution
         try:
-            cents = await self._send(_quote_request(variant, output_resolution), _quoted_cents)
-        except RunapiFailure:
-            return
-        self._quotes[variant.model, output_resolution] = cents
+            with suppress(RunapiFailure):
+                request = _quote_request(variant, output_resolution)
+                self._quotes[call] = await self._send(request, _quoted_cents)
+        finally:
+            # What failed or took too long is not asked again by the next call, which would wait
+            # as long.
+            self._quotes.setdefault(call, None)
 
 
 def _quote_request(variant: Variant, output_resolution: str | None) -> Request:

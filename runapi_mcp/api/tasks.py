@@ -19,6 +19,7 @@ from runapi_mcp.api.messages import (
 )
 from runapi_mcp.catalog import Variant
 from runapi_mcp.catalog.fields import is_http
+from runapi_mcp.catalog.money import tidy
 from runapi_mcp.catalog.task_ids import canonical
 from runapi_mcp.errors import RunapiDown
 
@@ -173,7 +174,7 @@ def _image_urls(value: object) -> tuple[str, ...]:
 def _cost_cents(envelope: Json) -> float | None:
     cost_usd = as_number(as_object(envelope.get("usage")).get("cost"))
     if cost_usd is not None:
-        return as_cents(_tidy(cost_usd * 100))
+        return as_cents(tidy(cost_usd * 100))
     settlement = as_object(as_object(envelope.get("billing")).get("settlement"))
     return as_cents(settlement.get("charged_amount_cents"))
 
@@ -181,8 +182,3 @@ def _cost_cents(envelope: Json) -> float | None:
 def _reserved_cents(envelope: Json) -> float | None:
     reservation = as_object(as_object(envelope.get("billing")).get("reservation"))
     return as_cents(reservation.get("amount_cents"))
-
-
-def _tidy(cents: float) -> float:
-    rounded = round(float(cents), 4)
-    return int(rounded) if rounded.is_integer() else rounded

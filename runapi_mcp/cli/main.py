@@ -12,6 +12,7 @@ from runapi_mcp.errors import Failure
 _COMMANDS: Final = {
     "serve": "Serve tools to a host over stdio (the default) or HTTP.",
     "demo": "Draw a picture in the sandbox, as an agent would.",
+    "tasks": "List what was ordered, or fetch one of it again.",
     "sandbox": "Run the sandbox RunAPI for any client.",
 }
 """Commands by the module that holds each. Their help stands here so that listing loads none."""

@@ -89,7 +89,7 @@ async def call_tool(
         return outcome
     watch = outcome.watch
     if caller.as_task and watch is not None and watch.entry and not watch.task.ended:
-        return task_created(watch, watch.entry)
+        return task_created(watch, watch.entry, outcome.joined)
     return await handed_over(context, caller, outcome)
 
 

@@ -18,8 +18,9 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from runapi_mcp.catalog.money import dollars
 from runapi_mcp.errors import NotAllowed
-from runapi_mcp.tasks.limits import NotConfirmed, dollars
+from runapi_mcp.tasks.limits import NotConfirmed
 
 Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
 

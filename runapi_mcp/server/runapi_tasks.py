@@ -29,7 +29,8 @@ class RunapiTasks:
         if not watch.task.ended:
             await caller.orders.attended(watch)
             return {**state, **_words(watch)}
-        outcome = outcome_of(watch, left_cents=await caller.orders.left_cents())
+        left_cents = await caller.orders.left_cents()
+        outcome = outcome_of(watch, joined_at=named.joined_at or None, left_cents=left_cents)
         result = await handed_over(context, caller, outcome)
         shown = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return {**state, "status": "completed", "result": shown}

@@ -6,6 +6,7 @@ and when it was made.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
@@ -61,9 +62,11 @@ class TaskId:
     model: str
     made_at: int
     """Seconds since the epoch."""
+    joined_at: int = 0
+    """When the earlier call was made that this one continues, as seconds; 0 for none."""
 
     def __str__(self) -> str:
-        return f"{self.runapi_id}.{self.model}.{self.made_at}"
+        return f"{self.runapi_id}.{self.model}.{self.made_at}.{self.joined_at}"
 
     @classmethod
     def read(cls, text: str) -> TaskId:
@@ -72,12 +75,12 @@ class TaskId:
         Raises:
             MCPError: this server gives no such ids.
         """
-        runapi_id, _, rest = text.partition(".")
-        model, _, made_at = rest.partition(".")
-        known = canonical(runapi_id) == runapi_id and by_model(model) is not None
-        if not known or not (made_at.isascii() and made_at.isdigit() and len(made_at) <= 12):
+        runapi_id, model, *moments = text.split(".")[:4] + [""] * 2
+        times = [int(moment) for moment in moments[:2] if _is_time(moment)]
+        named = cls(canonical(runapi_id) or "", model, *times) if len(times) == 2 else None
+        if named is None or str(named) != text or by_model(model) is None:
             raise unknown_task()
-        return cls(runapi_id, model, int(made_at))
+        return named
 
 
 class TaskSource(Protocol):
@@ -126,16 +129,19 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     server.add_request_handler("tasks/cancel", TaskParams, cancel)
 
 
-def task_created(watch: Watch, entry: Entry) -> Wire:
-    """The answer to a call that goes on as a task."""
+def task_created(watch: Watch, entry: Entry, joined: str | None) -> Wire:
+    """The answer to a call that goes on as a task; `joined` says that it continues another one."""
     made_at = int(entry.made_at or entry.begun_at)
-    task_id = TaskId(watch.task.id, entry.model, made_at)
-    return {"resultType": "task", **task_state(task_id, "working", made_at, watch)}
+    task_id = TaskId(watch.task.id, entry.model, made_at, int(entry.begun_at) if joined else 0)
+    state = task_state(task_id, "working", made_at, watch)
+    words = {"statusMessage": joined} if joined else {}
+    return {"resultType": "task", **state, **words}
 
 
 def task_state(task_id: TaskId, status: Status, updated_at: float, watch: Watch) -> Wire:
     """What every answer about a task says."""
-    poll_ms = int(watch.pause_seconds() * 1000)
+    # Rounded up: a client that asks too soon would be told what it knows.
+    poll_ms = math.ceil(watch.pause_seconds() * 1000) + 1
     return {
         "taskId": str(task_id),
         "status": status,
@@ -171,6 +177,10 @@ def _require(context: Context, params: TaskParams) -> None:
     named = context.request.headers.get("mcp-name") if context.request is not None else None
     if named is not None and decode_header_value(named) != params.task_id:
         raise MCPError(HEADER_MISMATCH, "The Mcp-Name header is not params.taskId.")
+
+
+def _is_time(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 12
 
 
 def _iso(seconds: float) -> str:

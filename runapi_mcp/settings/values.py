@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from runapi_mcp.catalog.fields import is_http
+from runapi_mcp.catalog.money import tidy
 from runapi_mcp.errors import NotConfigured
 
 DEFAULT_BASE_URL = "https://runapi.ai"
@@ -97,5 +98,4 @@ def cents(environ: Mapping[str, str], name: str) -> float | None:
         raise NotConfigured(
             f"{name} is not an amount in US dollars.", "Write it as 0.50, or unset it."
         )
-    amount = float(dollars * 100)
-    return int(amount) if amount.is_integer() else amount
+    return tidy(float(dollars * 100))

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from runapi_mcp.api.prices import Price
+from runapi_mcp.catalog.money import dollars, tidy
 from runapi_mcp.errors import NotAllowed
 from runapi_mcp.tasks.ledger import Spending
 
@@ -33,7 +34,7 @@ class Limits:
         """What may still be spent today; None without a daily limit."""
         if self.per_day_cents is None:
             return None
-        return max(0.0, _tidy(self.per_day_cents - spending.total_cents))
+        return max(0.0, tidy(self.per_day_cents - spending.total_cents))
 
     def check(self, price: Price, spending: Spending, consent_cents: float) -> None:
         """Nothing, when a call at this price may be paid. A person said yes up to `consent_cents`.
@@ -49,15 +50,6 @@ class Limits:
         over = _is_over(price.cents, self.confirm_over_cents)
         if over and _is_over(price.cents, consent_cents) and consent_cents != math.inf:
             raise NotConfirmed(price, self.left_cents(spending))
-
-
-def dollars(cents: float | None) -> str:
-    """An amount for people, as exact as it is."""
-    if cents is None:
-        return "unknown"
-    plain = f"{cents / 100:.4f}".rstrip("0")
-    whole, _, rest = plain.partition(".")
-    return f"${whole}.{rest:0<2}"
 
 
 def _check_call(price_cents: float | None, limit_cents: float) -> None:
@@ -84,8 +76,3 @@ def _check_day(price_cents: float | None, limit_cents: float, spending: Spending
 def _is_over(cents: float | None, limit_cents: float | None) -> bool:
     """Whether an amount is above a limit; an unknown one is above every limit that is set."""
     return limit_cents is not None and (cents is None or cents > limit_cents + _HALF_A_MICROCENT)
-
-
-def _tidy(cents: float) -> float:
-    rounded = round(cents, 4)
-    return int(rounded) if rounded == int(rounded) else rounded

@@ -58,10 +58,12 @@ class Orders:
         """
         await settle_doubts(self._desk, self._runapi)
         entry = await self._begun(purchase, consent_cents)
-        leave = partial(self._ledger.release, entry.key)
+        leave = partial(self._ledger.release, entry)
         try:
-            yield await self._order(purchase, entry)
+            order = await self._order(purchase, entry)
+            yield order
             if attended:
+                self._desk.keep(order.watch)
                 leave = partial(self._ledger.lease, entry.key, LEASE_SECONDS)
         finally:
             await noted(leave())
@@ -82,9 +84,9 @@ class Orders:
         if wait_seconds > 0 and watch.is_looked_at:
             return watch
         await self._sight.look(watch)
-        failure = watch.failure
-        if failure and not watch.task.ended and (wait_seconds <= 0 or not failure.retryable):
-            raise failure
+        ended = watch.task.ended
+        if watch.failure and not ended and (wait_seconds <= 0 or self._is_final(watch)):
+            raise watch.failure
         return watch
 
     async def glimpsed(self, task_id: str) -> Watch:
@@ -96,10 +98,9 @@ class Orders:
         await settle_doubts(self._desk, self._runapi)
         entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
         watch = self._sight.watch(task_id, entry, await self._sight.tempo(entry))
-        fresh = watch.is_looked_at or watch.task.ended or watch.pause_seconds() > 0
-        if watch.task.status == "unknown" or not fresh:
+        if not watch.is_looked_at and not watch.task.ended and watch.pause_seconds() == 0:
             await self._sight.look(watch)
-        if watch.failure and not watch.failure.retryable and not watch.task.ended:
+        if watch.failure and self._is_final(watch):
             raise watch.failure
         self._desk.keep(watch)
         return watch
@@ -139,7 +140,7 @@ class Orders:
     async def left_alone(self, watch: Watch) -> None:
         """The client asks no more: the same call joins the task."""
         if watch.entry is not None:
-            await noted(self._ledger.release(watch.entry.key))
+            await noted(self._ledger.end_lease(watch.entry.key))
 
     async def _begun(self, purchase: Purchase, consent_cents: float) -> Entry:
         desk, price = self._desk, purchase.price
@@ -158,8 +159,7 @@ class Orders:
             return Order(await self._continued(entry.task_id, entry), joined_at)
         # Before the task is made: after it, nothing may come between its id and `follow`.
         tempo = await self._sight.tempo(entry)
-        is_new = joined_at is None
-        task, made = await make(self._desk, self._runapi, entry, purchase, is_new=is_new)
+        task, made = await make(self._desk, self._runapi, entry, purchase)
         watch = self._sight.watch(task.id, made, tempo)
         watch.saw(task)
         return Order(watch, joined_at)
@@ -168,8 +168,7 @@ class Orders:
         """The task of an earlier call, as it is now."""
         watch = self._sight.watch(task_id, entry, await self._sight.tempo(entry))
         await self._sight.look(watch)
-        age = self._ledger.now() - (entry.made_at or entry.begun_at)
-        if isinstance(watch.failure, TaskNotFound) and not watch.task.ended and age > YOUNG_SECONDS:
+        if isinstance(watch.failure, TaskNotFound) and self._is_final(watch):
             await noted(self._ledger.update(replace(entry, status="lost")))
             raise TaskNotFound(
                 f"An earlier identical call made task {task_id}, which RunAPI no longer knows.",
@@ -177,3 +176,13 @@ class Orders:
                 watch.failure.answer,
             )
         return watch
+
+    def _is_final(self, watch: Watch) -> bool:
+        """Whether the last look failed as the next ones will."""
+        failure = watch.failure
+        if failure is None or failure.retryable or watch.task.ended:
+            return False
+        if not isinstance(failure, TaskNotFound) or watch.entry is None:
+            return True
+        made_at = watch.entry.made_at or watch.entry.begun_at
+        return self._ledger.now() - made_at > YOUNG_SECONDS

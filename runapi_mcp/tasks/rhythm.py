@@ -12,6 +12,7 @@ from typing import Final
 LOOKS: Final = 7.25
 """How many looks a usual task should take."""
 SHORTEST_GAP_SECONDS: Final = 0.25
+LONGEST_GAP_SECONDS: Final = 15.0
 
 _STEP_SECONDS: Final = 0.05
 _BROAD_SHARE: Final = 0.06
@@ -48,7 +49,8 @@ class Rhythm:
         ending, running = self._running(age)
         wanted = math.sqrt(ending / running) / self._scale if running else 0.0
         # A task may fail long before it could be drawn, and may be drawn when nobody expects it.
-        least = 1 / max(self.usual_seconds / (2 if self.learned else 6), age / 10)
+        gap = max(self.usual_seconds / (2 if self.learned else 6), age / 10)
+        least = 1 / min(gap, LONGEST_GAP_SECONDS)
         return min(max(wanted, least), 1 / SHORTEST_GAP_SECONDS)
 
     def _running(self, age: float) -> tuple[float, float]:

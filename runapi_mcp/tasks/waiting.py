@@ -45,7 +45,7 @@ async def _until_ended(watch: Watch, look: Look) -> None:
             await watch.changes()
             continue
         with watch.looking():
-            await anyio.sleep(max(0.0, watch.pause_seconds()))
+            await anyio.sleep(watch.pause_seconds())
             await look(watch)
 
 

@@ -1,5 +1,6 @@
 """A task as all calls see it that wait for it, so that it is looked at once for all of them."""
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ class Watch:
     made_at: float | None
     failure: RunapiFailure | None = None
     _since: float = field(default_factory=anyio.current_time)
-    _looked_at: float = field(default_factory=anyio.current_time)
+    _looked_at: float = -math.inf
     _running_at: float | None = None
     """When it was last seen to be still running."""
     _failures: int = 0
@@ -78,8 +79,8 @@ class Watch:
         self._failures += 1
 
     def pause_seconds(self) -> float:
-        """How long to wait before the next look."""
-        return self._due_at() - anyio.current_time()
+        """How long to wait before the next look; 0 when it is due."""
+        return max(0.0, self._due_at() - anyio.current_time())
 
     def chance(self) -> float:
         """How likely the next look finds it ended."""
@@ -89,6 +90,8 @@ class Watch:
         return self.tempo.rhythm.chance(running - self.made_at, anyio.current_time() - self.made_at)
 
     def _due_at(self) -> float:
+        if self._looked_at == -math.inf:
+            return self._looked_at
         answer = self.failure.answer if self.failure else self.task
         if answer.retry_after_seconds is not None:
             return self._looked_at + max(answer.retry_after_seconds, SHORTEST_PAUSE_SECONDS)

@@ -73,6 +73,7 @@ class TaskListFacts(Facts):
     tasks: list[TaskRow]
     left_today_cents: Cents | MISSING = MISSING
     next: str
+    notice: str | MISSING = MISSING
 
 
 class PriceRow(Facts):

@@ -7,7 +7,7 @@ from pydantic import MISSING
 
 from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.facts import TaskListFacts, TaskRow, known, utc
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskListFacts, TaskRow, known, utc
 from runapi_mcp.tools.inputs import ListQuestion
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
 
@@ -25,29 +25,31 @@ async def _run(caller: Caller, raw: RawArguments) -> Outcome:
     (question,) = accept(raw, ListQuestion)
     entries = await caller.orders.listed(question.show, question.limit)
     facts = TaskListFacts(
-        tasks=[row_of(entry) for entry in entries],
+        tasks=[_row_of(entry) for entry in entries],
         left_today_cents=known(await caller.orders.left_cents()),
         next=_next(entries),
+        notice=SANDBOX_NOTICE if any(entry.sandbox for entry in entries) else MISSING,
     )
     return Outcome(facts)
 
 
-def row_of(entry: Entry) -> TaskRow:
+def _row_of(entry: Entry) -> TaskRow:
     """An entry of the ledger, in short."""
     return TaskRow(
         status=entry.status,
         task_id=entry.task_id or MISSING,
         model=entry.model,
-        prompt=_prompt(entry) or MISSING,
+        prompt=short_prompt(entry) or MISSING,
         ordered=utc(entry.begun_at),
         delivered=entry.delivered_at is not None,
-        # The charge says more than the price.
-        price_cents=MISSING if entry.cost_cents is not None else known(entry.price_cents),
+        # Once it has ended, only the charge counts.
+        price_cents=MISSING if entry.ended and entry.status != "lost" else known(entry.price_cents),
         cost_cents=known(entry.cost_cents),
     )
 
 
-def _prompt(entry: Entry) -> str:
+def short_prompt(entry: Entry) -> str:
+    """The beginning of the prompt, on one line; empty where the user keeps none."""
     prompt = " ".join(str((entry.arguments or {}).get("prompt", "")).split())
     return prompt if len(prompt) <= LONGEST_PROMPT else prompt[: LONGEST_PROMPT - 1] + "…"
 

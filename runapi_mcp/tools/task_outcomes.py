@@ -32,6 +32,7 @@ def outcome_of(
     """
     task = watch.task
     price_cents, basis = _price(watch, price)
+    joined = None if joined_at is None else _joined(joined_at)
     bad_end = task.status == "failed" or (task.status == "completed" and not task.image_urls)
     facts = TaskFacts(
         status=task.status,
@@ -41,14 +42,14 @@ def outcome_of(
         cost_cents=known(task.cost_cents),
         price_cents=known(price_cents),
         price_basis=basis or MISSING,
-        joined=MISSING if joined_at is None else _joined(joined_at),
+        joined=joined or MISSING,
         left_today_cents=known(left_cents),
         error=_error(watch) or MISSING,
         request_id=(task.request_id if bad_end else None) or MISSING,
         next=_next(task),
         notice=SANDBOX_NOTICE if task.sandbox else MISSING,
     )
-    return Outcome(facts, failed=bad_end, watch=watch)
+    return Outcome(facts, failed=bad_end, watch=watch, joined=joined)
 
 
 def outcome_in_doubt(

@@ -45,6 +45,8 @@ class Outcome:
     failed: bool = False
     watch: Watch | None = None
     """The task that the answer is about."""
+    joined: str | None = None
+    """Why the call paid nothing, if it continued an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)

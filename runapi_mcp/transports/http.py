@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import socket
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -31,6 +32,8 @@ from runapi_mcp.sockets import LOOPBACK, listen
 from runapi_mcp.transports.conversation import converse, departures
 from runapi_mcp.transports.process import leave_soon, settle_memory
 
+_NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)(:\d{1,5})?")
+
 
 def http_app(server: Server[Any], allowed_hosts: Sequence[str]) -> Starlette:
     """The app; `allowed_hosts` are the names it answers to besides those of this machine."""
@@ -56,8 +59,15 @@ def bind(host: str, port: int, allowed_hosts: Sequence[str]) -> socket.socket:
     """A listening socket.
 
     Raises:
-        NotConfigured: the address is beyond this machine without a host allowed, or not to be had.
+        NotConfigured: the address is beyond this machine without a host allowed, or not to be had;
+            or a host that is allowed is no name.
     """
+    for name in allowed_hosts:
+        if not _NAME.fullmatch(name):
+            raise NotConfigured(
+                f"--allow-host {name!r} is not a host name.",
+                "Write it as clients send it in Host: mcp.example.com, perhaps with :PORT.",
+            )
     if host not in LOOPBACK and not allowed_hosts:
         raise NotConfigured(
             f"Listening on {host} would let other machines in under any name.",

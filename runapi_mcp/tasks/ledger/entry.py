@@ -40,6 +40,8 @@ class Entry:
     delivered_at: float | None = None
     """When the result reached a client."""
     sandbox: bool = False
+    hold: str | None = None
+    """This call's claim on the entry, while it has one; not a fact of the entry itself."""
 
     @property
     def ended(self) -> bool:

@@ -82,13 +82,21 @@ class Ledger:
         """The result has reached a client."""
         await self._do(lambda store: store.deliver(key))
 
-    async def release(self, key: str) -> None:
-        """Nobody attends to the call any more."""
-        await self._do(lambda store: store.release(key))
+    async def release(self, entry: Entry) -> None:
+        """This call attends to the entry no more."""
+        await self._do(lambda store: store.release(entry))
+
+    async def withdraw(self, entry: Entry) -> None:
+        """Nothing came of a call, unless another one goes on with it."""
+        await self._do(lambda store: store.withdraw(entry))
 
     async def lease(self, key: str, seconds: float) -> None:
-        """Somebody attends to the call from afar: as `begin` holds it, but for a while only."""
+        """Somebody attends to the call from afar: no other joins it for a while."""
         await self._do(lambda store: store.lease(key, seconds))
+
+    async def end_lease(self, key: str) -> None:
+        """Nobody attends to the call from afar any more."""
+        await self._do(lambda store: store.end_lease(key))
 
     async def claim_doubts(self, caller: str, limit: int) -> Sequence[Entry]:
         """Calls of which no task is known, each held from here on, until `release`."""

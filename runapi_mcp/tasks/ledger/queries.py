@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final, cast
 
+from runapi_mcp.catalog.money import tidy
 from runapi_mcp.tasks.ledger.entry import Entry
 
 _OPEN: Final = "delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost')"
@@ -32,7 +33,13 @@ DELIVER: Final = """
 
 HOLD: Final = "UPDATE calls SET holder = :holder, held_until = NULL WHERE key = :key"
 LEASE: Final = "UPDATE calls SET holder = :holder, held_until = :until WHERE key = :key"
-RELEASE: Final = "UPDATE calls SET holder = NULL, held_until = NULL WHERE key = :key"
+RELEASE: Final = "UPDATE calls SET holder = NULL WHERE key = :key AND holder = :holder"
+END_LEASE: Final = """
+    UPDATE calls SET holder = NULL, held_until = NULL
+    WHERE key = :key AND held_until IS NOT NULL"""
+WITHDRAW: Final = """
+    UPDATE calls SET status = 'refused'
+    WHERE key = :key AND status = 'intended' AND (holder IS NULL OR holder = :holder)"""
 FORGET: Final = "DELETE FROM calls WHERE begun_at < :before"
 
 UNDELIVERED: Final = f"""
@@ -109,12 +116,12 @@ def entry_of(row: sqlite3.Row) -> Entry:
         arguments=None
         if arguments is None
         else cast("Mapping[str, object]", json.loads(arguments)),
-        price_cents=row["price_cents"],
+        price_cents=_cents(row["price_cents"]),
         status=row["status"],
         task_id=row["task_id"],
         made_at=row["made_at"],
         image_urls=tuple(json.loads(row["image_urls"])),
-        cost_cents=row["cost_cents"],
+        cost_cents=_cents(row["cost_cents"]),
         error=row["error"],
         ended_at=row["ended_at"],
         drawn=drawn_of(row),
@@ -127,3 +134,7 @@ def drawn_of(row: sqlite3.Row) -> tuple[float, float] | None:
     """The ages between which an image was drawn."""
     drawn_seconds = row["drawn_seconds"]
     return None if drawn_seconds is None else (row["running_seconds"], drawn_seconds)
+
+
+def _cents(stored: float | None) -> float | None:
+    return None if stored is None else tidy(stored)

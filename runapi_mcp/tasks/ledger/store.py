@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +35,8 @@ class Store:
         self._presence = self._entered(path)
         self._keep_seconds = keep_days * _DAY
         self._now = clock
-        self._held: set[str] = set()
+        self._holds: set[str | None] = set()
+        self._numbers = count(1)
         self._tidy_at = 0.0
 
     def close(self) -> None:
@@ -51,8 +54,7 @@ class Store:
                 allow(self.spending(entry.caller))
                 wanted = entry
                 connection.execute(queries.INSERT, queries.row_of(entry))
-            self._hold(connection, wanted.key)
-        return wanted
+            return self._held(connection, wanted)
 
     def update(self, entry: Entry) -> None:
         """Write down what became of a call."""
@@ -62,16 +64,24 @@ class Store:
         """Write down that the result reached a client."""
         self._write(queries.DELIVER, {"key": key, "now": self._now()})
 
-    def release(self, key: str) -> None:
+    def release(self, entry: Entry) -> None:
         """Let go of a call. Not worth a wait for the disk: whoever dies lets go too."""
-        self._held.discard(key)
-        self._write(queries.RELEASE, {"key": key}, durable=False)
+        self._holds.discard(entry.hold)
+        row = {"key": entry.key, "holder": entry.hold}
+        self._write(queries.RELEASE, row, durable=False)
+
+    def withdraw(self, entry: Entry) -> None:
+        """Write down that nothing came of a call, unless another one goes on with it."""
+        self._write(queries.WITHDRAW, {"key": entry.key, "holder": entry.hold})
 
     def lease(self, key: str, seconds: float) -> None:
         """Hold a call for a while."""
-        self._held.discard(key)
-        row = {"key": key, "holder": self._own_name, "until": self._now() + seconds}
+        row = {"key": key, "holder": self._new_hold(), "until": self._now() + seconds}
         self._write(queries.LEASE, row, durable=False)
+
+    def end_lease(self, key: str) -> None:
+        """Let go of a call that was held for a while."""
+        self._write(queries.END_LEASE, {"key": key}, durable=False)
 
     def claim_doubts(self, caller: str, limit: int) -> list[Entry]:
         """Calls of which no task is known, and that nobody attends to; now held."""
@@ -80,9 +90,7 @@ class Store:
         with self._book.transaction(durable=False) as connection:
             rows = self._book.rows(queries.DOUBTS, parameters)
             free = [queries.entry_of(row) for row in rows if self._is_free(row)]
-            for entry in free:
-                self._hold(connection, entry.key)
-        return free
+            return [self._held(connection, entry) for entry in free]
 
     def by_task(self, caller: str, task_id: str) -> Entry | None:
         """The call that made a task."""
@@ -125,19 +133,26 @@ class Store:
         return next((queries.entry_of(row) for row in rows if self._is_free(row)), None)
 
     def _is_free(self, row: sqlite3.Row) -> bool:
-        holder, until = row["holder"], row["held_until"]
-        if holder is None or (until is not None and until < self._now()):
+        """Whether nobody attends to a call: no hold, one that ran out, or one of the dead."""
+        hold, until = row["holder"], row["held_until"]
+        if hold is None or (until is not None and until < self._now()):
             return True
-        if holder == self._own_name:
-            return until is None and row["key"] not in self._held
-        return self._presence is None or not self._presence.alive(holder)
+        process = hold.partition(":")[0]
+        if process == self._process:
+            return until is None and hold not in self._holds
+        return self._presence is None or not self._presence.alive(process)
 
-    def _hold(self, connection: sqlite3.Connection, key: str) -> None:
-        connection.execute(queries.HOLD, {"key": key, "holder": self._own_name})
-        self._held.add(key)
+    def _held(self, connection: sqlite3.Connection, entry: Entry) -> Entry:
+        hold = self._new_hold()
+        connection.execute(queries.HOLD, {"key": entry.key, "holder": hold})
+        self._holds.add(hold)
+        return replace(entry, hold=hold)
+
+    def _new_hold(self) -> str:
+        return f"{self._process}:{next(self._numbers)}"
 
     @property
-    def _own_name(self) -> str:
+    def _process(self) -> str:
         return self._presence.id if self._presence else _IN_MEMORY
 
     def _entered(self, path: Path | None) -> Presence | None:
