@@ -29,6 +29,8 @@ class Request:
     """Whether a failed attempt that may succeed later is made again."""
     pays: bool = False
     """Whether an attempt, once begun, must be seen through although the caller leaves."""
+    in_doubt: bool = False
+    """Whether RunAPI may have carried it out already, for another caller or an earlier process."""
     reads_task: bool = False
     urgency: Callable[[], float] | None = None
     """How much it matters that this goes now, among those of the same key; None for at once."""

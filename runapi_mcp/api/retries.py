@@ -37,7 +37,7 @@ async def retrying(
     """
     await _first(turn)
     deadline = anyio.current_time() + request.total_seconds
-    in_doubt, task_id, pause = False, None, 0.0
+    in_doubt, task_id, pause = request.in_doubt, None, 0.0
     for number in count():
         try:
             with anyio.CancelScope(shield=request.pays):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -95,6 +96,10 @@ class RunAPI:
         """
         identity = f"{self._upstream.base_url}\n{self._key.reveal()}"
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+    def sealed(self, text: str) -> str:
+        """What only who has the caller's key can make of a text."""
+        return hmac.new(self._key.reveal().encode(), text.encode(), "sha256").hexdigest()
 
     @cached_property
     def _pace(self) -> Pace:

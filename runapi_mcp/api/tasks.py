@@ -76,8 +76,12 @@ class Tasks:
         body: Mapping[str, object],
         idempotency_key: str,
         total_seconds: float = CREATE_SECONDS,
+        *,
+        in_doubt: bool = False,
     ) -> Task:
         """A new task, paid once however often the request has to be repeated.
+
+        `in_doubt` says that the key may have been used for this very task before.
 
         Raises:
             RunapiFailure: no task is known; `in_doubt` says whether there may be one.
@@ -89,6 +93,7 @@ class Tasks:
             headers={"Idempotency-Key": idempotency_key},
             total_seconds=total_seconds,
             pays=True,
+            in_doubt=in_doubt,
         )
         return replace(await self._send(request, _created), model=variant.model)
 

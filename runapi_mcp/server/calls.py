@@ -22,7 +22,7 @@ from mcp_types import (
 from runapi_mcp.api import RunAPI, Upstream
 from runapi_mcp.errors import Failure
 from runapi_mcp.hosts.patience import MARGIN_SECONDS, patience_of
-from runapi_mcp.server.consent import asked, consent_of
+from runapi_mcp.server.consent import asked, yes_of
 from runapi_mcp.server.keys import Keys
 from runapi_mcp.server.receipts import when_sent
 from runapi_mcp.server.task_wire import speaks_tasks, task_created
@@ -79,7 +79,7 @@ async def call_tool(
     try:
         caller = replace(
             service.caller(context),
-            consent_cents=consent_of(params),
+            yes=yes_of(params),
             as_task=tool.effect == "pays" and service.gives_tasks and speaks_tasks(context),
         )
         outcome = await _outcome(context, tool, caller, params.arguments or {})
@@ -112,10 +112,11 @@ async def _outcome(
     try:
         return await tool.run(caller, arguments)
     except NotConfirmed as question:
-        consent = await asked(context, tool.title, question, caller.wait_seconds)
-    if isinstance(consent, InputRequiredResult):
-        return consent
-    return await tool.run(replace(caller, consent_cents=consent), arguments)
+        patience = _host_limit_seconds(context) - MARGIN_SECONDS
+        yes = await asked(context, tool.title, question, patience)
+    if isinstance(yes, InputRequiredResult):
+        return yes
+    return await tool.run(replace(caller, yes=yes), arguments)
 
 
 def _is_late(context: Context, caller: Caller) -> bool:

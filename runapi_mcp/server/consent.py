@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 import anyio
@@ -25,7 +24,6 @@ from runapi_mcp.tasks.limits import NotConfirmed
 Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
 
 _QUESTION: Final = "confirm"
-_UNKNOWN: Final = "unknown"
 _SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -35,23 +33,23 @@ _SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-def consent_of(params: CallToolRequestParams) -> float:
-    """The price up to which the answer that came with the call says yes; 0 for no yes.
+def yes_of(params: CallToolRequestParams) -> str | None:
+    """What came back with a person's yes, to be checked by whoever pays; None for no answer.
 
     Raises:
-        NotAllowed: it says no.
+        NotAllowed: the answer is no.
     """
     answer = (params.input_responses or {}).get(_QUESTION)
     if not isinstance(answer, ElicitResult):
-        return 0.0
+        return None
     _require_yes(answer)
-    return _amount(params.request_state)
+    return params.request_state
 
 
 async def asked(
     context: Context, title: str, question: NotConfirmed, seconds: float
-) -> float | InputRequiredResult:
-    """The price up to which the person says yes, or the question for the client to ask.
+) -> str | InputRequiredResult:
+    """What comes back with the person's yes, or the question for the client to ask.
 
     Raises:
         NotAllowed: the person said no or nothing, or the client cannot ask.
@@ -63,15 +61,14 @@ async def asked(
             "Nothing was paid. Let the user raise or unset RUNAPI_CONFIRM_OVER.",
         )
     words = f"{_priced(title, question)}{_left(question)} Draw it?"
-    price = question.price.cents
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
         form = ElicitRequestFormParams(message=words, requested_schema=_SCHEMA)
         return InputRequiredResult(
             input_requests={_QUESTION: ElicitRequest(params=form)},
-            request_state=_UNKNOWN if price is None else repr(float(price)),
+            request_state=question.question,
         )
     _require_yes(await _pushed(context, words, seconds))
-    return math.inf if price is None else price
+    return question.question
 
 
 async def _pushed(context: Context, words: str, seconds: float) -> ElicitResult | None:
@@ -116,13 +113,3 @@ def _priced(title: str, question: NotConfirmed) -> str:
 def _left(question: NotConfirmed) -> str:
     left = question.left_cents
     return "" if left is None else f" Today's budget leaves {dollars(left)} before it."
-
-
-def _amount(state: str | None) -> float:
-    """The price that was asked about; 0 for a yes to no question of ours."""
-    if state == _UNKNOWN:
-        return math.inf
-    try:
-        return float(state or 0)
-    except ValueError:
-        return 0.0

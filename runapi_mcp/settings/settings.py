@@ -99,6 +99,8 @@ def _money(environ: Mapping[str, str]) -> Money:
 def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
     where = values.text(environ, "RUNAPI_LEDGER")
     off = where is not None and where.lower() in values.OFF
+    if where is not None and where.lower() in values.ON:
+        where = None
     if off and not sandbox and values.text(environ, "RUNAPI_DAILY_BUDGET"):
         raise NotConfigured(
             "RUNAPI_DAILY_BUDGET needs the ledger, and RUNAPI_LEDGER turns it off.",
@@ -107,7 +109,8 @@ def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
     return LedgerSettings(
         # Practice leaves no trace among what was really paid.
         locate=None if off or sandbox else partial(_ledger_path, where),
-        keep_days=values.number(environ, "RUNAPI_LEDGER_DAYS", "days", MOST_DAYS) or KEEP_DAYS,
+        keep_days=values.number(environ, "RUNAPI_LEDGER_DAYS", "days", MOST_DAYS, least=1)
+        or KEEP_DAYS,
         keep_prompts=values.switch(environ, "RUNAPI_LEDGER_PROMPTS", default=True),
     )
 

@@ -71,8 +71,10 @@ def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     raise NotConfigured(f"{name} is neither on nor off.", "Set it to 1 or 0, or unset it.")
 
 
-def number(environ: Mapping[str, str], name: str, unit: str, most: int) -> float | None:
-    """A number of a unit, from 0 on; None when it is unset."""
+def number(
+    environ: Mapping[str, str], name: str, unit: str, most: int, least: int = 0
+) -> float | None:
+    """A number of a unit; None when it is unset."""
     value = text(environ, name)
     if value is None:
         return None
@@ -80,21 +82,25 @@ def number(environ: Mapping[str, str], name: str, unit: str, most: int) -> float
         read = float(value)
     except ValueError:
         read = -1.0
-    if not 0 <= read <= most:
-        raise NotConfigured(f"{name} is not a number of {unit}.", f"Use 0 to {most}, or unset it.")
+    if not least <= read <= most:
+        raise NotConfigured(
+            f"{name} is not a number of {unit}.", f"Use {least} to {most}, or unset it."
+        )
     return read
 
 
 def cents(environ: Mapping[str, str], name: str) -> float | None:
     """An amount in US dollars, such as 0.50 or $2, as US cents; None when it is unset."""
-    value = text(environ, name)
+    # Before it is taken for a template: $2 is an amount, and $BUDGET is not.
+    amount = environ.get(name, "").strip().removeprefix("$").strip()
+    value = amount if amount[:1].isdigit() else text(environ, name)
     if value is None:
         return None
     try:
-        dollars = Decimal(value.removeprefix("$").strip())
+        dollars = Decimal(value)
     except InvalidOperation:
         dollars = Decimal(-1)
-    if not 0 <= dollars <= MOST_DOLLARS:
+    if not (dollars.is_finite() and 0 <= dollars <= MOST_DOLLARS):
         raise NotConfigured(
             f"{name} is not an amount in US dollars.", "Write it as 0.50, or unset it."
         )

@@ -1,6 +1,5 @@
 """What the user allows to be spent. Money is in US cents."""
 
-import math
 from dataclasses import dataclass
 
 from runapi_mcp.api.prices import Price
@@ -15,10 +14,12 @@ _HALF_A_MICROCENT = 5e-7
 class NotConfirmed(Exception):
     """The call is within the limits, but costs more than is spent without asking a person."""
 
-    def __init__(self, price: Price, left_cents: float | None) -> None:
+    def __init__(self, price: Price, left_cents: float | None, question: str) -> None:
         super().__init__(price, left_cents)
         self.price = price
         self.left_cents = left_cents
+        self.question = question
+        """What a yes has to bring back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,20 @@ class Limits:
             return None
         return max(0.0, tidy(self.per_day_cents - spending.total_cents))
 
-    def check(self, price: Price, spending: Spending, consent_cents: float) -> None:
-        """Nothing, when a call at this price may be paid. A person said yes up to `consent_cents`.
+    def asks_for(self, price: Price) -> bool:
+        """Whether a person must be asked before a call at this price."""
+        return _is_over(price.cents, self.confirm_over_cents)
+
+    def check(self, price: Price, spending: Spending) -> None:
+        """Nothing, when a call at this price may be paid.
 
         Raises:
             NotAllowed: it may not; the sentence gives the sum.
-            NotConfirmed: a person must be asked first.
         """
         if self.per_call_cents is not None:
             _check_call(price.cents, self.per_call_cents)
         if self.per_day_cents is not None:
             _check_day(price.cents, self.per_day_cents, spending)
-        over = _is_over(price.cents, self.confirm_over_cents)
-        if over and _is_over(price.cents, consent_cents) and consent_cents != math.inf:
-            raise NotConfirmed(price, self.left_cents(spending))
 
 
 def _check_call(price_cents: float | None, limit_cents: float) -> None:

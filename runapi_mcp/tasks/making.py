@@ -3,132 +3,112 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 import anyio
 
 from runapi_mcp.api import RunAPI
 from runapi_mcp.api.tasks import CREATE_SECONDS, Task
-from runapi_mcp.catalog import Variant, by_model
-from runapi_mcp.errors import RunapiDown, RunapiFailure
-from runapi_mcp.tasks.desk import Desk, if_usable, noted
+from runapi_mcp.catalog import Variant
+from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.tasks.desk import Desk, noted
 from runapi_mcp.tasks.ledger import Entry
-from runapi_mcp.tasks.purchase import Purchase
 
 logger = logging.getLogger(__name__)
 
-SETTLE_SECONDS: Final = 8.0
-"""How long a call waits for doubts of earlier ones to be settled."""
-SETTLE_AGAIN_SECONDS: Final = 60.0
-MOST_SETTLED_AT_ONCE: Final = 5
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A task, and what the ledger has of it now."""
+
+    task: Task
+    entry: Entry
 
 
-async def make(desk: Desk, runapi: RunAPI, entry: Entry, purchase: Purchase) -> tuple[Task, Entry]:
-    """The task of an entry and what the ledger has of it now. Made now or, where the entry is
-    an earlier purchase's, perhaps before.
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What is asked of RunAPI under an entry's key, once or however often it takes."""
 
-    Raises:
-        RunapiFailure: no task is known; `in_doubt` says whether there may be one.
-    """
-    outcome, is_new = _Outcome(), entry.key == purchase.key
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_let_go_when_left, desk, entry, outcome)
-            await _ask(desk, runapi, entry, purchase, outcome)
-            group.cancel_scope.cancel()
-    except anyio.get_cancelled_exc_class():
-        if outcome.made is not None:
-            task_id = outcome.made[0].id
-            logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
-        elif outcome.failure is None and is_new:
+    desk: Desk
+    runapi: RunAPI
+    entry: Entry
+    variant: Variant
+    body: Mapping[str, object]
+    in_doubt: bool
+    """Whether RunAPI may have made the task already, for an earlier call or process."""
+
+    async def made(self, total_seconds: float = CREATE_SECONDS) -> Made:
+        """The task, its id on the disk.
+
+        Raises:
+            RunapiFailure: no task is known; `in_doubt` says whether there may be one.
+        """
+        try:
+            task = await self.runapi.tasks.create(
+                self.variant, self.body, self.entry.key, total_seconds, in_doubt=self.in_doubt
+            )
+        except RunapiFailure as failure:
+            await self._note_failure(failure)
+            raise
+        return await self._note(task)
+
+    async def made_for_a_caller(self) -> Made:
+        """The task, as `made`. The request outlives a caller who leaves while it is out.
+
+        The same call, made again meanwhile, goes on with it.
+        """
+        made: list[Made | RunapiFailure] = []
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._let_go_when_left, made)
+                made.append(await self._made_or_failure())
+                group.cancel_scope.cancel()
+        except anyio.get_cancelled_exc_class():
+            await self._note_leaving(made)
+            raise
+        if isinstance(made[0], RunapiFailure):
+            raise made[0]
+        return made[0]
+
+    async def _made_or_failure(self) -> Made | RunapiFailure:
+        try:
+            return await self.made()
+        except RunapiFailure as failure:
+            # Raised, it would come out of the task group as a group.
+            return failure
+
+    async def _let_go_when_left(self, made: list[Made | RunapiFailure]) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            if not made:
+                await noted(self.desk.ledger.release(self.entry))
+
+    async def _note_leaving(self, made: list[Made | RunapiFailure]) -> None:
+        if not made and not self.in_doubt:
             # Cancelling gets through only while RunAPI has taken nothing.
-            await noted(desk.ledger.withdraw(entry))
-        raise
-    if outcome.made is None:
-        failure = outcome.failure or RunapiDown("There was no answer.", "Call again.")
-        # What an earlier process may have done, a refusal now does not undo.
-        failure.in_doubt = failure.in_doubt or not is_new
-        raise failure
-    return outcome.made
+            await noted(self.desk.ledger.withdraw(self.entry))
+        for outcome in made:
+            if isinstance(outcome, Made):
+                task_id = outcome.task.id
+                logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
 
+    async def _note(self, task: Task) -> Made:
+        reserved_cents = task.reserved_cents
+        entry = replace(
+            self.entry,
+            task_id=task.id,
+            status=task.status,
+            price_cents=self.entry.price_cents if reserved_cents is None else reserved_cents,
+            sandbox=task.sandbox,
+            made_at=self.desk.ledger.now(),
+        )
+        if not await noted(self.desk.ledger.update(entry)):
+            logger.warning("task %s could not be written down; get_task finds it", task.id)
+        return Made(task, entry)
 
-@dataclass(slots=True)
-class _Outcome:
-    """What came of a request that pays, once that is known."""
-
-    made: tuple[Task, Entry] | None = None
-    failure: RunapiFailure | None = None
-
-
-async def _ask(
-    desk: Desk, runapi: RunAPI, entry: Entry, purchase: Purchase, outcome: _Outcome
-) -> None:
-    body = purchase.params.model_dump()
-    try:
-        outcome.made = await _made(desk, runapi, entry, purchase.variant, body, CREATE_SECONDS)
-    except RunapiFailure as failure:
-        # Kept: raised, it would come out of the task group as a group.
-        outcome.failure = failure
-        await _not_made(desk, entry, failure, is_new=entry.key == purchase.key)
-
-
-async def _let_go_when_left(desk: Desk, entry: Entry, outcome: _Outcome) -> None:
-    """A request that pays outlives its caller; the same call, made again, goes on with it then."""
-    try:
-        await anyio.sleep_forever()
-    finally:
-        if outcome.made is None and outcome.failure is None:
-            await noted(desk.ledger.release(entry))
-
-
-async def settle_doubts(desk: Desk, runapi: RunAPI) -> None:
-    """Ask RunAPI, under their own keys, what became of calls that a process left in doubt."""
-    if not desk.may_settle(runapi.caller, SETTLE_AGAIN_SECONDS):
-        return
-    doubts = await if_usable(desk.ledger.claim_doubts(runapi.caller, MOST_SETTLED_AT_ONCE))
-    async with anyio.create_task_group() as group:
-        for entry in doubts or ():
-            group.start_soon(_settle, desk, runapi, entry)
-
-
-async def _settle(desk: Desk, runapi: RunAPI, entry: Entry) -> None:
-    variant = by_model(entry.model)
-    try:
-        if variant is not None and entry.arguments is not None:
-            await _made(desk, runapi, entry, variant, entry.arguments, SETTLE_SECONDS)
-    except RunapiFailure as failure:
-        logger.warning("an earlier call is still in doubt. %s", failure)
-    finally:
-        await noted(desk.ledger.release(entry))
-
-
-async def _made(
-    desk: Desk,
-    runapi: RunAPI,
-    entry: Entry,
-    variant: Variant,
-    body: Mapping[str, object],
-    seconds: float,
-) -> tuple[Task, Entry]:
-    task = await runapi.tasks.create(variant, body, entry.key, seconds)
-    price_cents = entry.price_cents if task.reserved_cents is None else task.reserved_cents
-    made = replace(
-        entry,
-        task_id=task.id,
-        status=task.status,
-        price_cents=price_cents,
-        sandbox=task.sandbox,
-        made_at=desk.ledger.now(),
-    )
-    if not await noted(desk.ledger.update(made)):
-        logger.warning("task %s could not be written down; get_task finds it", task.id)
-    return task, made
-
-
-async def _not_made(desk: Desk, entry: Entry, failure: RunapiFailure, *, is_new: bool) -> None:
-    """Write down what a create leaves that brought no task."""
-    if failure.answer.task_id is not None:
-        known = replace(entry, task_id=failure.answer.task_id, status="unknown")
-        await noted(desk.ledger.update(known))
-    elif is_new and not failure.in_doubt:
-        await noted(desk.ledger.withdraw(entry))
+    async def _note_failure(self, failure: RunapiFailure) -> None:
+        if failure.answer.task_id is not None:
+            known = replace(self.entry, task_id=failure.answer.task_id, status="unknown")
+            await noted(self.desk.ledger.update(known))
+        elif not failure.in_doubt:
+            await noted(self.desk.ledger.withdraw(self.entry))

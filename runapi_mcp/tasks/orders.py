@@ -8,10 +8,12 @@ from typing import Final
 
 from runapi_mcp.api import RunAPI
 from runapi_mcp.errors import TaskNotFound
+from runapi_mcp.tasks.consent import agreed, question_of
 from runapi_mcp.tasks.desk import Desk, if_usable, noted
+from runapi_mcp.tasks.doubts import settle_doubts
 from runapi_mcp.tasks.ledger import Entry, Spending, Which
-from runapi_mcp.tasks.limits import Limits
-from runapi_mcp.tasks.making import make, settle_doubts
+from runapi_mcp.tasks.limits import Limits, NotConfirmed
+from runapi_mcp.tasks.making import Payment
 from runapi_mcp.tasks.purchase import Purchase
 from runapi_mcp.tasks.sight import Sight
 from runapi_mcp.tasks.waiting import Report, follow
@@ -43,12 +45,12 @@ class Orders:
 
     @asynccontextmanager
     async def placed(
-        self, purchase: Purchase, consent_cents: float, *, attended: bool = False
+        self, purchase: Purchase, yes: str | None, *, attended: bool = False
     ) -> AsyncGenerator[Order]:
         """One paid task: a new one, or that of an identical call which reached nobody.
 
         No other call joins it while this lasts, nor for a while after it if it stays attended.
-        `consent_cents` is the price up to which a person said yes.
+        `yes` is what came back with a person's yes.
 
         Raises:
             NotAllowed: it would go over a limit; nothing was paid.
@@ -57,7 +59,9 @@ class Orders:
             RunapiFailure: no task is known; `in_doubt` says whether there may be one.
         """
         await settle_doubts(self._desk, self._runapi)
-        entry = await self._begun(purchase, consent_cents)
+        if self.limits.asks_for(purchase.price):
+            purchase = agreed(self._runapi, purchase, yes)
+        entry = await self._begun(purchase)
         leave = partial(self._ledger.release, entry)
         try:
             order = await self._order(purchase, entry)
@@ -142,14 +146,15 @@ class Orders:
         if watch.entry is not None:
             await noted(self._ledger.end_lease(watch.entry.key))
 
-    async def _begun(self, purchase: Purchase, consent_cents: float) -> Entry:
-        desk, price = self._desk, purchase.price
-
-        def allow(spending: Spending) -> None:
-            desk.limits.check(price, spending, consent_cents)
+    async def _begun(self, purchase: Purchase) -> Entry:
+        def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
+            self.limits.check(purchase.price, spending)
+            if self.limits.asks_for(purchase.price) and not (purchase.is_agreed and is_new):
+                left = self.limits.left_cents(spending)
+                raise NotConfirmed(purchase.price, left, question_of(self._runapi, purchase))
 
         entry = purchase.entry(
-            self._runapi.caller, self._ledger.now(), with_arguments=desk.keeps_arguments
+            self._runapi.caller, self._ledger.now(), with_arguments=self._desk.keeps_arguments
         )
         return await self._ledger.begin(entry, allow)
 
@@ -159,10 +164,15 @@ class Orders:
             return Order(await self._continued(entry.task_id, entry), joined_at)
         # Before the task is made: after it, nothing may come between its id and `follow`.
         tempo = await self._sight.tempo(entry)
-        task, made = await make(self._desk, self._runapi, entry, purchase)
-        watch = self._sight.watch(task.id, made, tempo)
-        watch.saw(task)
+        made = await self._payment(entry, purchase).made_for_a_caller()
+        watch = self._sight.watch(made.task.id, made.entry, tempo)
+        watch.saw(made.task)
         return Order(watch, joined_at)
+
+    def _payment(self, entry: Entry, purchase: Purchase) -> Payment:
+        in_doubt = entry.key != purchase.key
+        body = purchase.params.model_dump()
+        return Payment(self._desk, self._runapi, entry, purchase.variant, body, in_doubt)
 
     async def _continued(self, task_id: str, entry: Entry) -> Watch:
         """The task of an earlier call, as it is now."""

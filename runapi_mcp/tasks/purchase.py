@@ -3,8 +3,8 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pydantic import MISSING
 
@@ -13,25 +13,37 @@ from runapi_mcp.catalog import Params, Variant
 from runapi_mcp.tasks.ledger import Entry
 
 
-@dataclass(frozen=True, slots=True)
+def new_key() -> str:
+    """An idempotency key that was never used."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
 class Purchase:
     """One image of a variant, at a price, under an idempotency key of its own."""
 
     variant: Variant
     params: Params
     price: Price
-    key: str = field(default_factory=lambda: str(uuid.uuid4()))
+    key: str = field(default_factory=new_key)
+    is_agreed: bool = False
+    """Whether a person said yes to it."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for two purchases exactly when they ask the same of the same model."""
+        asked = json.dumps([self.variant.model, self.params.model_dump()], sort_keys=True)
+        return hashlib.sha256(asked.encode()).hexdigest()
 
     def entry(self, caller: str, begun_at: float, *, with_arguments: bool) -> Entry:
         """The intent to pay, as the ledger keeps it."""
-        body = self.params.model_dump()
         return Entry(
             key=self.key,
             caller=caller,
             model=self.variant.model,
             output_resolution=resolution_of(self.params),
-            fingerprint=_fingerprint(self.variant, body),
-            arguments=body if with_arguments else None,
+            fingerprint=self.fingerprint,
+            arguments=self.params.model_dump() if with_arguments else None,
             price_cents=self.price.cents,
             begun_at=begun_at,
         )
@@ -40,8 +52,3 @@ class Purchase:
 def resolution_of(params: Params) -> str | None:
     """The resolution asked for; None where it is left to RunAPI."""
     return None if params.output_resolution is MISSING else params.output_resolution
-
-
-def _fingerprint(variant: Variant, body: Mapping[str, object]) -> str:
-    """The same for two calls exactly when they ask the same of the same model."""
-    return hashlib.sha256(json.dumps([variant.model, body], sort_keys=True).encode()).hexdigest()

@@ -41,21 +41,22 @@ async def _run(variant: Variant, caller: Caller, raw: RawArguments) -> Outcome:
     price = await caller.runapi.prices.price(variant, resolution_of(params))
     purchase = Purchase(variant, params, price)
     try:
-        async with caller.orders.placed(
-            purchase, caller.consent_cents, attended=caller.as_task
-        ) as order:
+        async with caller.orders.placed(purchase, caller.yes, attended=caller.as_task) as order:
             left = caller.left_seconds(wait_seconds)
             await caller.orders.follow(order.watch, left, caller.report)
     except RunapiFailure as failure:
-        return await _not_made(failure, variant, price)
+        return await _not_made(caller, failure, variant, price)
     return outcome_of(order.watch, price, order.joined_at, await caller.orders.left_cents())
 
 
-async def _not_made(failure: RunapiFailure, variant: Variant, price: Price) -> Outcome:
+async def _not_made(
+    caller: Caller, failure: RunapiFailure, variant: Variant, price: Price
+) -> Outcome:
     """What a failed create leaves: a task it named all the same, or what it may have cost."""
     if failure.answer.task_id is not None:
         logger.warning("a failed answer named task %s; get_task finds it", failure.answer.task_id)
-        return outcome_in_doubt(failure, failure.answer.task_id, variant, price)
+        left_cents = await caller.orders.left_cents()
+        return outcome_in_doubt(failure, failure.answer.task_id, variant, price, left_cents)
     if failure.in_doubt:
         # Also for a caller who has left and hears no answer.
         logger.warning("a create ended in doubt; the same call asks under the same key")

@@ -53,7 +53,11 @@ def outcome_of(
 
 
 def outcome_in_doubt(
-    failure: RunapiFailure, task_id: str, variant: Variant, price: Price
+    failure: RunapiFailure,
+    task_id: str,
+    variant: Variant,
+    price: Price,
+    left_cents: float | None,
 ) -> Outcome:
     """The outcome of a create that failed, but whose answer named the task it made."""
     facts = TaskFacts(
@@ -62,6 +66,7 @@ def outcome_in_doubt(
         model=variant.model,
         price_cents=known(price.cents),
         price_basis=price_basis(price),
+        left_today_cents=known(left_cents),
         error=failure.happened + failure.reference,
         next=_RUNNING,
         notice=SANDBOX_NOTICE if failure.answer.sandbox else MISSING,

@@ -27,8 +27,8 @@ class Caller:
     wait_seconds: float
     """How long a call waits that does not say."""
     report: Report
-    consent_cents: float = 0.0
-    """The price up to which a person said yes to this call."""
+    yes: str | None = None
+    """What came back with a person's yes to this call."""
     as_task: bool = False
     """Whether the caller takes the task at once and follows it by itself."""
 

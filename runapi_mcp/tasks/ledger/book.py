@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,6 +42,8 @@ _MIGRATIONS: Final = (
     CREATE INDEX calls_drawn ON calls (model, output_resolution, ended_at)
         WHERE drawn_seconds IS NOT NULL;
     CREATE INDEX calls_undelivered ON calls (caller, fingerprint, begun_at)
+        WHERE delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost');
+    CREATE INDEX calls_open ON calls (begun_at)
         WHERE delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost');
     CREATE INDEX calls_in_doubt ON calls (caller, begun_at) WHERE status = 'intended';
     """,
@@ -106,8 +109,15 @@ class Book:
 
     def _settle_in(self) -> None:
         self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-        # Readers never wait for a writer. Where a file system has no WAL, SQLite keeps its default.
-        self._connection.execute("PRAGMA journal_mode = WAL")
+        # What is forgotten shall not stay on the disk.
+        self._connection.execute("PRAGMA secure_delete = ON")
+        self._bring_up_to_date()
+        # Readers never wait for a writer. Where a file system has no WAL, or another server uses
+        # the file just now, SQLite keeps its default.
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA journal_mode = WAL")
+
+    def _bring_up_to_date(self) -> None:
         if self._version() == VERSION:
             return
         with self.transaction() as connection:
@@ -133,7 +143,9 @@ def _make_private(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        if os.name == "posix" and os.fstat(descriptor).st_mode & 0o077:
+        mode = os.fstat(descriptor).st_mode
+        # A path such as /dev/null is nobody's to close.
+        if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
             os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)

@@ -66,11 +66,11 @@ class Ledger:
         """A ledger that ends with this process."""
         return cls(lambda: None, clock=clock, run=in_place)
 
-    async def begin(self, entry: Entry, allow: Callable[[Spending], None]) -> Entry:
+    async def begin(self, entry: Entry, allow: Callable[[Spending, bool], None]) -> Entry:
         """The call to go on with: an identical one nobody was given, else this one, written down.
 
-        It is held from here on, until `release`. `allow` is told what today's other calls cost,
-        and raises for one that may not be paid; then nothing is written.
+        It is held from here on, until `release`. `allow` is told what today's other calls cost and
+        whether the key is new, and raises for a call that may not be paid: nothing is written then.
         """
         return await self._do(lambda store: store.begin(entry, allow))
 
@@ -98,9 +98,9 @@ class Ledger:
         """Nobody attends to the call from afar any more."""
         await self._do(lambda store: store.end_lease(key))
 
-    async def claim_doubts(self, caller: str, limit: int) -> Sequence[Entry]:
-        """Calls of which no task is known, each held from here on, until `release`."""
-        return await self._do(lambda store: store.claim_doubts(caller, limit))
+    async def doubts(self, caller: str, limit: int) -> Sequence[Entry]:
+        """Calls of which no task is known, and that nobody attends to."""
+        return await self._do(lambda store: store.doubts(caller, limit))
 
     async def by_task(self, caller: str, task_id: str) -> Entry | None:
         """The call that made a task."""
@@ -133,16 +133,26 @@ class Ledger:
             return cast("Meaning", await self._run(partial(self._guarded, block)))
 
     def _guarded(self, block: Callable[[Store], Meaning]) -> Meaning:
-        from runapi_mcp.tasks.ledger.store import BROKEN, Store
+        from runapi_mcp.tasks.ledger.store import BROKEN
 
         path: Path | None = None
         try:
-            if self._store is None:
-                path = self._locate()
-                self._store = Store(path, self._keep_days, self.now)
-            return block(self._store)
-        except BROKEN as error:
-            raise _unusable(path or self._locate(), error) from error
+            path = self._locate()
+            return block(self._opened(path))
+        # RuntimeError: a home that cannot be found.
+        except (*BROKEN, RuntimeError) as error:
+            raise _unusable(path, error) from error
+
+    def _opened(self, path: Path | None) -> Store:
+        from runapi_mcp.tasks.ledger.store import Store
+
+        if self._store is not None and not self._store.is_current:
+            # Moved away or deleted: what is written there would not be found again.
+            self._store.close()
+            self._store = None
+        if self._store is None:
+            self._store = Store(path, self._keep_days, self.now)
+        return self._store
 
 
 def _unusable(path: Path | None, error: Exception) -> LedgerUnusable:

@@ -2,9 +2,9 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final
 
+from runapi_mcp.api.messages import Json, as_list, as_object
 from runapi_mcp.catalog.money import tidy
 from runapi_mcp.tasks.ledger.entry import Entry
 
@@ -31,6 +31,7 @@ UPDATE: Final = """
 DELIVER: Final = """
     UPDATE calls SET delivered_at = :now WHERE key = :key AND delivered_at IS NULL"""
 
+HAS: Final = "SELECT 1 FROM calls WHERE key = :key"
 HOLD: Final = "UPDATE calls SET holder = :holder, held_until = NULL WHERE key = :key"
 LEASE: Final = "UPDATE calls SET holder = :holder, held_until = :until WHERE key = :key"
 RELEASE: Final = "UPDATE calls SET holder = NULL WHERE key = :key AND holder = :holder"
@@ -54,14 +55,10 @@ DOUBTS: Final = """
 
 BY_TASK: Final = "SELECT * FROM calls WHERE task_id = :task_id AND caller = :caller LIMIT 1"
 
-_OF_CALLER: Final = "(:caller IS NULL OR caller = :caller)"
-_NEWEST: Final = "ORDER BY begun_at DESC LIMIT :limit"
-
-LISTED: Final = {
-    "recent": f"SELECT * FROM calls WHERE {_OF_CALLER} AND status != 'refused' {_NEWEST}",
-    "running": f"""
-        SELECT * FROM calls WHERE {_OF_CALLER} AND {_OPEN} AND status != 'completed' {_NEWEST}""",
-    "undelivered": f"SELECT * FROM calls WHERE {_OF_CALLER} AND {_OPEN} {_NEWEST}",
+_LISTED: Final = {
+    "recent": "status != 'refused'",
+    "running": f"{_OPEN} AND status != 'completed'",
+    "undelivered": _OPEN,
 }
 
 SPENDING: Final = """
@@ -75,6 +72,15 @@ DRAWN: Final = """
     SELECT running_seconds, drawn_seconds FROM calls
     WHERE model = :model AND output_resolution IS :output_resolution AND drawn_seconds IS NOT NULL
     ORDER BY ended_at DESC LIMIT :limit"""
+
+
+def listed(which: str, *, of_caller: bool) -> str:
+    """The calls of a kind, of one caller or of all, the newest first."""
+    # Not `:caller IS NULL OR …`, which no index serves.
+    mine = "caller = :caller AND " if of_caller else ""
+    return f"""
+        SELECT * FROM calls WHERE {mine}begun_at >= :since AND {_LISTED[which]}
+        ORDER BY begun_at DESC LIMIT :limit"""
 
 
 def row_of(entry: Entry) -> dict[str, object]:
@@ -105,7 +111,6 @@ def row_of(entry: Entry) -> dict[str, object]:
 
 def entry_of(row: sqlite3.Row) -> Entry:
     """The entry that SQLite stored."""
-    arguments = row["arguments"]
     return Entry(
         key=row["key"],
         caller=row["caller"],
@@ -113,14 +118,12 @@ def entry_of(row: sqlite3.Row) -> Entry:
         fingerprint=row["fingerprint"],
         begun_at=row["begun_at"],
         output_resolution=row["output_resolution"],
-        arguments=None
-        if arguments is None
-        else cast("Mapping[str, object]", json.loads(arguments)),
+        arguments=_object(row["arguments"]),
         price_cents=_cents(row["price_cents"]),
         status=row["status"],
         task_id=row["task_id"],
         made_at=row["made_at"],
-        image_urls=tuple(json.loads(row["image_urls"])),
+        image_urls=tuple(map(str, as_list(_read(row["image_urls"])))),
         cost_cents=_cents(row["cost_cents"]),
         error=row["error"],
         ended_at=row["ended_at"],
@@ -134,6 +137,18 @@ def drawn_of(row: sqlite3.Row) -> tuple[float, float] | None:
     """The ages between which an image was drawn."""
     drawn_seconds = row["drawn_seconds"]
     return None if drawn_seconds is None else (row["running_seconds"], drawn_seconds)
+
+
+def _object(text: str | None) -> Json | None:
+    return None if text is None else as_object(_read(text)) or None
+
+
+def _read(text: str) -> object:
+    """The JSON of a column; nothing, where somebody spoiled it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _cents(stored: float | None) -> float | None:

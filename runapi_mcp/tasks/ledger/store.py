@@ -22,6 +22,9 @@ DOUBT_HOURS: Final = 24
 """How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
 TIDY_SECONDS: Final = 3600.0
 
+Allow = Callable[[Spending, bool], None]
+"""Told what today cost so far and whether the key is new; raises for what may not be paid."""
+
 _HOUR: Final = 3600.0
 _DAY: Final = 24 * _HOUR
 _IN_MEMORY: Final = "memory"
@@ -31,7 +34,9 @@ class Store:
     """An open ledger. `clock` tells seconds since the epoch."""
 
     def __init__(self, path: Path | None, keep_days: float, clock: Callable[[], float]) -> None:
+        self._path = path
         self._book = Book.open(path)
+        self._identity = _identity(path)
         self._presence = self._entered(path)
         self._keep_seconds = keep_days * _DAY
         self._now = clock
@@ -39,19 +44,24 @@ class Store:
         self._numbers = count(1)
         self._tidy_at = 0.0
 
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is still where it was opened."""
+        return self._identity == _identity(self._path)
+
     def close(self) -> None:
         """Close the file, and be dead to the others."""
         if self._presence is not None:
             self._presence.leave()
         self._book.close()
 
-    def begin(self, entry: Entry, allow: Callable[[Spending], None]) -> Entry:
+    def begin(self, entry: Entry, allow: Allow) -> Entry:
         """An identical call to go on with, else this one, written down unless `allow` raises."""
         self._tidy()
         with self._book.transaction() as connection:
             wanted = self._first_free(entry)
             if wanted is None:
-                allow(self.spending(entry.caller))
+                allow(self.spending(entry.caller), not self._has(entry.key))
                 wanted = entry
                 connection.execute(queries.INSERT, queries.row_of(entry))
             return self._held(connection, wanted)
@@ -83,14 +93,14 @@ class Store:
         """Let go of a call that was held for a while."""
         self._write(queries.END_LEASE, {"key": key}, durable=False)
 
-    def claim_doubts(self, caller: str, limit: int) -> list[Entry]:
-        """Calls of which no task is known, and that nobody attends to; now held."""
+    def doubts(self, caller: str, limit: int) -> list[Entry]:
+        """Calls of which no task is known, and that nobody attends to."""
         since = self._now() - DOUBT_HOURS * _HOUR
         parameters = {"caller": caller, "since": since, "limit": limit}
-        with self._book.transaction(durable=False) as connection:
+        # A transaction, because only within one it is told who is alive.
+        with self._book.transaction(durable=False):
             rows = self._book.rows(queries.DOUBTS, parameters)
-            free = [queries.entry_of(row) for row in rows if self._is_free(row)]
-            return [self._held(connection, entry) for entry in free]
+            return [queries.entry_of(row) for row in rows if self._is_free(row)]
 
     def by_task(self, caller: str, task_id: str) -> Entry | None:
         """The call that made a task."""
@@ -99,12 +109,15 @@ class Store:
 
     def listed(self, caller: str | None, which: str, limit: int) -> list[Entry]:
         """Calls, the newest first; of everybody, when no caller is named."""
-        return self._entries(queries.LISTED[which], {"caller": caller, "limit": limit})
+        sql = queries.listed(which, of_caller=caller is not None)
+        since = self._now() - self._keep_seconds
+        return self._entries(sql, {"caller": caller, "since": since, "limit": limit})
 
     def spending(self, caller: str) -> Spending:
         """The money of a caller since midnight by this machine's clock."""
-        now = datetime.fromtimestamp(self._now()).astimezone()
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        # Without a zone until the end: on some days midnight has another offset than now.
+        today = datetime.fromtimestamp(self._now())  # noqa: DTZ006
+        midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
         parameters = {"caller": caller, "since": midnight.timestamp()}
         [row] = self._book.rows(queries.SPENDING, parameters)
         return Spending(row["spent_cents"], row["reserved_cents"])
@@ -119,6 +132,9 @@ class Store:
 
     def _entries(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
         return [queries.entry_of(row) for row in self._book.rows(sql, parameters)]
+
+    def _has(self, key: str) -> bool:
+        return bool(self._book.rows(queries.HAS, {"key": key}))
 
     def _first_free(self, entry: Entry) -> Entry | None:
         """The oldest identical call that was delivered to nobody and that nobody attends to."""
@@ -175,3 +191,12 @@ class Store:
     def _write(self, sql: str, parameters: Mapping[str, object], *, durable: bool = True) -> None:
         with self._book.transaction(durable=durable) as connection:
             connection.execute(sql, parameters)
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None where there is none."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None

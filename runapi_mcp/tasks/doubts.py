@@ -1,0 +1,42 @@
+"""Calls of which nobody knows whether RunAPI made a task: asked again under their own keys."""
+
+import logging
+from typing import Final
+
+import anyio
+
+from runapi_mcp.api import RunAPI
+from runapi_mcp.catalog import by_model
+from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.tasks.desk import Desk, if_usable
+from runapi_mcp.tasks.ledger import Entry
+from runapi_mcp.tasks.making import Payment
+
+logger = logging.getLogger(__name__)
+
+SETTLE_SECONDS: Final = 8.0
+"""How long a call waits for the doubts of earlier ones to be settled."""
+AGAIN_SECONDS: Final = 60.0
+MOST_AT_ONCE: Final = 5
+
+
+async def settle_doubts(desk: Desk, runapi: RunAPI) -> None:
+    """Settle what an earlier process, or a call that gave up, left in doubt for this caller."""
+    if not desk.may_settle(runapi.caller, AGAIN_SECONDS):
+        return
+    doubts = await if_usable(desk.ledger.doubts(runapi.caller, MOST_AT_ONCE))
+    async with anyio.create_task_group() as group:
+        for entry in doubts or ():
+            group.start_soon(_settle, desk, runapi, entry)
+
+
+async def _settle(desk: Desk, runapi: RunAPI, entry: Entry) -> None:
+    variant = by_model(entry.model)
+    if variant is None or entry.arguments is None:
+        return
+    # Not held meanwhile: the same call may go on with it, since the key is the same.
+    payment = Payment(desk, runapi, entry, variant, entry.arguments, in_doubt=True)
+    try:
+        await payment.made(SETTLE_SECONDS)
+    except RunapiFailure as failure:
+        logger.warning("an earlier call is still in doubt. %s", failure)
