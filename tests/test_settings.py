@@ -1,15 +1,18 @@
 """What the environment and RunAPI's config file may say."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from runapi_mcp.catalog import select
 from runapi_mcp.errors import KeyMissing, NotConfigured
-from runapi_mcp.settings import load
+from runapi_mcp.settings import Money, load
 
 KEY, OTHER = "sk-0123456789", "sk-abcdefghij"
+MONEY = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI_CONFIRM_OVER")
+LEFTOVERS = ("${UNSET}", "${user_config.value}", "{env:UNSET}", "$UNSET", "%UNSET%", "<value>", " ")
 
 
 def config(home: Path, content: str) -> Path:
@@ -172,3 +175,122 @@ def test_a_user_without_a_home_has_no_config_file(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Path, "home", no_home)
     assert load({}).key.secret is None
+
+
+@pytest.mark.parametrize(
+    ("value", "cents"),
+    [
+        ("0.5", 50),
+        ("$0.50", 50),
+        (" $ 0.05 ", 5),
+        ("2", 200),
+        ("$2", 200),
+        ("0.0725", 7.25),
+        ("0", 0),
+        ("1000000", 100_000_000),
+        *((leftover, None) for leftover in LEFTOVERS),
+    ],
+)
+def test_an_amount_in_dollars_is_that_many_cents(value: str, cents: float | None) -> None:
+    assert load(dict.fromkeys(MONEY, value)).money == Money(cents, cents, cents)
+
+
+@pytest.mark.parametrize("name", MONEY)
+@pytest.mark.parametrize("value", ["abc", "-1", "-0.01", "nan", "inf", "1e9", "0,50", "$", "5 USD"])
+def test_what_is_no_amount_in_dollars_is_refused_with_how_to_write_one(
+    name: str, value: str
+) -> None:
+    with pytest.raises(NotConfigured) as refused:
+        load({name: value})
+    sentence = f"{name} is not an amount in US dollars. Write it as 0.50, or unset it."
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("0", 0), ("45", 45), ("600", 600), *((text, None) for text in LEFTOVERS)],
+)
+def test_the_wait_of_a_call_that_does_not_say(value: str, seconds: int | None) -> None:
+    assert load({"RUNAPI_WAIT_SECONDS": value}).wait_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "days"), [("1", 1), ("365", 365), *((text, 90) for text in LEFTOVERS)]
+)
+def test_the_ledger_keeps_90_days_or_as_many_as_are_wanted(value: str, days: float) -> None:
+    assert load({"RUNAPI_LEDGER_DAYS": value}).ledger.keep_days == days
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        *(
+            ("RUNAPI_WAIT_SECONDS", value, "not a number of seconds. Use 0 to 600, or unset it")
+            for value in ("soon", "-1", "601", "nan", "inf")
+        ),
+        *(
+            ("RUNAPI_LEDGER_DAYS", value, "not a number of days. Use ")
+            # Without today's calls there is no daily budget.
+            for value in ("some", "-1", "0", "0.5", "1e9", "nan")
+        ),
+        ("RUNAPI_MCP_TASKS", "perhaps", "neither on nor off. Set it to 1 or 0, or unset it"),
+        ("RUNAPI_LEDGER_PROMPTS", "perhaps", "neither on nor off. Set it to 1 or 0, or unset it"),
+    ],
+)
+def test_a_number_or_switch_that_cannot_be_used_is_refused_with_what_can(
+    name: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(NotConfigured) as refused:
+        load({name: value})
+    assert f"{name} is {sentence}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [("", True), ("${UNSET}", True), ("1", True), ("ON", True), ("0", False), ("Off", False)],
+)
+def test_tasks_and_kept_prompts_are_on_until_switched_off(value: str, on: bool) -> None:  # noqa: FBT001 - a parameter
+    loaded = load({"RUNAPI_MCP_TASKS": value, "RUNAPI_LEDGER_PROMPTS": value})
+    assert (loaded.mcp_tasks, loaded.ledger.keep_prompts) == (on, on)
+
+
+@pytest.mark.parametrize("value", ["off", "OFF", "0", "false", "no"])
+def test_the_ledger_is_off_where_the_user_says_so(value: str) -> None:
+    assert load({"RUNAPI_LEDGER": value}).ledger.locate is None
+
+
+@pytest.mark.parametrize("budget", ["5", "0"])
+def test_a_daily_budget_without_a_ledger_is_refused(budget: str) -> None:
+    sentence = (
+        "RUNAPI_DAILY_BUDGET needs the ledger, and RUNAPI_LEDGER turns it off. Unset one of them."
+    )
+    with pytest.raises(NotConfigured) as refused:
+        load({"RUNAPI_LEDGER": "off", "RUNAPI_DAILY_BUDGET": budget})
+    assert str(refused.value) == sentence
+
+
+def test_the_sandbox_writes_no_ledger_and_has_its_budget_all_the_same() -> None:
+    loaded = load({"RUNAPI_SANDBOX": "1", "RUNAPI_LEDGER": "off", "RUNAPI_DAILY_BUDGET": "5"})
+    assert (loaded.ledger.locate, loaded.money.daily_budget_cents) == (None, 500)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders for it")
+@pytest.mark.parametrize(
+    ("state_home", "value", "path"),
+    [
+        ("", "", "{home}/.local/state/runapi-mcp/ledger.sqlite3"),
+        ("{home}/state", "${RUNAPI_LEDGER}", "{home}/state/runapi-mcp/ledger.sqlite3"),
+        ("{home}/state", "~/mine.db", "{home}/mine.db"),
+        ("{home}/state", "mine.db", "{home}/here/mine.db"),
+    ],
+)
+def test_where_the_ledger_lies(
+    state_home: str, value: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", state_home.format(home=tmp_path))
+    locate = load({"RUNAPI_LEDGER": value}).ledger.locate
+    assert locate is not None
+    assert str(locate()) == path.format(home=tmp_path)

@@ -1,14 +1,17 @@
 """Waiting for a picture: with progress, bounded, never losing the id, and stopped at once."""
 
+import re
 from itertools import pairwise
 
 import anyio
 import pytest
+from mcp_types import CallToolResult
 
-from tests.world import ERAS, KEY, facts, said, world
+from tests.world import ERAS, KEY, World, facts, said, world
 
 pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
+FLEX = "flux_2_flex_text_to_image"
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -52,6 +55,80 @@ async def test_progress_rises_at_least_every_five_seconds_in_words_for_people(er
         assert w.progress[-1][1] in ("drawing, 38 s", "drawing, 40 s")
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_client_that_gave_no_token_for_progress_hears_none(era: str) -> None:
+    heard: list[object] = []
+
+    async def on_message(message: object) -> None:
+        heard.append(message)
+
+    async with world(era=era, client={"message_handler": on_message}) as w:
+        await w.client.call_tool(DRAW, {"prompt": "a fox [[takes 30s]]"})
+        assert heard == []
+
+
+async def test_progress_says_how_long_it_usually_takes_once_enough_was_drawn() -> None:
+    async with world() as w:
+        for _ in range(5):
+            await w.call(DRAW, {"prompt": "a fox [[takes 15s]]"})
+        assert not any("usually" in words for _, words in w.progress)
+        w.progress.clear()
+        await w.call(DRAW, {"prompt": "a fox [[takes 15s]]"})
+        usually = r"drawing, 12 s; pro usually takes about 1[456] s"
+        assert any(re.fullmatch(usually, words) for _, words in w.progress)
+        await w.call(FLEX, {"prompt": "a fox [[takes 15s]]"})
+        assert "usually" not in w.progress[-1][1]
+
+
+async def test_an_image_is_looked_for_when_it_usually_is_there() -> None:
+    async with world() as w:
+        for _ in range(10):
+            await w.call(DRAW, {"prompt": "a fox [[takes 15s]]"})
+        before, started = len(w.wire.paths()), anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(w.call, DRAW, {"prompt": "a fox [[takes 15s]]"})
+            await anyio.sleep(12)
+            assert len(w.wire.paths()) - before <= 3
+        assert 15 <= anyio.current_time() - started < 15.5
+        assert len(w.wire.paths()) - before <= 8
+
+
+async def test_a_task_that_several_wait_for_is_looked_at_once_for_all() -> None:
+    async with world() as alone, world() as w:
+        looks = [await looks_until_drawn(each, count) for each, count in ((alone, 1), (w, 3))]
+        assert looks[0] == looks[1]
+
+
+@pytest.mark.parametrize("first_leaves", [True, False])
+async def test_when_one_who_waits_leaves_the_others_go_on(*, first_leaves: bool) -> None:
+    async with world() as w, anyio.create_task_group() as group:
+        made = facts(await w.call(DRAW, {"prompt": "a fox [[takes 20s]]", "wait_seconds": 0}))
+        asked = {"task_id": made["task_id"], "wait_seconds": 60}
+        leaving, results = anyio.CancelScope(), list[CallToolResult]()
+
+        async def wait(scope: anyio.CancelScope) -> None:
+            with scope:
+                results.append(await w.call("get_task", asked))
+
+        scopes = (leaving, anyio.CancelScope())
+        for scope in scopes if first_leaves else reversed(scopes):
+            group.start_soon(wait, scope)
+            await anyio.sleep(1)
+        leaving.cancel()
+        await anyio.sleep(20)
+        assert [facts(result)["status"] for result in results] == ["completed"]
+
+
+async def looks_until_drawn(w: World, count: int) -> int:
+    """How often a task is looked at while so many calls wait for it."""
+    made = facts(await w.call(DRAW, {"prompt": "a fox [[takes 20s]]", "wait_seconds": 0}))
+    async with anyio.create_task_group() as group:
+        for _ in range(count):
+            group.start_soon(w.call, "get_task", {"task_id": made["task_id"], "wait_seconds": 60})
+            await anyio.sleep(1)
+    return sum(path.endswith(made["task_id"]) for path in w.wire.paths())
+
+
 async def test_retry_after_of_a_task_is_the_wait_before_the_next_poll() -> None:
     async with world() as w:
         await w.call(DRAW, {"prompt": "a fox [[takes 9s]] [[poll-after 5s]]"})
@@ -61,7 +138,7 @@ async def test_retry_after_of_a_task_is_the_wait_before_the_next_poll() -> None:
 async def test_a_long_wait_polls_sparsely() -> None:
     async with world() as w:
         await w.call(DRAW, {"prompt": "a fox [[takes 40s]]"})
-        assert len(w.wire.paths("GET")) <= 26
+        assert len(w.wire.paths("GET")) <= 30
 
 
 @pytest.mark.parametrize(

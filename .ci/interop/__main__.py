@@ -17,13 +17,21 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from checks import Check, Verdict, conformance_checks, inspector_checks
+from checks import (
+    Check,
+    Verdict,
+    conformance_checks,
+    inspector_checks,
+    inspector_task_check,
+    task_conformance_checks,
+)
 from npm import Node, RegistryUnreachable, find_node, install_packages, node_first
 from programs import NothingChecked, http_server, last_words, run_program
 from words import indented, say
 
 CHECK_SECONDS = 60
 CHECKS_AT_ONCE = 2
+FIXTURES_SERVER = Path(__file__).resolve().parents[2] / "tests" / "conformance_server.py"
 
 
 def main() -> int:
@@ -56,6 +64,12 @@ def parse_options() -> argparse.Namespace:
         type=shlex.split,
         default=f"{python} -m runapi_mcp serve --http --port 0 --sandbox",
     )
+    parser.add_argument(
+        "--fixtures-command",
+        type=shlex.split,
+        default=f"{python} {shlex.quote(str(FIXTURES_SERVER))}",
+        help="the same server with the tools that the suite's scenarios about tasks call",
+    )
     parser.add_argument("--cache", type=Path, default=cache_home / "runapi-mcp-ci" / "npm")
     return parser.parse_args()
 
@@ -65,17 +79,23 @@ def check(options: argparse.Namespace) -> int:
     programs = install_packages(node, options.cache.resolve()) / "node_modules" / ".bin"
     with tempfile.TemporaryDirectory(prefix="interop-") as directory:
         scratch = Path(directory)
-        log = scratch / "http-server.log"
-        with http_server(options.http_command, log, scratch) as url:
+        logs = [scratch / "http-server.log", scratch / "fixtures-server.log"]
+        with (
+            http_server(options.http_command, logs[0], scratch) as url,
+            http_server(options.fixtures_command, logs[1], scratch) as fixtures_url,
+        ):
             inspector = [str(node.program), str(programs / "mcp-inspector"), "--cli"]
-            conformance = [str(node.program), str(programs / "conformance"), "server", "--url", url]
+            conformance = [str(node.program), str(programs / "conformance"), "server"]
             checks = [
                 *inspector_checks(inspector, options.stdio_command, url),
-                *conformance_checks(conformance, scratch),
+                inspector_task_check(inspector, options.stdio_command, scratch),
+                *conformance_checks(conformance, url, scratch),
+                *task_conformance_checks(conformance, fixtures_url, scratch),
             ]
             failed = run_checks(checks, scratch, node)
         if failed:
-            say(f"The HTTP server's last words:\n{last_words(log)}")
+            for log in logs:
+                say(f"The last words of {log.stem}:\n{last_words(log)}")
     say(f"interop: {len(checks) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
