@@ -66,6 +66,10 @@ class Limits:
         """Check a number that does not vary."""
         self._check(what, number <= most, f"{number:,}", f"{most:,}")
 
+    def number(self, what: str, number: float, most: float) -> None:
+        """Check a measured number."""
+        self._check(what, number <= most, f"{number:.2f}", f"{most:g}")
+
     def fact(self, what: str, *, holds: bool) -> None:
         """Check what is either so or not."""
         self._check(what, holds, "yes" if holds else "no", "yes")

@@ -1,0 +1,121 @@
+"""What the ledger costs a paid call, when it is new and when it holds a million calls.
+
+Everything that a paid call does with it, in the order in which it does it, over a file: whether an
+identical call is to be continued and whether the limits allow the new one, the intent, the id, the
+end, the release, the delivery; and what the reading tools ask. Each write is on the disk before the
+next step, as in the server. The million rows are calls of one caller over 90 days.
+"""
+
+import argparse
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter, time
+from typing import Final
+
+from figures import Limits, Milliseconds, at_least_two, print_times
+
+from runapi_mcp.tasks.ledger import Entry, queries
+from runapi_mcp.tasks.ledger.book import Book
+from runapi_mcp.tasks.ledger.store import Store
+
+MOST_PAID_MS: Final = 5.0
+MOST_READ_MS: Final = 20.0
+DAYS: Final = 89
+CALLER: Final = "benchmark"
+MODEL: Final = "flux-2-pro-text-to-image"
+
+
+def main() -> int:
+    """Measure both ledgers, print the figures, check the limits."""
+    parser = argparse.ArgumentParser(description="What the ledger costs a paid call.")
+    parser.add_argument("--rounds", type=at_least_two, metavar="N", default=300)
+    parser.add_argument("--rows", type=at_least_two, metavar="N", default=1_000_000)
+    options = parser.parse_args()
+    limits = Limits()
+    with tempfile.TemporaryDirectory() as folder:
+        for rows in (0, options.rows):
+            path = Path(folder) / f"{rows}.sqlite3"
+            _fill(path, rows)
+            _measure(path, rows, options.rounds, limits)
+    return limits.exit_status
+
+
+def _measure(path: Path, rows: int, rounds: int, limits: Limits) -> None:
+    store = Store(path, keep_days=90, clock=time)
+    times: dict[str, Milliseconds] = {}
+    for _ in range(rounds):
+        entry = _entry(time())
+        for name, step in _steps(store, entry):
+            times.setdefault(f"{rows:,} calls: {name}", []).append(_ms(step))
+    store.close()
+    print_times(times)
+    for name, values in times.items():
+        most = MOST_PAID_MS if name.endswith("a paid call") else MOST_READ_MS
+        limits.number(f"ms, {name}", median(values), most)
+
+
+def _steps(store: Store, entry: Entry) -> Iterator[tuple[str, Callable[[], object]]]:
+    yield "a paid call", lambda: _paid(store, entry)
+    yield "by task", lambda: store.by_task(CALLER, str(entry.task_id))
+    yield "listed", lambda: store.listed(CALLER, "recent", 10)
+    yield "undelivered", lambda: store.listed(CALLER, "undelivered", 10)
+    yield "spending", lambda: store.spending(CALLER)
+    yield "drawn", lambda: store.drawn(MODEL, "1k", 50)
+    yield "doubts", lambda: store.doubts(CALLER, 5)
+
+
+def _paid(store: Store, entry: Entry) -> None:
+    held = store.begin(replace(entry, status="intended", task_id=None), lambda _: None)
+    made = replace(held, task_id=entry.task_id, status="pending")
+    store.update(made)
+    store.update(replace(made, status="completed", cost_cents=5, ended_at=time()))
+    store.release(made)
+    store.deliver(made.key)
+
+
+def _entry(begun_at: float) -> Entry:
+    return Entry(
+        key=str(uuid.uuid4()),
+        caller=CALLER,
+        model=MODEL,
+        fingerprint=uuid.uuid4().hex,
+        begun_at=begun_at,
+        output_resolution="1k",
+        arguments={"prompt": "A red fox asleep in fresh snow under a birch, morning light"},
+        price_cents=5,
+        status="completed",
+        task_id=str(uuid.uuid4()),
+    )
+
+
+def _fill(path: Path, rows: int) -> None:
+    book = Book.open(path)
+    step = DAYS * 86_400 / max(rows, 1)
+    first = time() - DAYS * 86_400
+    book.rows("PRAGMA cache_size = -1000000", {})  # in kB: random keys want the whole tree at hand
+    with book.transaction(durable=False) as connection:
+        connection.executemany(
+            queries.INSERT, (_old(first + step * number) for number in range(rows))
+        )
+    book.close()
+
+
+def _old(begun_at: float) -> dict[str, object]:
+    ended = begun_at + 15
+    entry = replace(_entry(begun_at), ended_at=ended, delivered_at=ended, drawn=(14.0, 15.0))
+    return queries.row_of(replace(entry, cost_cents=5))
+
+
+def _ms(step: Callable[[], object]) -> float:
+    started = perf_counter()
+    step()
+    return (perf_counter() - started) * 1000
+
+
+if __name__ == "__main__":
+    sys.exit(main())
