@@ -1,4 +1,4 @@
-"""How long each host lets a call go on. Measured, or as its documentation says: docs/hosts.md."""
+"""How long each host lets a call go on, measured. docs/waiting.md has the table for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
