@@ -1,0 +1,157 @@
+"""Whatever happens, nobody pays for what was not asked for, or loses what was paid for.
+
+`MONEY_STORIES=5000 pytest -n 0 --timeout 0 tests/test_money_properties.py` tells that many
+stories, other ones each time.
+"""
+
+import logging
+import math
+import os
+from collections import Counter
+from collections.abc import Generator, Sequence
+from datetime import date
+from typing import Final, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runapi_mcp.sandbox.faults import Fault, Kind
+from runapi_mcp.tasks.limits import Limits
+from tests.model_of_money import (
+    MOST_WAIT_SECONDS,
+    Call,
+    Charge,
+    Die,
+    Drawing,
+    GetTask,
+    ListTasks,
+    Moment,
+    Pass,
+    ProcessName,
+    Record,
+    Story,
+    told,
+)
+from tests.world import BASE_URL
+
+STORIES: Final = int(os.environ.get("MONEY_STORIES", "0"))
+NOON, BEFORE_MIDNIGHT = 0.0, 12 * 3600 - 60.0
+
+# Few, so that identical calls are frequent: cheap and dear, quick and slow, and one that fails.
+DRAWINGS: Final = (
+    Drawing("a fox"),
+    Drawing("a fox", "2k"),
+    Drawing("a hare [[takes 40s]]"),
+    Drawing("an owl [[created torn x1]]"),
+    Drawing("a cat [[fail]]"),
+)
+# RunAPI does not refuse what it has carried out: no status 4xx comes after a task is stored.
+DOUBTFUL: Final = ("torn", "500", "503", "html", "broken-json")
+REFUSING: Final = ("429", "402")
+
+
+def kinds(*names: Kind) -> st.SearchStrategy[Kind]:
+    """One of these kinds of faults."""
+    return st.sampled_from(names)
+
+
+processes = st.sampled_from(get_args(ProcessName))
+counts = st.integers(1, 3)
+seconds = st.sampled_from((None, 2.0, 30.0))
+patience = st.one_of(
+    st.just(math.inf),
+    st.integers(1, 60).map(lambda hundredths: hundredths / 100),
+    st.integers(1, 60).map(float),
+)
+calls = st.builds(
+    Call, processes, st.sampled_from(DRAWINGS), st.sampled_from((0, MOST_WAIT_SECONDS)), patience
+)
+faults = st.one_of(
+    st.builds(Fault, st.just("created"), kinds(*DOUBTFUL, "slow"), seconds, counts),
+    st.builds(Fault, st.just("create"), kinds(*DOUBTFUL, *REFUSING, "slow"), seconds, counts),
+    st.builds(Fault, st.just("poll"), kinds(*DOUBTFUL, "429", "slow"), seconds, counts),
+)
+passes = st.builds(Pass, st.sampled_from((0.01, 0.1, 1.0, 5.0, 20.0, 61.0, 3600.0)))
+deaths = st.builds(Die, processes, st.integers(0, 20))
+looks = st.one_of(st.builds(GetTask, processes, st.integers(0, 9)), st.builds(ListTasks, processes))
+mixture = (calls, passes, deaths, faults, looks, calls, calls, passes)
+# `one_of` would count each strategy once.
+steps = st.integers(0, len(mixture) - 1).flatmap(mixture.__getitem__)
+chapters = st.tuples(*[st.lists(steps, max_size=6)] * 6)
+limits = st.builds(
+    Limits,
+    per_call_cents=st.sampled_from((None, None, 5.0, 6.5)),
+    per_day_cents=st.sampled_from((None, None, 5.0, 12.0, 17.0)),
+)
+stories = st.builds(
+    Story,
+    limits,
+    st.sampled_from((NOON, BEFORE_MIDNIGHT)),
+    chapters.map(lambda several: [step for chapter in several for step in chapter]),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_logs() -> Generator[None]:
+    """Nothing is logged: pytest would keep the warnings of all stories."""
+    logger = logging.getLogger("runapi_mcp")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+@settings(
+    max_examples=STORIES or 80,
+    derandomize=not STORIES,
+    deadline=None,
+    database=None,
+)
+@given(stories)
+def test_charges_exceed_neither_requests_nor_limits_and_each_is_found_and_delivered(
+    story: Story,
+) -> None:
+    record = told(story)
+    for moment in record.moments:
+        check_requests(moment)
+        check_limits(moment.charges, story.limits)
+    check_all_is_found(record)
+    check_nothing_is_sold_twice(record)
+    check_what_reached_nobody_is_not_drawn_again(record)
+
+
+def check_requests(moment: Moment) -> None:
+    """No drawing is made oftener than it was called for by those who were not told it is free."""
+    made = Counter(charge.drawing for charge in moment.charges)
+    assert made <= moment.calls - moment.free
+
+
+def check_limits(charges: Sequence[Charge], limits: Limits) -> None:
+    """No image costs more than a call may, and no day more than a day may."""
+    by_day: Counter[date] = Counter()
+    for charge in charges:
+        by_day[charge.day] += charge.price_cents * charge.stands
+    assert all(cents <= (limits.per_day_cents or math.inf) for cents in by_day.values())
+    per_call_cents = limits.per_call_cents or math.inf
+    assert all(charge.price_cents <= per_call_cents for charge in charges)
+
+
+def check_all_is_found(record: Record) -> None:
+    """Every charged task is listed, and delivers its image; nothing is left in doubt."""
+    charged = {charge.task_id for charge in record.moments[-1].charges if charge.stands}
+    assert charged <= record.statuses.keys()
+    assert "intended" not in record.statuses.values()
+    assert {task_id: record.delivered[task_id] for task_id in charged} == {
+        task_id: [f"{BASE_URL}/images/{task_id}.png"] for task_id in charged
+    }
+
+
+def check_nothing_is_sold_twice(record: Record) -> None:
+    """An image that was given to a host as a new one is not given to another as a new one."""
+    assert len(record.sold) == len(set(record.sold))
+
+
+def check_what_reached_nobody_is_not_drawn_again(record: Record) -> None:
+    """The same call gets it."""
+    assert all(given in waiting for given, waiting in record.again)
