@@ -138,7 +138,7 @@ class Record:
 
     moments: list[Moment] = field(default_factory=list[Moment])
     sold: list[str] = field(default_factory=list[str])
-    """The tasks of the images that hosts were given as new ones."""
+    """The tasks that calls were told are new ones."""
     statuses: dict[str, str] = field(default_factory=dict[str, str])
     """Of every task and every call without a task that is listed in the end."""
     again: list[tuple[str, set[str]]] = field(default_factory=list[tuple[str, set[str]]])
@@ -356,7 +356,7 @@ class _Teller:
         joined = not result.is_error and "joined" in facts(result)
         if joined or "Nothing was paid." in said(result):
             self._free[drawing] += 1
-        elif not result.is_error and facts(result)["status"] == "completed":
+        elif not result.is_error:
             self._record.sold.append(facts(result)["task_id"])
 
     async def _settle(self, client: Client) -> None:

@@ -28,14 +28,14 @@ PARTS = 4
 
 BEGINNING = "server.create_server.<locals>.on_call_tool begins 1"
 SERVING = "serve._serve_stdio"
-ATTEMPT = "connection.Connection.send.<locals>.attempt"
-EXCHANGE = "connection.Connection._exchange"
+ATTEMPT = "connection.Connection.send.<locals>.attempt < "
+EXCHANGE = "connection.Connection._exchange < "
 LANDMARKS = (
     "prices.Prices.price",
     "ledger.Ledger.begin",
     "store.Store.begin",
     "tasks.Tasks.create",
-    ATTEMPT,
+    "connection.Connection.send.<locals>.attempt",
     "ledger.Ledger.update",
     "store.Store.update",
     "waiting.follow",
@@ -51,30 +51,39 @@ REQUESTS: Mapping[Where, str] = {
     "poll": "tasks.Tasks.read",
 }
 """Who sends the request of each place."""
-FAULTS: Final[Mapping[Where, Sequence[Fault]]] = {
-    where: [Fault(where, kind, 0.3 if kind == "slow" else None) for kind in get_args(Kind)]
-    for where in REQUESTS
-}
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What goes wrong before a crash, on the way of the same call."""
+
+    fault: Fault | None = None
+    """What RunAPI does wrong once."""
+    last_step: str | None = None
+    """Where an earlier server died."""
+
+
+NO_TROUBLE: Final = Trouble()
+
+
+@dataclass(frozen=True, slots=True)
 class Crash:
-    """A server's death at a step, and what RunAPI does wrong before."""
+    """A server's death at a step of a call."""
 
     step: str
-    fault: Fault | None = None
+    trouble: Trouble = NO_TROUBLE
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call whose server was to crash, and was called again if need be."""
+    """What became of a call whose server was to crash, and which was made again if need be."""
 
     status: int
     """How the server ended."""
     images: int
+    """How many the host was handed."""
     tasks: int
     spent_cents: int
 
@@ -90,6 +99,13 @@ class Machine:
     forked: Forks
     net: Network
     home: Path
+
+    async def suffer(self, trouble: Trouble) -> None:
+        if trouble.fault is not None:
+            fault = trouble.fault
+            self.net.sandbox.faults.inject(fault.where, fault.kind, seconds=fault.seconds)
+        if trouble.last_step is not None:
+            await self._called(self._watched(trouble.last_step))
 
     async def way(self) -> Sequence[str]:
         """The steps of a call, without those that a server makes for itself."""
@@ -117,7 +133,7 @@ class Machine:
 
 
 def images(end: End) -> int:
-    """How many images a host was handed."""
+    """How many images are in the last answer."""
     results = [answer.get("result", {}) for answer in end.answers]
     contents = [result.get("structuredContent", {}) for result in results]
     return sum(len(content.get("image_urls", [])) for content in contents)
@@ -131,25 +147,36 @@ class Town:
     net: Network
     folder: Path
 
-    async def way(self, fault: Fault | None = None) -> Sequence[str]:
-        return await self._machine(fault).way()
+    async def way(self, trouble: Trouble = NO_TROUBLE) -> Sequence[str]:
+        return await (await self._machine(trouble)).way()
 
-    async def ways(self, faults: Sequence[Fault]) -> Mapping[Fault, Sequence[str]]:
-        return await together(self.way, faults)
+    async def added(self, troubles: Sequence[Trouble]) -> Sequence[Crash]:
+        """A crash at each step that these troubles add to the way of a call."""
+        known = set(await self.way())
+        ways = await together(self.way, troubles)
+        crashes: list[Crash] = []
+        for trouble in troubles:
+            added = [step for step in ways[trouble] if step not in known]
+            crashes += [
+                Crash(step, trouble) for step in added if not (is_end(step) or is_again(step))
+            ]
+            known.update(added)
+        return crashes
 
     async def outcomes(self, crashes: Sequence[Crash]) -> Mapping[Crash, Outcome]:
         return await together(self._outcome, crashes)
 
     async def _outcome(self, crash: Crash) -> Outcome:
-        return await self._machine(crash.fault).outcome(crash.step)
+        return await (await self._machine(crash.trouble)).outcome(crash.step)
 
-    def _machine(self, fault: Fault | None) -> Machine:
+    async def _machine(self, trouble: Trouble) -> Machine:
         home = Path(mkdtemp(dir=self.folder))
         sandbox = Sandbox(draw_seconds=0)
-        if fault is not None:
-            sandbox.faults.inject(fault.where, fault.kind, seconds=fault.seconds)
         self.net.sandbox.app.mount(f"/{home.name}", sandbox.app)
-        return Machine(self.forked, Network(f"{self.net.base_url}/{home.name}", sandbox), home)
+        net = Network(f"{self.net.base_url}/{home.name}", sandbox)
+        machine = Machine(self.forked, net, home)
+        await machine.suffer(trouble)
+        return machine
 
 
 async def together(
@@ -205,7 +232,7 @@ async def test_a_crash_when_a_fault_has_come_costs_one_image_and_loses_none(
     town: Town, where: Where
 ) -> None:
     way = await town.way()
-    crashes = [Crash(step_of(fault, way), fault) for fault in FAULTS[where]]
+    crashes = [Crash(moment_of(fault, way), Trouble(fault)) for fault in faults(where)]
     outcomes = await town.outcomes(crashes)
     assert outcomes == dict.fromkeys(crashes, KILLED)
 
@@ -215,21 +242,40 @@ async def test_a_crash_when_a_fault_has_come_costs_one_image_and_loses_none(
 async def test_a_crash_at_any_step_that_faults_add_costs_one_image_and_loses_none(
     town: Town, where: Where
 ) -> None:
-    known = set(await town.way())
-    crashes: list[Crash] = []
-    for fault, way in (await town.ways(FAULTS[where])).items():
-        added = [step for step in way if step not in known]
-        crashes += [Crash(step, fault) for step in added if not (is_end(step) or is_again(step))]
-        known.update(added)
+    crashes = await town.added([Trouble(fault) for fault in faults(where)])
     assert len(killed(await town.outcomes(crashes))) > 10
 
 
-def step_of(fault: Fault, way: Sequence[str]) -> str:
-    """When the request that is to fail has its answer; or waits for one that is slow."""
-    steps = [step for step in way if REQUESTS[fault.where] in step]
+async def test_a_crash_at_any_step_that_an_earlier_one_adds_costs_one_image_and_loses_none(
+    town: Town,
+) -> None:
+    unanswered = last_wait("create", await town.way())
+    crashes = await town.added([Trouble(last_step=unanswered)])
+    assert len(killed(await town.outcomes(crashes))) > 50
+
+
+def faults(where: Where) -> Sequence[Fault]:
+    return [Fault(where, kind, 0.3 if kind == "slow" else None) for kind in get_args(Kind)]
+
+
+def moment_of(fault: Fault, way: Sequence[str]) -> str:
+    """When the request that is to fail has been answered, or is being answered slowly."""
     if fault.kind == "slow":
-        return [step for step in steps if step.startswith(f"{EXCHANGE} ") and " waits " in step][-1]
-    return next(step for step in steps if step.startswith(f"{ATTEMPT} ") and is_end(step))
+        return last_wait(fault.where, way)
+    return next(
+        step for step in way_of(fault.where, way) if step.startswith(ATTEMPT) and is_end(step)
+    )
+
+
+def last_wait(where: Where, way: Sequence[str]) -> str:
+    """When a request is out and not answered."""
+    exchange = [step for step in way_of(where, way) if step.startswith(EXCHANGE)]
+    return [step for step in exchange if " waits " in step][-1]
+
+
+def way_of(where: Where, way: Sequence[str]) -> Sequence[str]:
+    """The steps of a request."""
+    return [step for step in way if REQUESTS[where] in step]
 
 
 def is_end(step: str) -> bool:
@@ -243,15 +289,10 @@ def is_again(step: str) -> bool:
 
 
 def killed(outcomes: Mapping[Crash, Outcome]) -> Sequence[Crash]:
-    """The crashes that came, each with the one outcome there may be.
+    """The crashes that came, all with the one outcome there may be.
 
-    A crash may fail to come only at a wait that did not come again.
+    One may fail to come only at a wait that did not come again.
     """
-    spared = {
-        crash: outcome
-        for crash, outcome in outcomes.items()
-        if " waits " in crash.step and outcome == SPARED
-    }
-    came = [crash for crash in outcomes if crash not in spared]
-    assert {crash: outcomes[crash] for crash in came} == dict.fromkeys(came, KILLED)
+    came = [crash for crash in outcomes if " waits " not in crash.step or outcomes[crash] != SPARED]
+    assert {crash: outcomes[crash] for crash in came if outcomes[crash] != KILLED} == {}
     return came
