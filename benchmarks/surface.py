@@ -24,8 +24,8 @@ MOST_INSTRUCTION_CHARACTERS: Final = 1200
 FIRST_CHARACTERS: Final = 250
 """All that some hosts show of the instructions."""
 
-JSON_BYTES_PER_TOKEN: Final = 3.72
-"""Measured on all tools with o200k, 2026-11-20."""
+JSON_BYTES_PER_TOKEN: Final = 3.78
+"""Measured on all tools with o200k, 2026-11-21."""
 PROSE_BYTES_PER_TOKEN: Final = 4.31
 """Measured on the instructions with o200k, 2026-11-20."""
 

@@ -9,6 +9,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Final, get_args
 
@@ -30,6 +31,7 @@ from tests.model_of_money import (
     Pass,
     ProcessName,
     Record,
+    Step,
     Story,
     told,
 )
@@ -67,9 +69,11 @@ patience = st.one_of(
 calls = st.builds(
     Call, processes, st.sampled_from(DRAWINGS), st.sampled_from((0, MOST_WAIT_SECONDS)), patience
 )
+doubts = st.builds(Fault, st.just("created"), kinds(*DOUBTFUL, "slow"), seconds, counts)
+refusals = st.builds(Fault, st.just("create"), kinds(*DOUBTFUL, *REFUSING, "slow"), seconds, counts)
 faults = st.one_of(
-    st.builds(Fault, st.just("created"), kinds(*DOUBTFUL, "slow"), seconds, counts),
-    st.builds(Fault, st.just("create"), kinds(*DOUBTFUL, *REFUSING, "slow"), seconds, counts),
+    doubts,
+    refusals,
     st.builds(Fault, st.just("poll"), kinds(*DOUBTFUL, "429", "slow"), seconds, counts),
 )
 passes = st.builds(Pass, st.sampled_from((0.01, 0.1, 1.0, 5.0, 20.0, 61.0, 3600.0)))
@@ -78,7 +82,15 @@ looks = st.one_of(st.builds(GetTask, processes, st.integers(0, 9)), st.builds(Li
 mixture = (calls, passes, deaths, faults, looks, calls, calls, passes)
 # `one_of` would count each strategy once.
 steps = st.integers(0, len(mixture) - 1).flatmap(mixture.__getitem__)
-chapters = st.tuples(*[st.lists(steps, max_size=6)] * 6)
+
+
+def turn(doubt: Fault, call: Call, pause: Pass, refusal: Fault, again: Call) -> list[Step]:
+    """RunAPI leaves a call in doubt, then refuses it, and the same call is made again."""
+    return [doubt, call, pause, refusal, replace(again, drawing=call.drawing)]
+
+
+turns = st.builds(turn, doubts, calls, passes, refusals, calls)
+chapters = st.one_of(st.lists(steps, max_size=6), turns)
 limits = st.builds(
     Limits,
     per_call_cents=st.sampled_from((None, None, 5.0, 6.5)),
@@ -88,7 +100,9 @@ stories = st.builds(
     Story,
     limits,
     st.sampled_from((NOON, BEFORE_MIDNIGHT)),
-    chapters.map(lambda several: [step for chapter in several for step in chapter]),
+    st.tuples(*[chapters] * 5).map(
+        lambda several: [step for chapter in several for step in chapter]
+    ),
 )
 
 
