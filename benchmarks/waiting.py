@@ -11,9 +11,8 @@ uniform: times from 3 to 20 s, all as likely, so that there is nothing to learn;
 crowd: life-like times, 200 calls at once on one key.
 
 Our server has two rounds: one when it is new and knows nothing, then, in the same process, the one
-that the pollers have too. The limits are for the second, when it has learned; in the crowd they are
-for both, since a crowd does not wait until a server has learned. There the three also take turns,
-because the bursts of the pollers would be felt.
+that the pollers have too. The limits are for the second, when it has learned; the first is shown
+beside it. In the crowd the three take turns, because the bursts of the pollers would be felt.
 """
 
 import argparse
@@ -169,7 +168,7 @@ SCENARIOS: Final = (
             "median lag, s": 1.5,
             "requests in a second": 20,
         },
-        limited=("new", "learned"),
+        limited=("learned",),
         at_a_time=1,
     ),
 )
