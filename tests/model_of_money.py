@@ -37,7 +37,7 @@ from tests.world import BASE_URL, ERAS, KEY, NOON, Wire, clock, facts, said
 DRAW: Final = "flux_2_pro_text_to_image"
 DRAW_SECONDS: Final = 4.0
 DISK_SECONDS: Final = 0.01
-NETWORK_SECONDS: Final = 0.05
+NETWORK_SECONDS: Final = 0.3
 """How long a touch of the disk or the network takes, so that much can happen in between."""
 MOST_WAIT_SECONDS: Final = 50
 MOST_SECONDS_OF_A_CALL: Final = 120.0
@@ -315,12 +315,12 @@ class _Teller:
         self._note_the_moment()
 
     async def end(self) -> None:
-        """Let all troubles end and all doubts be settled; then look at what is there."""
+        """Let all calls end, then all troubles, then all doubts; then look at what is there."""
+        await anyio.sleep(MOST_SECONDS_OF_A_CALL)
         self._sandbox.faults.injected.clear()
         for name in get_args(ProcessName):
             process, _ = await self._running(name)
             await process.dies_in(math.inf)
-        await anyio.sleep(MOST_SECONDS_OF_A_CALL)
         await self._settle(self._processes["A"][0].client)
         await self._look_at_all(self._processes["B"][0].client)
         for process, _ in self._processes.values():
@@ -346,10 +346,10 @@ class _Teller:
 
     async def _called(self, process: _Process, call: Call) -> None:
         self._calls[call.drawing] += 1
-        with anyio.move_on_after(call.patience_seconds):
+        with anyio.move_on_after(call.patience_seconds) as patience:
             result = await _drawn(process.client, call.drawing, call.wait_seconds)
-            # Nobody hears a dead process.
-            if not process.dead.is_set():
+            # Nobody hears a dead process, nor does who has left hear anything.
+            if not (process.dead.is_set() or patience.cancel_called):
                 self._hear(call.drawing, result)
 
     def _hear(self, drawing: Drawing, result: CallToolResult) -> None:

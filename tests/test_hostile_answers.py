@@ -7,14 +7,13 @@ from collections.abc import Iterator
 import anyio
 import httpx
 import pytest
-from mcp import Client
 from mcp_types import CallToolResult
 
 from runapi_mcp.api import RunAPI, Upstream
 from runapi_mcp.catalog import VARIANTS
 from runapi_mcp.errors import NotConfigured, RunapiFailure
 from tests.world import MADE_UP_KEY as KEY
-from tests.world import Answer, call_answered, facts, said, server_on
+from tests.world import Answer, call_answered, client_of, facts, said
 
 pytestmark = pytest.mark.anyio
 
@@ -244,8 +243,7 @@ async def test_an_unreadable_price_list_does_not_replace_a_good_one() -> None:
     model = "flux-2-max-text-to-image"
     good = httpx.Response(200, json={"price_schedules": [{"model": model, "unit_price_cents": 40}]})
     lists = iter([good, httpx.Response(200, json={})])
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(lambda _: next(lists)))
-    async with Client(server_on(upstream)) as client:
+    async with client_of(lambda _: next(lists)) as client:
         for _ in range(2):
             rows = facts(await client.call_tool("check_pricing", {"model": model}))["prices"]
             assert rows[0]["price_cents"] == 40
@@ -259,8 +257,7 @@ async def test_all_prices_together_take_no_longer_than_one() -> None:
         rows = [{"model": v.model, "billing_config": {"key": "x"}} for v in VARIANTS]
         return httpx.Response(200, json={"price_schedules": rows})
 
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    async with Client(server_on(upstream)) as client:
+    async with client_of(answer) as client:
         started = anyio.current_time()
         await client.call_tool("check_pricing")
         assert anyio.current_time() - started == pytest.approx(4, abs=0.01)

@@ -16,15 +16,11 @@ import pytest
 from anyio.abc import TaskStatus
 from mcp import Client
 
-from runapi_mcp.api import Upstream
-from runapi_mcp.catalog import VARIANTS
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.server import Keys, Service, create_server
-from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.ledger.ledger import in_place
 from runapi_mcp.tasks.limits import Limits
-from tests.world import ERAS, KEY, MADE_UP_KEY, World, clock, facts, said, world
+from tests.world import ERAS, KEY, World, client_of, clock, facts, said, world
 
 pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
@@ -149,11 +145,8 @@ async def made_up(ending: dict[str, Any], failing: bool = False) -> AsyncGenerat
         return httpx.Response(202, json={"id": TASK_ID, "status": "pending", "billing": reserved})
 
     unknown = httpx.Response(404)
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    desk = Desk(Ledger.in_memory(clock), Limits(per_day_cents=20))
-    async with Client(create_server(Service(upstream, desk, Keys(MADE_UP_KEY)), VARIANTS)) as host:
+    async with client_of(answer, Limits(per_day_cents=20)) as host:
         yield host
-    await upstream.aclose()
 
 
 IMAGE = {"images": [{"url": "https://cdn.example/fox.png"}]}
@@ -227,8 +220,10 @@ async def test_midnight_is_the_local_one_on_days_of_25_and_23_hours_too(
     paid_at: str, noon: str, left_cents: float
 ) -> None:
     began, later = (datetime.fromisoformat(text).timestamp() for text in (paid_at, noon))
-    ledger = Ledger.in_memory(lambda: began + anyio.current_time())
-    async with world(ledger=ledger, limits=Limits(per_day_cents=10)) as w:
+    async with (
+        aclosing(Ledger.in_memory(lambda: began + anyio.current_time())) as ledger,
+        world(ledger=ledger, limits=Limits(per_day_cents=10)) as w,
+    ):
         await w.call(DRAW, {"prompt": "a fox"})
         await anyio.sleep_until(later - began)
         assert await left(w) == left_cents

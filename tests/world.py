@@ -1,7 +1,7 @@
 """The world of a test: our server, the sandbox behind it, and a client in front, in one process."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -9,7 +9,6 @@ from typing import Any, cast
 import anyio
 import httpx
 from mcp import Client
-from mcp.server.lowlevel import Server
 from mcp_types import CallToolResult, TextContent
 from pydantic import SecretStr
 
@@ -147,12 +146,20 @@ MADE_UP_KEY = Key(SecretStr("sk-0123/456789"))
 
 async def call_answered(answer: Answer, tool: str, arguments: Mapping[str, Any]) -> CallToolResult:
     """A tool's result when RunAPI answers so."""
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    async with Client(server_on(upstream)) as client:
+    async with client_of(answer) as client:
         return await client.call_tool(tool, dict(arguments))
 
 
-def server_on(upstream: Upstream) -> Server[Any]:
-    """A server with a made-up key and a ledger of its own."""
-    desk = Desk(Ledger.in_memory(clock))
-    return create_server(Service(upstream, desk, Keys(MADE_UP_KEY)), VARIANTS)
+@asynccontextmanager
+async def client_of(
+    answer: Answer | Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]],
+    limits: Limits | None = None,
+) -> AsyncGenerator[Client]:
+    """A client of a server whose RunAPI answers so."""
+    async with (
+        aclosing(Upstream("https://runapi.ai", httpx.MockTransport(answer))) as upstream,
+        aclosing(Ledger.in_memory(clock)) as ledger,
+    ):
+        service = Service(upstream, Desk(ledger, limits or Limits()), Keys(MADE_UP_KEY))
+        async with Client(create_server(service, VARIANTS)) as client:
+            yield client

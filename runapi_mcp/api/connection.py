@@ -151,6 +151,8 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             # A proxy from the environment would be handed the sandbox's requests.
             trust_env=not is_loopback(base_url),
+            # Loading the certificates takes longer than all requests to the sandbox.
+            verify=base_url.startswith("https:"),
         )
     except (ValueError, OSError, ImportError) as error:
         raise NotConfigured(

@@ -79,7 +79,7 @@ _CASES: Final = {
     ),
     402: _Case(
         errors.OutOfCredit,
-        "The {who} account has not enough credit for this call{said}.",
+        "{who} says that the account has not enough credit for this call{said}.",
         f"Add credit at {KEY_PAGE}, or ask check_pricing for a cheaper variant.",
     ),
     404: _Case(

@@ -8,6 +8,7 @@ from types import FrameType
 
 import uvicorn
 from pydantic import SecretStr
+from starlette.requests import ClientDisconnect
 
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
@@ -58,5 +59,6 @@ def _server(sandbox: Sandbox) -> uvicorn.Server:
 
 
 def _is_not_torn(record: logging.LogRecord) -> bool:
-    """A torn connection is what was asked for, not an error worth a traceback."""
-    return not (record.exc_info and isinstance(record.exc_info[1], TornConnection))
+    """A torn connection is what was asked for or the client's doing, not worth a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, TornConnection | ClientDisconnect)

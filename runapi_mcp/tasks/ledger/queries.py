@@ -64,12 +64,14 @@ _LISTED: Final = {
     "undelivered": (_FEW, _OPEN),
 }
 
+# A call begun before midnight in doubt may be made, and charged, after it: it counts on both days.
 SPENDING: Final = """
     SELECT total(CASE status WHEN 'completed' THEN coalesce(cost_cents, price_cents)
                              WHEN 'failed' THEN cost_cents END) AS spent_cents,
            total(CASE WHEN status NOT IN ('completed', 'failed', 'refused')
                       THEN price_cents END) AS reserved_cents
-    FROM calls WHERE caller = :caller AND begun_at >= :since"""
+    FROM calls WHERE caller = :caller AND begun_at >= :doubt_since
+        AND (begun_at >= :since OR made_at >= :since OR status = 'intended')"""
 
 DRAWN: Final = """
     SELECT running_seconds, drawn_seconds FROM calls

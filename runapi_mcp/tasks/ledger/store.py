@@ -118,7 +118,9 @@ class Store:
         # Without a zone until the end: on some days midnight has another offset than now.
         today = datetime.fromtimestamp(self._now())  # noqa: DTZ006
         midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
-        parameters = {"caller": caller, "since": midnight.timestamp()}
+        since = midnight.timestamp()
+        doubt_since = since - DOUBT_HOURS * _HOUR
+        parameters = {"caller": caller, "since": since, "doubt_since": doubt_since}
         [row] = self._book.rows(queries.SPENDING, parameters)
         return Spending(row["spent_cents"], row["reserved_cents"])
 
