@@ -1,59 +1,203 @@
-"""Saving a picture: under a name that says what it is, never over another file."""
+"""Saving a picture as it came: under a name of its own, whole or not at all, its story beside it.
 
-import re
-import unicodedata
-from datetime import date
-from itertools import count
+A picture lies under a hidden name until it is whole, and lands by getting its name as a hard link,
+which fails where the name is taken. Its JSON lands first, so whoever lands a JSON has the name. A
+crash can leave hidden `.runapi-*.part` files and a JSON without its picture; they are not cleared
+away, since finding them would mean reading through folders of any size.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-from platformdirs import user_pictures_path
+from stat import S_ISREG
+from typing import BinaryIO, Final, cast
 
 from runapi_mcp.errors import Failure
+from runapi_mcp.images.directory import Directory, opened
+from runapi_mcp.images.naming import IMAGE_SUFFIXES
 
-LONGEST_WORDS = 40
+LAST_NUMBER: Final = 9
+MOST_RANDOM: Final = 100
+"""How many random names are tried; one is free sooner unless nearly all 65,536 are taken."""
+LARGEST_JSON: Final = 1_000_000
 
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
+_SAME_PICTURE: Final = ("task_id", "sha256")
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class NotSaved(Failure):
-    """A picture that could not be written."""
+    """A picture that could not be written. Nothing of it is left behind."""
 
 
-def default_folder() -> Path:
-    """`runapi` in the user's pictures folder."""
-    return user_pictures_path() / "runapi"
+class Draft:
+    """A picture on its way into a folder, under a hidden temporary name. One thread at a time."""
+
+    def __init__(
+        self, directory: Directory, stem: str, draft: tuple[str, BinaryIO], hold: ExitStack
+    ) -> None:
+        self._directory = directory
+        self._stem = stem
+        self._temporary, self._file = draft
+        self._hold = hold
+
+    @classmethod
+    def begin(cls, folder: Path, name: str) -> "Draft":
+        """An empty draft of `name`, as `naming` gives it, below the folder.
+
+        Folders on the way are made, and stay.
+
+        Raises:
+            NotSaved: the folder cannot be made or written.
+        """
+        *parts, stem = name.split("/")
+        with _in_words(folder), ExitStack() as hold:
+            directory = hold.enter_context(opened(folder, parts, make=True))
+            draft = hold.enter_context(directory.temporary())
+            return cls(directory, stem, draft, hold.pop_all())
+
+    def write(self, content: bytes) -> None:
+        """Append to the picture.
+
+        Raises:
+            NotSaved: it cannot be written; the draft is discarded.
+        """
+        with self._discarded_if_it_fails():
+            self._file.write(content)
+            self._file.flush()
+
+    def read_back(self) -> BinaryIO:
+        """What was written so far, to read from its beginning. Close it before landing.
+
+        Raises:
+            NotSaved: it cannot be read; the draft is discarded.
+        """
+        with self._discarded_if_it_fails():
+            return self._directory.reading(self._temporary)
+
+    def land(self, suffix: str, about: Mapping[str, object]) -> Path:
+        """The absolute path of the finished picture, which has `about` as JSON beside it.
+
+        The name is the wanted one, or with -2 to -9, or with four random hex digits: the first
+        that no picture of any suffix has, nor any JSON of one, since fox.png beside fox.jpg reads
+        as one picture twice. Two that land at the same moment may still share it but for the
+        suffix. Where an earlier landing left the same picture, by size, `sha256` and `task_id`,
+        under one of the names tried, that one is the answer and nothing is written.
+
+        Raises:
+            NotSaved: it cannot be written; the draft is discarded.
+        """
+        story = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
+        with self._discarded_if_it_fails():
+            size_bytes = _settled(self._file)
+            self._directory.confirm()
+            picture = self._landed(suffix, about, story, size_bytes)
+        self.discard()
+        return self._directory.path / picture
+
+    def discard(self) -> None:
+        """Nothing of the draft stays, whatever was written; a picture that landed does."""
+        self._hold.close()
+
+    @contextmanager
+    def _discarded_if_it_fails(self) -> Generator[None]:
+        try:
+            with _in_words(self._directory.path):
+                yield
+        except BaseException:
+            self.discard()
+            raise
+
+    def _landed(self, suffix: str, about: Mapping[str, object], story: str, size: int) -> str:
+        for stem in _stems(self._stem):
+            picture = stem + suffix
+            if self._is_there(picture, about, size):
+                return picture
+            if not self._is_taken(stem) and self._is_placed(picture, story):
+                return picture
+        raise NotSaved(
+            f"The picture was not saved: {self._directory.path} is full of {self._stem}.",
+            "Choose another save_as.",
+        )
+
+    def _is_there(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
+        """Whether an earlier landing left this very picture under the name."""
+        try:
+            status = self._directory.status(picture)
+        except FileNotFoundError:
+            return False
+        if not S_ISREG(status.st_mode) or status.st_size != size_bytes:
+            return False
+        told = self._told(f"{picture}.json")
+        return all(key in about and told.get(key) == about[key] for key in _SAME_PICTURE)
+
+    def _told(self, sidecar: str) -> Mapping[str, object]:
+        """What a JSON in the folder says; nothing where it is none of ours."""
+        try:
+            story: object = json.loads(self._directory.read(sidecar, LARGEST_JSON))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return cast("dict[str, object]", story) if isinstance(story, dict) else {}
+
+    def _is_taken(self, stem: str) -> bool:
+        pictures = [stem + suffix for suffix in IMAGE_SUFFIXES]
+        return any(map(self._directory.exists, pictures + [f"{name}.json" for name in pictures]))
+
+    def _is_placed(self, picture: str, story: str) -> bool:
+        """Whether the picture and its JSON got the name, or somebody else did."""
+        with self._directory.temporary() as (temporary, file):
+            # An unpaired surrogate becomes what JSON writes for it.
+            file.write(story.encode(errors="backslashreplace"))
+            _settled(file)
+            try:
+                self._directory.place(temporary, f"{picture}.json")
+                with self._removed_if_it_fails(f"{picture}.json"):
+                    self._directory.place(self._temporary, picture)
+            except FileExistsError:
+                return False
+        return True
+
+    @contextmanager
+    def _removed_if_it_fails(self, name: str) -> Generator[None]:
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                self._directory.remove(name)
+            raise
 
 
-def file_name(prompt: str, task_id: str, day: date) -> str:
-    """A name such as `2026-11-20-red-fox-in-the-snow-3f2a.png`, safe on every system."""
-    plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
-    words = _NOT_IN_NAMES.sub("-", plain).strip("-")[:LONGEST_WORDS].strip("-")
-    return "-".join(part for part in (day.isoformat(), words, task_id[:4]) if part) + ".png"
+def _settled(file: BinaryIO) -> int:
+    """The size of the file, closed, once all of it is on the disk."""
+    with file:
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()
 
 
-def save(content: bytes, folder: Path, name: str) -> Path:
-    """The absolute path of the new file.
+def _stems(stem: str) -> Iterator[str]:
+    yield stem
+    for number in range(2, LAST_NUMBER + 1):
+        yield f"{stem}-{number}"
+    for _ in range(MOST_RANDOM):
+        yield f"{stem}-{os.urandom(2).hex()}"
 
-    Raises:
-        NotSaved: the folder cannot be made or written.
-    """
+
+@contextmanager
+def _in_words(folder: Path) -> Generator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return _written(content, folder.resolve() / name)
+        yield
     except OSError as error:
         raise NotSaved(
-            f"{folder} cannot be written: {error.strerror or error}.",
-            "Choose another folder with --output.",
+            f"The picture was not saved in {folder}: {error.strerror or error}.", _advice(error)
         ) from error
 
 
-def _written(content: bytes, wanted: Path) -> Path:
-    for number in count(1):
-        path = wanted if number == 1 else wanted.with_stem(f"{wanted.stem}-{number}")
-        try:
-            with path.open("xb") as file:
-                file.write(content)
-        except FileExistsError:
-            continue
-        return path
-    raise AssertionError("count() does not end")
+def _advice(error: OSError) -> str:
+    if error.errno in _FULL:
+        return "Free some space, or choose another folder with RUNAPI_OUTPUT_DIR."
+    if error.errno == errno.ENAMETOOLONG:
+        return "Choose a shorter save_as, or another folder with RUNAPI_OUTPUT_DIR."
+    return "Choose another folder with RUNAPI_OUTPUT_DIR, or another save_as."

@@ -1,0 +1,110 @@
+"""What pictures are called: names that say what they show and are legal on every system."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import date
+from typing import Final
+
+IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
+MOST_LEVELS: Final = 8
+LONGEST_CHARACTERS: Final = 120
+LONGEST_BYTES: Final = 255 - len("-12ab.jpeg.json")
+"""Systems allow 255 a component; saving may add a number, a suffix and the JSON's suffix."""
+LONGEST_SUBJECT: Final = 40
+
+_SPELLED: Final = str.maketrans(
+    {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i"}
+    | dict.fromkeys("'\u2019", "")
+)
+_BETWEEN_WORDS: Final = re.compile(r"[^a-z0-9]+")
+_ARTICLE: Final = re.compile(r"\A(?:an?|the)-")
+_SUFFIXES: Final = re.compile(r"(?:\.(?:png|jpe?g|webp))+\Z", re.IGNORECASE)
+_DRIVE: Final = re.compile(r"[a-z]:", re.IGNORECASE)
+_DEVICE: Final = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³]) *(?:\.|\Z)", re.IGNORECASE
+)
+
+
+def default_stem(prompt: str, task_id: str, day: date) -> str:
+    """A name without suffix, such as `2026-11-20-red-fox-in-the-snow-3f2a`, in plain ASCII."""
+    parts = (day.isoformat(), _subject(prompt) or "picture", _words(task_id)[:4])
+    return "-".join(filter(None, parts))
+
+
+def checked_name(save_as: str) -> str:
+    """The name as it will be used: relative, with forward slashes, without an image suffix.
+
+    Raises:
+        ValueError: "must ..." why it cannot be used, in words that say what is allowed.
+    """
+    name = _SUFFIXES.sub("", unicodedata.normalize("NFC", save_as).strip().replace("\\", "/"))
+    if name.startswith("/") or _DRIVE.match(name):
+        raise ValueError("must be relative to the output folder, without a drive or leading slash")
+    components = name.split("/")
+    if len(components) > MOST_LEVELS:
+        raise ValueError(f"must have at most {MOST_LEVELS} levels")
+    for component in components:
+        _check(component)
+    return name
+
+
+def _subject(prompt: str) -> str:
+    """The prompt's first words, without its article; whole ones, unless the first is too long."""
+    words = _ARTICLE.sub("", _words(prompt))
+    if len(words) <= LONGEST_SUBJECT:
+        return words
+    whole, _, _ = words[: LONGEST_SUBJECT + 1].rpartition("-")
+    return whole or words[:LONGEST_SUBJECT]
+
+
+def _words(text: str) -> str:
+    spelled = unicodedata.normalize("NFKD", text.casefold().translate(_SPELLED))
+    plain = spelled.encode("ascii", "ignore").decode().lower()
+    return _BETWEEN_WORDS.sub("-", plain).strip("-")
+
+
+def _check(component: str) -> None:
+    for is_refused, why in _REFUSALS:
+        if is_refused(component):
+            raise ValueError(why)
+
+
+def _is_too_long(component: str) -> bool:
+    return len(component) > LONGEST_CHARACTERS or len(component.encode()) > LONGEST_BYTES
+
+
+_REFUSALS: Final[tuple[tuple[Callable[[str], object], str], ...]] = (
+    (
+        re.compile(r"\Z").match,
+        "must name a file, below folders where wanted, such as fox or animals/fox",
+    ),
+    (
+        re.compile(r"\.\.?\Z").match,
+        "must stay in the output folder: no part of it may be . or ..",
+    ),
+    (
+        re.compile(r"\.").match,
+        "must not be hidden: no part of it may begin with a dot",
+    ),
+    (
+        lambda component: not component.isprintable(),
+        "must be visible text, without control, bidirectional or other invisible characters",
+    ),
+    (
+        re.compile(r'[<>:"|?*~]').search,
+        'must not contain any of < > : " | ? * ~',
+    ),
+    (
+        re.compile(r" |.*[ .]\Z").match,
+        "must not have a space around any part of it, or a dot at the end of one",
+    ),
+    (
+        _DEVICE.match,
+        "must not be a name that Windows keeps for devices, such as CON, NUL or COM1",
+    ),
+    (
+        _is_too_long,
+        f"must have at most {LONGEST_CHARACTERS} characters and {LONGEST_BYTES} bytes a part",
+    ),
+)
