@@ -31,6 +31,8 @@ from mcp_types import (
 
 from runapi_mcp.api import Upstream
 from runapi_mcp.catalog import VARIANTS
+from runapi_mcp.images.album import Album
+from runapi_mcp.images.places import Places
 from runapi_mcp.sandbox.serving import start_in_thread
 from runapi_mcp.server import Keys, Service, create_server
 from runapi_mcp.server.runapi_tasks import RunapiTasks
@@ -237,7 +239,9 @@ def _wire(model: CallToolResult | ElicitRequest | MissingRequiredClientCapabilit
 async def main() -> None:
     sandbox, sock = start_in_thread(0), bind("127.0.0.1", 0, ())
     upstream, ledger = Upstream(sandbox.base_url), Ledger.in_memory()
-    service = Service(upstream, Desk(ledger), Keys(Key(sandbox.key), "own"))
+    service = Service(
+        upstream, Desk(ledger), Keys(Key(sandbox.key), "own"), Album(sandbox.base_url, Places())
+    )
     server = create_server(service, VARIANTS)
 
     def announce() -> None:

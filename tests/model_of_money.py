@@ -23,6 +23,8 @@ from pydantic import SecretStr
 from runapi_mcp.api import Upstream
 from runapi_mcp.catalog import VARIANTS
 from runapi_mcp.errors import LedgerUnusable
+from runapi_mcp.images.album import Album
+from runapi_mcp.images.places import Places
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Fault
 from runapi_mcp.sandbox.tasks import StoredTask
@@ -32,7 +34,7 @@ from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.limits import Limits
 from tests.virtual_time import BACKEND
-from tests.world import BASE_URL, ERAS, KEY, NOON, Wire, clock, facts, said
+from tests.world import BASE_URL, ERAS, KEY, NO_PICTURES, NOON, Wire, clock, facts, said
 
 DRAW: Final = "flux_2_pro_text_to_image"
 DRAW_SECONDS: Final = 4.0
@@ -230,7 +232,9 @@ class _Process:
         self._ledger = Ledger(lambda: path, clock=clock, run=self._on_the_disk)
         desk = Desk(self._ledger, limits)
         keys = Keys(Key(SecretStr(KEY)))
-        server = create_server(Service(self._upstream, desk, keys), VARIANTS)
+        server = create_server(
+            Service(self._upstream, desk, keys, Album(BASE_URL, Places()), **NO_PICTURES), VARIANTS
+        )
         self.client = Client(server, mode=era)
         self.dead = anyio.Event()
         self._touches_left = math.inf

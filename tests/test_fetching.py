@@ -19,7 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runapi_mcp.images.fetching import LARGEST_BYTES, Fetcher, NotFetched
+from runapi_mcp.images.fetching import LARGEST_BYTES, Fetcher
+from runapi_mcp.images.targets import NotFetched
 
 pytestmark = pytest.mark.anyio
 

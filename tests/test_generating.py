@@ -3,7 +3,8 @@
 import pytest
 
 from runapi_mcp.catalog import VARIANTS, Variant
-from tests.world import ERAS, facts, said, world
+from runapi_mcp.tools.facts import utc
+from tests.world import ERAS, NOON, facts, said, world
 
 pytestmark = pytest.mark.anyio
 SOURCE = "https://example.com/a.png"
@@ -27,6 +28,7 @@ async def test_every_variant_draws_one_picture_for_one_price(variant: Variant, e
             "task_id": task_id,
             "model": variant.model,
             "image_urls": [f"http://127.0.0.1/images/{task_id}.png"],
+            "expires": utc(NOON + 7 * 86_400),
             "cost_cents": w.spent_cents,
             "next": "The image URLs expire about 7 days after drawing; download what should last.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",

@@ -16,13 +16,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.api import Upstream
 from runapi_mcp.catalog import VARIANTS
+from runapi_mcp.images.album import Album
+from runapi_mcp.images.places import Places
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.server import Keys, Service, create_server
 from runapi_mcp.settings import Key
 from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.limits import Limits
-from tests.world import BASE_URL, KEY, clock, facts
+from tests.world import BASE_URL, KEY, NO_PICTURES, clock, facts
 
 pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
@@ -73,11 +75,15 @@ async def crowd(limits: Limits | None = None) -> AsyncGenerator[Crowd]:
     sandbox.app.add_middleware(_Clocked, sent)
     upstream = Upstream(BASE_URL, httpx.ASGITransport(app=sandbox.app))
     desk = Desk(Ledger.in_memory(clock), limits or Limits())
+    album = Album(BASE_URL, Places())
     async with AsyncExitStack() as stack:
         stack.push_async_callback(desk.ledger.aclose)
         stack.push_async_callback(upstream.aclose)
         keys = [Keys(Key(SecretStr(secret))) for secret in (KEY, "sandbox-key-of-another")]
-        servers = [create_server(Service(upstream, desk, each), VARIANTS) for each in keys]
+        servers = [
+            create_server(Service(upstream, desk, each, album, **NO_PICTURES), VARIANTS)
+            for each in keys
+        ]
         one, other = [await stack.enter_async_context(Client(server)) for server in servers]
         yield Crowd(sandbox, one, other, sent)
 

@@ -4,7 +4,7 @@ import anyio
 import pytest
 from mcp_types import Implementation, RequestParamsMeta
 
-from runapi_mcp.hosts.patience import MARGIN_SECONDS
+from runapi_mcp.hosts.known import MARGIN_SECONDS
 from tests.world import ERAS, World, facts, world
 
 pytestmark = pytest.mark.anyio

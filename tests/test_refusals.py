@@ -61,11 +61,11 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
         FOX | {"enable_safety_checker": 1},
         "enable_safety_checker must be true or false, not 1.",
     ),
-    (DRAW, FOX | {"wait_seconds": 601}, "wait_seconds must be a whole number from 0 to 600"),
+    (DRAW, FOX | {"wait_seconds": 601}, "wait_seconds must be a whole number, 0-600 s"),
     (
         DRAW,
         FOX | {"wait_seconds": -1},
-        "wait_seconds must be a whole number from 0 to 600, not -1.",
+        "wait_seconds must be a whole number, 0-600 s, not -1.",
     ),
     (DRAW, FOX | {"wait_seconds": True}, "wait_seconds must be a whole number"),
     (DRAW, FOX | {"wait_seconds": 1.5}, "wait_seconds must be a whole number"),
@@ -97,7 +97,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     (REMIX, FOX | {"source_image_urls": SOURCE}, "source_image_urls must be an array"),
     (
         REMIX,
-        FOX | {"source_image_urls": [SOURCE, "foxes/a.png"]},
+        FOX | {"source_image_urls": [SOURCE, "ftp://example.com/a.png"]},
         "source_image_urls[1] must be a full",
     ),
     (
@@ -153,11 +153,11 @@ async def test_every_problem_of_a_call_is_named_at_once() -> None:
         assert said(result) == (
             "'sourceImageUrls' is not a parameter; did you mean source_image_urls? "
             "The parameters are prompt, source_image_urls, aspect_ratio, output_resolution, "
-            "output_count, callback_url, wait_seconds. "
+            "output_count, callback_url, save_as, wait_seconds, preview_px. "
             "prompt must be text of 3-5000 characters, not 'a'. "
             "source_image_urls is required: an array of one URL. "
             "aspect_ratio is required: one of 1:1, 4:3, 3:4, 16:9, 9:16, 3:2, 2:3. "
-            "wait_seconds must be a whole number from 0 to 600, not 999. "
+            "wait_seconds must be a whole number, 0-600 s, not 999. "
             "Nothing was sent or paid; correct this and call again."
         )
 

@@ -79,7 +79,8 @@ async def test_a_picture_is_drawn_with_progress(era: str) -> None:
         result = await draw(client, on_progress=on_progress)
         assert facts(result)["status"] == "completed"
         assert net.account().spent_cents == 5
-        assert heard == [(0, None, "queued, 0 s")]
+        assert all(seconds <= 1 and total is None for seconds, total, _ in heard)
+        assert [message for *_, message in heard] == ["queued, 0 s", "fetching the image"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import selectors
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +18,17 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
-        if timeout is None:
-            # No timer at all: only a thread or a socket can go on, in real time.
-            return super().select(None)
+        if timeout is None or _threads_are_at_work():
+            # Only a thread or a socket can go on, in real time; each wakes the loop.
+            return super().select(timeout)
         self.now += timeout
         return []
+
+
+def _threads_are_at_work() -> bool:
+    """Whether one of anyio's threads has something to do."""
+    workers = [thread for thread in threading.enumerate() if hasattr(thread, "idle_workers")]
+    return any(worker not in getattr(worker, "idle_workers", ()) for worker in workers)
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -36,4 +43,4 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 BACKEND: tuple[str, Mapping[str, Any]] = ("asyncio", {"loop_factory": VirtualTimeLoop})
-"""The anyio backend for tests in one process; sockets and threads need the ordinary one."""
+"""The anyio backend for tests in one process; sockets need the ordinary one."""

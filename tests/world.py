@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import anyio
 import httpx
@@ -14,6 +14,8 @@ from pydantic import SecretStr
 
 from runapi_mcp.api import Upstream
 from runapi_mcp.catalog import VARIANTS, Variant
+from runapi_mcp.images.album import Album
+from runapi_mcp.images.places import Places
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.server import Keys, Service, create_server
@@ -25,6 +27,8 @@ from runapi_mcp.tasks.limits import Limits
 BASE_URL = "http://127.0.0.1"
 KEY = "sandbox-key-of-the-tests"
 NOON = datetime(2026, 11, 20, 12).astimezone().timestamp()
+NO_PICTURES: Final[Mapping[str, Any]] = {"saves": False, "previews": False}
+"""What a server is whose pictures nobody looks at."""
 ERAS = ("legacy", "auto")
 """How a client connects: with the handshake of 2025, or as of 2026-07-28."""
 
@@ -107,13 +111,18 @@ async def world(
     """A world of its own, or a second server on another world's sandbox or ledger.
 
     `client` is what the client is besides its era, `service` what the server is besides its key.
+    Without its `places`, pictures are neither fetched nor saved.
     """
     sandbox = sandbox or Sandbox(draw_seconds)
     wire = Wire(sandbox)
     upstream = Upstream(BASE_URL, wire)
     own = Key(SecretStr(key) if key else None)
     desk = Desk(ledger or Ledger.in_memory(clock), limits or Limits())
-    server = create_server(Service(upstream, desk, Keys(own), **service), variants)
+    pictures = {} if "places" in service else NO_PICTURES
+    album = Album(BASE_URL, service.pop("places", Places()), wire)
+    server = create_server(
+        Service(upstream, desk, Keys(own), album, **pictures, **service), variants
+    )
     try:
         async with Client(server, mode=era, **(client or {})) as connected:
             yield World(connected, sandbox, wire)
@@ -160,6 +169,7 @@ async def client_of(
         aclosing(Upstream("https://runapi.ai", httpx.MockTransport(answer))) as upstream,
         aclosing(Ledger.in_memory(clock)) as ledger,
     ):
-        service = Service(upstream, Desk(ledger, limits or Limits()), Keys(MADE_UP_KEY))
+        desk, album = Desk(ledger, limits or Limits()), Album("https://runapi.ai", Places())
+        service = Service(upstream, desk, Keys(MADE_UP_KEY), album, **NO_PICTURES)
         async with Client(create_server(service, VARIANTS)) as client:
             yield client

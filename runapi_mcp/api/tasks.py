@@ -18,12 +18,14 @@ from runapi_mcp.api.messages import (
     as_text,
 )
 from runapi_mcp.catalog import Variant
-from runapi_mcp.catalog.fields import is_http
+from runapi_mcp.catalog.fields import MAX_URL_CHARACTERS, is_http
 from runapi_mcp.catalog.money import tidy
 from runapi_mcp.catalog.task_ids import canonical
 from runapi_mcp.errors import RunapiDown
 
 CREATE_SECONDS: Final = 40.0
+MOST_IMAGES: Final = 8
+"""More than any Flux 2 task draws; an answer must not grow with what RunAPI says."""
 
 Status = Literal["pending", "processing", "completed", "failed", "unknown"]
 
@@ -173,7 +175,8 @@ def _status(value: object) -> Status:
 
 def _image_urls(value: object) -> tuple[str, ...]:
     urls = (as_text(as_object(image).get("url")) for image in as_list(value))
-    return tuple(url for url in urls if url and is_http(url))
+    good = (url for url in urls if url and is_http(url) and len(url) <= MAX_URL_CHARACTERS)
+    return tuple(dict.fromkeys(good))[:MOST_IMAGES]
 
 
 def _cost_cents(envelope: Json) -> float | None:

@@ -66,21 +66,27 @@ class Prompt(Capability):
     prompt: Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=3, max_length=5000),
-        Field(description="What the picture shows; 3-5000 characters."),
+        Field(description="3-5000 characters."),
     ]
 
 
 class Sources(Capability):
     source_image_urls: Annotated[
         list[HttpUrl],
-        Field(min_length=1, max_length=MAX_SOURCES, description="1-8 public http(s) image URLs."),
+        Field(
+            min_length=1,
+            max_length=MAX_SOURCES,
+            description="1-8 image URLs, local paths or task_ids.",
+        ),
     ]
 
 
 class OneSource(Capability):
     source_image_urls: Annotated[
         list[HttpUrl],
-        Field(min_length=1, max_length=1, description="Exactly 1 public http(s) image URL."),
+        Field(
+            min_length=1, max_length=1, description="Exactly 1 image URL, local path or task_id."
+        ),
     ]
 
 
@@ -95,7 +101,7 @@ class AspectRatioOrAuto(Capability):
 
 
 class RequiredAspectRatio(Capability):
-    aspect_ratio: Annotated[Ratio, Field(description="Width to height; required.")]
+    aspect_ratio: Annotated[Ratio, Field(description="Width to height.")]
 
 
 class Resolution(Capability):
@@ -122,9 +128,7 @@ class OnlyOneImage(Capability):
 
 
 class Callback(Capability):
-    callback_url: Annotated[
-        HttpUrl | MISSING, Field(description="Webhook RunAPI calls at the end.")
-    ] = MISSING
+    callback_url: Annotated[HttpUrl | MISSING, Field(description="Webhook.")] = MISSING
 
 
 # Pydantic collects fields from the last base to the first: the first field is written last.

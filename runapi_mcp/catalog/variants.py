@@ -108,14 +108,14 @@ VARIANTS: tuple[Variant, ...] = (
         "image_to_image",
         fields.Remix,
         prices.PRO,
-        "The older name of Pro remix; use it only when asked for image-to-image.",
+        "The older name of Pro remix; only when asked for.",
     ),
     Variant(
         "flex",
         "image_to_image",
         fields.Remix,
         prices.FLEX,
-        "The older name of Flex remix; use it only when asked for image-to-image.",
+        "The older name of Flex remix; only when asked for.",
     ),
 )
 

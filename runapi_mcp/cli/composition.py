@@ -1,9 +1,17 @@
-"""What the settings make of the ledger and the limits."""
+"""What the settings make of the ledger, the limits and the places for pictures."""
 
+import anyio
+
+from runapi_mcp.api import RunAPI, Upstream
+from runapi_mcp.images.album import Album
+from runapi_mcp.images.places import Places
 from runapi_mcp.settings import Settings
 from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.limits import Limits
+from runapi_mcp.tasks.orders import Orders
+from runapi_mcp.tools.delivery import LONGEST_FETCH_SECONDS
+from runapi_mcp.tools.tool import Caller, Handover
 
 
 def desk_of(settings: Settings) -> Desk:
@@ -12,7 +20,37 @@ def desk_of(settings: Settings) -> Desk:
     limits = Limits(
         money.max_cost_per_call_cents, money.daily_budget_cents, money.confirm_over_cents
     )
-    return Desk(ledger_of(settings), limits, keeps_arguments=settings.ledger.keep_prompts)
+    return Desk(ledger_of(settings), limits, keeps_prompts=settings.ledger.keep_prompts)
+
+
+def album_of(settings: Settings, base_url: str) -> Album:
+    """Where pictures go to and come from, of RunAPI at this address."""
+    pictures = settings.pictures
+    return Album(base_url, Places(pictures.output_dir, pictures.input_dirs))
+
+
+def person_of(settings: Settings, upstream: Upstream, desk: Desk) -> Caller:
+    """Whoever types a command on this machine, as the caller of a tool."""
+    runapi, now = RunAPI(upstream, settings.key), anyio.current_time()
+    return Caller(
+        runapi=runapi,
+        orders=Orders(desk, runapi),
+        handover=Handover(
+            album=album_of(settings, upstream.base_url),
+            saves=settings.pictures.save is not False,
+            default_preview_px=0,
+            most_preview_px=0,
+            answer_by=now + LONGEST_FETCH_SECONDS,
+        ),
+        is_local=True,
+        started=now,
+        wait_seconds=0,
+        report=_silence,
+    )
+
+
+async def _silence(_: str) -> None:
+    """A command that ends soon needs no word on how it goes."""
 
 
 def ledger_of(settings: Settings) -> Ledger:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -35,7 +34,7 @@ class Wishes:
     tier: str
     aspect_ratio: str
     output_resolution: str
-    folder: Path
+    folder: Path | None
 
     def arguments(self, prompt: str) -> dict[str, object]:
         return {
@@ -84,12 +83,10 @@ def command(
     Starts the server as a subprocess over stdio, lists its tools, draws a picture, then makes
     another out of it, and saves both.
     """
-    from runapi_mcp.images.saving import default_folder
-
     for text in (prompt, remix):
         if not text.isprintable():
             raise DemoFailed(f"{text!r} is not text.", "Write the prompt in UTF-8, on one line.")
-    wishes = Wishes(variant, ratio, resolution, output or default_folder())
+    wishes = Wishes(variant, ratio, resolution, output)
     prompts = [prompt] if no_remix else [prompt, remix]
     anyio.run(partial(_run, prompts, wishes))
 
@@ -113,8 +110,11 @@ async def _perform(prompts: list[str], wishes: Wishes) -> None:
     from runapi_mcp.settings import sandbox_environment
 
     stage = Stage()
+    folder = {"RUNAPI_OUTPUT_DIR": str(wishes.folder.absolute())} if wishes.folder else {}
     server = StdioServerParameters(
-        command=sys.executable, args=["-m", "runapi_mcp", "--sandbox"], env=sandbox_environment()
+        command=sys.executable,
+        args=["-m", "runapi_mcp", "--sandbox"],
+        env=sandbox_environment() | folder,
     )
     started = anyio.current_time()
     async with Client(stdio_client(server)) as client:
@@ -129,7 +129,7 @@ async def _perform(prompts: list[str], wishes: Wishes) -> None:
 async def _draw(
     client: Client, stage: Stage, wishes: Wishes, prompt: str, sources: list[str]
 ) -> list[str]:
-    """Draw one picture, from the sources if there are any, and show it; returns its URLs."""
+    """Draw one picture, from the sources if there are any, and show it; returns its task's id."""
     tool = f"flux_2_{wishes.tier}_{'remix_image' if sources else 'text_to_image'}"
     arguments = wishes.arguments(prompt) | ({"source_image_urls": sources} if sources else {})
     with stage.calling(tool, prompt) as show:
@@ -138,13 +138,15 @@ async def _draw(
             show(message or f"{progress:.0f} s")
 
         facts = _facts(await client.call_tool(tool, arguments, progress_callback=on_progress))
+        task = {"task_id": str(facts["task_id"])}
         while "image_urls" not in facts:
-            task = {"task_id": facts["task_id"]}
             facts = _facts(await client.call_tool("get_task", task, progress_callback=on_progress))
-    urls = cast("list[str]", facts["image_urls"])
-    for url in urls:
-        stage.picture(await _saved(url, wishes.folder, prompt, str(facts["task_id"])), facts)
-    return urls
+    if "image_paths" not in facts:
+        happened = facts.get("not_saved", "The picture was not saved.")
+        raise DemoFailed(str(happened), "Choose another folder with --output.")
+    for path in cast("list[str]", facts["image_paths"]):
+        stage.picture(Path(path), facts)
+    return [task["task_id"]]
 
 
 def _facts(result: CallToolResult) -> dict[str, Any]:
@@ -156,11 +158,3 @@ def _facts(result: CallToolResult) -> dict[str, Any]:
             "Change what it names and run the demo again.",
         )
     return facts
-
-
-async def _saved(url: str, folder: Path, prompt: str, task_id: str) -> Path:
-    from runapi_mcp.images.fetching import fetch
-    from runapi_mcp.images.saving import file_name, save
-
-    today = datetime.now().astimezone().date()
-    return save(await fetch(url), folder, file_name(prompt, task_id, today))

@@ -1,6 +1,7 @@
 """The command line: finds a command, loads only that one, and says failures in a sentence."""
 
 import sys
+import warnings
 from importlib import import_module
 from typing import Final, cast
 
@@ -55,6 +56,8 @@ def command(ctx: click.Context, *, sandbox: bool) -> None:
 
 def run() -> None:
     """Run the command line; a failure is a sentence on stderr and status 2, not a traceback."""
+    # What Pillow has to say of an odd image, our own words say.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         command()
     except (Failure, ExceptionGroup) as error:

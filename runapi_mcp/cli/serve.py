@@ -100,7 +100,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp import settings
     from runapi_mcp.api import Upstream
     from runapi_mcp.catalog import VARIANTS, select
-    from runapi_mcp.cli.composition import desk_of
+    from runapi_mcp.cli.composition import album_of, desk_of
     from runapi_mcp.server import Keys, Service, create_server
 
     logging.basicConfig(format="runapi-mcp: %(message)s")
@@ -113,7 +113,16 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     if loaded.sandbox:
         base_url, keys = _own_sandbox(loaded.sandbox_draw_seconds)
     upstream, desk = Upstream(base_url), desk_of(loaded)
-    service = Service(upstream, desk, keys, loaded.wait_seconds, loaded.mcp_tasks)
+    service = Service(
+        upstream,
+        desk,
+        keys,
+        album_of(loaded, base_url),
+        loaded.wait_seconds,
+        loaded.mcp_tasks,
+        loaded.pictures.save,
+        loaded.pictures.preview,
+    )
     try:
         yield create_server(service, variants)
     finally:

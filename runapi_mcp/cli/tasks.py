@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="All that is known, as JSON.")
 def command(*, task_id: str | None, show: str, limit: int, as_json: bool) -> None:
-    """List what was ordered on this machine; with TASK_ID, ask RunAPI for that task now."""
+    """List what was ordered on this machine; with TASK_ID, fetch that task and save its image."""
     loaded = settings.load()
     if task_id is not None:
         anyio.run(partial(_fetch, loaded, task_id, as_json=as_json))
@@ -62,10 +62,10 @@ async def _list(loaded: Settings, show: Which, limit: int, *, as_json: bool) -> 
 
 
 async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> None:
-    from runapi_mcp.api import RunAPI, Upstream
+    from runapi_mcp.api import Upstream
     from runapi_mcp.catalog.task_ids import canonical
-    from runapi_mcp.cli.composition import desk_of
-    from runapi_mcp.tasks.orders import Orders
+    from runapi_mcp.cli.composition import desk_of, person_of
+    from runapi_mcp.tools.delivery import pictures_of
     from runapi_mcp.tools.facts import structured, text
     from runapi_mcp.tools.task_outcomes import outcome_of
 
@@ -73,11 +73,13 @@ async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> None:
         raise Refused(f"{task_id!r} is not a task id.", "Without one, tasks are listed.")
     upstream, desk = Upstream(loaded.base_url), desk_of(loaded)
     try:
-        watch = await Orders(desk, RunAPI(upstream, loaded.key)).found(wanted, 0)
+        person = person_of(loaded, upstream, desk)
+        watch = await person.orders.found(wanted, 0)
+        pictures = await pictures_of(person, watch)
     finally:
         await upstream.aclose()
         await desk.ledger.aclose()
-    facts = structured(outcome_of(watch).facts)
+    facts = structured(outcome_of(watch, pictures).facts)
     click.echo(json.dumps(facts, indent=2) if as_json else text(facts))
 
 
@@ -90,7 +92,8 @@ def _known(entry: Entry) -> dict[str, Any]:
 
 
 def _show(entry: Entry) -> None:
-    """Two lines: when, how it stands, what it cost, what drew it; its id, and the prompt."""
+    """When, how it stands, what it cost, what drew it; its id, and the prompt; where it is."""
+    from runapi_mcp.images.picture import spoken
     from runapi_mcp.tools.facts import utc
     from runapi_mcp.tools.listing import short_prompt
 
@@ -100,6 +103,8 @@ def _show(entry: Entry) -> None:
     click.secho(f"{status:<23}", fg=color, nl=False)
     click.echo(f"{_money(entry):>8}  {model}")
     click.secho(f"  {entry.task_id or 'no task is known':<36}  {short_prompt(entry)}", dim=True)
+    for file in filter(None, entry.files):
+        click.secho(f"  {spoken(file)}", dim=True)
 
 
 def _standing(entry: Entry) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import anyio.lowlevel
@@ -19,7 +18,6 @@ import httpx
 
 from runapi_mcp import __version__
 from runapi_mcp.api.bodies import clean_text
-from runapi_mcp.errors import Failure
 from runapi_mcp.images.addresses import (
     Address,
     NotFound,
@@ -28,7 +26,18 @@ from runapi_mcp.images.addresses import (
     look_up,
     public_addresses,
 )
-from runapi_mcp.sockets import LOOPBACK
+from runapi_mcp.images.proxies import open_network, proxy_at, proxy_for
+from runapi_mcp.images.targets import (
+    ELSEWHERE,
+    LONGEST_QUOTE,
+    NotFetched,
+    failed,
+    host_of,
+    origin_of,
+    parsed,
+    refused,
+    sandbox_origin,
+)
 
 LARGEST_BYTES: Final = 50_000_000
 MOST_REDIRECTS: Final = 3
@@ -40,7 +49,6 @@ Report = Callable[[int, int | None], None]
 """Is told how many bytes came so far, and of how many, where that is known."""
 
 _AGAIN: Final = "Try again in a minute."
-_ELSEWHERE: Final = "If the address is right, open it in a browser."
 _EXPIRED: Final = (
     "RunAPI keeps an image for about 7 days; get_task tells whether it is still to be had."
 )
@@ -51,15 +59,10 @@ _HEADERS: Final = {
     "User-Agent": f"runapi-mcp/{__version__}",
 }
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
-_LONGEST_QUOTE: Final = 200
 _BROKEN: Final = (
     httpx.HTTPError,
     ssl.SSLError,  # httpcore lets a broken TLS record through as it is
 )
-
-
-class NotFetched(Failure):
-    """An image that could not be read from its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Fetcher:
         resolve: Resolve = look_up,
     ) -> None:
         """`transport` replaces the network, which is reached only after all checks."""
-        self._sandbox = _sandbox_origin(base_url)
+        self._sandbox = sandbox_origin(base_url)
         self._transport = transport
         self._resolve = resolve
         self._trust: ssl.SSLContext | None = None
@@ -101,11 +104,11 @@ class Fetcher:
         Raises:
             NotFetched: the address is not safe to go to, or no whole body came in time.
         """
-        first = _parsed(url)
+        first = parsed(url)
         with anyio.move_on_after(within_seconds):
             await self._follow(first, sink, report)
             return
-        raise _failed(first, f"it did not arrive within {within_seconds:.0f} s", _AGAIN)
+        raise failed(first, f"it did not arrive within {within_seconds:.0f} s", _AGAIN)
 
     async def _follow(self, url: httpx.URL, sink: Sink, report: Report) -> None:
         for _ in range(MOST_REDIRECTS + 1):
@@ -113,8 +116,8 @@ class Fetcher:
                 if not response.has_redirect_location:
                     await _deliver(response, url, sink, report)
                     return
-                url = _parsed(response.headers["Location"], url)
-        raise _failed(url, "it was redirected too often", _ELSEWHERE)
+                url = parsed(response.headers["Location"], url)
+        raise failed(url, "it was redirected too often", ELSEWHERE)
 
     @asynccontextmanager
     async def _answer(self, url: httpx.URL) -> AsyncGenerator[httpx.Response]:
@@ -126,18 +129,18 @@ class Fetcher:
             yield response
 
     async def _route(self, url: httpx.URL) -> _Route:
-        if _origin(url) == self._sandbox:
+        if origin_of(url) == self._sandbox:
             return _Route()
         if url.scheme != "https":
-            raise _refused(url, "only https addresses are fetched")
-        proxy = await _proxy_for(url)
+            raise refused(url, "only https addresses are fetched")
+        proxy = await proxy_for(url)
         try:
-            addresses = await public_addresses(_host(url), url.port or 443, self._resolve)
+            addresses = await public_addresses(host_of(url), url.port or 443, self._resolve)
         except NotPublic as error:
-            raise _refused(url, "it is not on the public internet") from error
+            raise refused(url, "it is not on the public internet") from error
         except NotFound as error:
             if proxy is None:
-                raise _failed(url, "there is no such host", "Check the network.") from error
+                raise failed(url, "there is no such host", "Check the network.") from error
             addresses = ()
         return _Route(proxy=proxy) if proxy else _Route(addresses)
 
@@ -150,8 +153,8 @@ class Fetcher:
             yield self._transport
             return
         trust = await self._certificates() if url.scheme == "https" else None
-        async with _transport(trust, _proxy(proxy, trust) if proxy else None) as network:
-            yield network
+        async with open_network(trust, proxy_at(proxy, trust) if proxy else None) as transport:
+            yield transport
 
     async def _certificates(self) -> ssl.SSLContext:
         async with self._loading:
@@ -182,7 +185,7 @@ async def _sent(
                 continue
         return await network.handle_async_request(tries[-1])
     except _BROKEN as error:
-        raise _failed(url, _reason(error), _AGAIN) from error
+        raise failed(url, _reason(error), _AGAIN) from error
 
 
 def _pinned(request: httpx.Request, address: Address) -> httpx.Request:
@@ -194,7 +197,7 @@ def _pinned(request: httpx.Request, address: Address) -> httpx.Request:
         request.method,
         request.url.copy_with(host=str(address)),
         headers=request.headers,
-        extensions={**request.extensions, "sni_hostname": _host(request.url)},
+        extensions={**request.extensions, "sni_hostname": host_of(request.url)},
     )
 
 
@@ -212,7 +215,7 @@ async def _deliver(response: httpx.Response, url: httpx.URL, sink: Sink, report:
             # Thousands of tiny chunks come in one packet, and the others wait meanwhile.
             await anyio.lowlevel.checkpoint()
     if so_far == 0 or total not in (None, so_far):
-        raise _failed(url, "the answer is empty or incomplete", _AGAIN)
+        raise failed(url, "the answer is empty or incomplete", _AGAIN)
 
 
 async def _chunks(response: httpx.Response, url: httpx.URL) -> AsyncGenerator[bytes]:
@@ -224,24 +227,24 @@ async def _chunks(response: httpx.Response, url: httpx.URL) -> AsyncGenerator[by
         async for chunk in stream:
             yield chunk
     except _BROKEN as error:
-        raise _failed(url, _reason(error), _AGAIN) from error
+        raise failed(url, _reason(error), _AGAIN) from error
 
 
 def _require_image(response: httpx.Response, url: httpx.URL) -> None:
     status = response.status_code
     if status in (403, 404, 410):
-        raise _failed(url, f"HTTP {status}, so its address has probably expired", _EXPIRED)
+        raise failed(url, f"HTTP {status}, so its address has probably expired", _EXPIRED)
     if status != 200:
-        raise _failed(url, f"HTTP {status}", _AGAIN)
+        raise failed(url, f"HTTP {status}", _AGAIN)
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise _failed(url, "it was sent compressed, which was not asked for", _ELSEWHERE)
+        raise failed(url, "it was sent compressed, which was not asked for", ELSEWHERE)
 
 
 def _require_size(size_bytes: int, url: httpx.URL) -> None:
     if size_bytes > LARGEST_BYTES:
         largest = f"{LARGEST_BYTES // 1_000_000} MB"
-        raise _failed(url, f"it is larger than {largest}, as no image is", _ELSEWHERE)
+        raise failed(url, f"it is larger than {largest}, as no image is", ELSEWHERE)
 
 
 def _length(response: httpx.Response) -> int | None:
@@ -249,100 +252,10 @@ def _length(response: httpx.Response) -> int | None:
     return int(length) if _DIGITS.fullmatch(length) else None
 
 
-def _parsed(address: str, base: httpx.URL | None = None) -> httpx.URL:
-    """The URL, absolute, with its host in one spelling.
-
-    Raises:
-        NotFetched: it is none, or has parts that no image's address has.
-    """
-    try:
-        url = base.join(address) if base else httpx.URL(address)
-        url = url.copy_with(host=_host(url).removesuffix("."), fragment=None)
-    # Half an emoji is a UnicodeError, which is a ValueError, as are urllib's own in `join`.
-    except (httpx.InvalidURL, ValueError) as error:
-        raise NotFetched("The image's address cannot be read.", _ELSEWHERE) from error
-    if url.userinfo:
-        raise _refused(url, "its address contains a user name")
-    if url.port is not None and not 0 < url.port < 65_536:
-        raise _refused(url, "its address has no possible port")
-    return url
-
-
-def _host(url: httpx.URL) -> str:
-    # `url.host` decodes punycode, and raises where that is broken.
-    return url.raw_host.decode("ascii")
-
-
-def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
-    return url.scheme, url.raw_host, url.port
-
-
-def _sandbox_origin(base_url: str) -> tuple[str, bytes, int | None] | None:
-    """The only origin that is reached by plain http, if RunAPI is on this very machine."""
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL:
-        return None
-    return _origin(url) if url.scheme == "http" and _host(url) in LOOPBACK else None
-
-
-async def _proxy_for(url: httpx.URL) -> str | None:
-    """The address of the environment's proxy for this URL."""
-    proxies = getproxies()
-    proxy = proxies.get("https") or proxies.get("all")
-    # In a thread, because the exceptions of macOS and Windows may look names up.
-    if not proxy or await anyio.to_thread.run_sync(proxy_bypass, url.netloc.decode("ascii")):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _proxy(address: str, trust: ssl.SSLContext | None) -> httpx.Proxy:
-    """The proxy that is at this address, whose password must not be quoted."""
-    try:
-        proxy = httpx.Proxy(address)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise _unusable_proxy() from error
-    if not proxy.url.raw_host or (proxy.url.port or 0) not in range(65_536):
-        raise _unusable_proxy()
-    if proxy.url.scheme == "https":
-        # Else httpcore loads certificates for it, on the event loop.
-        proxy.ssl_context = trust
-    return proxy
-
-
-def _transport(trust: ssl.SSLContext | None, proxy: httpx.Proxy | None) -> httpx.AsyncHTTPTransport:
-    try:
-        # Without certificates to load, a context takes no time.
-        return httpx.AsyncHTTPTransport(verify=trust or False, proxy=proxy)
-    except ImportError as error:
-        raise _unusable_proxy() from error
-
-
-def _unusable_proxy() -> NotFetched:
-    return NotFetched(
-        "The image could not be fetched: this environment's proxy is not one that can be used.",
-        "Correct HTTPS_PROXY or ALL_PROXY to an address such as http://proxy.example:3128; a "
-        "socks5:// one needs the package socksio.",
-    )
-
-
-def _refused(url: httpx.URL, reason: str) -> NotFetched:
-    return NotFetched(f"No image is fetched from {_shown(url)}: {reason}.", _ELSEWHERE)
-
-
-def _failed(url: httpx.URL, reason: str, advice: str) -> NotFetched:
-    return NotFetched(f"The image could not be fetched from {_shown(url)}: {reason}.", advice)
-
-
-def _shown(url: httpx.URL) -> str:
-    """The host alone: whoever has a signed address whole can fetch the image."""
-    return clean_text(_host(url), "")[:_LONGEST_QUOTE] or "its address"
-
-
 def _reason(error: Exception) -> str:
     """What went wrong; words of the far end are not repeated."""
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-        return f"no connection ({clean_text(str(error), '')[:_LONGEST_QUOTE]})"
+        return f"no connection ({clean_text(str(error), '')[:LONGEST_QUOTE]})"
     if isinstance(error, httpx.ConnectTimeout):
         return "no connection in time"
     return f"the answer broke off or is not HTTP ({type(error).__name__})"

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, cast
 from runapi_mcp.errors import Failure
 from runapi_mcp.images.directory import Directory, opened
 from runapi_mcp.images.naming import IMAGE_SUFFIXES
+from runapi_mcp.images.picture import spoken
 
 LAST_NUMBER: Final = 9
 MOST_RANDOM: Final = 100
@@ -84,7 +85,8 @@ class Draft:
         that no picture of any suffix has, nor any JSON of one, since fox.png beside fox.jpg reads
         as one picture twice. Two that land at the same moment may still share it but for the
         suffix. Where an earlier landing left the same picture, by size, `sha256` and `task_id`,
-        under one of the names tried, that one is the answer and nothing is written.
+        under one of the names tried, that one is the answer and nothing is written; where it left
+        the JSON alone, the picture comes back to it.
 
         Raises:
             NotSaved: it cannot be written; the draft is discarded.
@@ -113,25 +115,37 @@ class Draft:
     def _landed(self, suffix: str, about: Mapping[str, object], story: str, size: int) -> str:
         for stem in _stems(self._stem):
             picture = stem + suffix
-            if self._is_there(picture, about, size):
+            if self._is_told(picture, about) and (
+                self._is_there(picture, size) or self._is_given(picture)
+            ):
                 return picture
             if not self._is_taken(stem) and self._is_placed(picture, story):
                 return picture
         raise NotSaved(
-            f"The picture was not saved: {self._directory.path} is full of {self._stem}.",
+            f"The picture was not saved: {spoken(self._directory.path)} is full of {self._stem}.",
             "Choose another save_as.",
         )
 
-    def _is_there(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
-        """Whether an earlier landing left this very picture under the name."""
+    def _is_told(self, picture: str, about: Mapping[str, object]) -> bool:
+        """Whether an earlier landing left the JSON of this very picture."""
+        told = self._told(f"{picture}.json")
+        return all(key in about and told.get(key) == about[key] for key in _SAME_PICTURE)
+
+    def _is_there(self, picture: str, size_bytes: int) -> bool:
+        """Whether a file of this size has the name."""
         try:
             status = self._directory.status(picture)
         except FileNotFoundError:
             return False
-        if not S_ISREG(status.st_mode) or status.st_size != size_bytes:
+        return S_ISREG(status.st_mode) and status.st_size == size_bytes
+
+    def _is_given(self, picture: str) -> bool:
+        """Whether the picture got the name, whose JSON is there already, or somebody has it."""
+        try:
+            self._directory.place(self._temporary, picture)
+        except FileExistsError:
             return False
-        told = self._told(f"{picture}.json")
-        return all(key in about and told.get(key) == about[key] for key in _SAME_PICTURE)
+        return True
 
     def _told(self, sidecar: str) -> Mapping[str, object]:
         """What a JSON in the folder says; nothing where it is none of ours."""
@@ -190,9 +204,8 @@ def _in_words(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise NotSaved(
-            f"The picture was not saved in {folder}: {error.strerror or error}.", _advice(error)
-        ) from error
+        happened = f"The picture was not saved in {spoken(folder)}: {error.strerror or error}."
+        raise NotSaved(happened, _advice(error)) from error
 
 
 def _advice(error: OSError) -> str:

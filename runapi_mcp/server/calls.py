@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from mcp import MCPError
@@ -21,18 +22,24 @@ from mcp_types import (
 
 from runapi_mcp.api import RunAPI, Upstream
 from runapi_mcp.errors import Failure
-from runapi_mcp.hosts.patience import MARGIN_SECONDS, patience_of
+from runapi_mcp.hosts.known import MARGIN_SECONDS, Host, host_of
+from runapi_mcp.images.album import Album
+from runapi_mcp.progress import Report
 from runapi_mcp.server.consent import asked, yes_of
+from runapi_mcp.server.content import blocks
 from runapi_mcp.server.keys import Keys
 from runapi_mcp.server.receipts import when_sent
 from runapi_mcp.server.task_wire import speaks_tasks, task_created
 from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.limits import NotConfirmed
 from runapi_mcp.tasks.orders import Orders
-from runapi_mcp.tasks.waiting import Report
 from runapi_mcp.tools import Caller, Outcome, Tool
 from runapi_mcp.tools.facts import structured, text
-from runapi_mcp.tools.tool import RawArguments
+from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
+from runapi_mcp.tools.tool import Handover, RawArguments
+
+SPARE_SECONDS: Final = 5.0
+"""What is left of a host's time once the images are fetched."""
 
 Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
 Result = CallToolResult | InputRequiredResult | dict[str, Any]
@@ -45,23 +52,37 @@ class Service:
     upstream: Upstream
     desk: Desk
     keys: Keys
+    album: Album
     wait_seconds: float | None = None
     """How long a call waits that does not say; None for as long as its host allows."""
     gives_tasks: bool = True
     """Whether a client that speaks the Tasks extension gets tasks."""
+    saves: bool | None = None
+    """Whether pictures are saved here; None for those of callers on this machine."""
+    previews: bool = True
 
     def caller(self, context: Context) -> Caller:
         """Who makes a request."""
-        runapi = RunAPI(self.upstream, self.keys.of(context))
-        wait_seconds = self.wait_seconds
+        runapi, wait_seconds = RunAPI(self.upstream, self.keys.of(context)), self.wait_seconds
         if wait_seconds is None:
             wait_seconds = _host_limit_seconds(context) - MARGIN_SECONDS
         return Caller(
-            runapi,
-            Orders(self.desk, runapi),
-            anyio.current_time(),
-            wait_seconds,
-            _reporter(context),
+            runapi=runapi,
+            orders=Orders(self.desk, runapi),
+            handover=self._handover(context),
+            is_local=_is_local(context),
+            started=anyio.current_time(),
+            wait_seconds=wait_seconds,
+            report=_reporter(context),
+        )
+
+    def _handover(self, context: Context) -> Handover:
+        return Handover(
+            album=self.album,
+            saves=_is_local(context) if self.saves is None else self.saves,
+            default_preview_px=LARGEST_PREVIEW_PX if _host(context).shows_images else 0,
+            most_preview_px=LARGEST_PREVIEW_PX if self.previews else 0,
+            answer_by=anyio.current_time() + _host_limit_seconds(context) - SPARE_SECONDS,
         )
 
 
@@ -89,7 +110,7 @@ async def call_tool(
         return outcome
     watch = outcome.watch
     if caller.as_task and watch is not None and watch.entry and not watch.task.ended:
-        return task_created(watch, watch.entry, outcome.joined)
+        return task_created(watch, watch.entry, outcome)
     return await handed_over(context, caller, outcome)
 
 
@@ -100,7 +121,7 @@ async def handed_over(context: Context, caller: Caller, outcome: Outcome) -> Cal
         await when_sent(context.request_id, partial(caller.orders.delivered, watch))
     facts = structured(outcome.facts)
     return CallToolResult(
-        content=[TextContent(text=text(facts))],
+        content=blocks(text(facts), len(json.dumps(facts)), outcome.pictures),
         structured_content=facts,
         is_error=outcome.failed,
     )
@@ -126,17 +147,30 @@ def _is_late(context: Context, caller: Caller) -> bool:
 
 def _host_limit_seconds(context: Context) -> float:
     """When the host gives up this very call."""
-    client = context.session.client_params
-    patience = patience_of(client.client_info.name if client else None)
+    host = _host(context)
     progress = bool(context.meta) and context.meta.get("progress_token") is not None
-    return patience.with_progress_seconds if progress else patience.silent_seconds
+    return host.with_progress_seconds if progress else host.silent_seconds
+
+
+def _is_local(context: Context) -> bool:
+    """Whether the caller started this process, and so shares its disk."""
+    return context.request is None
+
+
+def _host(context: Context) -> Host:
+    client = context.session.client_params
+    return host_of(client.client_info.name if client else None)
 
 
 def _reporter(context: Context) -> Report:
     """Tells the client how it goes; to one that gave no token for that, nothing is sent."""
+    started, last = anyio.current_time(), -1.0
 
-    async def report(elapsed_seconds: float, message: str) -> None:
-        await context.session.report_progress(elapsed_seconds, message=message)
+    async def report(message: str) -> None:
+        nonlocal last
+        # It must rise, also where two steps follow in no time.
+        last = max(anyio.current_time() - started, last + 0.001)
+        await context.session.report_progress(max(last, 0.0), message=message)
 
     return report
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR
+from pydantic import MISSING
 
 from runapi_mcp.errors import Failure, TaskNotFound
 from runapi_mcp.server.calls import Context, Service, handed_over
 from runapi_mcp.server.task_wire import TaskId, Wire, task_state, unknown_task
 from runapi_mcp.tasks.watch import Watch
 from runapi_mcp.tools import Caller
+from runapi_mcp.tools.delivery import pictures_of
 from runapi_mcp.tools.task_outcomes import outcome_of
 
 
@@ -29,8 +31,15 @@ class RunapiTasks:
         if not watch.task.ended:
             await caller.orders.attended(watch)
             return {**state, **_words(watch)}
-        left_cents = await caller.orders.left_cents()
-        outcome = outcome_of(watch, joined_at=named.joined_at or None, left_cents=left_cents)
+        wanted_px = MISSING if named.preview_px is None else named.preview_px
+        pictures = await pictures_of(caller, watch, wanted_px)
+        outcome = outcome_of(
+            watch,
+            pictures,
+            joined_at=named.joined_at or None,
+            left_cents=await caller.orders.left_cents(),
+            made_at=named.made_at,
+        )
         result = await handed_over(context, caller, outcome)
         shown = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return {**state, "status": "completed", "result": shown}

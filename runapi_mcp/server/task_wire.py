@@ -30,6 +30,7 @@ from runapi_mcp.catalog import by_model
 from runapi_mcp.catalog.task_ids import canonical
 from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tasks.watch import Watch
+from runapi_mcp.tools import Outcome
 
 Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
 Wire = dict[str, Any]  # Any: JSON as the protocol has it
@@ -64,9 +65,12 @@ class TaskId:
     """Seconds since the epoch."""
     joined_at: int = 0
     """When the earlier call was made that this one continues, as seconds; 0 for none."""
+    preview_px: int | None = None
+    """How large a preview the call asked for; None where it did not say."""
 
     def __str__(self) -> str:
-        return f"{self.runapi_id}.{self.model}.{self.made_at}.{self.joined_at}"
+        preview = "" if self.preview_px is None else f".{self.preview_px}"
+        return f"{self.runapi_id}.{self.model}.{self.made_at}.{self.joined_at}{preview}"
 
     @classmethod
     def read(cls, text: str) -> TaskId:
@@ -75,9 +79,9 @@ class TaskId:
         Raises:
             MCPError: this server gives no such ids.
         """
-        runapi_id, model, *moments = text.split(".")[:4] + [""] * 2
-        times = [int(moment) for moment in moments[:2] if _is_time(moment)]
-        named = cls(canonical(runapi_id) or "", model, *times) if len(times) == 2 else None
+        runapi_id, model, *rest = text.split(".")[:5] + [""] * 2
+        numbers = [int(number) for number in rest if _is_time(number)]
+        named = cls(canonical(runapi_id) or "", model, *numbers) if len(numbers) >= 2 else None
         if named is None or str(named) != text or by_model(model) is None:
             raise unknown_task()
         return named
@@ -129,12 +133,13 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     server.add_request_handler("tasks/cancel", TaskParams, cancel)
 
 
-def task_created(watch: Watch, entry: Entry, joined: str | None) -> Wire:
-    """The answer to a call that goes on as a task; `joined` says that it continues another one."""
+def task_created(watch: Watch, entry: Entry, outcome: Outcome) -> Wire:
+    """The answer to a call that goes on as a task."""
     made_at = int(entry.made_at or entry.begun_at)
-    task_id = TaskId(watch.task.id, entry.model, made_at, int(entry.begun_at) if joined else 0)
+    joined_at = int(entry.begun_at) if outcome.joined else 0
+    task_id = TaskId(watch.task.id, entry.model, made_at, joined_at, outcome.preview_px)
     state = task_state(task_id, "working", made_at, watch)
-    words = {"statusMessage": joined} if joined else {}
+    words = {"statusMessage": outcome.joined} if outcome.joined else {}
     return {"resultType": "task", **state, **words}
 
 

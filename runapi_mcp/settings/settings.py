@@ -37,6 +37,20 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureSettings:
+    """Where pictures go and come from."""
+
+    output_dir: Path | None
+    """None for the usual places."""
+    save: bool | None
+    """None for saving only where the host runs on this machine too."""
+    preview: bool
+    """Whether answers may carry a small picture."""
+    input_dirs: tuple[Path, ...]
+    """Where local images may be taken from, besides the usual places."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything configurable, parsed once."""
 
@@ -46,6 +60,7 @@ class Settings:
     """Tiers and model ids to offer; None for all."""
     money: Money
     ledger: LedgerSettings
+    pictures: PictureSettings
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
@@ -74,12 +89,22 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         money=_money(environ),
         ledger=_ledger(environ, sandbox=sandbox),
+        pictures=_pictures(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         sandbox=sandbox,
         sandbox_draw_seconds=values.number(environ, "RUNAPI_SANDBOX_DRAW_SECONDS", "seconds", 3600),
         warnings=(*([broken] if broken else []), *key_warnings),
     )
+
+
+def key_now(environ: Mapping[str, str] | None = None) -> Key:
+    """The key as the environment and the config file have it at this moment.
+
+    A server asks at every call, so that a login or logout elsewhere needs no restart.
+    """
+    environ = os.environ if environ is None else environ
+    return found_key(environ, *read_config(config_path(environ)))[0]
 
 
 def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -93,6 +118,18 @@ def _money(environ: Mapping[str, str]) -> Money:
         max_cost_per_call_cents=values.cents(environ, "RUNAPI_MAX_COST_PER_CALL"),
         daily_budget_cents=values.cents(environ, "RUNAPI_DAILY_BUDGET"),
         confirm_over_cents=values.cents(environ, "RUNAPI_CONFIRM_OVER"),
+    )
+
+
+def _pictures(environ: Mapping[str, str]) -> PictureSettings:
+    output_dirs = values.folders(environ, "RUNAPI_OUTPUT_DIR")
+    if len(output_dirs) > 1:
+        raise NotConfigured("RUNAPI_OUTPUT_DIR names several folders.", "Name one.")
+    return PictureSettings(
+        output_dir=next(iter(output_dirs), None),
+        save=values.choice(environ, "RUNAPI_SAVE"),
+        preview=values.switch(environ, "RUNAPI_PREVIEW", default=True),
+        input_dirs=values.folders(environ, "RUNAPI_INPUT_DIRS"),
     )
 
 

@@ -1,8 +1,10 @@
 """How a text from the environment becomes a value, or a sentence that says what is allowed."""
 
+import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Final
 
 from runapi_mcp.catalog.fields import is_http
@@ -61,13 +63,34 @@ def names(environ: Mapping[str, str], name: str) -> tuple[str, ...] | None:
     return None if value is None else tuple(value.replace(",", " ").split())
 
 
+def folders(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
+    """Absolute paths, separated as in PATH; none when it is unset."""
+    value = text(environ, name) or ""
+    try:
+        paths = [Path(part).expanduser() for part in value.split(os.pathsep) if part.strip()]
+    except RuntimeError as error:
+        raise NotConfigured(f"{name} names a home that is not known.", "Write it out.") from error
+    if relative := [path for path in paths if not path.is_absolute()]:
+        raise NotConfigured(
+            f"{name} has {relative[0]}, and what that is relative to depends on the host.",
+            "Write the absolute path.",
+        )
+    return tuple(paths)
+
+
 def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     """On or off."""
+    chosen = choice(environ, name)
+    return default if chosen is None else chosen
+
+
+def choice(environ: Mapping[str, str], name: str) -> bool | None:
+    """On or off; None when it is left open."""
     value = (text(environ, name) or "").lower()
     if value in ON or value in OFF:
         return value in ON
     if not value:
-        return default
+        return None
     raise NotConfigured(f"{name} is neither on nor off.", "Set it to 1 or 0, or unset it.")
 
 

@@ -28,7 +28,7 @@ class Desk:
 
     ledger: Ledger
     limits: Limits = field(default_factory=Limits)
-    keeps_arguments: bool = True
+    keeps_prompts: bool = True
     """Whether the ledger keeps prompts. Without them, only the same call settles a doubt."""
     watches: WeakValueDictionary[tuple[str, str], Watch] = field(
         default_factory=WeakValueDictionary[tuple[str, str], Watch]

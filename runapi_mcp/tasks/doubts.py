@@ -8,7 +8,7 @@ import anyio
 from runapi_mcp.api import RunAPI
 from runapi_mcp.catalog import by_model
 from runapi_mcp.errors import RunapiFailure
-from runapi_mcp.tasks.desk import Desk, if_usable
+from runapi_mcp.tasks.desk import Desk, if_usable, noted
 from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tasks.making import Payment
 
@@ -31,11 +31,15 @@ async def settle_doubts(desk: Desk, runapi: RunAPI) -> None:
 
 
 async def _settle(desk: Desk, runapi: RunAPI, entry: Entry) -> None:
+    if not entry.ready:
+        # Its local images never reached RunAPI, so nothing was sent.
+        await noted(desk.ledger.withdraw(entry))
+        return
     variant = by_model(entry.model)
-    if variant is None or entry.arguments is None:
+    if variant is None or "prompt" not in (entry.arguments or {}):
         return
     # Not held meanwhile: the same call may go on with it, since the key is the same.
-    payment = Payment(desk, runapi, entry, variant, entry.arguments, in_doubt=True)
+    payment = Payment(desk, runapi, entry, variant, entry.arguments or {}, in_doubt=True)
     try:
         await payment.made(SETTLE_SECONDS)
     except RunapiFailure as failure:

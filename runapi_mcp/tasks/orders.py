@@ -4,10 +4,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from runapi_mcp.api import RunAPI
 from runapi_mcp.errors import TaskNotFound
+from runapi_mcp.progress import Report
 from runapi_mcp.tasks.consent import agreed, question_of
 from runapi_mcp.tasks.desk import Desk, if_usable, noted
 from runapi_mcp.tasks.doubts import settle_doubts
@@ -16,11 +18,13 @@ from runapi_mcp.tasks.limits import Limits, NotConfirmed
 from runapi_mcp.tasks.making import Payment
 from runapi_mcp.tasks.purchase import Purchase
 from runapi_mcp.tasks.sight import Sight
-from runapi_mcp.tasks.waiting import Report, follow
+from runapi_mcp.tasks.waiting import follow
 from runapi_mcp.tasks.watch import Watch
 
 YOUNG_SECONDS: Final = 60.0
 """A task this young may not be known everywhere at RunAPI yet."""
+KEPT_SECONDS: Final = 6 * 86_400.0
+"""How long RunAPI surely keeps an image: it says about 7 days."""
 LEASE_SECONDS: Final = 20.0
 """How long a task whose client asks for it now and then counts as attended to."""
 
@@ -109,6 +113,14 @@ class Orders:
         self._desk.keep(watch)
         return watch
 
+    async def saved_only(self, task_id: str) -> Path | None:
+        """Where the first image of a task was saved, if RunAPI may have it no longer."""
+        entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
+        if entry is None or not any(entry.files):
+            return None
+        age_seconds = self._ledger.now() - (entry.ended_at or entry.begun_at)
+        return Path(next(filter(None, entry.files))) if age_seconds > KEPT_SECONDS else None
+
     async def listed(self, which: Which, limit: int) -> Sequence[Entry]:
         """What the ledger has of this caller, the newest first.
 
@@ -117,6 +129,10 @@ class Orders:
         """
         await settle_doubts(self._desk, self._runapi)
         return await self._ledger.listed(self._runapi.caller, which, limit)
+
+    def now(self) -> float:
+        """Seconds since the epoch, by the clock that the ledger goes by."""
+        return self._ledger.now()
 
     @property
     def limits(self) -> Limits:
@@ -136,6 +152,21 @@ class Orders:
         if watch.entry is not None:
             await noted(self._ledger.deliver(watch.entry.key))
 
+    async def saved(self, watch: Watch, files: Sequence[str]) -> None:
+        """The images are on the disk: they need not be fetched again."""
+        if watch.entry is not None:
+            watch.entry = replace(watch.entry, files=tuple(files))
+            await noted(self._ledger.saved(watch.entry.key, files))
+
+    async def uploaded(self, sha256: str) -> str | None:
+        """Where RunAPI has a local file; None when that is not known."""
+        return await if_usable(self._ledger.upload(self._runapi.caller, sha256))
+
+    async def keep_upload(self, sha256: str, url: str, lifetime_seconds: float) -> None:
+        """Remember where RunAPI has a local file, for as long as it has it."""
+        expires_at = self._ledger.now() + lifetime_seconds
+        await noted(self._ledger.keep_upload(self._runapi.caller, sha256, url, expires_at))
+
     async def attended(self, watch: Watch) -> None:
         """The client asks for the task now and then: no call joins it for a while."""
         if watch.entry is not None:
@@ -154,25 +185,41 @@ class Orders:
                 raise NotConfirmed(purchase.price, left, question_of(self._runapi, purchase))
 
         entry = purchase.entry(
-            self._runapi.caller, self._ledger.now(), with_arguments=self._desk.keeps_arguments
+            self._runapi.caller, self._ledger.now(), with_prompt=self._desk.keeps_prompts
         )
         return await self._ledger.begin(entry, allow)
 
     async def _order(self, purchase: Purchase, entry: Entry) -> Order:
-        joined_at = None if entry.key == purchase.key else entry.begun_at
+        is_new = entry.key == purchase.key or not entry.ready
+        joined_at = None if is_new else entry.begun_at
         if entry.task_id is not None:
             return Order(await self._continued(entry.task_id, entry), joined_at)
+        entry = await self._completed(purchase, entry)
         # Before the task is made: after it, nothing may come between its id and `follow`.
         tempo = await self._sight.tempo(entry)
-        made = await self._payment(entry, purchase).made_for_a_caller()
+        body = {**purchase.params.model_dump(), **(entry.arguments or {})}
+        payment = Payment(
+            self._desk, self._runapi, entry, purchase.variant, body, in_doubt=not is_new
+        )
+        made = await payment.made_for_a_caller()
         watch = self._sight.watch(made.task.id, made.entry, tempo)
         watch.saw(made.task)
         return Order(watch, joined_at)
 
-    def _payment(self, entry: Entry, purchase: Purchase) -> Payment:
-        in_doubt = entry.key != purchase.key
-        body = purchase.params.model_dump()
-        return Payment(self._desk, self._runapi, entry, purchase.variant, body, in_doubt)
+    async def _completed(self, purchase: Purchase, entry: Entry) -> Entry:
+        """The entry with all that is sent under its key: local images are at RunAPI."""
+        if entry.ready or purchase.sources is None:
+            return entry
+        try:
+            urls = await purchase.sources.urls()
+            arguments = {**(entry.arguments or {}), "source_image_urls": urls}
+            completed = replace(entry, arguments=arguments, ready=True)
+            await self._ledger.complete(completed)
+        except BaseException:
+            # Nothing was sent, so that there is nothing to be in doubt about.
+            await noted(self._ledger.withdraw(entry))
+            raise
+        return completed
 
     async def _continued(self, task_id: str, entry: Entry) -> Watch:
         """The task of an earlier call, as it is now."""

@@ -69,10 +69,11 @@ class Sight:
             cost_cents=task.cost_cents,
             error=task.error,
             sandbox=task.sandbox,
-            drawn=drawn,
+            drawn=drawn or watch.entry.drawn,
         )
         if seen != watch.entry:
-            watch.entry = replace(seen, ended_at=self._ledger.now() if task.ended else None)
+            ended_at = watch.entry.ended_at or (self._ledger.now() if task.ended else None)
+            watch.entry = replace(seen, ended_at=ended_at)
             await noted(self._ledger.update(watch.entry))
 
 

@@ -2,19 +2,17 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 
+from runapi_mcp.progress import Report, reporting
 from runapi_mcp.tasks.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-Report = Callable[[float, str], Awaitable[None]]
-"""Tells whoever waits how it goes: seconds since the wait began, and words for a person."""
 Look = Callable[[Watch], Awaitable[None]]
 """Looks at a task once and tells its watch; never raises for a failed look."""
-
-PROGRESS_SECONDS = 2.0
 
 
 async def follow(watch: Watch, look: Look, wait_seconds: float, report: Report) -> None:
@@ -32,11 +30,11 @@ async def follow(watch: Watch, look: Look, wait_seconds: float, report: Report) 
 
 
 async def _watch(watch: Watch, look: Look, wait_seconds: float, report: Report) -> None:
-    async with anyio.create_task_group() as group:
-        group.start_soon(_report_progress, watch, report)
+    async def until_then() -> None:
         with anyio.move_on_after(wait_seconds):
             await _until_ended(watch, look)
-        group.cancel_scope.cancel()
+
+    await reporting(report, partial(_words, watch), until_then)
 
 
 async def _until_ended(watch: Watch, look: Look) -> None:
@@ -47,14 +45,6 @@ async def _until_ended(watch: Watch, look: Look) -> None:
         with watch.looking():
             await anyio.sleep(watch.pause_seconds())
             await look(watch)
-
-
-async def _report_progress(watch: Watch, report: Report) -> None:
-    started = anyio.current_time()
-    while True:
-        elapsed = anyio.current_time() - started
-        await report(elapsed, _words(watch, elapsed))
-        await anyio.sleep(PROGRESS_SECONDS)
 
 
 def _words(watch: Watch, elapsed_seconds: float) -> str:

@@ -92,6 +92,11 @@ def _in_form(value: object, json_type: object) -> object:
     return read(value) if read else value
 
 
+def as_array(value: object) -> object:
+    """The array a host meant; what is none stays as it is."""
+    return _in_form(value, "array")
+
+
 def _boolean(text: str) -> object:
     return {"true": True, "false": False}.get(text.strip().lower(), text)
 

@@ -28,12 +28,24 @@ class Facts(BaseModel):
 class TaskFacts(Facts):
     """A task: its state, its images, its money, and what to do next."""
 
+    image_paths: Annotated[
+        list[str] | MISSING, Field(description="Where the images are saved: absolute paths.")
+    ] = MISSING
     status: Status
     task_id: str
     model: str | MISSING = MISSING
+    image_sizes: Annotated[list[str] | MISSING, Field(description="Width x height in pixels.")] = (
+        MISSING
+    )
     image_urls: Annotated[
         list[str] | MISSING, Field(description="Temporary addresses of the finished images.")
     ] = MISSING
+    expires: Annotated[str | MISSING, Field(description="Until about when the addresses work.")] = (
+        MISSING
+    )
+    not_saved: Annotated[str | MISSING, Field(description="Why an image is not on the disk.")] = (
+        MISSING
+    )
     cost_cents: Annotated[
         Cents | MISSING, Field(description="The recorded charge in US cents.")
     ] = MISSING
@@ -65,6 +77,7 @@ class TaskRow(Facts):
     prompt: str | MISSING = MISSING
     ordered: Annotated[str, Field(description="When, in UTC.")]
     delivered: bool
+    image_path: str | MISSING = MISSING
     price_cents: Cents | MISSING = MISSING
     cost_cents: Cents | MISSING = MISSING
 
@@ -154,4 +167,4 @@ def _item(item: object) -> str:
 def _said(name: str, value: object) -> str:
     if name.endswith("_cents") and isinstance(value, int | float):
         return f"{value} (${value / 100:.2f})"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

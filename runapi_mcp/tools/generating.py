@@ -1,15 +1,20 @@
 """The tools that draw: one per variant. Arguments, price, one paid task, a wait, the facts."""
 
 import logging
+from dataclasses import replace
 from functools import partial
+
+from pydantic import MISSING
 
 from runapi_mcp.api.prices import Price
 from runapi_mcp.catalog import Variant
 from runapi_mcp.errors import RunapiFailure
 from runapi_mcp.tasks.purchase import Purchase, resolution_of
 from runapi_mcp.tools.arguments import accept
+from runapi_mcp.tools.delivery import pictures_of, require_saving
 from runapi_mcp.tools.facts import TaskFacts
-from runapi_mcp.tools.inputs import Waiting
+from runapi_mcp.tools.inputs import Drawing
+from runapi_mcp.tools.sources import FIELD, Given
 from runapi_mcp.tools.task_outcomes import outcome_in_doubt, outcome_of
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
 
@@ -28,25 +33,35 @@ def generating_tool(variant: Variant) -> Tool:
         title=variant.title,
         description=variant.purpose + (f" {variant.price_words}." if variant.price_words else ""),
         effect="pays",
-        inputs=(variant.params, Waiting),
+        inputs=(variant.params, Drawing),
         output=TaskFacts,
         run=partial(_run, variant),
     )
 
 
 async def _run(variant: Variant, caller: Caller, raw: RawArguments) -> Outcome:
-    params, waiting = accept(raw, variant.params, Waiting)
-    wait_seconds = 0.0 if caller.as_task else waiting.or_else(caller.wait_seconds)
+    given = Given.of(raw)
+    params, drawing = accept(given.stood_in(raw) if given else raw, variant.params, Drawing)
+    require_saving(caller, drawing.save_as)
+    wait_seconds = 0.0 if caller.as_task else drawing.or_else(caller.wait_seconds)
     caller.runapi.require_key()
+    sources = await given.images(caller) if given else None
+    if sources is not None:
+        params = params.model_copy(update={FIELD: sources.addresses})
     price = await caller.runapi.prices.price(variant, resolution_of(params))
-    purchase = Purchase(variant, params, price)
+    save_as = None if drawing.save_as is MISSING else drawing.save_as
+    purchase = Purchase(variant, params, price, sources, save_as)
     try:
         async with caller.orders.placed(purchase, caller.yes, attended=caller.as_task) as order:
             left = caller.left_seconds(wait_seconds)
             await caller.orders.follow(order.watch, left, caller.report)
     except RunapiFailure as failure:
         return await _not_made(caller, failure, variant, price)
-    return outcome_of(order.watch, price, order.joined_at, await caller.orders.left_cents())
+    pictures = await pictures_of(caller, order.watch, drawing.preview_px)
+    left_cents = await caller.orders.left_cents()
+    outcome = outcome_of(order.watch, pictures, price, order.joined_at, left_cents)
+    wanted_px = None if drawing.preview_px is MISSING else drawing.preview_px
+    return replace(outcome, preview_px=wanted_px)
 
 
 async def _not_made(

@@ -3,15 +3,20 @@
 from difflib import get_close_matches
 from typing import Annotated, Final, Literal
 
-from pydantic import MISSING, AfterValidator, Field
+from pydantic import MISSING, AfterValidator, Field, WithJsonSchema
 
 from runapi_mcp.catalog import VARIANTS, by_model
 from runapi_mcp.catalog.fields import Capability
 from runapi_mcp.catalog.task_ids import canonical
+from runapi_mcp.images.naming import checked_name
 from runapi_mcp.settings import LONGEST_WAIT_SECONDS
 
 DEFAULT_LISTED: Final = 10
 MOST_LISTED: Final = 50
+LARGEST_PREVIEW_PX: Final = 512
+
+# Every drawing tool has these: the range is told once, in the description that no host drops.
+_RANGE_IN_WORDS: Final = WithJsonSchema({"type": "integer"})
 
 
 def _canonical_uuid(value: str) -> str:
@@ -31,13 +36,36 @@ def _known_variant(value: str) -> str:
 
 class Waiting(Capability):
     wait_seconds: Annotated[
-        Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)] | MISSING,
-        Field(description="0-600; unset: as long as the host allows."),
+        Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS), _RANGE_IN_WORDS] | MISSING,
+        Field(description="0-600 s."),
     ] = MISSING
 
     def or_else(self, seconds: float) -> float:
         """How long to wait, when that is the wait of a call that does not say."""
         return seconds if self.wait_seconds is MISSING else self.wait_seconds
+
+
+class SaveAs(Capability):
+    save_as: Annotated[
+        Annotated[str, AfterValidator(checked_name)] | MISSING,
+        Field(description="File name or path."),
+    ] = MISSING
+
+
+class Preview(Capability):
+    preview_px: Annotated[
+        Annotated[int, Field(ge=0, le=LARGEST_PREVIEW_PX), _RANGE_IN_WORDS] | MISSING,
+        Field(description="0-512."),
+    ] = MISSING
+
+
+# The first field is written last.
+class Drawing(Preview, Waiting, SaveAs):
+    """What a drawing call takes besides what RunAPI does."""
+
+
+class Looking(Preview, Waiting):
+    """What a look at a task takes besides its id."""
 
 
 class TaskReference(Capability):
@@ -49,7 +77,7 @@ class TaskReference(Capability):
 class PriceQuestion(Capability):
     model: Annotated[
         Annotated[str, AfterValidator(_known_variant)] | MISSING,
-        Field(description="Model id, e.g. flux-2-pro-text-to-image; unset for all."),
+        Field(description="Model id or tool name; unset for all."),
     ] = MISSING
 
     output_resolution: Annotated[
@@ -62,4 +90,6 @@ class ListQuestion(Capability):
         Literal["recent", "running", "undelivered"], Field(description="Which tasks.")
     ] = "recent"
 
-    limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="1-50.")] = DEFAULT_LISTED
+    limit: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_LISTED), _RANGE_IN_WORDS], Field(description="1-50.")
+    ] = DEFAULT_LISTED

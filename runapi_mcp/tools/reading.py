@@ -6,18 +6,20 @@ from pydantic import MISSING
 
 from runapi_mcp.api.account import Balance
 from runapi_mcp.tools.arguments import accept
+from runapi_mcp.tools.delivery import pictures_of
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, BalanceFacts, TaskFacts, known
-from runapi_mcp.tools.inputs import TaskReference, Waiting
+from runapi_mcp.tools.inputs import Looking, TaskReference
 from runapi_mcp.tools.task_outcomes import outcome_of
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
 
 
 async def _get_task(caller: Caller, raw: RawArguments) -> Outcome:
-    reference, waiting = accept(raw, TaskReference, Waiting)
-    wait_seconds = waiting.or_else(caller.wait_seconds)
+    reference, looking = accept(raw, TaskReference, Looking)
+    wait_seconds = looking.or_else(caller.wait_seconds)
     watch = await caller.orders.found(reference.task_id, wait_seconds)
     await caller.orders.follow(watch, caller.left_seconds(wait_seconds), caller.report)
-    return outcome_of(watch, left_cents=await caller.orders.left_cents())
+    pictures = await pictures_of(caller, watch, looking.preview_px)
+    return outcome_of(watch, pictures, left_cents=await caller.orders.left_cents())
 
 
 async def _check_balance(caller: Caller, raw: RawArguments) -> Outcome:
@@ -44,7 +46,7 @@ GET_TASK: Final = Tool(
     title="Flux 2: get a task",
     description="Get an image still being drawn, or an earlier one, by its task_id. Costs nothing.",
     effect="reads",
-    inputs=(TaskReference, Waiting),
+    inputs=(TaskReference, Looking),
     output=TaskFacts,
     run=_get_task,
 )

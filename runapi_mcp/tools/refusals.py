@@ -23,6 +23,8 @@ _NOT_IN_RUNAPI: Final = frozenset(
      "output_format", "safety_tolerance", "strength", "image_size", "width", "height"}
 )  # fmt: skip
 
+_SOURCES_TOO: Final = " A local image is named by its path, an earlier one by its task_id."
+
 # What people call a field, where spelling alone would not find it.
 _OTHER_NAMES: Final = {
     "image": "source_image_urls",
@@ -88,7 +90,8 @@ def problem_of(model: type[Capability], problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return f"{name} is required: {_allowed(schema)}."
     if problem["type"] == "value_error":
-        return f"{where} {problem['msg'].removeprefix('Value error, ')}, not {given}."
+        said = problem["msg"].removeprefix("Value error, ")
+        return f"{where} {said}, not {given}.{_SOURCES_TOO if name == 'source_image_urls' else ''}"
     if rest:
         return f"{where} must be a string, not {given}."
     return f"{name} must be {_allowed(schema)}, not {given}.{_closest(problem['input'], schema)}"
@@ -105,8 +108,8 @@ def _allowed(schema: Schema) -> str:
             return (
                 f"an array of {low}-{high} http(s) URLs" if low != high else "an array of one URL"
             )
-        case {"type": "integer", "minimum": low, "maximum": high}:
-            return f"a whole number from {low} to {high}"
+        case {"type": "integer", "description": str(words)}:
+            return f"a whole number, {words.rstrip('.')}"
         case {"type": "boolean"}:
             return "true or false"
         case _:

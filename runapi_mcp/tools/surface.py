@@ -14,8 +14,9 @@ _FACTS: Final = (
     "Every drawing call costs money; check_pricing is free. A call waits as long as the host "
     "allows, or wait_seconds. An image not ready by then comes back as a task_id: call get_task "
     "with it; list_tasks finds a lost one. The same call again continues an image that was not "
-    "delivered, and pays for a new one once it was. Failed images are not charged. Image URLs "
-    "expire after about 7 days, so download what should last. "
+    "delivered, and pays for a new one once it was. Failed images are not charged. Images are "
+    "saved as files; the answer begins with their paths, and save_as names them. preview_px 0 "
+    "leaves the preview out. Image URLs expire after about 7 days. "
     "Flux 2 at RunAPI has no seed, steps or guidance. Arguments are checked before anything is "
     "paid."
 )
@@ -31,7 +32,7 @@ def instructions(variants: Sequence[Variant]) -> str:
     if draw := first.get("text_to_image"):
         parts.append(f"New image: {draw}.")
     if edit := first.get("remix_image") or first.get("image_to_image"):
-        parts.append(f"Change or combine images, also drawn ones by their URL: {edit}.")
+        parts.append(f"Change or combine images, by URL, local path or task_id: {edit}.")
     if {"pro", "flex"} <= {variant.tier for variant in variants}:
         parts.append("Flex is for lettering.")
     return " ".join([*parts, _FACTS])

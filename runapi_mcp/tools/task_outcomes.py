@@ -1,16 +1,34 @@
 """What became of a task, as the facts a model needs."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from pydantic import MISSING
 
 from runapi_mcp.api.prices import Price
 from runapi_mcp.api.tasks import Task
 from runapi_mcp.catalog import Variant
 from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.images.picture import Picture
 from runapi_mcp.tasks.watch import Watch
+from runapi_mcp.tools.delivery import expiry
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
 from runapi_mcp.tools.tool import Outcome
 
-_EXPIRY = "The image URLs expire about 7 days after drawing; download what should last."
+if TYPE_CHECKING:
+    from runapi_mcp.images.looking import Seen
+
+_SAVED = (
+    "Tell the user the path. To change the image, give its path or task_id as source_image_urls "
+    "to a remix tool."
+)
+_NOT_SAVED = (
+    "Download the image from image_urls before it expires, or call get_task with this task_id: "
+    "that tries to save it again and costs nothing."
+)
+_ONLY_URLS = "The image URLs expire about 7 days after drawing; download what should last."
 _RUNNING = (
     "Call get_task with this task_id. Until its image is delivered, the same call continues this "
     "task and pays nothing; a different one pays for another image."
@@ -22,23 +40,30 @@ _EMPTY = "RunAPI says completed but names no image. Call get_task with this task
 
 def outcome_of(
     watch: Watch,
+    pictures: Sequence[Picture] = (),
     price: Price | None = None,
     joined_at: float | None = None,
     left_cents: float | None = None,
+    made_at: float | None = None,
 ) -> Outcome:
     """The outcome of a wait: an image, a failed task, or one that is still running.
 
-    `joined_at` is when an earlier identical call was made, if this one only continued it.
+    `joined_at` is when an earlier identical call was made, if this one only continued it; `made_at`
+    when the task was made, where the ledger does not know it.
     """
     task = watch.task
     price_cents, basis = _price(watch, price)
     joined = None if joined_at is None else _joined(joined_at)
     bad_end = task.status == "failed" or (task.status == "completed" and not task.image_urls)
     facts = TaskFacts(
+        image_paths=[picture.place for picture in pictures if picture.path] or MISSING,
         status=task.status,
         task_id=task.id,
         model=task.model or MISSING,
+        image_sizes=[_size(seen) for picture in pictures if (seen := picture.seen)] or MISSING,
         image_urls=list(task.image_urls) or MISSING,
+        expires=(expiry(watch.entry, made_at) if task.image_urls else None) or MISSING,
+        not_saved=_not_saved(pictures) or MISSING,
         cost_cents=known(task.cost_cents),
         price_cents=known(price_cents),
         price_basis=basis or MISSING,
@@ -46,10 +71,10 @@ def outcome_of(
         left_today_cents=known(left_cents),
         error=_error(watch) or MISSING,
         request_id=(task.request_id if bad_end else None) or MISSING,
-        next=_next(task),
+        next=_next(task, pictures),
         notice=SANDBOX_NOTICE if task.sandbox else MISSING,
     )
-    return Outcome(facts, failed=bad_end, watch=watch, joined=joined)
+    return Outcome(facts, failed=bad_end, watch=watch, pictures=tuple(pictures), joined=joined)
 
 
 def outcome_in_doubt(
@@ -105,9 +130,22 @@ def _error(watch: Watch) -> str | None:
     return None
 
 
-def _next(task: Task) -> str:
+def _size(seen: Seen) -> str:
+    return f"{seen.width}x{seen.height}"
+
+
+def _not_saved(pictures: Sequence[Picture]) -> str | None:
+    """Why some image is not on the disk."""
+    return " ".join(dict.fromkeys(picture.not_saved or "" for picture in pictures)).strip() or None
+
+
+def _next(task: Task, pictures: Sequence[Picture]) -> str:
     if task.status == "failed":
         return _CHARGED if task.cost_cents else _FAILED
     if task.status != "completed":
         return _RUNNING
-    return _EXPIRY if task.image_urls else _EMPTY
+    if not task.image_urls:
+        return _EMPTY
+    if _not_saved(pictures):
+        return _NOT_SAVED
+    return _SAVED if any(picture.path for picture in pictures) else _ONLY_URLS

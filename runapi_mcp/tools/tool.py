@@ -5,15 +5,36 @@ from dataclasses import dataclass
 from typing import Literal
 
 import anyio
-from pydantic import BaseModel
+from pydantic import MISSING, BaseModel
 
 from runapi_mcp.api import RunAPI
 from runapi_mcp.catalog.fields import Capability
+from runapi_mcp.images.album import Album
+from runapi_mcp.images.picture import Picture
+from runapi_mcp.progress import Report
 from runapi_mcp.tasks.orders import Orders
-from runapi_mcp.tasks.waiting import Report
 from runapi_mcp.tasks.watch import Watch
 
 RawArguments = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """How pictures reach a caller."""
+
+    album: Album
+    saves: bool
+    """Whether they are saved on this machine."""
+    default_preview_px: int
+    """How large a preview is when the call does not say; 0 for none."""
+    most_preview_px: int
+    answer_by: float
+    """When fetching should be over, on the event loop's clock."""
+
+    def preview_px(self, wanted: int | MISSING) -> int:
+        """How large a preview may be for a call that says so, or not."""
+        px = self.default_preview_px if wanted is MISSING else wanted
+        return min(px, self.most_preview_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +43,9 @@ class Caller:
 
     runapi: RunAPI
     orders: Orders
+    handover: Handover
+    is_local: bool
+    """Whether the caller's files are this machine's."""
     started: float
     """When the call came, on the event loop's clock: the host counts from there."""
     wait_seconds: float
@@ -45,6 +69,9 @@ class Outcome:
     failed: bool = False
     watch: Watch | None = None
     """The task that the answer is about."""
+    pictures: tuple[Picture, ...] = ()
+    preview_px: int | None = None
+    """How large a preview the caller asked for, should the answer come later."""
     joined: str | None = None
     """Why the call paid nothing, if it continued an earlier one."""
 

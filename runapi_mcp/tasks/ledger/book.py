@@ -47,6 +47,18 @@ _MIGRATIONS: Final = (
         WHERE delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost');
     CREATE INDEX calls_in_doubt ON calls (caller, begun_at) WHERE status = 'intended';
     """,
+    """
+    ALTER TABLE calls ADD COLUMN save_as TEXT;
+    ALTER TABLE calls ADD COLUMN sources TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE calls ADD COLUMN ready INTEGER NOT NULL DEFAULT 1;
+    CREATE TABLE uploads (
+        caller TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        url TEXT NOT NULL,
+        expires_at REAL NOT NULL,
+        PRIMARY KEY (caller, sha256)
+    ) WITHOUT ROWID;
+    """,
 )
 """What leads from each version of the schema to the next. Never changed, only added to."""
 

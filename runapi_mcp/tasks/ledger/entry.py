@@ -24,13 +24,21 @@ class Entry:
     begun_at: float
     output_resolution: str | None = None
     arguments: Mapping[str, object] | None = None
-    """The request body without its model; None where the user keeps no prompts."""
+    """The request body without its model, and without its prompt where the user keeps none."""
+    ready: bool = True
+    """Whether `arguments` are all there. Nothing was sent before: local images are uploaded yet."""
+    sources: tuple[Mapping[str, str], ...] = ()
+    """What it is made from, in the caller's words: `path` and `sha256`, `task_id` or `url`."""
+    save_as: str | None = None
+    """Under which name the caller wants it."""
     price_cents: float | None = None
     """What it is expected to cost; None when nobody knows."""
     status: Progress = "intended"
     task_id: str | None = None
     made_at: float | None = None
     image_urls: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """Where the images were saved: absolute paths, in their order; "" for one that was not."""
     cost_cents: float | None = None
     """The recorded charge."""
     error: str | None = None

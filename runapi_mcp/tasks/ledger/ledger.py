@@ -78,6 +78,22 @@ class Ledger:
         """Write down what became of a call."""
         await self._do(lambda store: store.update(entry))
 
+    async def complete(self, entry: Entry) -> None:
+        """All that is sent for a call is written down, before it is."""
+        await self._do(lambda store: store.complete(entry))
+
+    async def saved(self, key: str, files: Sequence[str]) -> None:
+        """Write down where the images of a call are."""
+        await self._do(lambda store: store.saved(key, files))
+
+    async def keep_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
+        """Write down where RunAPI has a local file until then."""
+        await self._do(lambda store: store.keep_upload(caller, sha256, url, expires_at))
+
+    async def upload(self, caller: str, sha256: str) -> str | None:
+        """Where RunAPI has a local file; None when it has not, or not any more."""
+        return await self._do(lambda store: store.upload(caller, sha256))
+
     async def deliver(self, key: str) -> None:
         """The result has reached a client."""
         await self._do(lambda store: store.deliver(key))

@@ -13,10 +13,10 @@ _OPEN: Final = "delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lo
 INSERT: Final = """
     INSERT INTO calls (key, caller, model, output_resolution, fingerprint, arguments, price_cents,
         status, task_id, image_urls, cost_cents, error, sandbox, begun_at, made_at, ended_at,
-        running_seconds, drawn_seconds, delivered_at)
+        running_seconds, drawn_seconds, delivered_at, save_as, sources, ready)
     VALUES (:key, :caller, :model, :output_resolution, :fingerprint, :arguments, :price_cents,
         :status, :task_id, :image_urls, :cost_cents, :error, :sandbox, :begun_at, :made_at,
-        :ended_at, :running_seconds, :drawn_seconds, :delivered_at)"""
+        :ended_at, :running_seconds, :drawn_seconds, :delivered_at, :save_as, :sources, :ready)"""
 
 # Two servers may follow one task: what one of them has learned, the other does not take back.
 UPDATE: Final = """
@@ -28,6 +28,8 @@ UPDATE: Final = """
         drawn_seconds = coalesce(drawn_seconds, :drawn_seconds)
     WHERE key = :key AND (status NOT IN ('completed', 'failed') OR status = :status)"""
 
+COMPLETE: Final = "UPDATE calls SET arguments = :arguments, ready = 1 WHERE key = :key"
+SAVED: Final = "UPDATE calls SET files = :files WHERE key = :key"
 DELIVER: Final = """
     UPDATE calls SET delivered_at = :now WHERE key = :key AND delivered_at IS NULL"""
 
@@ -43,6 +45,13 @@ WITHDRAW: Final = """
     WHERE key = :key AND status = 'intended' AND (holder IS NULL OR holder = :holder)"""
 FORGET: Final = "DELETE FROM calls WHERE begun_at < :before"
 
+KEEP_UPLOAD: Final = """
+    INSERT OR REPLACE INTO uploads (caller, sha256, url, expires_at)
+    VALUES (:caller, :sha256, :url, :expires_at)"""
+UPLOAD: Final = """
+    SELECT url FROM uploads WHERE caller = :caller AND sha256 = :sha256 AND expires_at > :now"""
+FORGET_UPLOADS: Final = "DELETE FROM uploads WHERE expires_at < :now"
+
 UNDELIVERED: Final = f"""
     SELECT * FROM calls WHERE caller = :caller AND fingerprint = :fingerprint AND {_OPEN}
         AND begun_at > CASE status WHEN 'intended' THEN :doubt_since ELSE :made_since END
@@ -50,7 +59,6 @@ UNDELIVERED: Final = f"""
 
 DOUBTS: Final = """
     SELECT * FROM calls WHERE caller = :caller AND status = 'intended' AND begun_at > :since
-        AND arguments IS NOT NULL
     ORDER BY begun_at DESC LIMIT :limit"""
 
 BY_TASK: Final = "SELECT * FROM calls WHERE task_id = :task_id AND caller = :caller LIMIT 1"
@@ -112,6 +120,9 @@ def row_of(entry: Entry) -> dict[str, object]:
         "running_seconds": running_seconds,
         "drawn_seconds": drawn_seconds,
         "delivered_at": entry.delivered_at,
+        "save_as": entry.save_as,
+        "sources": json.dumps(entry.sources),
+        "ready": entry.ready,
     }
 
 
@@ -129,13 +140,17 @@ def entry_of(row: sqlite3.Row) -> Entry:
         status=row["status"],
         task_id=row["task_id"],
         made_at=row["made_at"],
-        image_urls=tuple(map(str, as_list(_read(row["image_urls"])))),
+        image_urls=_texts(row["image_urls"]),
+        files=_texts(row["files"]),
         cost_cents=_cents(row["cost_cents"]),
         error=row["error"],
         ended_at=row["ended_at"],
         drawn=drawn_of(row),
         delivered_at=row["delivered_at"],
         sandbox=bool(row["sandbox"]),
+        save_as=row["save_as"],
+        sources=tuple(_named(source) for source in as_list(_read(row["sources"]))),
+        ready=bool(row["ready"]),
     )
 
 
@@ -143,6 +158,14 @@ def drawn_of(row: sqlite3.Row) -> tuple[float, float] | None:
     """The ages between which an image was drawn."""
     drawn_seconds = row["drawn_seconds"]
     return None if drawn_seconds is None else (row["running_seconds"], drawn_seconds)
+
+
+def _texts(column: str) -> tuple[str, ...]:
+    return tuple(map(str, as_list(_read(column))))
+
+
+def _named(source: object) -> dict[str, str]:
+    return {name: str(value) for name, value in as_object(source).items()}
 
 
 def _object(text: str | None) -> Json | None:

@@ -1,7 +1,8 @@
 """The ledger's calls: begun, held, updated, delivered, listed, forgotten. Blocks."""
 
+import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
@@ -69,6 +70,25 @@ class Store:
     def update(self, entry: Entry) -> None:
         """Write down what became of a call."""
         self._write(queries.UPDATE, queries.row_of(entry))
+
+    def complete(self, entry: Entry) -> None:
+        """Write down all that is sent, before it is."""
+        self._write(queries.COMPLETE, queries.row_of(entry))
+
+    def saved(self, key: str, files: Sequence[str]) -> None:
+        """Write down where the images are."""
+        self._write(queries.SAVED, {"key": key, "files": json.dumps(files)})
+
+    def keep_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
+        """Write down where RunAPI has a local file until then."""
+        row = {"caller": caller, "sha256": sha256, "url": url, "expires_at": expires_at}
+        self._write(queries.KEEP_UPLOAD, row, durable=False)
+
+    def upload(self, caller: str, sha256: str) -> str | None:
+        """Where RunAPI has a local file; None when it has not, or not any more."""
+        parameters = {"caller": caller, "sha256": sha256, "now": self._now()}
+        rows = self._book.rows(queries.UPLOAD, parameters)
+        return rows[0]["url"] if rows else None
 
     def deliver(self, key: str) -> None:
         """Write down that the result reached a client."""
@@ -189,6 +209,7 @@ class Store:
         if now >= self._tidy_at:
             self._tidy_at = now + TIDY_SECONDS
             self._write(queries.FORGET, {"before": now - self._keep_seconds}, durable=False)
+            self._write(queries.FORGET_UPLOADS, {"now": now}, durable=False)
 
     def _write(self, sql: str, parameters: Mapping[str, object], *, durable: bool = True) -> None:
         with self._book.transaction(durable=durable) as connection:

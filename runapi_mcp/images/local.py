@@ -1,0 +1,102 @@
+"""A local image as it goes to RunAPI: from an allowed folder, whole, without metadata. Blocks."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.errors import Refused
+from runapi_mcp.images.directory import opened
+from runapi_mcp.images.looking import NotAnImage
+from runapi_mcp.images.picture import spoken
+from runapi_mcp.images.places import Places
+from runapi_mcp.images.stripping import stripped
+
+LARGEST_BYTES: Final = 20_000_000
+
+_NOTHING: Final = "Nothing was uploaded or paid."
+
+
+@dataclass(frozen=True, slots=True)
+class LocalImage:
+    """An image of this machine. `content` is what goes out."""
+
+    path: Path
+    content: bytes
+    media_type: str
+    sha256: str
+    """Of the content that goes out."""
+
+    @property
+    def name(self) -> str:
+        """What it is called at RunAPI: its own name is nobody's business."""
+        return f"source.{self.media_type.rpartition('/')[2]}"
+
+
+def local_image(path: str, places: Places) -> LocalImage:
+    """The image at a path.
+
+    Raises:
+        Refused: it lies outside the allowed folders, is no readable image, or too large.
+    """
+    found, folder = _allowed(path, places)
+    try:
+        *parts, name = found.relative_to(folder).parts or ("",)
+        # No step of the way may be a link: one that was swapped in since is not followed.
+        with opened(folder, parts, make=False) as directory, directory.reading(name) as file:
+            if (size := os.fstat(file.fileno()).st_size) > LARGEST_BYTES:
+                raise _too_large(path, size)
+            image = stripped(file)
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror or error}.", _NOTHING) from error
+    except NotAnImage as failure:
+        happened = failure.happened.replace("The file", path).replace("The image", path)
+        raise Refused(happened, f"{failure.advice} {_NOTHING}") from failure
+    if len(image.content) > LARGEST_BYTES:
+        raise _too_large(path, len(image.content))
+    sha256 = hashlib.sha256(image.content).hexdigest()
+    return LocalImage(found, image.content, image.kind.media_type, sha256)
+
+
+def _allowed(path: str, places: Places) -> tuple[Path, Path]:
+    """The path without links, and the allowed folder it lies in.
+
+    Whether there is a file is told only of allowed folders: elsewhere that is nobody's business.
+    """
+    folders = [_real(folder) for folder in places.input_folders()]
+    meant = [_real(candidate) for candidate in _candidates(path, places)]
+    inside = [(one, folder) for one in meant for folder in folders if one.is_relative_to(folder)]
+    if not inside:
+        raise Refused(
+            f"{path} is not in a folder that images may be taken from: {_listed(folders)}.",
+            f"Copy it there, or add its folder with RUNAPI_INPUT_DIRS. {_NOTHING}",
+        )
+    return next((pair for pair in inside if pair[0].exists()), inside[0])
+
+
+def _candidates(path: str, places: Places) -> list[Path]:
+    try:
+        return list(places.candidates(path))
+    except RuntimeError as error:
+        raise Refused(f"{path} names a home that is not known.", "Write it out.") from error
+
+
+def _real(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        # A NUL, or a name no system takes.
+        raise Refused(f"{str(path)!r} is no path.", "Give the path of an image.") from error
+
+
+def _too_large(path: str, size: int) -> Refused:
+    return Refused(
+        f"{path} has {size / 1e6:.0f} MB.",
+        f"At most {LARGEST_BYTES // 1_000_000} are taken; make it smaller. {_NOTHING}",
+    )
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    return ", ".join(dict.fromkeys(map(spoken, folders)))

@@ -1,0 +1,76 @@
+"""Pictures as the rest of the program sees them: what is wanted of a task, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from runapi_mcp.images.looking import Preview, Seen
+
+
+def spoken(path: Path | str) -> str:
+    """A path as text that any program takes; some file systems have names that are none."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The images of a finished task, and how they are wanted."""
+
+    urls: tuple[str, ...]
+    saved: tuple[str, ...]
+    """Where each was saved before; "" for one that was not. Shorter, where nobody knows."""
+    folder: Path | None
+    """Where they are to be saved; None for nowhere."""
+    name: str
+    """What they are called there: relative, without a suffix."""
+    about: Mapping[str, object]
+    """What the JSON beside each says, besides what is found out from the image."""
+    preview_px: int
+    """How large a preview may be; 0 for none."""
+    fetch_by: float
+    """When fetching should be over, on the event loop's clock."""
+
+    def left_seconds(self) -> float:
+        """How long fetching may still take."""
+        return max(0.0, self.fetch_by - anyio.current_time())
+
+    def late(self, url: str) -> Picture:
+        """One of the images, for which there was no time."""
+        return Picture(url, not_saved="It did not arrive in time." if self.folder else None)
+
+    def name_of(self, url: str) -> str:
+        """The name of one of the images."""
+        number = self.urls.index(url) + 1
+        return self.name if len(self.urls) == 1 else f"{self.name}-{number}"
+
+    def saved_at(self, url: str) -> Path | None:
+        """Where an earlier call saved it."""
+        index = self.urls.index(url)
+        path = self.saved[index] if index < len(self.saved) else ""
+        return Path(path) if path else None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image, as far as it could be taken home."""
+
+    url: str
+    path: Path | None = None
+    seen: Seen | None = None
+    not_saved: str | None = None
+    """Why it is not on the disk, though it was to be."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, as text; empty where it is not."""
+        return spoken(self.path) if self.path else ""
+
+    @property
+    def preview(self) -> Preview | None:
+        return self.seen.preview if self.seen else None

@@ -1,0 +1,83 @@
+"""Where pictures go and where local images may come from. Looks at the disk when asked, not before.
+
+A host starts its servers in the project it works on, in its user's home, or at the root of the
+disk. Only the first says anything: home and what is above it never count as a place.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_REPOSITORY: Final = (".git", ".hg", ".jj", ".svn")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of one server. `output_dir` is the user's own choice, None without one."""
+
+    output_dir: Path | None = None
+    input_dirs: tuple[Path, ...] = ()
+
+    def folder(self, *, named: bool) -> Path:
+        """Where a picture is saved.
+
+        One that the caller names goes into the project the server was started in, if there is one:
+        `assets/hero` means a place there. Everything else goes into the output folder.
+        """
+        if self.output_dir is None and named and (project := _project()) is not None:
+            return project
+        return self.output_folder
+
+    @property
+    def output_folder(self) -> Path:
+        """The folder for pictures: chosen, or `runapi` among the user's pictures."""
+        if self.output_dir is not None:
+            return self.output_dir
+        # Imported here, because every start would pay for it.
+        from platformdirs import user_pictures_path
+
+        return user_pictures_path() / "runapi"
+
+    def input_folders(self) -> list[Path]:
+        """Where local images may be taken from."""
+        started_in = _started_in()
+        places = [self.output_folder, _project() or started_in, *self.input_dirs]
+        return [place for place in places if place is not None]
+
+    def candidates(self, path: str) -> Iterator[Path]:
+        """What a path in a call may mean, the likeliest first: a relative one has several."""
+        meant = Path(path).expanduser()
+        if meant.is_absolute():
+            yield meant
+            return
+        for folder in (_started_in(), _project(), self.output_folder):
+            if folder is not None:
+                yield folder / meant
+
+
+def _project() -> Path | None:
+    """The project around the working directory: the nearest folder with a repository."""
+    started_in = _started_in()
+    for folder in (started_in, *started_in.parents) if started_in else ():
+        if _is_place(folder) and any((folder / mark).exists() for mark in _REPOSITORY):
+            return folder
+    return None
+
+
+def _started_in() -> Path | None:
+    """The working directory, where it says anything."""
+    try:
+        folder = Path.cwd()
+    except OSError:
+        return None
+    return folder if _is_place(folder) else None
+
+
+def _is_place(folder: Path) -> bool:
+    """Whether it is neither the user's home nor above it, so that it was chosen."""
+    try:
+        home = Path.home().resolve()
+    except (OSError, RuntimeError):
+        return folder != folder.parent
+    return not home.is_relative_to(folder.resolve())

@@ -1,0 +1,40 @@
+"""Telling whoever waits how it goes."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import anyio
+
+Report = Callable[[str], Awaitable[None]]
+"""Tells it in words for a person."""
+Result = TypeVar("Result")
+
+PROGRESS_SECONDS: Final = 2.0
+
+
+async def reporting(
+    report: Report, words: Callable[[float], str], work: Callable[[], Awaitable[Result]]
+) -> Result:
+    """What the work gives. How it goes is told when it begins, and every two seconds.
+
+    `words` is given the seconds since the beginning.
+    """
+    results: list[Result] = []
+    errors: list[Exception] = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(_tell, report, words)
+        try:
+            results.append(await work())
+        except Exception as error:  # noqa: BLE001 - out of the group it would come as a group
+            errors.append(error)
+        group.cancel_scope.cancel()
+    for error in errors:
+        raise error
+    return results[0]
+
+
+async def _tell(report: Report, words: Callable[[float], str]) -> None:
+    started = anyio.current_time()
+    while True:
+        await report(words(anyio.current_time() - started))
+        await anyio.sleep(PROGRESS_SECONDS)

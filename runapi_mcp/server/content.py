@@ -1,0 +1,52 @@
+"""The blocks of a result: the facts as text, a preview of each image, a link to each.
+
+Hosts drop one kind of block or another, so that the text alone is complete.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from mcp_types import ContentBlock, ImageContent, ResourceLink, TextContent
+
+from runapi_mcp.images.picture import Picture, spoken
+
+if TYPE_CHECKING:
+    from runapi_mcp.images.looking import Preview
+
+LARGEST_RESULT_BYTES: Final = 200_000
+"""Of a whole answer. Some hosts drop one that is larger, and all make their models read it."""
+ENVELOPE_BYTES: Final = 2_000
+"""What JSON-RPC puts around it."""
+
+
+def blocks(text: str, structured_bytes: int, pictures: Sequence[Picture]) -> list[ContentBlock]:
+    """The content of a result whose structured form has so many bytes."""
+    links = [_link(picture) for picture in pictures]
+    told = [TextContent(text=text), *links]
+    # As JSON, which writes some characters as six.
+    used = sum(len(block.model_dump_json(by_alias=True)) for block in told)
+    room = LARGEST_RESULT_BYTES - ENVELOPE_BYTES - structured_bytes - used
+    previews: list[ContentBlock] = []
+    for picture in pictures:
+        image = _image(picture.preview) if picture.preview else None
+        if image is not None and len(image.data) < room:
+            room -= len(image.data) + ENVELOPE_BYTES
+            previews.append(image)
+    return [told[0], *previews, *links]
+
+
+def _image(preview: Preview) -> ImageContent:
+    return ImageContent(data=b64encode(preview.content).decode(), mime_type=preview.media_type)
+
+
+def _link(picture: Picture) -> ResourceLink:
+    """To the file, where there is one; else to RunAPI's copy."""
+    path, seen = picture.path, picture.seen
+    name = (
+        spoken(path.name) if path else picture.url.partition("?")[0].rpartition("/")[2] or "image"
+    )
+    uri = path.as_uri() if path else picture.url
+    return ResourceLink(name=name, uri=uri, mime_type=seen.kind.media_type if seen else None)

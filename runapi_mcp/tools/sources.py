@@ -1,0 +1,178 @@
+"""The images a call starts from: addresses, files of this machine, images drawn before.
+
+RunAPI knows addresses only. Everything is checked before the first byte of a file leaves the
+machine, and uploaded only once the call is allowed to pay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import anyio
+import anyio.to_thread
+
+from runapi_mcp.catalog.task_ids import canonical
+from runapi_mcp.errors import Refused
+from runapi_mcp.images.places import Places
+from runapi_mcp.progress import reporting
+from runapi_mcp.tools.arguments import as_array
+from runapi_mcp.tools.tool import Caller, RawArguments
+
+if TYPE_CHECKING:
+    from runapi_mcp.images.local import LocalImage
+
+FIELD: Final = "source_image_urls"
+
+_ADDRESS: Final = re.compile(r"(?!file:)([a-z][a-z0-9+.-]+://|data:|blob:)|\s*\Z", re.IGNORECASE)
+_LONGEST_PATH: Final = 4096
+_LATER: Final = "https://uploaded.invalid/"
+"""Stands for an image that RunAPI does not have yet, until it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One image: where RunAPI finds it, or the file that must go there first."""
+
+    identity: str
+    record: Mapping[str, str]
+    url: str | None = None
+    image: LocalImage | None = None
+
+
+@dataclass(slots=True)
+class SourceImages:
+    """All images of one call, checked. Files are held until they are uploaded, and no longer."""
+
+    caller: Caller
+    sources: Sequence[Source]
+
+    @property
+    def identities(self) -> list[str]:
+        return [source.identity for source in self.sources]
+
+    @property
+    def record(self) -> tuple[Mapping[str, str], ...]:
+        return tuple(source.record for source in self.sources)
+
+    @property
+    def ready(self) -> bool:
+        return all(source.url for source in self.sources)
+
+    @property
+    def addresses(self) -> list[str]:
+        """For the params: of each image, or what stands for it until it is uploaded."""
+        return [source.url or f"{_LATER}{source.identity}" for source in self.sources]
+
+    async def urls(self) -> list[str]:
+        """The address of each, uploaded where it must be.
+
+        Raises:
+            RunapiFailure: one could not be uploaded; nothing was paid.
+        """
+        from runapi_mcp.images.uploading import uploaded
+
+        caller = self.caller
+        images = [source.image for source in self.sources if source.image]
+        found = await uploaded(
+            images, caller.runapi.files, caller.orders, caller.handover.album, caller.report
+        )
+        urls = iter(found)
+        self.sources = [replace(s, url=s.url or next(urls), image=None) for s in self.sources]
+        return self.addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The sources of a call as the caller named them, some of which are no addresses."""
+
+    names: Sequence[str]
+
+    @classmethod
+    def of(cls, raw: RawArguments) -> Given | None:
+        """What a call names besides addresses; None where there is no such thing."""
+        names = as_array(raw.get(FIELD))
+        if not isinstance(names, list):
+            return None
+        texts = [name for name in cast("list[object]", names) if isinstance(name, str)]
+        odd = len(texts) < len(cast("list[object]", names))
+        return None if odd or all(map(_is_address, texts)) else cls(texts)
+
+    def stood_in(self, raw: RawArguments) -> RawArguments:
+        """The arguments with an address in place of each, to see whether all else is right."""
+        names = [name if _is_address(name) else f"{_LATER}{n}" for n, name in enumerate(self.names)]
+        return {**raw, FIELD: names}
+
+    async def images(self, caller: Caller) -> SourceImages:
+        """The images, checked.
+
+        Raises:
+            Refused: one cannot be used; nothing was uploaded or paid.
+            RunapiFailure: the task of one could not be read.
+        """
+
+        async def check_all() -> list[Source]:
+            return [await _source(caller, n, name) for n, name in enumerate(self.names)]
+
+        sources = await reporting(caller.report, lambda _: "checking the images", check_all)
+        return SourceImages(caller, sources)
+
+
+async def _source(caller: Caller, number: int, name: str) -> Source:
+    if _is_address(name):
+        return Source(name, {"url": name}, url=name)
+    if task_id := canonical(name):
+        return await _drawn(caller, task_id)
+    if not caller.is_local:
+        raise Refused(
+            f"{FIELD}[{number}] is a path, and this server runs on another machine than its file.",
+            "Give an http(s) URL, or the task_id of an earlier image. Nothing was sent or paid.",
+        )
+    image = await _read(caller, _path(name), caller.handover.album.places)
+    record = {"path": str(image.path), "sha256": image.sha256}
+    return Source(f"sha256:{image.sha256}", record, image=image)
+
+
+async def _drawn(caller: Caller, task_id: str) -> Source:
+    """The image of an earlier task: as RunAPI has it, or from the disk once that is too old."""
+    identity, record = f"task:{task_id}", {"task_id": task_id}
+    if path := await caller.orders.saved_only(task_id):
+        image = await _read(caller, str(path), Places(path.parent))
+        return Source(identity, record, image=image)
+    task = (await caller.orders.found(task_id, 0)).task
+    if not task.image_urls:
+        raise Refused(
+            f"Task {task_id} has no image to start from: it is {task.status}.",
+            "Call get_task with it first. Nothing was sent or paid.",
+        )
+    return Source(identity, record, url=task.image_urls[0])
+
+
+async def _read(caller: Caller, path: str, places: Places) -> LocalImage:
+    # Where Pillow comes in: later than a start, and in a thread.
+    def read() -> LocalImage:
+        from runapi_mcp.images.local import local_image
+
+        return local_image(path, places)
+
+    async with caller.handover.album.decoder:
+        return await anyio.to_thread.run_sync(read)
+
+
+def _path(name: str) -> str:
+    """The path that a name is, or that a `file:` URL leads to."""
+    if not name.lower().startswith("file:"):
+        return name
+    parts = urlsplit(name)
+    if parts.netloc not in ("", "localhost"):
+        raise Refused(f"{name} is on another machine.", "Give a path of this one.")
+    return url2pathname(parts.path)
+
+
+def _is_address(name: str) -> bool:
+    """Whether it is for the params to judge, rather than a path or a task."""
+    return bool(_ADDRESS.match(name)) or len(name) > _LONGEST_PATH
