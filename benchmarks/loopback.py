@@ -13,6 +13,7 @@ from typing import Final
 import anyio
 import uvicorn
 from anyio.to_thread import run_sync
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from runapi_mcp.sandbox.app import Sandbox
@@ -46,10 +47,15 @@ class Loopback:
 
     base_url: str
     sandbox: Sandbox
+    png: bytes | None = None
+    """What every picture is; the sandbox draws them, without it."""
     asked: list[Asked] = field(default_factory=list[Asked])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked.append(Asked(monotonic(), scope["method"], scope["path"]))
+        if self.png is not None and scope["path"].startswith("/images/"):
+            await Response(self.png, media_type="image/png")(scope, receive, send)
+            return
         await self.sandbox.app(scope, receive, send)
 
     def finished_at(self, task_id: str) -> float:
@@ -60,10 +66,10 @@ class Loopback:
 
 
 @asynccontextmanager
-async def loopback() -> AsyncGenerator[Loopback]:
-    """A RunAPI without limits, whose one account is rich."""
+async def loopback(png: bytes | None = None) -> AsyncGenerator[Loopback]:
+    """A RunAPI without limits, whose one account is rich; every picture is the PNG, if there is."""
     with listen("127.0.0.1", 0) as sock:
-        runapi = Loopback(f"http://127.0.0.1:{sock.getsockname()[1]}", Sandbox())
+        runapi = Loopback(f"http://127.0.0.1:{sock.getsockname()[1]}", Sandbox(), png)
         runapi.sandbox.accounts.of(KEY).balance_cents = 10**9
         server = _server(runapi)
         thread = threading.Thread(target=server.run, args=([sock],), daemon=True)

@@ -29,10 +29,14 @@ Waiter = Callable[[Loopback], AbstractAsyncContextManager[Draw]]
 
 @asynccontextmanager
 async def our_server(runapi: Loopback) -> AsyncGenerator[Draw]:
-    """Our server in a process and a home of its own, asked by an MCP client over stdio."""
+    """Our server in a process and a home of its own, asked by an MCP client over stdio.
+
+    It takes no picture home, as the pollers take none: benchmarks/pictures.py measures that.
+    """
     with clean_environ() as environ:
         environ["RUNAPI_BASE_URL"] = runapi.base_url
         environ["RUNAPI_API_KEY"] = KEY
+        environ["RUNAPI_SAVE"] = environ["RUNAPI_PREVIEW"] = "off"
         environ["XDG_STATE_HOME"] = str(Path(environ["HOME"], "state"))
         server = StdioServerParameters(command=RUNAPI_MCP[0], args=[*RUNAPI_MCP[1:]], env=environ)
         async with Client(server) as client:

@@ -361,12 +361,18 @@ def test_a_picture_of_another_task_or_content_is_another_picture(
     assert land(tmp_path, about=about).name == "fox-2.png"
 
 
-def test_a_picture_that_was_changed_or_removed_since_lands_anew(tmp_path: Path) -> None:
+def test_a_picture_that_was_changed_since_lands_anew(tmp_path: Path) -> None:
     land(tmp_path).write_bytes(b"edited")
-    second = land(tmp_path)
-    assert second.name == "fox-2.png"
-    second.unlink()
-    assert land(tmp_path).name == "fox-3.png"
+    assert land(tmp_path).name == "fox-2.png"
+
+
+def test_a_picture_that_was_removed_since_comes_back_to_its_name(tmp_path: Path) -> None:
+    first = land(tmp_path)
+    content = first.read_bytes()
+    first.unlink()
+    assert land(tmp_path) == first
+    assert first.read_bytes() == content
+    assert files(tmp_path) == ["fox.png", "fox.png.json"]
 
 
 @pytest.mark.parametrize(

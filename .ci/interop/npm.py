@@ -12,17 +12,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from programs import NothingChecked, run_program
 from words import indented, say, tail
 
-PACKAGES = {
+PACKAGES: Mapping[str, str] = {
     "@modelcontextprotocol/inspector": "2.12.0",
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
+    "@modelcontextprotocol/ext-apps": "2.0.4",
+    "@modelcontextprotocol/client": "2.4.0",
+    "axe-core": "4.14.1",
+    "esbuild": "0.28.2",
+    "playwright-core": "1.65.1",
 }
-# What those two depend on is taken as of this day: a stranger's release cannot break our CI.
+# What these depend on is taken as of this day: a stranger's release cannot break our CI.
 PACKAGES_AS_OF = "2026-11-20"
 NODE_MAJOR = 24
 VERSION_SECONDS = 60
@@ -65,9 +71,9 @@ def node_first(node: Node) -> dict[str, str]:
     return {"PATH": os.pathsep.join([str(node.program.parent), os.environ.get("PATH", os.defpath)])}
 
 
-def install_packages(node: Node, cache: Path) -> Path:
+def install_packages(node: Node, cache: Path, packages: Mapping[str, str] = PACKAGES) -> Path:
     """The directory whose `node_modules` holds the packages; moved into place when complete."""
-    manifest = json.dumps({"private": True, "dependencies": PACKAGES})
+    manifest = json.dumps({"private": True, "dependencies": packages})
     complete = cache / hashlib.sha256(f"{manifest} {PACKAGES_AS_OF}".encode()).hexdigest()[:16]
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
@@ -78,13 +84,13 @@ def install_packages(node: Node, cache: Path) -> Path:
                 shutil.rmtree(abandoned, ignore_errors=True)
             partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
             (partial / "package.json").write_text(manifest)
-            npm_install(node, partial)
+            npm_install(node, partial, packages)
             partial.rename(complete)
     return complete
 
 
-def npm_install(node: Node, directory: Path) -> None:
-    say(f"installing {', '.join(f'{name}@{version}' for name, version in PACKAGES.items())}")
+def npm_install(node: Node, directory: Path, packages: Mapping[str, str]) -> None:
+    say(f"installing {', '.join(f'{name}@{version}' for name, version in packages.items())}")
     options = [
         "--ignore-scripts",
         "--no-audit",

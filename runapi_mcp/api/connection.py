@@ -77,10 +77,16 @@ class Connection:
                 response = await self._http.put(
                     url, content=content, headers=dict(headers), timeout=UPLOAD_SECONDS
                 )
-        except (httpx.RequestError, httpx.InvalidURL, TimeoutError) as error:
+        # ValueError: headers that RunAPI named and that cannot be sent.
+        except (httpx.RequestError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             raise _unreachable(error, "the upload address", "") from error
         if not response.is_success:
-            raise failure_of(answer_of(response.status_code, response.headers), None)
+            # Not RunAPI's own words for a status: this is elsewhere, and had no key.
+            raise RunapiDown(
+                f"The upload address refused the file (HTTP {response.status_code}).",
+                "Try again in a minute.",
+                answer_of(response.status_code, response.headers),
+            )
 
     def _secret(self, key: Key) -> str:
         secret = key.reveal()

@@ -1,5 +1,6 @@
 """How the demo looks in a terminal: what happens now, and the pictures with their facts."""
 
+import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
+from runapi_mcp.cli.terminal_picture import NARROWEST, Draw, shown, way_of
+
 Show = Callable[[str], None]
 """Shows how a call goes."""
 
@@ -19,6 +22,7 @@ class Stage:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
+        self._draw = _way_of(self._console)
         self._console.print(
             "[bold]runapi-mcp demo[/]  [dim]a client, this server, the sandbox; no key, no cost[/]"
         )
@@ -48,7 +52,19 @@ class Stage:
         self._console.print(f"  {size}, {path.stat().st_size / 1000:.0f} kB")
         self._console.print(f"  task {facts['task_id']}", soft_wrap=True)
         self._console.print(f"  price ${facts['cost_cents'] / 100:.2f}, in sandbox money")
+        if self._draw is not None:
+            self._console.file.write(shown(path, self._draw))
 
     def close(self) -> None:
         """The end, and where to go from here."""
         self._console.print("\nNext: the README says how to add runapi-mcp to your coding agent.")
+
+
+def _way_of(console: Console) -> Draw | None:
+    """How pictures show on the console; None where there is no terminal, or no wish for colour."""
+    # FORCE_COLOR makes a terminal of anything, for rich.
+    if not console.file.isatty() or console.is_dumb_terminal or console.no_color:
+        return None
+    if console.width < NARROWEST:
+        return None
+    return way_of(os.environ, truecolor=console.color_system == "truecolor")

@@ -10,6 +10,7 @@ from typing import BinaryIO, Final, Protocol
 
 import anyio.to_thread
 
+from runapi_mcp.images.directory import opened
 from runapi_mcp.images.looking import Seen, look
 from runapi_mcp.images.picture import Finished, Picture
 from runapi_mcp.images.saving import Draft, NotSaved
@@ -139,5 +140,5 @@ def seen_at(path: Path, preview_px: int) -> Seen:
         NotAnImage: it is not an image any more.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with opened(path.parent, (), make=False) as directory, directory.reading(path.name) as file:
         return look(file, preview_px)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,8 +14,6 @@ from runapi_mcp.images.places import Places
 from runapi_mcp.images.stripping import stripped
 
 LARGEST_BYTES: Final = 20_000_000
-
-_NOTHING: Final = "Nothing was uploaded or paid."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +41,18 @@ def local_image(path: str, places: Places) -> LocalImage:
     found, folder = _allowed(path, places)
     try:
         *parts, name = found.relative_to(folder).parts or ("",)
+        if not name:
+            raise Refused(f"{spoken(path)} is a folder.", "Give the path of an image in it.")
         # No step of the way may be a link: one that was swapped in since is not followed.
         with opened(folder, parts, make=False) as directory, directory.reading(name) as file:
             if (size := os.fstat(file.fileno()).st_size) > LARGEST_BYTES:
                 raise _too_large(path, size)
             image = stripped(file)
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror or error}.", _NOTHING) from error
+        happened = f"{spoken(path)} cannot be read: {error.strerror or error}."
+        raise Refused(happened, "Check the path.") from error
     except NotAnImage as failure:
-        happened = failure.happened.replace("The file", path).replace("The image", path)
-        raise Refused(happened, f"{failure.advice} {_NOTHING}") from failure
+        raise Refused(f"{spoken(path)}: {failure.happened}", failure.advice) from failure
     if len(image.content) > LARGEST_BYTES:
         raise _too_large(path, len(image.content))
     sha256 = hashlib.sha256(image.content).hexdigest()
@@ -65,38 +64,25 @@ def _allowed(path: str, places: Places) -> tuple[Path, Path]:
 
     Whether there is a file is told only of allowed folders: elsewhere that is nobody's business.
     """
-    folders = [_real(folder) for folder in places.input_folders()]
-    meant = [_real(candidate) for candidate in _candidates(path, places)]
+    try:
+        folders = [Path(os.path.realpath(folder)) for folder in places.input_folders()]
+        meant = [Path(os.path.realpath(candidate)) for candidate in places.candidates(path)]
+    except (OSError, ValueError, RuntimeError) as error:
+        # A NUL, a name no system takes, or a home that is not known.
+        raise Refused(f"{spoken(path)} is no path.", "Give the path of an image.") from error
     inside = [(one, folder) for one in meant for folder in folders if one.is_relative_to(folder)]
     if not inside:
+        listed = ", ".join(dict.fromkeys(map(spoken, folders)))
         raise Refused(
-            f"{path} is not in a folder that images may be taken from: {_listed(folders)}.",
-            f"Copy it there, or add its folder with RUNAPI_INPUT_DIRS. {_NOTHING}",
+            f"{spoken(path)} is not in a folder that images may be taken from: {listed}.",
+            "Copy it there, or add its folder with RUNAPI_INPUT_DIRS.",
         )
-    return next((pair for pair in inside if pair[0].exists()), inside[0])
-
-
-def _candidates(path: str, places: Places) -> list[Path]:
-    try:
-        return list(places.candidates(path))
-    except RuntimeError as error:
-        raise Refused(f"{path} names a home that is not known.", "Write it out.") from error
-
-
-def _real(path: Path) -> Path:
-    try:
-        return Path(os.path.realpath(path))
-    except (OSError, ValueError) as error:
-        # A NUL, or a name no system takes.
-        raise Refused(f"{str(path)!r} is no path.", "Give the path of an image.") from error
+    # Not Path.exists, which raises for a name that is too long.
+    return next((pair for pair in inside if os.path.exists(pair[0])), inside[0])  # noqa: PTH110
 
 
 def _too_large(path: str, size: int) -> Refused:
     return Refused(
-        f"{path} has {size / 1e6:.0f} MB.",
-        f"At most {LARGEST_BYTES // 1_000_000} are taken; make it smaller. {_NOTHING}",
+        f"{spoken(path)} has {size / 1e6:.0f} MB.",
+        f"At most {LARGEST_BYTES // 1_000_000} are taken; make it smaller.",
     )
-
-
-def _listed(folders: Sequence[Path]) -> str:
-    return ", ".join(dict.fromkeys(map(spoken, folders)))

@@ -97,7 +97,10 @@ def opened(file: BinaryIO) -> Image.Image:
 
 
 def _preview(image: Image.Image, px: int) -> Preview | None:
-    """As large as it may be within the bytes it may have; None where nothing fits."""
+    """As large as it may be within the bytes it may have; None where nothing fits.
+
+    The image itself is made small where that is possible: a copy would take its memory again.
+    """
     small = _plain(image)
     while px >= 1:
         small.thumbnail((px, px), reducing_gap=2.0)
@@ -128,6 +131,8 @@ def _plain(image: Image.Image) -> Image.Image:
         # Pillow would cut 16 bits off at 255, and show white.
         scaled = plain.point(lambda value: value / 256)  # pyright: ignore[reportUnknownMemberType] - its stub names NumPy
         plain = scaled.convert("L")
+    if plain.mode in ("RGB", "RGBA", "L") and not plain.info:
+        return plain
     return plain.convert("RGBA" if plain.has_transparency_data else "RGB")
 
 

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 
 def spoken(path: Path | str) -> str:
-    """A path as text that any program takes; some file systems have names that are none."""
-    return str(path).encode(errors="backslashreplace").decode()
+    """A path as text on one line that any program takes; names may hold what is no text."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in str(path)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,16 +115,21 @@ class Draft:
     def _landed(self, suffix: str, about: Mapping[str, object], story: str, size: int) -> str:
         for stem in _stems(self._stem):
             picture = stem + suffix
-            if self._is_told(picture, about) and (
-                self._is_there(picture, size) or self._is_given(picture)
-            ):
+            if self._comes_back(picture, about, size):
                 return picture
-            if not self._is_taken(stem) and self._is_placed(picture, story):
+            if not self._is_taken(stem) and self._is_placed(picture, story, size):
+                return picture
+            # Another server may have told of it a moment ago.
+            if self._comes_back(picture, about, size):
                 return picture
         raise NotSaved(
             f"The picture was not saved: {spoken(self._directory.path)} is full of {self._stem}.",
             "Choose another save_as.",
         )
+
+    def _comes_back(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
+        """Whether this very picture has the name, its JSON from an earlier landing."""
+        return self._is_told(picture, about) and self._is_given(picture, size_bytes)
 
     def _is_told(self, picture: str, about: Mapping[str, object]) -> bool:
         """Whether an earlier landing left the JSON of this very picture."""
@@ -139,12 +144,12 @@ class Draft:
             return False
         return S_ISREG(status.st_mode) and status.st_size == size_bytes
 
-    def _is_given(self, picture: str) -> bool:
-        """Whether the picture got the name, whose JSON is there already, or somebody has it."""
+    def _is_given(self, picture: str, size_bytes: int) -> bool:
+        """Whether the picture has the name, whose JSON is there already, or something else has."""
         try:
             self._directory.place(self._temporary, picture)
         except FileExistsError:
-            return False
+            return self._is_there(picture, size_bytes)
         return True
 
     def _told(self, sidecar: str) -> Mapping[str, object]:
@@ -159,7 +164,7 @@ class Draft:
         pictures = [stem + suffix for suffix in IMAGE_SUFFIXES]
         return any(map(self._directory.exists, pictures + [f"{name}.json" for name in pictures]))
 
-    def _is_placed(self, picture: str, story: str) -> bool:
+    def _is_placed(self, picture: str, story: str, size_bytes: int) -> bool:
         """Whether the picture and its JSON got the name, or somebody else did."""
         with self._directory.temporary() as (temporary, file):
             # An unpaired surrogate becomes what JSON writes for it.
@@ -167,20 +172,18 @@ class Draft:
             _settled(file)
             try:
                 self._directory.place(temporary, f"{picture}.json")
-                with self._removed_if_it_fails(f"{picture}.json"):
-                    self._directory.place(self._temporary, picture)
             except FileExistsError:
                 return False
-        return True
+        with ExitStack() as undo:
+            undo.callback(self._remove, f"{picture}.json")
+            # Another server with the same picture may have given it the name by our JSON.
+            if is_given := self._is_given(picture, size_bytes):
+                undo.pop_all()
+            return is_given
 
-    @contextmanager
-    def _removed_if_it_fails(self, name: str) -> Generator[None]:
-        try:
-            yield
-        except BaseException:
-            with suppress(OSError):
-                self._directory.remove(name)
-            raise
+    def _remove(self, name: str) -> None:
+        with suppress(OSError):
+            self._directory.remove(name)
 
 
 def _settled(file: BinaryIO) -> int:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import anyio
 
 from runapi_mcp.api.files import Files, UploadedFile
-from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.errors import Failure, RunapiFailure
 from runapi_mcp.images.album import Album
 from runapi_mcp.images.local import LocalImage
 from runapi_mcp.progress import Report, reporting
@@ -36,17 +36,17 @@ async def uploaded(
     """The address of each image, once RunAPI has all of them.
 
     Raises:
-        RunapiFailure: one could not be uploaded; nothing was paid.
+        Failure: one could not be uploaded; nothing was paid.
     """
     urls: dict[int, str] = {}
-    failures: list[RunapiFailure] = []
+    failures: list[Failure] = []
 
     async def upload(number: int, image: LocalImage, leave: anyio.CancelScope) -> None:
         try:
             # The same image twice, in one call or in two at once, is one upload.
             async with album.attending(image.sha256):
                 urls[number] = await _address(image, files, uploads)
-        except RunapiFailure as failure:
+        except Failure as failure:
             failures.append(failure)
             leave.cancel()
 
@@ -57,8 +57,9 @@ async def uploaded(
 
     await reporting(report, lambda _: f"uploading {len(urls)} of {len(images)}", upload_all)
     for failure in failures:
-        # Nothing that is paid was sent.
-        failure.in_doubt = False
+        if isinstance(failure, RunapiFailure):
+            # Nothing that is paid was sent.
+            failure.in_doubt = False
         raise failure
     return [urls[number] for number in range(len(images))]
 
@@ -75,8 +76,8 @@ async def _address(image: LocalImage, files: Files, uploads: Uploads) -> str:
 def _lifetime_seconds(file: UploadedFile) -> float:
     """How long RunAPI says it keeps the file; never more than the hour it is known to."""
     try:
-        expires_at = datetime.fromisoformat(file.expires_at or "")
-    except ValueError:
+        expires_at = datetime.fromisoformat(file.expires_at or "").astimezone(UTC)
+    except (ValueError, OverflowError):
         return LIFETIME_SECONDS
-    left = expires_at.astimezone(UTC) - datetime.now(UTC)
+    left = expires_at - datetime.now(UTC)
     return min(left.total_seconds(), LIFETIME_SECONDS)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 from mcp import MCPError
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -19,32 +19,41 @@ from mcp_types import (
     ListToolsResult,
     PaginatedRequestParams,
     ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    TextResourceContents,
     ToolAnnotations,
 )
 from mcp_types import Tool as McpTool
 
-from runapi_mcp import __version__
+from runapi_mcp import __version__, gallery
 from runapi_mcp.catalog import Variant
 from runapi_mcp.server.calls import Context, Service, call_tool
 from runapi_mcp.server.runapi_tasks import RunapiTasks
 from runapi_mcp.server.task_wire import serve_tasks
 from runapi_mcp.tools import Tool, instructions, offered
+from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.schema import input_schema, output_schema
 
 ListTools = Callable[[Context, PaginatedRequestParams | None], Awaitable[ListToolsResult]]
 CallTool = Callable[[Context, CallToolRequestParams], Awaitable[CallToolResult]]
+ListResources = Callable[[Context, PaginatedRequestParams | None], Awaitable[ListResourcesResult]]
+ReadResource = Callable[[Context, ReadResourceRequestParams], Awaitable[ReadResourceResult]]
 
 SERVER_NAME: Final = "runapi-mcp"
 
 _HOUR_MS: Final = 3_600_000
 _STATIC: Final = CacheHint(ttl_ms=_HOUR_MS, scope="public")
-_STATIC_LISTS: Final[tuple[CacheableMethod, ...]] = (
-    "server/discover",
-    "tools/list",
-    "resources/list",
-    "resources/templates/list",
-    "prompts/list",
-)
+_FRAMED: Final = CacheHint(ttl_ms=60_000, scope="private")
+"""The gallery's frame names RunAPI's address, and a sandbox has another one at each start."""
+_CACHE_HINTS: Final[Mapping[CacheableMethod, CacheHint]] = {
+    "server/discover": _STATIC,
+    "tools/list": _STATIC,
+    "resources/templates/list": _STATIC,
+    "prompts/list": _STATIC,
+    "resources/list": _FRAMED,
+    "resources/read": _FRAMED,
+}
 
 
 def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
@@ -58,37 +67,66 @@ def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
         # A task in place of a result is the extension's, which the SDK's types do not know.
         return cast("CallToolResult", await call_tool(service, tools, context, params))
 
-    server = _server(variants, list_tools, on_call_tool)
+    framing = gallery.framing(service.upstream.base_url)
+    server = _server(variants, list_tools, on_call_tool, *_gallery(framing))
+    server.extensions[gallery.EXTENSION] = {}
     if service.gives_tasks:
         serve_tasks(server, RunapiTasks(service))
     return server
 
 
 def _server(
-    variants: Sequence[Variant], list_tools: ListTools, on_call_tool: CallTool
+    variants: Sequence[Variant],
+    list_tools: ListTools,
+    on_call_tool: CallTool,
+    list_resources: ListResources,
+    read_resource: ReadResource,
 ) -> Server[Any]:
     return Server(
         SERVER_NAME,
         version=__version__,
         title="Flux 2 on RunAPI",
         instructions=instructions(variants),
-        cache_hints=dict.fromkeys(_STATIC_LISTS, _STATIC),
+        cache_hints=_CACHE_HINTS,
         # No x-mcp-header is used, so a call over HTTP needs no look at the schemas first.
         get_tool_input_schema=lambda _: None,
         on_list_tools=list_tools,
         on_call_tool=on_call_tool,
-        on_list_resources=_list_resources,
+        on_list_resources=list_resources,
         on_list_resource_templates=_list_resource_templates,
-        on_read_resource=_read_resource,
+        on_read_resource=read_resource,
         on_list_prompts=_list_prompts,
     )
 
 
+def _gallery(framing: dict[str, object]) -> tuple[ListResources, ReadResource]:
+    """The one resource there is, listed and read."""
+
+    async def list_resources(_: Context, __: PaginatedRequestParams | None) -> ListResourcesResult:
+        listed = Resource(
+            uri=gallery.URI,
+            name=gallery.NAME,
+            title=gallery.TITLE,
+            description=gallery.DESCRIPTION,
+            mime_type=gallery.MIME_TYPE,
+            _meta=framing,
+        )
+        return ListResourcesResult(resources=[listed])
+
+    async def read_resource(_: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        uri = str(params.uri)
+        if uri != gallery.URI:
+            message = f"There is no such resource: this server has tools and {gallery.URI}."
+            raise MCPError(INVALID_PARAMS, message, {"uri": uri})
+        contents = TextResourceContents(
+            uri=gallery.URI, mime_type=gallery.MIME_TYPE, text=gallery.page(), _meta=framing
+        )
+        return ReadResourceResult(contents=[contents])
+
+    return list_resources, read_resource
+
+
 # Hosts ask every server for these lists; an empty one is kinder than an error in their logs.
-async def _list_resources(_: Context, __: PaginatedRequestParams | None) -> ListResourcesResult:
-    return ListResourcesResult(resources=[])
-
-
 async def _list_resource_templates(
     _: Context, __: PaginatedRequestParams | None
 ) -> ListResourceTemplatesResult:
@@ -97,13 +135,6 @@ async def _list_resource_templates(
 
 async def _list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPromptsResult:
     return ListPromptsResult(prompts=[])
-
-
-async def _read_resource(_: Context, params: ReadResourceRequestParams) -> NoReturn:
-    uri = str(params.uri)
-    raise MCPError(
-        INVALID_PARAMS, "There is no such resource: this server has tools.", {"uri": uri}
-    )
 
 
 @cache
@@ -122,4 +153,5 @@ def described(tool: Tool) -> McpTool:
             idempotent_hint=not pays,
             open_world_hint=True,
         ),
+        _meta=dict(gallery.BINDING) if tool.output is TaskFacts else None,
     )

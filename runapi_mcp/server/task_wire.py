@@ -81,7 +81,8 @@ class TaskId:
         """
         runapi_id, model, *rest = text.split(".")[:5] + [""] * 2
         numbers = [int(number) for number in rest if _is_time(number)]
-        named = cls(canonical(runapi_id) or "", model, *numbers) if len(numbers) >= 2 else None
+        known = len(numbers) >= 2 and canonical(runapi_id) is not None
+        named = cls(runapi_id, model, *numbers) if known else None
         if named is None or str(named) != text or by_model(model) is None:
             raise unknown_task()
         return named

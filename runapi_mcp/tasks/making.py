@@ -93,14 +93,17 @@ class Payment:
                 logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
 
     async def _note(self, task: Task) -> Made:
-        reserved_cents = task.reserved_cents
+        reserved_cents, now = task.reserved_cents, self.desk.ledger.now()
         entry = replace(
             self.entry,
             task_id=task.id,
             status=task.status,
             price_cents=self.entry.price_cents if reserved_cents is None else reserved_cents,
             sandbox=task.sandbox,
-            made_at=self.desk.ledger.now(),
+            made_at=now,
+            image_urls=task.image_urls,
+            cost_cents=task.cost_cents,
+            ended_at=now if task.ended else None,
         )
         if not await noted(self.desk.ledger.update(entry)):
             logger.warning("task %s could not be written down; get_task finds it", task.id)

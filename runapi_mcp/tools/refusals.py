@@ -106,7 +106,9 @@ def _allowed(schema: Schema) -> str:
             return f"text of {low}-{high} characters"
         case {"type": "array", "minItems": low, "maxItems": high}:
             return (
-                f"an array of {low}-{high} http(s) URLs" if low != high else "an array of one URL"
+                f"an array of {low}-{high} URLs, paths or task_ids"
+                if low != high
+                else "an array of one URL, path or task_id"
             )
         case {"type": "integer", "description": str(words)}:
             return f"a whole number, {words.rstrip('.')}"

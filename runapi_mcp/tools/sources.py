@@ -17,7 +17,8 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.catalog.task_ids import canonical
-from runapi_mcp.errors import Refused
+from runapi_mcp.errors import Failure, Refused, RunapiFailure
+from runapi_mcp.images.picture import spoken
 from runapi_mcp.images.places import Places
 from runapi_mcp.progress import reporting
 from runapi_mcp.tools.arguments import as_array
@@ -90,7 +91,7 @@ class SourceImages:
 class Given:
     """The sources of a call as the caller named them, some of which are no addresses."""
 
-    names: Sequence[str]
+    names: Sequence[object]
 
     @classmethod
     def of(cls, raw: RawArguments) -> Given | None:
@@ -98,39 +99,49 @@ class Given:
         names = as_array(raw.get(FIELD))
         if not isinstance(names, list):
             return None
-        texts = [name for name in cast("list[object]", names) if isinstance(name, str)]
-        odd = len(texts) < len(cast("list[object]", names))
-        return None if odd or all(map(_is_address, texts)) else cls(texts)
+        given = cls(cast("list[object]", names))
+        return None if all(map(_is_for_the_params, given.names)) else given
 
     def stood_in(self, raw: RawArguments) -> RawArguments:
         """The arguments with an address in place of each, to see whether all else is right."""
-        names = [name if _is_address(name) else f"{_LATER}{n}" for n, name in enumerate(self.names)]
+        names = [
+            name if _is_for_the_params(name) else f"{_LATER}{number}"
+            for number, name in enumerate(self.names)
+        ]
         return {**raw, FIELD: names}
 
     async def images(self, caller: Caller) -> SourceImages:
-        """The images, checked.
+        """The images, checked. The arguments with `stood_in` were accepted before.
 
         Raises:
-            Refused: one cannot be used; nothing was uploaded or paid.
-            RunapiFailure: the task of one could not be read.
+            Failure: one cannot be used; nothing was uploaded or paid.
         """
 
         async def check_all() -> list[Source]:
-            return [await _source(caller, n, name) for n, name in enumerate(self.names)]
+            return [await _source(caller, n, str(name)) for n, name in enumerate(self.names)]
 
-        sources = await reporting(caller.report, lambda _: "checking the images", check_all)
+        try:
+            sources = await reporting(caller.report, lambda _: "checking the images", check_all)
+        except RunapiFailure as failure:
+            raise type(failure)(failure.happened, _told(failure), failure.answer) from failure
+        except Refused as failure:
+            raise Refused(failure.happened, _told(failure)) from failure
         return SourceImages(caller, sources)
 
 
+def _told(failure: Failure) -> str:
+    return f"{failure.advice} Nothing was uploaded or paid."
+
+
 async def _source(caller: Caller, number: int, name: str) -> Source:
-    if _is_address(name):
+    if _is_for_the_params(name):
         return Source(name, {"url": name}, url=name)
     if task_id := canonical(name):
         return await _drawn(caller, task_id)
     if not caller.is_local:
         raise Refused(
             f"{FIELD}[{number}] is a path, and this server runs on another machine than its file.",
-            "Give an http(s) URL, or the task_id of an earlier image. Nothing was sent or paid.",
+            "Give an http(s) URL, or the task_id of an earlier image.",
         )
     image = await _read(caller, _path(name), caller.handover.album.places)
     record = {"path": str(image.path), "sha256": image.sha256}
@@ -147,7 +158,7 @@ async def _drawn(caller: Caller, task_id: str) -> Source:
     if not task.image_urls:
         raise Refused(
             f"Task {task_id} has no image to start from: it is {task.status}.",
-            "Call get_task with it first. Nothing was sent or paid.",
+            "Call get_task with it first.",
         )
     return Source(identity, record, url=task.image_urls[0])
 
@@ -167,12 +178,15 @@ def _path(name: str) -> str:
     """The path that a name is, or that a `file:` URL leads to."""
     if not name.lower().startswith("file:"):
         return name
-    parts = urlsplit(name)
+    try:
+        parts = urlsplit(name)
+    except ValueError as error:
+        raise Refused(f"{spoken(name)} is no file: URL.", "Give the path.") from error
     if parts.netloc not in ("", "localhost"):
-        raise Refused(f"{name} is on another machine.", "Give a path of this one.")
+        raise Refused(f"{spoken(name)} is on another machine.", "Give a path of this one.")
     return url2pathname(parts.path)
 
 
-def _is_address(name: str) -> bool:
+def _is_for_the_params(name: object) -> bool:
     """Whether it is for the params to judge, rather than a path or a task."""
-    return bool(_ADDRESS.match(name)) or len(name) > _LONGEST_PATH
+    return not isinstance(name, str) or bool(_ADDRESS.match(name)) or len(name) > _LONGEST_PATH

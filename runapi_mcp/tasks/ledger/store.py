@@ -120,7 +120,9 @@ class Store:
         # A transaction, because only within one it is told who is alive.
         with self._book.transaction(durable=False):
             rows = self._book.rows(queries.DOUBTS, parameters)
-            return [queries.entry_of(row) for row in rows if self._is_free(row)]
+            # With the hold that was seen to be dead: whoever takes the call up has another one.
+            found = [(queries.entry_of(row), row["holder"]) for row in rows if self._is_free(row)]
+            return [replace(entry, hold=hold) for entry, hold in found]
 
     def by_task(self, caller: str, task_id: str) -> Entry | None:
         """The call that made a task."""

@@ -1,0 +1,50 @@
+"""The gallery as a resource of the MCP Apps extension: its address, its frame, its text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+from urllib.parse import urlsplit
+
+EXTENSION: Final = "io.modelcontextprotocol/ui"
+URI: Final = "ui://runapi/gallery.html"
+MIME_TYPE: Final = "text/html;profile=mcp-app"
+NAME: Final = "gallery"
+TITLE: Final = "Flux 2 gallery"
+DESCRIPTION: Final = "Shows a drawn image with its price, and draws it again or remixes it."
+
+BINDING: Final[Mapping[str, object]] = {
+    "ui": {"resourceUri": URI},
+    # The older place, where the official host bridge still looks.
+    "ui/resourceUri": URI,
+}
+"""The `_meta` of a tool whose result the page shows."""
+
+_IMAGE_ORIGINS: Final = ("https://runapi.ai", "https://*.runapi.ai")
+
+
+def framing(base_url: str) -> dict[str, object]:
+    """The `_meta` of the page: how a host frames it, and from where it may load images."""
+    origins = dict.fromkeys([*_IMAGE_ORIGINS, _origin(base_url)])
+    return {
+        "ui": {
+            "csp": {"resourceDomains": list(origins)},
+            "permissions": {"clipboardWrite": {}},
+            "prefersBorder": True,
+        }
+    }
+
+
+@cache
+def page() -> str:
+    """The page's HTML, read when a host first asks for it."""
+    # Imported here: most hosts show no page, and every start would pay for it.
+    from importlib.resources import files
+
+    return files("runapi_mcp.gallery").joinpath("page.html").read_text(encoding="utf-8")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
