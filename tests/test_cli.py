@@ -23,7 +23,20 @@ HOW_TO_GET_A_KEY = (
     'or as "api_key" in ~/.config/runapi/config.json; RUNAPI_SANDBOX=1 needs none.'
 )
 TELL_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
-ONLY_WHEN_NEEDED = {"httpx", "PIL", "rich", "sqlite3", "filelock", "platformdirs"}
+ONLY_WHEN_NEEDED = {
+    "httpx",
+    "PIL",
+    "rich",
+    "sqlite3",
+    "filelock",
+    "platformdirs",
+    "runapi_mcp.images.fetching",
+    "runapi_mcp.images.landing",
+    "runapi_mcp.images.local",
+    "runapi_mcp.images.looking",
+    "runapi_mcp.images.saving",
+    "runapi_mcp.images.stripping",
+}
 
 
 @pytest.fixture
@@ -40,9 +53,9 @@ def write_config(text: str) -> Path:
 
 
 def imported(stderr: Iterable[str]) -> set[str]:
-    """The packages that a process says it loaded."""
+    """The modules that a process says it loaded."""
     lines = [line for line in stderr if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    return {line.rpartition("|")[2].strip() for line in lines}
 
 
 async def tools(running: Program) -> list[str]:
