@@ -8,11 +8,12 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import anyio
 import httpx
@@ -1072,9 +1073,8 @@ async def test_an_old_picture_whose_file_is_gone_is_said_to_be_so(tmp_path: Path
 
 @IN_REAL_TIME
 @ERA
-@pytest.mark.parametrize("path", ["/mcp", "/sse"])
 async def test_over_http_a_path_is_refused_and_a_task_id_is_not(
-    path: str, era: str, tmp_path: Path, fox: Path
+    era: str, tmp_path: Path, fox: Path
 ) -> None:
     command = ("serve", "--http", "--port", "0")
     async with network() as net:
@@ -1082,7 +1082,7 @@ async def test_over_http_a_path_is_refused_and_a_task_id_is_not(
         async with program(*command, environment=settings) as running:
             line = await running.stderr.holding("runapi-mcp serves ")
             url = line.split()[2].removesuffix("/mcp")
-            async with host(url, path, era, KEY) as client:
+            async with host(url, "/mcp", era, KEY) as client:
                 for name in (str(fox), fox.as_uri(), "fox.png", "~/fox.png", "/etc/passwd", "no"):
                     refused = await client.call_tool(REMIX, asking(URL, name))
                     assert said(refused) == (
@@ -1190,29 +1190,6 @@ async def test_what_a_process_uploads_that_dies_is_free_for_the_next_one(
         listed = facts(await living.call("list_tasks", {"show": "undelivered"}))["tasks"]
         assert listed == []
         group.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("kind", ["402", "422"])
-async def test_what_a_dead_process_asked_for_and_runapi_refuses_is_reserved_no_more(
-    kind: Kind, tmp_path: Path, fox: Path
-) -> None:
-    path, limits = tmp_path / "ledger", Limits(per_day_cents=5)
-    async with (
-        ledger_at(path) as first,
-        ledger_at(path) as second,
-        remixing(tmp_path, ledger=first) as dying,
-        remixing(tmp_path, ledger=second, sandbox=dying.sandbox, limits=limits) as living,
-        anyio.create_task_group() as group,
-    ):
-        dying.sandbox.faults.inject("create", "slow", seconds=15)
-        group.start_soon(dying.call, REMIX, asking(fox))
-        await anyio.sleep(5)
-        await first.aclose()
-        group.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            living.sandbox.faults.inject("create", kind)
-            other = await living.call(REMIX, asking(URL))
-            assert not other.is_error, said(other)
 
 
 @SIGNALS
@@ -1360,7 +1337,6 @@ async def test_a_doubt_is_settled_though_its_file_is_gone_or_its_prompt_was_not_
 
 # --- killed at each step of an upload -------------------------------------------------------------
 
-UPLOAD_STEP = re.compile(r"sources\.|uploading\.|files\.Files|Orders\._completed|upload|withdraw")
 AT_ONCE = 6
 
 
@@ -1383,6 +1359,13 @@ class Machine:
         with anyio.fail_after(LIMIT_SECONDS):
             start = Start(environment, steps, last_step)
             return await self.forked.run(start, opening("auto"), [call])
+
+
+def of_the_upload(way: Sequence[str]) -> Sequence[str]:
+    """Every third step, by its name, between the call's intent and the request that pays."""
+    began = next(n for n, step in enumerate(way) if "_completed" in step)
+    paying = next(n for n, step in enumerate(way) if "tasks.Tasks.create" in step)
+    return [step for step in way[began:paying] if crc32(step.encode()) % 3 == 0]
 
 
 @SIGNALS
@@ -1408,13 +1391,12 @@ async def test_killed_at_any_step_of_an_upload_the_same_call_pays_once(tmp_path:
             photo(first.home / "photos" / "fox.png")
             await first.end(log=True)
         way = (first.home / "steps").read_text().splitlines()
-        found = [each for each in way if UPLOAD_STEP.search(each) and is_moment(each)]
-        steps = [each for each in found if each.endswith(" 1")]
+        steps = [each for each in of_the_upload(way) if is_moment(each) and each.endswith(" 1")]
         async with anyio.create_task_group() as group:
             for number, step in enumerate(steps):
                 group.start_soon(kill, step, number)
     assert {step: outcome for step, outcome in outcomes.items() if outcome != (1, 1, 5)} == {}
-    assert len(outcomes) > 30
+    assert len(outcomes) > 10
 
 
 # --- ledgers of the version before ----------------------------------------------------------------
