@@ -17,9 +17,11 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
 from PIL import Image
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp import __version__
 from runapi_mcp.images.places import Places
+from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tools.delivery import KEPT_SECONDS
@@ -962,3 +964,29 @@ async def test_in_a_terminal_a_task_is_saved_and_its_path_told(tmp_path: Path) -
             )
             assert told.stdout.startswith(f"image_paths:\n- {tmp_path}/pictures/fox.png\n")
         assert files_in(tmp_path / "pictures") == ["fox.png", "fox.png.json"]
+
+
+class _SlowImages:
+    """The sandbox, which takes ten seconds to hand out an image."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path", "").startswith("/images/"):
+            await anyio.sleep(10)
+        await self._app(scope, receive, send)
+
+
+async def test_an_identical_call_while_the_first_ones_image_is_fetched_is_another_picture(
+    tmp_path: Path,
+) -> None:
+    sandbox = Sandbox(1)
+    sandbox.app.add_middleware(_SlowImages)
+    async with world(sandbox=sandbox, places=Places(tmp_path)) as w:
+        async with anyio.create_task_group() as calls:
+            for started in (0, 6):
+                await anyio.sleep(started)
+                calls.start_soon(w.call, DRAW, FOX)
+        assert w.task_count == 2
+        assert len(files_in(tmp_path)) == 4

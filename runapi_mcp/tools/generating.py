@@ -4,8 +4,6 @@ import logging
 from dataclasses import replace
 from functools import partial
 
-from pydantic import MISSING
-
 from runapi_mcp.api.prices import Price
 from runapi_mcp.catalog import Variant
 from runapi_mcp.errors import RunapiFailure
@@ -13,7 +11,7 @@ from runapi_mcp.tasks.purchase import Purchase, resolution_of
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import pictures_of, require_saving
 from runapi_mcp.tools.facts import TaskFacts
-from runapi_mcp.tools.inputs import Drawing
+from runapi_mcp.tools.inputs import Drawing, or_none
 from runapi_mcp.tools.sources import FIELD, Given
 from runapi_mcp.tools.task_outcomes import outcome_in_doubt, outcome_of
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
@@ -40,28 +38,32 @@ def generating_tool(variant: Variant) -> Tool:
 
 
 async def _run(variant: Variant, caller: Caller, raw: RawArguments) -> Outcome:
+    purchase, drawing = await _wanted(variant, caller, raw)
+    wait_seconds = 0.0 if caller.as_task else drawing.or_else(caller.wait_seconds)
+    try:
+        async with caller.orders.placed(purchase, caller.yes, attended=caller.as_task) as order:
+            left = caller.left_seconds(wait_seconds)
+            await caller.orders.follow(order.watch, left, caller.report)
+            # Held until they are here: an identical call meanwhile is another picture.
+            pictures = await pictures_of(caller, order.watch, drawing.preview_px)
+    except RunapiFailure as failure:
+        return await _not_made(caller, failure, variant, purchase.price)
+    left_cents = await caller.orders.left_cents()
+    outcome = outcome_of(order.watch, pictures, purchase.price, order.joined_at, left_cents)
+    return replace(outcome, preview_px=or_none(drawing.preview_px))
+
+
+async def _wanted(variant: Variant, caller: Caller, raw: RawArguments) -> tuple[Purchase, Drawing]:
+    """What the arguments ask for, all of it checked; nothing was sent that pays."""
     given = Given.of(raw)
     params, drawing = accept(given.stood_in(raw) if given else raw, variant.params, Drawing)
     require_saving(caller, drawing.save_as)
-    wait_seconds = 0.0 if caller.as_task else drawing.or_else(caller.wait_seconds)
     caller.runapi.require_key()
     sources = await given.images(caller) if given else None
     if sources is not None:
         params = params.model_copy(update={FIELD: sources.addresses})
     price = await caller.runapi.prices.price(variant, resolution_of(params))
-    save_as = None if drawing.save_as is MISSING else drawing.save_as
-    purchase = Purchase(variant, params, price, sources, save_as)
-    try:
-        async with caller.orders.placed(purchase, caller.yes, attended=caller.as_task) as order:
-            left = caller.left_seconds(wait_seconds)
-            await caller.orders.follow(order.watch, left, caller.report)
-    except RunapiFailure as failure:
-        return await _not_made(caller, failure, variant, price)
-    pictures = await pictures_of(caller, order.watch, drawing.preview_px)
-    left_cents = await caller.orders.left_cents()
-    outcome = outcome_of(order.watch, pictures, price, order.joined_at, left_cents)
-    wanted_px = None if drawing.preview_px is MISSING else drawing.preview_px
-    return replace(outcome, preview_px=wanted_px)
+    return Purchase(variant, params, price, sources, or_none(drawing.save_as)), drawing
 
 
 async def _not_made(

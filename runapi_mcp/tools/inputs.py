@@ -1,7 +1,7 @@
 """The arguments that belong to tools rather than to RunAPI."""
 
 from difflib import get_close_matches
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import MISSING, AfterValidator, Field, WithJsonSchema
 
@@ -17,6 +17,14 @@ LARGEST_PREVIEW_PX: Final = 512
 
 # Every drawing tool has these: the range is told once, in the description that no host drops.
 _RANGE_IN_WORDS: Final = WithJsonSchema({"type": "integer"})
+
+
+Given = TypeVar("Given")
+
+
+def or_none(value: Given | MISSING) -> Given | None:
+    """What was given; None where nothing was."""
+    return None if value is MISSING else value
 
 
 def _canonical_uuid(value: str) -> str:
