@@ -87,12 +87,16 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
         FOX | {"callback_url": "https://a.b/\nHost: c"},
         "callback_url must be a full http:// or https:// URL, in ASCII",
     ),
-    (REMIX, FOX, "source_image_urls is required: an array of 1-8 http(s) URLs."),
-    (REMIX, FOX | {"source_image_urls": []}, "an array of 1-8 http(s) URLs, not 0 items."),
+    (REMIX, FOX, "source_image_urls is required: an array of 1-8 URLs, paths or task_ids."),
+    (
+        REMIX,
+        FOX | {"source_image_urls": []},
+        "an array of 1-8 URLs, paths or task_ids, not 0 items.",
+    ),
     (
         REMIX,
         FOX | {"source_image_urls": [SOURCE] * 9},
-        "an array of 1-8 http(s) URLs, not 9 items.",
+        "an array of 1-8 URLs, paths or task_ids, not 9 items.",
     ),
     (REMIX, FOX | {"source_image_urls": SOURCE}, "source_image_urls must be an array"),
     (
@@ -114,7 +118,11 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     (MAX_DRAW, MAX_FOX | {"output_resolution": "2k"}, "output_resolution must be 1k, not '2k'."),
     (MAX_DRAW, MAX_FOX | {"output_count": True}, "output_count must be a number, not True."),
     (MAX_DRAW, MAX_FOX | {"output_count": 2}, "output_count must be 1, not 2."),
-    (MAX_REMIX, MAX_FOX | {"source_image_urls": [SOURCE] * 2}, "an array of one URL, not 2 items."),
+    (
+        MAX_REMIX,
+        MAX_FOX | {"source_image_urls": [SOURCE] * 2},
+        "an array of one URL, path or task_id, not 2 items.",
+    ),
     (MAX_REMIX, REMIX_FOX | {"aspect_ratio": "auto"}, "aspect_ratio must be one of 1:1,"),
     ("get_task", {}, "task_id is required"),
     (
@@ -155,7 +163,7 @@ async def test_every_problem_of_a_call_is_named_at_once() -> None:
             "The parameters are prompt, source_image_urls, aspect_ratio, output_resolution, "
             "output_count, callback_url, save_as, wait_seconds, preview_px. "
             "prompt must be text of 3-5000 characters, not 'a'. "
-            "source_image_urls is required: an array of one URL. "
+            "source_image_urls is required: an array of one URL, path or task_id. "
             "aspect_ratio is required: one of 1:1, 4:3, 3:4, 16:9, 9:16, 3:2, 2:3. "
             "wait_seconds must be a whole number, 0-600 s, not 999. "
             "Nothing was sent or paid; correct this and call again."
@@ -256,7 +264,7 @@ async def test_a_flood_of_names_is_answered_in_a_few_lines() -> None:
 async def test_an_array_too_deep_to_read_is_refused() -> None:
     async with world() as w:
         result = await w.call(REMIX, FOX | {"source_image_urls": "[" * 100_000})
-        assert "source_image_urls must be an array of 1-8 http(s) URLs" in said(result)
+        assert "source_image_urls must be an array of 1-8 URLs, paths or task_ids" in said(result)
 
 
 async def test_a_model_that_is_nearly_one_is_asked_about() -> None:

@@ -246,8 +246,8 @@ async def test_a_client_that_does_not_speak_of_tasks_gets_none(
 
 async def test_without_tasks_a_client_that_speaks_of_them_gets_the_image() -> None:
     async with world() as usual, world(client=SPEAKS, gives_tasks=False) as w:
-        assert usual.client.server_capabilities.extensions == {TASKS: {}}
-        assert not w.client.server_capabilities.extensions
+        assert TASKS in (usual.client.server_capabilities.extensions or {})
+        assert TASKS not in (w.client.server_capabilities.extensions or {})
         assert facts(await w.call(DRAW, {"prompt": "a fox"}))["status"] == "completed"
         with pytest.raises(MCPError) as refused:
             await about(w, "tasks/get", "a-fox")
