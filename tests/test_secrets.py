@@ -34,9 +34,9 @@ async def test_without_a_key_a_paid_call_says_how_to_get_and_set_one(tool: str, 
         result = await w.call(tool, arguments)
         assert result.is_error
         assert said(result) == (
-            "No RunAPI API key is set. Create a key at https://runapi.ai and set it as "
-            'RUNAPI_API_KEY in the server\'s environment, or as "api_key" in '
-            "~/.config/runapi/config.json; RUNAPI_SANDBOX=1 needs none."
+            "No RunAPI API key is set. Call login, or run `runapi-mcp login`; or create a key at "
+            "https://runapi.ai and set it as RUNAPI_API_KEY in the server's environment. "
+            "RUNAPI_SANDBOX=1 needs none."
         )
         assert w.wire.sent == []
 

@@ -41,6 +41,7 @@ TOOLS = [
     "list_tasks",
     "check_pricing",
     "check_balance",
+    "login",
 ]
 
 

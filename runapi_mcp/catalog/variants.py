@@ -73,7 +73,7 @@ VARIANTS: tuple[Variant, ...] = (
         "text_to_image",
         fields.TextToImage,
         prices.FLEX,
-        "Draw a new image from text when it contains lettering, typography or fine detail.",
+        "Draw a new image from text when it contains lettering or fine detail.",
     ),
     Variant(
         "max",
@@ -87,7 +87,7 @@ VARIANTS: tuple[Variant, ...] = (
         "remix_image",
         fields.Remix,
         prices.PRO,
-        "Edit, restyle or combine 1-8 images by a prompt. The default choice for changes.",
+        "Edit, restyle or combine 1-8 images. The default choice for changes.",
     ),
     Variant(
         "flex",
@@ -108,14 +108,14 @@ VARIANTS: tuple[Variant, ...] = (
         "image_to_image",
         fields.Remix,
         prices.PRO,
-        "The older name of Pro remix; only when asked for.",
+        "The older name of Pro remix.",
     ),
     Variant(
         "flex",
         "image_to_image",
         fields.Remix,
         prices.FLEX,
-        "The older name of Flex remix; only when asked for.",
+        "The older name of Flex remix.",
     ),
 )
 

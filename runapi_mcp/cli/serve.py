@@ -101,6 +101,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp.api import Upstream
     from runapi_mcp.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import album_of, desk_of
+    from runapi_mcp.login import logins_of
     from runapi_mcp.server import Keys, Service, create_server
 
     logging.basicConfig(format="runapi-mcp: %(message)s")
@@ -109,22 +110,24 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
         click.echo(f"runapi-mcp: {warning}", err=True)
     base_url = loaded.base_url
     variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-    keys = Keys(loaded.key, "brought or own" if share_key else "brought")
+    keys = Keys(loaded.key, "brought or own" if share_key else "brought", settings.key_now)
     if loaded.sandbox:
         base_url, keys = _own_sandbox(loaded.sandbox_draw_seconds)
     upstream, desk = Upstream(base_url), desk_of(loaded)
-    service = Service(
-        upstream,
-        desk,
-        keys,
-        album_of(loaded, base_url),
-        loaded.wait_seconds,
-        loaded.mcp_tasks,
-        loaded.pictures.save,
-        loaded.pictures.preview,
-    )
     try:
-        yield create_server(service, variants)
+        async with logins_of(upstream, settings.key_now) as logins:
+            service = Service(
+                upstream,
+                desk,
+                keys,
+                album_of(loaded, base_url),
+                loaded.wait_seconds,
+                loaded.mcp_tasks,
+                loaded.pictures.save,
+                loaded.pictures.preview,
+                logins,
+            )
+            yield create_server(service, variants)
     finally:
         await upstream.aclose()
         await desk.ledger.aclose()

@@ -12,6 +12,8 @@ from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.file_routes import FileRoutes
 from runapi_mcp.sandbox.files import Files
 from runapi_mcp.sandbox.gallery import Gallery
+from runapi_mcp.sandbox.login_routes import LoginRoutes
+from runapi_mcp.sandbox.logins import Logins
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
 from runapi_mcp.sandbox.routing import endpoint, misbehaving
 from runapi_mcp.sandbox.task_routes import TaskRoutes
@@ -34,6 +36,7 @@ class Sandbox:
             TaskRoutes(self.accounts, Gallery(self.accounts, files), misbehave),
             MoneyRoutes(self.accounts, misbehave),
             FileRoutes(files, misbehave),
+            LoginRoutes(Logins(anyio.current_time)),
         )
         self.app = Starlette(
             routes=[

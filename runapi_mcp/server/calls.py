@@ -24,10 +24,12 @@ from runapi_mcp.api import RunAPI, Upstream
 from runapi_mcp.errors import Failure
 from runapi_mcp.hosts.known import MARGIN_SECONDS, Host, host_of
 from runapi_mcp.images.album import Album
+from runapi_mcp.login import Logins
 from runapi_mcp.progress import Report
 from runapi_mcp.server.consent import asked, yes_of
 from runapi_mcp.server.content import blocks
 from runapi_mcp.server.keys import Keys
+from runapi_mcp.server.links import handed
 from runapi_mcp.server.receipts import when_sent
 from runapi_mcp.server.task_wire import speaks_tasks, task_created
 from runapi_mcp.tasks.desk import Desk
@@ -36,7 +38,7 @@ from runapi_mcp.tasks.orders import Orders
 from runapi_mcp.tools import Caller, Outcome, Tool
 from runapi_mcp.tools.facts import structured, text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
-from runapi_mcp.tools.tool import Handover, RawArguments
+from runapi_mcp.tools.tool import Handover
 
 SPARE_SECONDS: Final = 5.0
 """What is left of a host's time once the images are fetched."""
@@ -60,6 +62,8 @@ class Service:
     saves: bool | None = None
     """Whether pictures are saved here; None for those of callers on this machine."""
     previews: bool = True
+    logins: Logins | None = None
+    """Where a key can be got for callers on this machine; None for nowhere."""
 
     def caller(self, context: Context) -> Caller:
         """Who makes a request."""
@@ -71,6 +75,7 @@ class Service:
             orders=Orders(self.desk, runapi),
             handover=self._handover(context),
             is_local=_is_local(context),
+            logins=self.logins if _is_local(context) else None,
             started=anyio.current_time(),
             wait_seconds=wait_seconds,
             report=_reporter(context),
@@ -103,7 +108,7 @@ async def call_tool(
             yes=yes_of(params),
             as_task=tool.effect == "pays" and service.gives_tasks and speaks_tasks(context),
         )
-        outcome = await _outcome(context, tool, caller, params.arguments or {})
+        outcome = await _outcome(context, tool, caller, params)
     except Failure as failure:
         return CallToolResult(is_error=True, content=[TextContent(text=str(failure))])
     if isinstance(outcome, InputRequiredResult):
@@ -128,13 +133,17 @@ async def handed_over(context: Context, caller: Caller, outcome: Outcome) -> Cal
 
 
 async def _outcome(
-    context: Context, tool: Tool, caller: Caller, arguments: RawArguments
+    context: Context, tool: Tool, caller: Caller, params: CallToolRequestParams
 ) -> Outcome | InputRequiredResult:
+    arguments = params.arguments or {}
+    patience = _host_limit_seconds(context) - MARGIN_SECONDS
     try:
-        return await tool.run(caller, arguments)
+        outcome = await tool.run(caller, arguments)
     except NotConfirmed as question:
-        patience = _host_limit_seconds(context) - MARGIN_SECONDS
         yes = await asked(context, tool.title, question, patience)
+    else:
+        to_open = outcome.link and await handed(context, params, outcome.link, patience)
+        return to_open or outcome
     if isinstance(yes, InputRequiredResult):
         return yes
     return await tool.run(replace(caller, yes=yes), arguments)

@@ -140,7 +140,6 @@ async def _list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPr
 @cache
 def described(tool: Tool) -> McpTool:
     """What a host sees of a tool."""
-    pays = tool.effect == "pays"
     return McpTool(
         name=tool.name,
         title=tool.title,
@@ -148,9 +147,9 @@ def described(tool: Tool) -> McpTool:
         input_schema=input_schema(tool.inputs),
         output_schema=output_schema(tool.output),
         annotations=ToolAnnotations(
-            read_only_hint=not pays,
+            read_only_hint=tool.effect == "reads",
             destructive_hint=False,
-            idempotent_hint=not pays,
+            idempotent_hint=tool.effect != "pays",
             open_world_hint=True,
         ),
         _meta=dict(gallery.BINDING) if tool.output is TaskFacts else None,

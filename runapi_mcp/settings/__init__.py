@@ -1,13 +1,16 @@
 """What the environment and RunAPI's config file may say. The only room that reads either."""
 
 from runapi_mcp.settings.config_file import config_path
+from runapi_mcp.settings.key_file import KeyFile
 from runapi_mcp.settings.keys import KEY_PAGE, Key, given_key
+from runapi_mcp.settings.screen import has_browser
 from runapi_mcp.settings.settings import (
     LONGEST_WAIT_SECONDS,
     LedgerSettings,
     Money,
     PictureSettings,
     Settings,
+    key_now,
     load,
     sandbox_environment,
 )
@@ -18,12 +21,15 @@ __all__ = [
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
     "Key",
+    "KeyFile",
     "LedgerSettings",
     "Money",
     "PictureSettings",
     "Settings",
     "config_path",
     "given_key",
+    "has_browser",
+    "key_now",
     "load",
     "sandbox_environment",
 ]

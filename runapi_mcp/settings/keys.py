@@ -19,6 +19,13 @@ class Key:
 
     secret: SecretStr | None
     missing: KeyMissing | None = None
+    source: str = ""
+    """Where it was found, in words."""
+
+    @property
+    def from_environment(self) -> bool:
+        """Whether it comes before the config file's, whatever stands there."""
+        return self.secret is not None and self.source in KEY_NAMES
 
     def reveal(self) -> str:
         """The key itself, to be put on the wire and nowhere else.
@@ -38,7 +45,7 @@ def given_key(value: str, source: str) -> Key:
         return Key(None, _no_key(f"{source} holds no API key."))
     if len(text) < SHORTEST_KEY or not text.isascii() or not text.isprintable() or " " in text:
         return Key(None, _no_key(f"{source} holds something that is not an API key."))
-    return Key(SecretStr(text))
+    return Key(SecretStr(text), source=source)
 
 
 def found_key(
@@ -71,6 +78,7 @@ def _key_candidates(
 def _no_key(happened: str) -> KeyMissing:
     return KeyMissing(
         happened,
-        f"Create a key at {KEY_PAGE} and set it as RUNAPI_API_KEY in the server's environment, "
-        'or as "api_key" in ~/.config/runapi/config.json; RUNAPI_SANDBOX=1 needs none.',
+        "Call login, or run `runapi-mcp login`; or create a key at "
+        f"{KEY_PAGE} and set it as RUNAPI_API_KEY in the server's environment. RUNAPI_SANDBOX=1 "
+        "needs none.",
     )

@@ -98,6 +98,15 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     )
 
 
+def key_now(environ: Mapping[str, str] | None = None) -> Key:
+    """The key as the environment and the config file have it at this moment.
+
+    A server asks at every call, so that a login or logout elsewhere needs no restart.
+    """
+    environ = os.environ if environ is None else environ
+    return found_key(environ, *read_config(config_path(environ)))[0]
+
+
 def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a server started for practice may inherit: how the sandbox behaves, and no key."""
     environ = os.environ if environ is None else environ

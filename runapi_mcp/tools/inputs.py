@@ -85,7 +85,7 @@ class TaskReference(Capability):
 class PriceQuestion(Capability):
     model: Annotated[
         Annotated[str, AfterValidator(_known_variant)] | MISSING,
-        Field(description="Model id or tool name; unset for all."),
+        Field(description="Model id; unset for all."),
     ] = MISSING
 
     output_resolution: Annotated[

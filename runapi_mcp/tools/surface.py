@@ -6,6 +6,7 @@ from typing import Final
 from runapi_mcp.catalog import Variant
 from runapi_mcp.tools.generating import generating_tool
 from runapi_mcp.tools.listing import LIST_TASKS
+from runapi_mcp.tools.login import LOGIN
 from runapi_mcp.tools.pricing import pricing_tool
 from runapi_mcp.tools.reading import CHECK_BALANCE, GET_TASK
 from runapi_mcp.tools.tool import Tool
@@ -46,4 +47,5 @@ def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
         LIST_TASKS,
         pricing_tool(variants),
         CHECK_BALANCE,
+        LOGIN,
     )

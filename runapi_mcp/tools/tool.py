@@ -11,6 +11,7 @@ from runapi_mcp.api import RunAPI
 from runapi_mcp.catalog.fields import Capability
 from runapi_mcp.images.album import Album
 from runapi_mcp.images.picture import Picture
+from runapi_mcp.login import Logins
 from runapi_mcp.progress import Report
 from runapi_mcp.tasks.orders import Orders
 from runapi_mcp.tasks.watch import Watch
@@ -38,6 +39,17 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """An address that only a person can use."""
+
+    address: str
+    words: str
+    """What it is for, in a sentence or two."""
+    withdraw: Callable[[], None]
+    """Called when the person does not want it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls, and how: whose key, what was ordered with it, and how the caller waits."""
 
@@ -51,6 +63,8 @@ class Caller:
     wait_seconds: float
     """How long a call waits that does not say."""
     report: Report
+    logins: Logins | None = None
+    """Where a key is got for the server that the caller started; None for who brings one."""
     yes: str | None = None
     """What came back with a person's yes to this call."""
     as_task: bool = False
@@ -74,6 +88,8 @@ class Outcome:
     """How large a preview the caller asked for, should the answer come later."""
     joined: str | None = None
     """Why the call paid nothing, if it continued an earlier one."""
+    link: Link | None = None
+    """What a person should open now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +99,7 @@ class Tool:
     name: str
     title: str
     description: str
-    effect: Literal["reads", "pays"]
+    effect: Literal["reads", "changes", "pays"]
     inputs: tuple[type[Capability], ...]
     output: type[BaseModel]
     run: Callable[[Caller, RawArguments], Awaitable[Outcome]]

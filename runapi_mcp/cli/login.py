@@ -1,0 +1,137 @@
+"""`runapi-mcp login`: a key through the browser, or from standard input, into the config file."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import click
+
+from runapi_mcp import settings
+from runapi_mcp.errors import Refused
+
+if TYPE_CHECKING:
+    from runapi_mcp.login.login import Login
+    from runapi_mcp.settings import Key, KeyFile, Settings
+
+LONGEST_INPUT: Final = 4096
+
+
+@click.command("login")
+@click.option("--key", metavar="-", help="Read a key from standard input instead: --key -")
+@click.argument("words", nargs=-1, metavar="")
+@click.option("--no-browser", is_flag=True, help="Show the address only.")
+def command(*, key: str | None, words: Sequence[str], no_browser: bool) -> None:
+    """Log in to RunAPI, and keep the key in RunAPI's config file.
+
+    An address and a code are shown, and the browser opens where there is one; elsewhere, as over
+    SSH, two other ways are named.
+    """
+    # Words are taken only so that click does not repeat them: they may be a key.
+    if words or key not in (None, "-"):
+        raise Refused(
+            "A key on the command line can be seen by others on this machine; it was not read.",
+            "Pipe it: runapi-mcp login --key - < FILE",
+        )
+    loaded, key_file = settings.load(), settings.KeyFile.of()
+    try:
+        if key is None:
+            anyio.run(partial(_through_browser, loaded, key_file, opens=not no_browser))
+        else:
+            key_file.require_usable()
+            # Before the event loop, which would keep Ctrl-C from the prompt.
+            anyio.run(_given, loaded, key_file, _read_key())
+    except KeyboardInterrupt:
+        click.echo("\nStopped. Nothing was saved.", err=True)
+        sys.exit(130)
+    click.echo(f"The key is in {key_file.path}")
+    _warn_of_environment()
+
+
+async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) -> None:
+    from runapi_mcp.api import Upstream
+    from runapi_mcp.catalog.money import dollars
+    from runapi_mcp.login import LOGIN_SECONDS
+    from runapi_mcp.login.login import opened
+
+    upstream = Upstream(loaded.base_url)
+    try:
+        async with opened(upstream, key_file) as login:
+            _show(login)
+            if opens and settings.has_browser():
+                _open_browser(login.address)
+            else:
+                _show_other_ways(login)
+            logged_in = await login.finished(LOGIN_SECONDS)
+    finally:
+        await upstream.aclose()
+    whose = f" as {logged_in.email}" if logged_in.email else ""
+    click.secho(f"Logged in{whose}; the balance is {dollars(logged_in.balance_cents)}.", fg="green")
+
+
+async def _given(loaded: Settings, key_file: KeyFile, key: Key) -> None:
+    from runapi_mcp.api import Upstream
+    from runapi_mcp.catalog.money import dollars
+    from runapi_mcp.login.login import saved, verified
+
+    upstream = Upstream(loaded.base_url)
+    try:
+        balance_cents = await verified(upstream, key)
+    finally:
+        await upstream.aclose()
+    await saved(key_file, key)
+    click.secho(f"The key works; the balance is {dollars(balance_cents)}.", fg="green")
+
+
+def _read_key() -> Key:
+    if sys.stdin.isatty():
+        text = getpass.getpass("Key (not shown): ")
+    else:
+        raw = sys.stdin.buffer.read(LONGEST_INPUT + 1)
+        # A part of what is too long would be another key. PowerShell pipes a byte order mark.
+        text = raw.decode("utf-8-sig", "replace") if len(raw) <= LONGEST_INPUT else "too long"
+    key = settings.given_key(text, "Standard input")
+    if key.secret is None:
+        happened = key.missing.happened if key.missing else "Standard input holds no API key."
+        raise Refused(happened, f"Nothing was saved. Keys are at {settings.KEY_PAGE}.")
+    return key
+
+
+def _show(login: Login) -> None:
+    click.echo("Open this address in a browser, and see that it shows the same code:\n")
+    click.echo(f"  {login.address}\n")
+    click.echo("  Code: ", nl=False)
+    click.secho(login.display_code, bold=True)
+    click.echo("\nThis waits for five minutes; Ctrl-C ends it.")
+
+
+def _show_other_ways(login: Login) -> None:
+    forward = f"ssh -N -L {login.port}:127.0.0.1:{login.port} {login.hostname}"
+    click.echo(
+        "\nThe browser must run on this machine. Over SSH, run this first where the browser is:\n\n"
+        f"  {forward}\n\n"
+        f"Or stop this, create a key at {settings.KEY_PAGE}, and run `runapi-mcp login --key -`."
+    )
+
+
+def _open_browser(address: str) -> None:
+    import webbrowser
+
+    # Some browsers return when they are closed; a daemon, so that the end does not wait for that.
+    threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+
+
+def _warn_of_environment() -> None:
+    key = settings.key_now()
+    if key.from_environment:
+        click.secho(
+            f"{key.source} is set in this environment and comes first; unset it to use the saved "
+            "key.",
+            fg="yellow",
+            err=True,
+        )

@@ -1,0 +1,23 @@
+"""`runapi-mcp logout`: the key taken out of the config file."""
+
+import click
+
+from runapi_mcp import settings
+
+
+@click.command("logout")
+def command() -> None:
+    """Remove the key from RunAPI's config file; all else in it stays."""
+    key_file = settings.KeyFile.of()
+    if key_file.remove():
+        click.echo(f"The key is removed from {key_file.path}")
+        click.echo(f"It works until you delete it at {settings.KEY_PAGE}.")
+    else:
+        click.echo(f"No key was saved in {key_file.path}")
+    key = settings.key_now()
+    if key.from_environment:
+        click.secho(
+            f"{key.source} is set in this environment and still provides a key.",
+            fg="yellow",
+            err=True,
+        )

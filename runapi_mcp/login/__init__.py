@@ -1,0 +1,8 @@
+"""Getting a key through the browser, into RunAPI's config file. Knows no tools, no MCP.
+
+Light to import: a server loads `login.login` when somebody logs in.
+"""
+
+from runapi_mcp.login.logins import LOGIN_SECONDS, Logins, logins_of
+
+__all__ = ["LOGIN_SECONDS", "Logins", "logins_of"]

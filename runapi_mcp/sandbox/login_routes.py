@@ -1,0 +1,94 @@
+"""The browser login: a page with two buttons, and the exchange of a code for a key."""
+
+from collections.abc import Mapping
+from html import escape
+from string import Template
+from typing import Final
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from runapi_mcp.sandbox.answers import answer, error
+from runapi_mcp.sandbox.logins import Asked, BadLogin, Logins
+from runapi_mcp.sandbox.requests import json_body
+from runapi_mcp.sandbox.routing import Table
+
+LARGEST_FORM: Final = 10_000
+_DENIED: Final = {"error": "access_denied", "error_description": "The login was denied"}
+
+
+class LoginRoutes:
+    """`/cli/authorize` and `/api/v1/cli/exchange`."""
+
+    def __init__(self, logins: Logins) -> None:
+        self._logins = logins
+
+    def table(self) -> Table:
+        yield "GET", "/cli/authorize", self._ask
+        yield "POST", "/cli/authorize", self._decide
+        yield "POST", "/api/v1/cli/exchange", self._exchange
+
+    async def _ask(self, request: Request) -> Response:
+        try:
+            asked = Asked.of(request.query_params)
+        except BadLogin as reason:
+            return _bad_page(reason)
+        return _page(asked)
+
+    async def _decide(self, request: Request) -> Response:
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return _bad_page(BadLogin("only this page's own buttons decide"))
+        fields = await _form(request)
+        try:
+            asked = Asked.of(fields)
+        except BadLogin as reason:
+            return _bad_page(reason)
+        approved = fields.get("decision") == "approve"
+        said = {"code": self._logins.approve(asked)} if approved else _DENIED
+        # 303 makes it a GET.
+        query = urlencode({**said, "state": asked.fields["state"]})
+        return RedirectResponse(f"{asked.callback}?{query}", 303)
+
+    async def _exchange(self, request: Request) -> Response:
+        body = await json_body(request)
+        try:
+            return answer(self._logins.exchange(body), 201)
+        except BadLogin as reason:
+            return error(400, str(reason))
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    raw = (await request.body())[:LARGEST_FORM]
+    fields = parse_qs(raw.decode("utf-8", "replace"))
+    return {name: values[0] for name, values in fields.items() if len(values) == 1}
+
+
+def _page(asked: Asked) -> Response:
+    shown = {name: escape(value) for name, value in asked.fields.items()}
+    inputs = (f'<input type="hidden" name="{n}" value="{value}">' for n, value in shown.items())
+    return _html("authorize.html", {**shown, "inputs": "\n".join(inputs)}, asked.callback)
+
+
+def _bad_page(reason: BadLogin) -> Response:
+    return _html("bad_login.html", {"reason": escape(str(reason))}, status=400)
+
+
+def _html(
+    name: str, values: Mapping[str, str], form_action: str = "", status: int = 200
+) -> Response:
+    # Imported here: a sandbox that nobody logs in to shows no page.
+    from importlib.resources import files
+
+    template = files("runapi_mcp.sandbox").joinpath(name).read_text(encoding="utf-8")
+    # Browsers hold a redirect after a form to the form's own rule.
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        f"frame-ancestors 'none'; form-action 'self' {form_action}".strip()
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "same-origin",
+    }
+    return HTMLResponse(Template(template).substitute(values), status, headers)

@@ -1,0 +1,135 @@
+"""The API key in RunAPI's config file: put there and taken out, and nothing else of it touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from runapi_mcp.errors import NotConfigured
+from runapi_mcp.settings.config_file import config_path
+from runapi_mcp.settings.json_text import JsonText, NotAnObject
+
+NAME: Final = "api_key"
+OLDER_NAME: Final = "apiKey"
+_EMPTY: Final = "{}\n"
+_ADVICE: Final = "Correct it, or move it away; a key may also be set as RUNAPI_API_KEY."
+
+
+class KeyFile:
+    """RunAPI's config file as the place of the key. Whatever it does blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str] | None = None) -> KeyFile:
+        """The file of this user.
+
+        Raises:
+            NotConfigured: this user has no home.
+        """
+        path = config_path(os.environ if environ is None else environ)
+        if path is None:
+            raise NotConfigured("This user has no home to keep a key in.", "Set HOME.")
+        return cls(path)
+
+    def require_usable(self) -> None:
+        """Nothing, when a key can be saved: asked before a person is bothered.
+
+        Raises:
+            NotConfigured: the file cannot be understood or its folder not be written.
+        """
+        self._text()
+        try:
+            target = self._target()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise self._unwritable(PermissionError("its folder is read-only"))
+
+    def save(self, key: SecretStr) -> None:
+        """Keep the key, readable by this user only.
+
+        Raises:
+            NotConfigured: the file cannot be understood or written; it is as it was.
+        """
+        text = self._text().without(OLDER_NAME)
+        self._replace(text.with_entry(NAME, key.get_secret_value()))
+
+    def remove(self) -> bool:
+        """Whether there was a key, which is gone now.
+
+        Raises:
+            NotConfigured: the file cannot be understood or written; it is as it was.
+        """
+        text = self._text()
+        if not {NAME, OLDER_NAME} & set(text.names):
+            return False
+        self._replace(text.without(NAME).without(OLDER_NAME))
+        return True
+
+    def _text(self) -> JsonText:
+        try:
+            # Bytes, so that line ends stay; in an empty file there is nothing to lose.
+            text = self.path.read_bytes().decode()
+            return JsonText(text if text.strip() else _EMPTY)
+        except FileNotFoundError:
+            return JsonText(_EMPTY)
+        except OSError as error:
+            raise NotConfigured(
+                f"{self.path} cannot be read: {_reason(error)}.", _ADVICE
+            ) from error
+        except NotAnObject as error:
+            raise NotConfigured(f"{self.path} {error}.", _ADVICE) from error
+        except UnicodeDecodeError as error:
+            raise NotConfigured(f"{self.path} is not UTF-8.", _ADVICE) from error
+
+    def _replace(self, text: JsonText) -> None:
+        try:
+            target = self._target()
+            _write_whole(target, text.text.encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _target(self) -> Path:
+        """The file itself, where links lead to it; in a folder for this user only."""
+        folder = self.path.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(OSError):
+            # What it forbids its owner stays forbidden.
+            folder.chmod(folder.stat().st_mode & 0o700)
+        # Whoever made the file a link wants it to stay one.
+        return Path(os.path.realpath(self.path))
+
+    def _unwritable(self, error: OSError) -> NotConfigured:
+        return NotConfigured(
+            f"The key was not saved: {self.path} cannot be written ({_reason(error)}).",
+            "Make it writable; a key may also be set as RUNAPI_API_KEY.",
+        )
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """The file with this content, or as it was; never in between, never readable by others."""
+    # Imported here, because every start would pay for what only a login needs.
+    import tempfile
+
+    number, name = tempfile.mkstemp(prefix=".config-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
