@@ -1,0 +1,56 @@
+"""`runapi-mcp uninstall`: what install put into a host's configuration, taken out again."""
+
+import sys
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import click
+
+from runapi_mcp.cli.host_choice import chosen, for_each, receipts
+from runapi_mcp.hosts.installing import Change, restored, uninstalled
+from runapi_mcp.hosts.receipts import Receipts
+from runapi_mcp.hosts.table import HostConfig, Scope
+
+
+@click.command("uninstall")
+@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@click.option(
+    "--scope",
+    type=click.Choice(["user", "project"]),
+    default="user",
+    show_default=True,
+    help="All of your work, or the project in this directory.",
+)
+@click.option(
+    "--restore",
+    is_flag=True,
+    help="Put the newest backup of the whole file back instead, and keep what it replaces.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change, as a diff; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+def command(
+    *, hosts: tuple[str, ...], scope: str, restore: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Take these tools out of HOSTs; without a name, show those that have them and ask.
+
+    Only what install put in goes. The API key stays in RunAPI's config file.
+    """
+    wanted = cast("Scope", scope)
+    picked = chosen(hosts, wanted, as_json=as_json, only="is installed")
+    if not picked:
+        return
+    notes = receipts()
+    with nullcontext() if dry_run else notes.alone():
+        plan = _restore if restore else partial(_take_out, notes)
+        whole = for_each(picked, wanted, plan, dry_run=dry_run, as_json=as_json)
+    sys.exit(0 if whole else 2)
+
+
+def _take_out(notes: Receipts, host: HostConfig, path: Path) -> Change:
+    return uninstalled(host, path, notes)
+
+
+def _restore(host: HostConfig, path: Path) -> Change:
+    return restored(host, path)[0]

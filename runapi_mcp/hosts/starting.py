@@ -1,0 +1,70 @@
+"""How a host starts this very program: with absolute paths, since graphical hosts have no PATH."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runapi_mcp import __version__
+from runapi_mcp.errors import NotConfigured
+
+PACKAGE = "runapi-mcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The interpreter that runs, the environment it belongs to, and its variables."""
+
+    executable: str
+    prefix: Path
+    environ: Mapping[str, str]
+
+
+def command_of(program: Program) -> tuple[str, ...]:
+    """The words that start this program again: with uvx, where it came that way.
+
+    Raises:
+        NotConfigured: there is nothing that a host could start later.
+    """
+    if _came_with_uv(program):
+        uvx = _uvx(program.environ)
+        if uvx is not None:
+            return uvx, f"{PACKAGE}=={__version__}"
+        if not (program.prefix / "uv-receipt.toml").exists():
+            raise NotConfigured(
+                "This program runs from uv's cache, and uvx is not to be found.",
+                "Put uvx on your PATH, or install with: uv tool install runapi-mcp.",
+            )
+    if not program.executable:
+        raise NotConfigured("The path of this Python is not known.", "Start it by its full path.")
+    # Without -P, a mcp.py or click.py in the host's directory would be imported instead.
+    return program.executable, "-P", "-m", "runapi_mcp"
+
+
+def starts_us(words: list[str]) -> bool:
+    """Whether a command is this program, however it was written."""
+    return own_words(words) > 0
+
+
+def own_words(words: list[str]) -> int:
+    """How many words of a command name this program; what follows is what a user added."""
+    for number, word in enumerate(words, 1):
+        name = word.replace("\\", "/").rpartition("/")[2].removesuffix(".exe")
+        if name.partition("==")[0].partition("@")[0].replace("_", "-") == PACKAGE:
+            return number
+    return 0
+
+
+def _came_with_uv(program: Program) -> bool:
+    parts = program.prefix.parts
+    cached = any(part.startswith(("archive-v", "environments-v")) for part in parts)
+    return cached or (program.prefix / "uv-receipt.toml").exists()
+
+
+def _uvx(environ: Mapping[str, str]) -> str | None:
+    found = shutil.which("uvx", path=environ.get("PATH", ""))
+    if found is not None:
+        return str(Path(found).absolute())
+    # uv tells the programs that it starts where it is.
+    uv = environ.get("UV")
+    return shutil.which("uvx", path=str(Path(uv).parent)) if uv else None

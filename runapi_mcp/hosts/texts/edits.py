@@ -1,0 +1,182 @@
+"""An entry put into a text and taken out again, in every format; nothing else may change by it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from runapi_mcp.hosts.texts.json_text import JsonText
+from runapi_mcp.hosts.texts.text import Broken, Dialect, Path, Text, at
+from runapi_mcp.hosts.texts.toml_text import TomlText
+
+Entry = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was around an entry before it came, as far as the text does not tell by itself."""
+
+    depth: int | None = None
+    """How many keys lead to the innermost mapping that was there; -1 where nothing was, None for
+    all of them."""
+    empty: str | None = None
+    """How that mapping was written, if nothing was in it."""
+
+
+def understood(text: str, dialect: Dialect) -> Text:
+    """A text as its host reads it.
+
+    Raises:
+        Broken: it cannot be read.
+    """
+    match dialect:
+        case "json" | "json with comments" | "jsonc":
+            return JsonText(text, comments=dialect != "json", trailing_commas=dialect == "jsonc")
+        case "toml":
+            return TomlText(text)
+        case "yaml":
+            # Imported here, because one host of all keeps YAML.
+            from runapi_mcp.hosts.texts.yaml_text import YamlText
+
+            return YamlText(text)
+
+
+def found(text: str, dialect: Dialect, path: Path) -> Entry | None:
+    """The entry at a path; None where there is none.
+
+    Raises:
+        Broken: the text cannot be read, or has something else there.
+    """
+    return _entry(understood(text, dialect), path)
+
+
+def _entry(doc: Text, path: Path) -> Entry | None:
+    entry = at(doc.value, path)
+    doc.raw(path)  # which refuses a key that stands there twice
+    if entry is not None and not isinstance(entry, Mapping):
+        raise Broken(f"“{'.'.join(path)}” is not a mapping")
+    return cast("Entry | None", entry)
+
+
+def put(text: str, dialect: Dialect, path: Path, entry: Entry) -> tuple[str, Surroundings]:
+    """The text with the entry, and what was around it; one that stands there is changed in place.
+
+    Raises:
+        Broken: the text cannot be read, or not be changed without touching what is not ours.
+    """
+    before = understood(text, dialect)
+    older = _entry(before, path)
+    around = Surroundings() if older is not None else _surroundings(before, dialect, path)
+    doc = _with(before, dialect, path, older, entry)
+    _check(before, doc, path, entry)
+    return doc.text, around
+
+
+def taken_out(text: str, dialect: Dialect, path: Path, around: Surroundings) -> str:
+    """The text as it was before the entry came.
+
+    Raises:
+        Broken: as for putting it in.
+    """
+    before = understood(text, dialect)
+    doc, depth = understood(before.cut(path), dialect), len(path) - 1
+    kept = depth if around.depth is None else around.depth
+    while depth > max(0, kept) and _is_bare(doc.raw(path[:depth])):
+        doc = understood(doc.cut(path[:depth]), dialect)
+        depth -= 1
+    if kept < 0 and depth == 0:
+        return _unwrapped(doc, around.empty or "")
+    _check(before, doc, path, None)
+    if depth > kept or around.empty is None:
+        return doc.text
+    return _as_it_was(doc, path[:depth], around.empty)
+
+
+def _with(doc: Text, dialect: Dialect, path: Path, older: Entry | None, newer: Entry) -> Text:
+    changed = doc
+    try:
+        for where, value in _changes(path, older, newer):
+            text = changed.cut(where) if value is None else changed.put(where, value)
+            changed = understood(text, dialect)
+    except Broken:
+        if older is None:
+            raise
+        # It is in one piece, such as a table on one line: then it is replaced in one piece.
+        return understood(doc.put(path, newer), dialect)
+    return changed
+
+
+def _surroundings(doc: Text, dialect: Dialect, path: Path) -> Surroundings:
+    depth = len(path) - 1
+    if dialect == "toml":
+        return Surroundings()  # whose tables say it all
+    while depth and not _is_there(doc.value, path[:depth]):
+        depth -= 1
+    if depth == 0 and doc.value is None and dialect != "yaml":
+        depth = -1
+    is_empty = not at(doc.value, path[: max(depth, 0)])
+    return Surroundings(depth, doc.raw(path[: max(depth, 0)]) if is_empty else None)
+
+
+def _is_there(value: object, path: Path) -> bool:
+    parent = at(value, path[:-1])
+    return isinstance(parent, Mapping) and path[-1] in parent
+
+
+def _changes(path: Path, older: Entry | None, newer: Entry) -> list[tuple[Path, object]]:
+    """What to put where; None for what goes."""
+    if older is None:
+        return [(path, newer)]
+    changes: list[tuple[Path, object]] = [((*path, key), None) for key in older if key not in newer]
+    for key, value in newer.items():
+        inner = older.get(key)
+        if isinstance(inner, Mapping) and isinstance(value, Mapping):
+            was, now = cast("Entry", inner), cast("Entry", value)
+            changes += _changes((*path, key), was, now)
+        elif inner != value:
+            changes.append(((*path, key), value))
+    return changes
+
+
+def _as_it_was(doc: Text, path: Path, empty: str) -> str:
+    """The text with an empty mapping written as before, unless somebody wrote into it since."""
+    now = doc.raw(path)
+    same = _squeezed(now) == _squeezed(empty)
+    return doc.put_raw(path, empty) if same or (path and _is_bare(now)) else doc.text
+
+
+def _unwrapped(doc: Text, empty: str) -> str:
+    """The text without the braces that were made around everything."""
+    if not _is_bare(_squeezed(doc.text).removeprefix(_squeezed(empty))):
+        return doc.text
+    return empty
+
+
+def _is_bare(raw: str) -> bool:
+    """Whether a mapping is written with nothing in it, not even a comment."""
+    return _squeezed(raw) in ("", "{}")
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _check(before: Text, after: Text, path: Path, entry: Entry | None) -> None:
+    """Refuses a change that did more, or less, than it should: what no text was tried for."""
+    was, now = _others(before.value, path), _others(after.value, path)
+    # The second look as text, because a NaN is not equal to itself.
+    if (was != now and repr(was) != repr(now)) or at(after.value, path) != entry:
+        raise Broken("it is written in a way that cannot be changed without harm to other entries")
+
+
+def _others(value: object, path: Path) -> object:
+    """All that is not at the path, without mappings that hold nothing else."""
+    if not isinstance(value, Mapping):
+        return value
+    rest: dict[str, object] = {}
+    first, way = path[0], path[1:]
+    for key, inner in cast("Entry", value).items():
+        if key != first:
+            rest[key] = inner
+        elif way and (deeper := _others(inner, way)):
+            rest[key] = deeper
+    return rest or None
