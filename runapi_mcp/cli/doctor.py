@@ -1,0 +1,130 @@
+"""`runapi-mcp doctor`: what is wrong with each host's entry, and the command that mends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import click
+
+from runapi_mcp import __version__
+
+if TYPE_CHECKING:
+    from runapi_mcp.doctor.examination import Examination
+    from runapi_mcp.doctor.findings import Report
+    from runapi_mcp.doctor.layout import Page, Styled
+    from runapi_mcp.doctor.mending import Mended
+    from runapi_mcp.hosts.table import HostConfig
+
+WIDEST: Final = 100
+_COLORS: Final = {"problem": "red", "warning": "yellow", "note": "cyan", "fine": "green"}
+
+
+@click.command("doctor")
+@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="All findings as JSON.")
+@click.option("--fix", is_flag=True, help="Mend what can be mended safely, and say what was done.")
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(0.5, 600),
+    default=20,
+    show_default=True,
+    help="Seconds that a server may take to answer.",
+)
+def command(*, hosts: tuple[str, ...], as_json: bool, fix: bool, wait_seconds: float) -> None:
+    """Start the server as each host would, and say what is wrong and what mends it.
+
+    Looks at every host that has an entry; with HOSTs, at those. Changes nothing without --fix. The
+    exit status is 0 when nothing keeps the tools from working, and 1 when something does.
+    """
+    from runapi_mcp.hosts.table import host_named
+
+    named = list(dict.fromkeys(map(host_named, hosts)))
+    examination, report = _examined(named, wait_seconds)
+    mended = _mend(examination, report, aside=as_json) if fix else []
+    if mended:
+        examination, report = _examined(named, wait_seconds)
+    say = _say_json if as_json else _say
+    say(examination, report, mended)
+    sys.exit(0 if report.is_fine else 1)
+
+
+def _examined(named: list[HostConfig], wait_seconds: float) -> tuple[Examination, Report]:
+    from runapi_mcp.cli.host_choice import this_machine
+    from runapi_mcp.doctor.examination import Examination
+
+    examination = Examination(this_machine(), wait_seconds)
+    return examination, anyio.run(partial(examination.report, named))
+
+
+def _mend(examination: Examination, report: Report, *, aside: bool) -> list[Mended]:
+    from runapi_mcp.cli.host_choice import receipts
+    from runapi_mcp.doctor.mending import mended
+
+    show = partial(click.echo, nl=False, err=aside)
+    return mended(report, receipts(), examination.secrets, show)
+
+
+def _say_json(examination: Examination, report: Report, mended: list[Mended]) -> None:
+    told = {
+        "version": __version__,
+        "fine": report.is_fine,
+        "problems": report.count("problem"),
+        "warnings": report.count("warning"),
+        "findings": [found for chapter in report.chapters for found in chapter.told()],
+        "mended": [{"what": each.what, "worked": each.worked} for each in mended],
+    }
+    click.echo(examination.secrets.hidden(json.dumps(told, indent=2, ensure_ascii=False)))
+
+
+def _say(examination: Examination, report: Report, mended: list[Mended]) -> None:
+    from runapi_mcp.doctor.layout import lines_of, summary
+
+    echo = partial(_echo, examination)
+    for each in mended:
+        echo([("mended: " if each.worked else "not mended: ", "title"), (each.what, "")])
+    for line in lines_of(report, _page()):
+        echo(line)
+    echo(summary(report))
+
+
+def _page() -> Page:
+    from runapi_mcp.doctor.layout import FINE_MARKS, PLAIN_MARKS, Page
+
+    width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
+    is_plain = not _can_write("".join(FINE_MARKS.values()) + "→")
+    marks, arrow = (PLAIN_MARKS, "->") if is_plain else (FINE_MARKS, "→")
+    return Page(width, marks, arrow, str(Path("~").expanduser()))
+
+
+def _can_write(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _echo(examination: Examination, line: list[Styled]) -> None:
+    pieces = [_styled(examination.secrets.hidden(text), kind) for text, kind in line]
+    # None leaves it to click, which colors for a terminal alone.
+    click.echo("".join(pieces), color=False if os.environ.get("NO_COLOR") else None)
+
+
+def _styled(text: str, kind: str) -> str:
+    match kind:
+        case "title":
+            return click.style(text, bold=True)
+        case "command":
+            return click.style(text, fg="cyan")
+        case "aside":
+            return click.style(text, dim=True)
+        case _:
+            return click.style(text, fg=_COLORS.get(kind)) if kind else text

@@ -1,0 +1,82 @@
+"""RunAPI asked for what costs nothing: whether it answers, what time it has, who has which key."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import anyio
+from pydantic import SecretStr
+
+from runapi_mcp.api import RunAPI, Upstream
+from runapi_mcp.api.messages import Reply, Request
+from runapi_mcp.errors import Failure, Unreachable
+from runapi_mcp.settings import Key
+
+ASK_SECONDS: Final = 8.0
+_PRICES: Final = Request(
+    "GET", "/api/v1/price_schedules", total_seconds=ASK_SECONDS, repeated=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How RunAPI answers at an address."""
+
+    failure: Failure | None = None
+    seconds: float = 0.0
+    ahead_seconds: float | None = None
+    """How far this machine's clock is ahead of RunAPI's; None where it told no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetIn:
+    """What RunAPI makes of a key."""
+
+    failure: Failure | None = None
+    balance_cents: float = 0.0
+    sandbox: bool = False
+
+
+async def reached(base_url: str) -> Reached:
+    """Whether RunAPI answers there, asked without a key."""
+    began = anyio.current_time()
+    upstream = Upstream(base_url)
+    try:
+        with anyio.fail_after(ASK_SECONDS + 1):
+            ahead = await upstream.send_publicly(_PRICES, _ahead_seconds)
+    except Failure as failure:
+        return Reached(failure)
+    except TimeoutError:
+        return Reached(_late(base_url))
+    finally:
+        await upstream.aclose()
+    return Reached(None, anyio.current_time() - began, ahead)
+
+
+async def let_in(base_url: str, key: str) -> LetIn:
+    """Whether RunAPI takes the key, and what is on the account."""
+    upstream = Upstream(base_url)
+    try:
+        with anyio.fail_after(ASK_SECONDS + 1):
+            balance = await RunAPI(upstream, Key(SecretStr(key))).account.balance()
+    except Failure as failure:
+        return LetIn(failure)
+    except TimeoutError:
+        return LetIn(_late(base_url))
+    finally:
+        await upstream.aclose()
+    return LetIn(None, balance.balance_cents, balance.sandbox)
+
+
+def _ahead_seconds(reply: Reply) -> float | None:
+    try:
+        theirs = parsedate_to_datetime(reply.headers.get("date", ""))
+    except (ValueError, OverflowError):
+        return None
+    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+    return (datetime.now(UTC) - theirs).total_seconds()
+
+
+def _late(base_url: str) -> Unreachable:
+    return Unreachable(f"RunAPI did not answer at {base_url} in time.", "Check the network.")

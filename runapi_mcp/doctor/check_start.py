@@ -1,0 +1,192 @@
+"""How a host's start of the server went, judged."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from runapi_mcp import __version__
+from runapi_mcp.doctor import mends
+from runapi_mcp.doctor.entries import Configured, Scope
+from runapi_mcp.doctor.findings import Finding, fine, note, problem, warning
+from runapi_mcp.doctor.hiding import Secrets
+from runapi_mcp.doctor.starts import Start
+from runapi_mcp.doctor.trials import Trial
+from runapi_mcp.hosts.table import HostConfig
+from runapi_mcp.sockets import is_loopback
+
+SERVER: Final = "runapi-mcp"
+_NO_TOOLS: Final = "its tools are not there"
+_LONGEST_QUOTE: Final = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A start, what became of it, and whose entry it is; None for this program itself."""
+
+    start: Start
+    trial: Trial
+    entry: Configured | None
+    secrets: Secrets
+
+    @property
+    def title(self) -> str:
+        return self.entry.host.title if self.entry else "it"
+
+    @property
+    def address(self) -> str:
+        """Where the host connects to instead of starting anything."""
+        return self.entry.url if self.entry else ""
+
+    @property
+    def mend(self) -> str:
+        """What writes the entry anew, and keeps what a user added."""
+        return mends.install(self.entry.host, self.entry.scope) if self.entry else mends.UPDATE
+
+    @property
+    def mend_wholly(self) -> str:
+        """What writes the entry anew, with nothing of the old one."""
+        return mends.reinstall(self.entry.host, self.entry.scope) if self.entry else mends.UPDATE
+
+
+def not_to_be_started(start: Start, host: HostConfig, scope: Scope) -> Finding | None:
+    """Why a start need not be tried: its program or directory is not there."""
+    wholly, mend = mends.reinstall(host, scope), mends.install(host, scope)
+    if not start.words:
+        return problem("command", "the entry names no program to start", _NO_TOOLS, wholly)
+    if not Path(start.directory).is_dir():
+        what = f"the directory to start in, {start.directory}, is not there"
+        return problem("directory", what, _NO_TOOLS, wholly)
+    if start.program:
+        return None
+    if start.is_there:
+        what = f"{start.words[0]} is not executable"
+        return problem("command", what, _NO_TOOLS, mend, "install")
+    what = f"{host.title} does not find {start.words[0]}"
+    return problem("command", what, _where_it_is(start), mend, "install")
+
+
+def _where_it_is(start: Start) -> str:
+    if Path(start.words[0]).is_absolute():
+        return f"it was moved or removed, and {_NO_TOOLS}"
+    return f"it is not on the PATH that the host has, and {_NO_TOOLS}"
+
+
+def start_findings(started: Started) -> Iterator[Finding]:
+    """How the start went: one finding if it failed, else one for each thing that is wrong."""
+    failure = _failure(started)
+    if failure:
+        yield failure
+        return
+    yield from _noise(started)
+    troubles = [*_slowness(started), *_strangeness(started), *_age(started)]
+    yield from troubles or [_well(started)]
+
+
+def _failure(started: Started) -> Finding | None:
+    trial, program = started.trial, started.start.words[0]
+    if started.address and trial.not_started:
+        return _unvisited(started)
+    if trial.not_started:
+        what = f"{program} cannot be started: {trial.not_started}"
+        return problem("start", what, _NO_TOOLS, started.mend, "install")
+    if trial.is_flooded:
+        what = "it floods its stdout with what is no protocol"
+        return problem("protocol", what, "hosts hang or hang up on it", started.mend_wholly)
+    if trial.started_seconds is not None:
+        return None
+    if trial.status is not None:
+        return _ended(started)
+    waits = f"{started.title} waits {started.start.allowed_seconds:g} s"
+    what = f"it does not answer within {trial.waited_seconds:g} s, and {waits}"
+    return problem("start", what, _NO_TOOLS, started.mend_wholly)
+
+
+def _unvisited(started: Started) -> Finding:
+    why = started.secrets.hidden_in_foreign(started.trial.not_started)
+    what = f"the server at {_plain(started.address)} does not answer: {why}"
+    return problem("address", what, _NO_TOOLS, _serving(started.address))
+
+
+def _ended(started: Started) -> Finding:
+    said = _last_words(started)
+    what = f"it ends at once with status {started.trial.status}: {said}"
+    setting = re.match(r"runapi-mcp: (RUNAPI_[A-Z_]+)", said)
+    if setting is None:
+        return problem("start", what, _NO_TOOLS, started.mend, "install")
+    name = setting[1]
+    mend = started.mend_wholly if started.entry and name in started.entry.env else f"unset {name}"
+    return problem("start", what, _NO_TOOLS, mend)
+
+
+def _last_words(started: Started) -> str:
+    lines = [line for line in started.trial.stderr.splitlines() if line.strip()]
+    said = started.secrets.hidden_in_foreign(lines[-1]).strip() if lines else "it says nothing"
+    return said if len(said) <= _LONGEST_QUOTE else f"{said[: _LONGEST_QUOTE - 1]}…"
+
+
+def _noise(started: Started) -> Iterator[Finding]:
+    if started.trial.noise_bytes:
+        what = "it prints on stdout what is no protocol"
+        yield problem("protocol", what, "strict hosts hang up on it", started.mend_wholly)
+
+
+def _slowness(started: Started) -> Iterator[Finding]:
+    seconds, allowed = started.trial.started_seconds or 0.0, started.start.allowed_seconds
+    if seconds > allowed:
+        what = f"it starts in {seconds:.1f} s, and {started.title} waits {allowed:g} s"
+        yield problem("start", what, _NO_TOOLS, started.mend_wholly)
+    elif seconds > allowed / 2:
+        what = f"it starts in {seconds:.1f} s of the {allowed:g} s that {started.title} waits"
+        yield warning("start", what, "on a busy day it is too late", started.mend)
+
+
+def _strangeness(started: Started) -> Iterator[Finding]:
+    trial = started.trial
+    if trial.server != SERVER:
+        what = "another program answers, not this server"
+        yield problem("start", what, "these tools are not there", started.mend_wholly)
+    elif not trial.tools:
+        what = "it lists no tools"
+        yield problem("tools", what, "the model has nothing to call", started.mend_wholly)
+    elif not any(name.startswith("flux_2_") for name in trial.tools):
+        what = "it lists no tool that draws"
+        yield problem("tools", what, "RUNAPI_VARIANTS leaves none", started.mend_wholly)
+
+
+def _age(started: Started) -> Iterator[Finding]:
+    theirs, ours = _parts(started.trial.version), _parts(__version__)
+    if started.trial.server != SERVER or theirs == ours:
+        return
+    what = f"{started.title} starts {SERVER} {started.trial.version}, and this is {__version__}"
+    if theirs < ours:
+        yield warning("version", what, "its tools are older", started.mend, "install")
+    else:
+        yield note("version", what, "this program is older", mends.UPDATE)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
+def _well(started: Started) -> Finding:
+    trial, allowed = started.trial, started.start.allowed_seconds
+    tools = len(trial.tools or ())
+    verb = "answers" if started.address else "starts"
+    seconds = trial.started_seconds or 0
+    return fine("start", f"{verb} in {seconds:.1f} s of {allowed:g} s, and lists {tools} tools")
+
+
+def _plain(url: str) -> str:
+    """An address without what may be secret in it."""
+    address = urlsplit(url)
+    return f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"
+
+
+def _serving(url: str) -> str:
+    address = urlsplit(url)
+    if not is_loopback(url):
+        return f"curl -I {_plain(url)}"
+    return f"runapi-mcp serve --http --port {address.port or 80}"
