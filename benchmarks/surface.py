@@ -24,7 +24,7 @@ MOST_INSTRUCTION_CHARACTERS: Final = 1200
 FIRST_CHARACTERS: Final = 250
 """All that some hosts show of the instructions."""
 
-JSON_BYTES_PER_TOKEN: Final = 3.81
+JSON_BYTES_PER_TOKEN: Final = 3.82
 """Measured on all tools with o200k, 2026-11-21."""
 PROSE_BYTES_PER_TOKEN: Final = 4.31
 """Measured on the instructions with o200k, 2026-11-20."""

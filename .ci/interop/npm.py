@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cache import cached
 from programs import NothingChecked, run_program
 from words import indented, say, tail
 
@@ -28,6 +25,13 @@ PACKAGES: Mapping[str, str] = {
     "esbuild": "0.28.2",
     "playwright-core": "1.65.1",
 }
+HOST_PACKAGES: Mapping[str, str] = {
+    "@anthropic-ai/claude-code": "2.1.329",
+    "@anthropic-ai/mcpb": "2.1.2",
+    "@google/gemini-cli": "0.61.0",
+    "@openai/codex": "0.169.0",
+}
+"""Other people's hosts and packers, each installed by itself: one that is missing is one check."""
 # What these depend on is taken as of this day: a stranger's release cannot break our CI.
 PACKAGES_AS_OF = "2026-11-20"
 NODE_MAJOR = 24
@@ -72,21 +76,14 @@ def node_first(node: Node) -> dict[str, str]:
 
 
 def install_packages(node: Node, cache: Path, packages: Mapping[str, str] = PACKAGES) -> Path:
-    """The directory whose `node_modules` holds the packages; moved into place when complete."""
+    """The directory whose `node_modules` holds the packages."""
     manifest = json.dumps({"private": True, "dependencies": packages})
-    complete = cache / hashlib.sha256(f"{manifest} {PACKAGES_AS_OF}".encode()).hexdigest()[:16]
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        # Whoever holds this is bounded by INSTALL_SECONDS, and its death frees the lock.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not complete.is_dir():
-            for abandoned in cache.glob("partial-*"):
-                shutil.rmtree(abandoned, ignore_errors=True)
-            partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
-            (partial / "package.json").write_text(manifest)
-            npm_install(node, partial, packages)
-            partial.rename(complete)
-    return complete
+
+    def fill(directory: Path) -> None:
+        (directory / "package.json").write_text(manifest)
+        npm_install(node, directory, packages)
+
+    return cached(cache, f"{manifest} {PACKAGES_AS_OF}", fill)
 
 
 def npm_install(node: Node, directory: Path, packages: Mapping[str, str]) -> None:

@@ -9,8 +9,8 @@ import click
 @click.command("generate", hidden=True)
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 def command(*, check: bool) -> None:
-    """Write manifests/ and the README's generated blocks, in the repository's root."""
-    from runapi_mcp.manifests import generated
+    """Write the manifests and the README's generated blocks, in the repository's root."""
+    from runapi_mcp.manifests import generated, unexpected
 
     stale = [
         (path, text)
@@ -19,9 +19,12 @@ def command(*, check: bool) -> None:
     ]
     for path, text in stale:
         if not check:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         click.echo(f"{'out of date' if check else 'written'}: {path.relative_to(Path.cwd())}")
-    if check and stale:
-        click.echo("Run `runapi-mcp generate` and commit what it writes.", err=True)
+    leftovers = list(unexpected(Path.cwd()))
+    for path in leftovers:
+        click.echo(f"no longer made: {path.relative_to(Path.cwd())}")
+    if check and (stale or leftovers):
+        click.echo("Run `runapi-mcp generate`, commit what it writes, remove the rest.", err=True)
         sys.exit(1)

@@ -13,6 +13,11 @@ from runapi_mcp.errors import Failure
 _COMMANDS: Final = {
     "serve": "Serve tools to a host over stdio (the default) or HTTP.",
     "demo": "Draw a picture in the sandbox, as an agent would.",
+    "install": "Give your coding agents these tools.",
+    "uninstall": "Take them out of your agents again.",
+    "doctor": "Find out what is wrong, and what mends it.",
+    "login": "Get a key through the browser, or from standard input.",
+    "logout": "Remove the saved key.",
     "tasks": "List what was ordered, or fetch one of it again.",
     "sandbox": "Run the sandbox RunAPI for any client.",
 }
