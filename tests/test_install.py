@@ -97,16 +97,18 @@ def test_an_absent_file_comes_with_the_entry_and_goes_with_it(host: HostConfig) 
     path, home = file_of(host), Path(os.environ["HOME"])
     ran = finished("install", host.name)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout == f"{host.title}: added. {path} {host.then}\n{NO_KEY}"
+    assert ran.stdout == f"{host.title}: added. {host.then}\n  {path}\n{NO_KEY}"
     assert everything(home) == {str(path.relative_to(home))}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     command = started(host, read(host, path)["runapi"])
     assert command == [sys.executable, "-P", "-m", "runapi_mcp"]
     assert Path(command[0]).is_absolute()
-    assert finished("install", host.name).stdout.startswith(f"{host.title}: already there. {path}")
+    assert finished("install", host.name).stdout.startswith(
+        f"{host.title}: already there.\n  {path}\n"
+    )
     assert finished("uninstall", host.name).stdout.startswith(f"{host.title}: removed. ")
     assert everything(home) == set()
-    assert finished("uninstall", host.name).stdout == f"{host.title}: not there. {path}\n"
+    assert finished("uninstall", host.name).stdout == f"{host.title}: not there.\n  {path}\n"
 
 
 @EVERY_HOST
@@ -126,7 +128,7 @@ def test_other_servers_and_comments_stay_byte_for_byte(host: HostConfig) -> None
     ran = finished("install", host.name)
     [backup] = path.parent.glob(f"{path.name}.runapi-*.bak")
     assert ran.stdout == (
-        f"{host.title}: added. {path} It was kept as {backup}. {host.then}\n{NO_KEY}"
+        f"{host.title}: added. {host.then}\n  {path}\n  as it was: {backup}\n{NO_KEY}"
     )
     assert backup.read_text() == text
     assert set(read(host, path)) == {"other", "runapi"}
@@ -159,7 +161,8 @@ def test_our_older_entry_is_updated_in_place_and_keeps_what_its_user_added(
     older = older.replace('"-P", "-m", "runapi_mcp"', '"runapi-mcp==0.0.1", "--sandbox"')
     path.write_text(older)
     ran = finished("install", host.name, "--env", "YOURS=2")
-    assert ran.stdout.startswith(f"{host.title}: updated. {path} It was kept as ")
+    said = f"{host.title}: updated. {host.then}\n  {path}\n  as it was: "
+    assert ran.stdout.startswith(said)
     entry = read(host, path)["runapi"]
     assert started(host, entry) == [sys.executable, "-P", "-m", "runapi_mcp", "--sandbox"]
     inner = entry[host.wrapped] if host.wrapped else entry

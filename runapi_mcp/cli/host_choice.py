@@ -152,8 +152,7 @@ def _say(change: Change, backup: Path | None, *, dry_run: bool) -> None:
             change.diff() or f"{change.host.title}: {change.outcome}; nothing to do.\n", nl=False
         )
         return
-    if change.changes_nothing:
-        click.echo(f"{change.host.title}: {change.outcome}. {path}")
-        return
-    kept = f" It was kept as {backup}." if backup else ""
-    click.echo(f"{change.host.title}: {change.outcome}. {path}{kept} {change.host.then}")
+    then = "" if change.changes_nothing else f" {change.host.then}"
+    click.echo(f"{change.host.title}: {change.outcome}.{then}\n  {path}")
+    if backup:
+        click.echo(f"  as it was: {backup}")
