@@ -18,7 +18,7 @@ from runapi_mcp.sandbox.faults import Fault, Kind, Where
 from tests.killing import End, Forks, Start, forks
 from tests.processes import LIMIT_SECONDS, SIGNALS, Network, call, network, opening
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(100), SIGNALS]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(100), pytest.mark.exhaustive, SIGNALS]
 
 TURNS = (opening("auto"), [call(1, "auto", "a fox [[poll-after 0.05s]]")])
 AT_ONCE = 6

@@ -120,6 +120,7 @@ def _without_logs() -> Generator[None]:
     logger.setLevel(level)
 
 
+@pytest.mark.exhaustive
 @settings(
     max_examples=STORIES or 80,
     derandomize=not STORIES,

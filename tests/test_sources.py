@@ -1371,6 +1371,7 @@ def of_the_upload(way: Sequence[str]) -> Sequence[str]:
 @SIGNALS
 @IN_REAL_TIME
 @pytest.mark.timeout(200)
+@pytest.mark.exhaustive
 async def test_killed_at_any_step_of_an_upload_the_same_call_pays_once(tmp_path: Path) -> None:
     outcomes: dict[str, tuple[int, int, int]] = {}
     room = anyio.Semaphore(AT_ONCE)
