@@ -43,19 +43,19 @@ def opened(path: Path, dialect: Dialect) -> Opened:
     Raises:
         NotConfigured: it cannot be read as text, or is not to be changed.
     """
+    # Not Path.resolve, which raises for a circle of links, and not the same in each Python.
+    target = Path(os.path.realpath(path))
     try:
-        target = path.resolve()
         data, mode = _read(target, dialect)
         decoded = data.decode("utf-8")
     except FileNotFoundError:
-        return Opened(path.resolve(), None)
+        return Opened(target, None)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         happened = f"{path} is not text in UTF-8 (line {line})."
         raise NotConfigured(happened, _LEFT_ALONE) from error
-    except (OSError, RuntimeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "its link leads in a circle"
-        raise NotConfigured(f"{path} cannot be read: {why}.", _LEFT_ALONE) from error
+    except OSError as error:
+        raise NotConfigured(f"{path} cannot be read: {error.strerror}.", _LEFT_ALONE) from error
     bom = _BOM if decoded.startswith(_BOM) else ""
     return Opened(target, data, bom, decoded.removeprefix(_BOM), mode)
 

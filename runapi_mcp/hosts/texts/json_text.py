@@ -15,6 +15,7 @@ from runapi_mcp.hosts.texts.text import Broken, Path, at, line_of, newline_of, s
 _STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _COMMENTS: Final = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 _TRAILING_COMMAS: Final = re.compile(rf"{_STRING}|[\[{{]\s*,|,(?=\s*[}}\]])", re.DOTALL)
+_TRAILING_COMMA: Final = re.compile(r",\s*[}\]]")
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _LINE_START: Final = re.compile(r"^[ \t]*", re.MULTILINE)
 _INDENTED: Final = re.compile(r"^([ \t]+)\S", re.MULTILINE)
@@ -228,9 +229,17 @@ def _parsed(plain: str) -> object:
     try:
         return json.loads(plain, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise Broken(error.msg, error.lineno) from error
+        raise _broken(plain, error) from error
     except RecursionError as error:
         raise Broken("it is nested too deeply") from error
+
+
+def _broken(plain: str, error: json.JSONDecodeError) -> Broken:
+    # Of a trailing comma, Python 3.13 points at it, and what came before at the brace behind it.
+    for comma in (error.pos, len(plain[: error.pos].rstrip()) - 1):
+        if _TRAILING_COMMA.match(plain, max(comma, 0)):
+            return Broken("a comma stands before the end", line_of(plain, comma))
+    return Broken(error.msg, error.lineno)
 
 
 def _refuse_constant(name: str) -> object:
