@@ -51,7 +51,8 @@ def clean_text(text: str, secret: str) -> str:
 
     A line break could forge a line of a result, and half an emoji would end the stdio transport.
     """
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
     for shown in {secret, quote(secret, safe="")} if secret else ():
-        printable = printable.replace(shown, HIDDEN)
-    return printable
+        text = text.replace(shown, HIDDEN)
+    return text
