@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import NotConfigured
 from runapi_mcp.settings.config_file import config_path
-from runapi_mcp.settings.json_text import JsonText, NotAnObject
 
 NAME: Final = "api_key"
 OLDER_NAME: Final = "apiKey"
+_BOM: Final = "\ufeff"
 _EMPTY: Final = "{}\n"
 _ADVICE: Final = "Correct it, or move it away; a key may also be set as RUNAPI_API_KEY."
 
@@ -44,7 +44,7 @@ class KeyFile:
         Raises:
             NotConfigured: the file cannot be understood or its folder not be written.
         """
-        self._text()
+        self._texts("")
         try:
             target = self._target()
         except OSError as error:
@@ -58,8 +58,8 @@ class KeyFile:
         Raises:
             NotConfigured: the file cannot be understood or written; it is as it was.
         """
-        text = self._text().without(OLDER_NAME)
-        self._replace(text.with_entry(NAME, key.get_secret_value()))
+        _, text = self._texts(key.get_secret_value())
+        self._replace(text)
 
     def remove(self) -> bool:
         """Whether there was a key, which is gone now.
@@ -67,32 +67,43 @@ class KeyFile:
         Raises:
             NotConfigured: the file cannot be understood or written; it is as it was.
         """
-        text = self._text()
-        if not {NAME, OLDER_NAME} & set(text.names):
+        before, text = self._texts(None)
+        if text == before:
             return False
-        self._replace(text.without(NAME).without(OLDER_NAME))
+        self._replace(text)
         return True
 
-    def _text(self) -> JsonText:
+    def _texts(self, key: str | None) -> tuple[str, str]:
+        """The file's text, and the same with this key, or without any."""
+        # Imported here, because every start would pay for what only a login needs.
+        from runapi_mcp.hosts.texts import Broken
+
+        text = self._read()
+        bom = _BOM if text.startswith(_BOM) else ""
+        try:
+            return text, bom + _with_key(text.removeprefix(_BOM), key)
+        except Broken as error:
+            line = "" if error.line is None else f" (line {error.line})"
+            happened = f"{self.path} cannot be used: {error.why}{line}."
+            raise NotConfigured(happened, _ADVICE) from error
+
+    def _read(self) -> str:
         try:
             # Bytes, so that line ends stay; in an empty file there is nothing to lose.
             text = self.path.read_bytes().decode()
-            return JsonText(text if text.strip() else _EMPTY)
         except FileNotFoundError:
-            return JsonText(_EMPTY)
+            return _EMPTY
         except OSError as error:
-            raise NotConfigured(
-                f"{self.path} cannot be read: {_reason(error)}.", _ADVICE
-            ) from error
-        except NotAnObject as error:
-            raise NotConfigured(f"{self.path} {error}.", _ADVICE) from error
+            happened = f"{self.path} cannot be read: {_reason(error)}."
+            raise NotConfigured(happened, _ADVICE) from error
         except UnicodeDecodeError as error:
             raise NotConfigured(f"{self.path} is not UTF-8.", _ADVICE) from error
+        return text if text.strip() else _EMPTY
 
-    def _replace(self, text: JsonText) -> None:
+    def _replace(self, text: str) -> None:
         try:
             target = self._target()
-            _write_whole(target, text.text.encode())
+            _write_whole(target, text.encode())
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -111,6 +122,15 @@ class KeyFile:
             f"The key was not saved: {self.path} cannot be written ({_reason(error)}).",
             "Make it writable; a key may also be set as RUNAPI_API_KEY.",
         )
+
+
+def _with_key(text: str, key: str | None) -> str:
+    """A text with this key, or without any; nothing else of it changes."""
+    from runapi_mcp.hosts.texts import understood
+
+    for name in (OLDER_NAME, NAME) if key is None else (OLDER_NAME,):
+        text = understood(text, "json").cut((name,))
+    return text if key is None else understood(text, "json").put((NAME,), key)
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ tomlkit moves tables and their comments, ruamel.yaml lays a document out anew, a
 kept up edits JSON with comments.
 """
 
-from runapi_mcp.hosts.texts.edits import Entry, Surroundings, found, put, taken_out
+from runapi_mcp.hosts.texts.edits import Entry, Surroundings, found, put, taken_out, understood
 from runapi_mcp.hosts.texts.text import Broken, Dialect, Path
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "found",
     "put",
     "taken_out",
+    "understood",
 ]

@@ -69,10 +69,10 @@ class JsonText:
         if not path:
             return spliced(self.text, (*self._root(), ""))
         members = self._members_of(self._opening(path[:-1]))
-        index = next((i for i, member in enumerate(members) if member.key == path[-1]), None)
-        if index is None:
+        member = self._member(path)
+        if member is None:
             return self.text
-        member = members[index]
+        index = members.index(member)
         comma = self._comma_after(member.end)
         if comma is None and index:
             comma = self._comma_after(members[index - 1].end)
@@ -164,7 +164,7 @@ class JsonText:
         member = self._member(path) if path else None
         start = self._root()[0] if not path else member.value_start if member else -1
         if start < 0 or self._plain[start] != "{":
-            raise Broken(f"“{'.'.join(path) or 'the whole'}” is not an object")
+            raise Broken(f"{_named(path)} is not an object")
         return start
 
     def _member(self, path: Path) -> _Member | None:
@@ -209,6 +209,10 @@ class JsonText:
     def _last_ink(self, index: int) -> int:
         """Where the white space before a place begins."""
         return len(self.text[:index].rstrip(" \t\r\n"))
+
+
+def _named(path: Path) -> str:
+    return f"“{'.'.join(path)}”" if path else "the whole"
 
 
 def _laid_out(value: object, unit: str) -> str:
