@@ -7,7 +7,6 @@ registry does not hand over is a line that begins NOT RUN.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -16,18 +15,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from npm import Node, RegistryUnreachable, find_node, install_packages, node_first
-from programs import NothingChecked, Run, end, run_program, start
+from npm import HOST_PACKAGES, Node, RegistryUnreachable, find_node, install_packages, node_first
+from programs import NothingChecked, run_program
 from words import indented, say, tail
 
 CHECK_SECONDS = 90
-POLL_SECONDS = 0.2
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runapi-mcp-ci" / "npm"
-HANDSHAKE = (
-    {"id": 0, "method": "initialize", "params": {"clientInfo": {"name": "checks", "version": "1"}}},
-    {"method": "initialized"},
-    {"id": 1, "method": "mcpServerStatus/list", "params": {}},
-)
 
 
 @dataclass(frozen=True)
@@ -36,20 +29,23 @@ class Host:
 
     name: str
     package: str
-    version: str
     program: str
     """Below node_modules; packages that fetch theirs when they install have it in another."""
     arguments: tuple[str, ...]
     says: str
-    """Codex is asked by a handshake and answers with the server's tools."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    through: tuple[str, ...] = ()
+    """What starts the program and talks to it, for one that is a server itself."""
+
+    @property
+    def version(self) -> str:
+        return HOST_PACKAGES[self.package]
 
 
 HOSTS = (
     Host(
         "claude-code",
         "@anthropic-ai/claude-code",
-        "2.1.329",
         "@anthropic-ai/claude-code-linux-*/claude",
         ("mcp", "list"),
         r"runapi: .*Connected",
@@ -57,15 +53,14 @@ HOSTS = (
     Host(
         "codex",
         "@openai/codex",
-        "0.169.0",
         ".bin/codex",
         ("app-server", "--strict-config"),
         r'"flux_2_pro_text_to_image"',
+        through=(sys.executable, str(Path(__file__).with_name("codex_status.py"))),
     ),
     Host(
         "gemini",
         "@google/gemini-cli",
-        "0.61.0",
         ".bin/gemini",
         ("mcp", "list"),
         r"✓ runapi: .*Connected",
@@ -74,7 +69,6 @@ HOSTS = (
     Host(
         "qwen",
         "@qwen-code/qwen-code",
-        "0.24.4",
         ".bin/qwen",
         ("mcp", "list"),
         r"✓ runapi: .*Connected",
@@ -82,7 +76,6 @@ HOSTS = (
     Host(
         "opencode",
         "opencode-ai",
-        "1.18.33",
         "opencode-linux-*/bin/opencode",
         ("mcp", "list"),
         r"✓ runapi\s+connected",
@@ -126,7 +119,8 @@ def reached(node: Node, host: Host, modules: Path, home: Path) -> bool:
     run = run_program(install, home, env, CHECK_SECONDS)
     if run.returncode == 0:
         # The last is the one that runs on any processor.
-        run = asked([str(programs[-1]), *host.arguments], host, home, env)
+        command = [*host.through, str(programs[-1]), *host.arguments]
+        run = run_program(command, home, env, CHECK_SECONDS)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", f"{run.stdout}\n{run.stderr}")
     passed = re.search(host.says, plain) is not None
     facts = f"{host.name} {host.version} after install ({time.monotonic() - started:.1f} s)"
@@ -139,26 +133,6 @@ def home_environment(node: Node, host: Host, home: Path) -> dict[str, str]:
     own = {"HOME": str(home), "TERM": "dumb", **node_first(node), **host.environment}
     kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
     return kept | own
-
-
-def asked(command: list[str], host: Host, home: Path, env: dict[str, str]) -> Run:
-    """What the program says; a server of its own is told the handshake first."""
-    if host.name != "codex":
-        return run_program(command, home, env, CHECK_SECONDS)
-    said, told = home / "said.jsonl", home / "told.jsonl"
-    told.write_text("".join(f"{json.dumps(message)}\n" for message in HANDSHAKE))
-    # The server ends with its input, so that stays open.
-    keep_open = f'(cat "$0"; sleep {CHECK_SECONDS}) | "$@"'
-    shell = ["sh", "-c", keep_open, str(told), *command]
-    with said.open("w") as stdout:
-        process = start(shell, home, env, stdout.fileno(), stdout)
-    try:
-        deadline = time.monotonic() + CHECK_SECONDS
-        while time.monotonic() < deadline and '"id":1' not in said.read_text():
-            time.sleep(POLL_SECONDS)
-    finally:
-        end(process)
-    return Run(0, said.read_text(), "")
 
 
 if __name__ == "__main__":

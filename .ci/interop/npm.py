@@ -30,6 +30,8 @@ HOST_PACKAGES: Mapping[str, str] = {
     "@anthropic-ai/mcpb": "2.1.2",
     "@google/gemini-cli": "0.61.0",
     "@openai/codex": "0.169.0",
+    "@qwen-code/qwen-code": "0.24.4",
+    "opencode-ai": "1.18.33",
 }
 """Other people's hosts and packers, each installed by itself: one that is missing is one check."""
 # What these depend on is taken as of this day: a stranger's release cannot break our CI.
