@@ -4,15 +4,19 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import MCPError
+from mcp.client.extension import advertise
 from mcp_types import TextResourceContents
 
 from runapi_mcp.catalog import VARIANTS
 from runapi_mcp.gallery import framing
-from tests.world import BASE_URL, ERAS, world
+from tests.photos import REMIX, asking, photo, remixing
+from tests.pictures import DRAW
+from tests.world import BASE_URL, ERAS, facts, world
 
 pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
@@ -26,6 +30,7 @@ FRAMING: dict[str, dict[str, Any]] = {
         "prefersBorder": True,
     }
 }
+_SHOWS_PAGES = {"extensions": [advertise("io.modelcontextprotocol/ui")]}
 _TOOLS_OF_A_TASK = {variant.tool_name for variant in VARIANTS} | {"get_task"}
 
 
@@ -90,6 +95,35 @@ def test_images_may_come_from_runapi_and_from_where_the_server_asks(
 ) -> None:
     csp = {"resourceDomains": ["https://runapi.ai", "https://*.runapi.ai", *origins]}
     assert framing(base_url) == {"ui": {**FRAMING["ui"], "csp": csp}}
+
+
+@ERA
+async def test_get_task_tells_the_page_what_was_asked_for(era: str, tmp_path: Path) -> None:
+    source = photo(tmp_path / "photos" / "fox.png")
+    async with remixing(tmp_path, era=era, client=_SHOWS_PAGES) as w:
+        task_id = facts(await w.call(REMIX, asking(source)))["task_id"]
+        again = asking(source, task_id) | {"output_resolution": "2k"}
+        drawn_from_it = facts(await w.call(REMIX, again))["task_id"]
+        for asked, drawn in ((asking(source), task_id), (again, drawn_from_it)):
+            told = (await w.call("get_task", _named(drawn))).meta or {}
+            assert told["runapi-mcp/asked"].items() >= asked.items()
+            assert not (await w.call(REMIX, told["runapi-mcp/asked"])).is_error
+
+
+@ERA
+async def test_what_was_asked_for_is_told_to_pages_only_and_only_where_it_is_known(
+    era: str,
+) -> None:
+    async with world(era=era, draw_seconds=0) as w:
+        task_id = facts(await w.call(DRAW, {"prompt": "a fox"}))["task_id"]
+        assert "runapi-mcp/asked" not in ((await w.call("get_task", _named(task_id))).meta or {})
+        async with world(era=era, sandbox=w.sandbox, client=_SHOWS_PAGES) as elsewhere:
+            got = await elsewhere.call("get_task", _named(task_id))
+            assert "runapi-mcp/asked" not in (got.meta or {})
+
+
+def _named(task_id: str) -> dict[str, str]:
+    return {"task_id": task_id}
 
 
 class _Page(HTMLParser):

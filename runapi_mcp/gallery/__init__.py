@@ -1,6 +1,7 @@
 """The page a host may show beside a result. Knows no MCP, no tools."""
 
 from runapi_mcp.gallery.resource import (
+    ASKED,
     BINDING,
     DESCRIPTION,
     EXTENSION,
@@ -13,6 +14,7 @@ from runapi_mcp.gallery.resource import (
 )
 
 __all__ = [
+    "ASKED",
     "BINDING",
     "DESCRIPTION",
     "EXTENSION",

@@ -13,6 +13,8 @@ MIME_TYPE: Final = "text/html;profile=mcp-app"
 NAME: Final = "gallery"
 TITLE: Final = "Flux 2 gallery"
 DESCRIPTION: Final = "Shows a drawn image with its price, and draws it again or remixes it."
+ASKED: Final = "runapi-mcp/asked"
+"""In a result's `_meta`: the arguments of the call that ordered its task."""
 
 BINDING: Final[Mapping[str, object]] = {
     "ui": {"resourceUri": URI},

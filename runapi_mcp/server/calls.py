@@ -20,6 +20,7 @@ from mcp_types import (
     TextContent,
 )
 
+from runapi_mcp import gallery
 from runapi_mcp.api import RunAPI, Upstream
 from runapi_mcp.errors import Failure
 from runapi_mcp.hosts.known import MARGIN_SECONDS, Host, host_of
@@ -125,10 +126,14 @@ async def handed_over(context: Context, caller: Caller, outcome: Outcome) -> Cal
     if watch is not None and watch.task.image_urls and not _is_late(context, caller):
         await when_sent(context.request_id, partial(caller.orders.delivered, watch))
     facts = structured(outcome.facts)
+    # What only the page reads: a model is given no `_meta`.
+    for_page = {gallery.ASKED: outcome.asked} if outcome.asked and _shows_pages(context) else None
+    size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(
-        content=blocks(text(facts), len(json.dumps(facts)), outcome.pictures),
+        content=blocks(text(facts), size, outcome.pictures),
         structured_content=facts,
         is_error=outcome.failed,
+        _meta=for_page,
     )
 
 
@@ -164,6 +169,11 @@ def _host_limit_seconds(context: Context) -> float:
 def _is_local(context: Context) -> bool:
     """Whether the caller started this process, and so shares its disk."""
     return context.request is None
+
+
+def _shows_pages(context: Context) -> bool:
+    declared = context.session.client_capabilities
+    return declared is not None and gallery.EXTENSION in (declared.extensions or {})
 
 
 def _host(context: Context) -> Host:

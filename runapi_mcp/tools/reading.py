@@ -1,14 +1,18 @@
 """The tools that only read: a task, the balance."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from pydantic import MISSING
 
 from runapi_mcp.api.account import Balance
+from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import pictures_of
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, BalanceFacts, TaskFacts, known
 from runapi_mcp.tools.inputs import Looking, TaskReference
+from runapi_mcp.tools.sources import FIELD
 from runapi_mcp.tools.task_outcomes import outcome_of
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
 
@@ -19,7 +23,23 @@ async def _get_task(caller: Caller, raw: RawArguments) -> Outcome:
     watch = await caller.orders.found(reference.task_id, wait_seconds)
     await caller.orders.follow(watch, caller.left_seconds(wait_seconds), caller.report)
     pictures = await pictures_of(caller, watch, looking.preview_px)
-    return outcome_of(watch, pictures, left_cents=await caller.orders.left_cents())
+    outcome = outcome_of(watch, pictures, left_cents=await caller.orders.left_cents())
+    return replace(outcome, asked=_asked(watch.entry))
+
+
+def _asked(entry: Entry | None) -> RawArguments | None:
+    """What was asked for, in the caller's words; None where no prompt is kept."""
+    if entry is None or "prompt" not in (entry.arguments or {}):
+        return None
+    arguments = dict(entry.arguments or {})
+    if entry.sources:
+        # Not the addresses they were uploaded to, which last for an hour.
+        arguments[FIELD] = [_said(source) for source in entry.sources]
+    return arguments
+
+
+def _said(source: Mapping[str, str]) -> str:
+    return source.get("path") or source.get("task_id") or source["url"]
 
 
 async def _check_balance(caller: Caller, raw: RawArguments) -> Outcome:

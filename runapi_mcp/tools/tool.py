@@ -90,6 +90,8 @@ class Outcome:
     """Why the call paid nothing, if it continued an earlier one."""
     link: Link | None = None
     """What a person should open now."""
+    asked: RawArguments | None = None
+    """The arguments of the call that ordered the task, for a page that did not see that call."""
 
 
 @dataclass(frozen=True, slots=True)

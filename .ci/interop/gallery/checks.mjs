@@ -126,13 +126,18 @@ export const checks = {
     await stage.fullImage();
   },
 
-  async "get_task shows a picture, with a remix but nothing to draw again"(stage) {
-    const drawn = await stage.host(([name, args]) => window.host.tool(name, args), [DRAW, { ...FOX, prompt: "a hare [[takes 1s]]" }]);
+  async "get_task shows a picture with its prompt, to draw again and to remix"(stage) {
+    const asked = { prompt: "a hare in the rain [[takes 1s]]", aspect_ratio: "16:9" };
+    const drawn = await stage.host(([name, args]) => window.host.tool(name, args), [DRAW, asked]);
     await stage.show("get_task");
     await stage.call("get_task", { task_id: drawn.structuredContent.task_id });
     await stage.fullImage();
+    await stage.see(asked.prompt);
     await stage.button("Remix this one").waitFor();
-    assert.equal(await stage.button(/^Draw again/).count(), 0);
+    await (await payAgain(stage)).click();
+    await until(async () => paidCalls(await stage.seen()).length === 1, "it is paid once more");
+    const [{ name, arguments: args }] = paidCalls(await stage.seen());
+    assert.deepEqual([name, args.prompt, args.aspect_ratio], [DRAW, asked.prompt, asked.aspect_ratio]);
   },
 
   async "a failed one says why, that it cost nothing, and what drawing again costs"(stage) {
