@@ -21,6 +21,19 @@ from runapi_mcp.hosts.places import Machine, platform_of
 from runapi_mcp.hosts.receipts import Receipts
 from runapi_mcp.hosts.table import HostConfig, Scope, host_named
 
+HOSTS = click.argument("hosts", metavar="[HOST]...", nargs=-1)
+SCOPE = click.option(
+    "--scope",
+    type=click.Choice(["user", "project"]),
+    default="user",
+    show_default=True,
+    help="All of your work, or the project in this directory.",
+)
+DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Show what would change, as a diff; write nothing."
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+
 Plan = Callable[[HostConfig, Path], Change]
 """Says what is to be done to a host's file."""
 

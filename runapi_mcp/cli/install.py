@@ -15,7 +15,16 @@ from urllib.parse import urlsplit
 import click
 from pydantic import SecretStr
 
-from runapi_mcp.cli.host_choice import chosen, for_each, receipts, this_machine
+from runapi_mcp.cli.host_choice import (
+    AS_JSON,
+    DRY_RUN,
+    HOSTS,
+    SCOPE,
+    chosen,
+    for_each,
+    receipts,
+    this_machine,
+)
 from runapi_mcp.errors import Refused
 from runapi_mcp.hosts.entries import Wish, entry_of
 from runapi_mcp.hosts.installing import Change, file_of, installed, keys_of
@@ -40,14 +49,8 @@ class _Variables:
 
 
 @click.command("install")
-@click.argument("hosts", metavar="[HOST]...", nargs=-1)
-@click.option(
-    "--scope",
-    type=click.Choice(["user", "project"]),
-    default="user",
-    show_default=True,
-    help="All of your work, or the project in this directory.",
-)
+@HOSTS
+@SCOPE
 @click.option(
     "--http", "url", metavar="URL", help="Connect to a server there instead of starting one."
 )
@@ -63,9 +66,9 @@ class _Variables:
     is_flag=True,
     help="Write the API key into the host's file too, instead of RunAPI's config file alone.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would change, as a diff; write nothing.")
+@DRY_RUN
 @click.option("--print", "only_print", is_flag=True, help="Print the entry alone, for pasting.")
-@click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+@AS_JSON
 def command(
     *,
     hosts: tuple[str, ...],

@@ -8,28 +8,22 @@ from typing import cast
 
 import click
 
-from runapi_mcp.cli.host_choice import chosen, for_each, receipts
+from runapi_mcp.cli.host_choice import AS_JSON, DRY_RUN, HOSTS, SCOPE, chosen, for_each, receipts
 from runapi_mcp.hosts.installing import Change, restored, uninstalled
 from runapi_mcp.hosts.receipts import Receipts
 from runapi_mcp.hosts.table import HostConfig, Scope
 
 
 @click.command("uninstall")
-@click.argument("hosts", metavar="[HOST]...", nargs=-1)
-@click.option(
-    "--scope",
-    type=click.Choice(["user", "project"]),
-    default="user",
-    show_default=True,
-    help="All of your work, or the project in this directory.",
-)
+@HOSTS
+@SCOPE
 @click.option(
     "--restore",
     is_flag=True,
     help="Put the newest backup of the whole file back instead, and keep what it replaces.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would change, as a diff; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+@DRY_RUN
+@AS_JSON
 def command(
     *, hosts: tuple[str, ...], scope: str, restore: bool, dry_run: bool, as_json: bool
 ) -> None:
