@@ -11,7 +11,16 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 def is_loopback(url: str) -> bool:
     """Whether a URL's host is this very machine, by name or address."""
-    return urlsplit(url).hostname in LOOPBACK
+    host = urlsplit(url).hostname or ""
+    if host in LOOPBACK:
+        return True
+    # Imported here, because every start would pay for what few addresses need.
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def listen(host: str, port: int) -> socket.socket:

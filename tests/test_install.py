@@ -455,3 +455,13 @@ def test_json_says_what_was_done() -> None:
     told = json.loads(finished("uninstall", "codex", "--json").stdout)
     assert told[0]["outcome"] == "failed"
     assert f"{path}, line " in told[0]["error"]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root gives away")
+def test_under_sudo_every_file_and_folder_stays_the_users() -> None:
+    home = Path(os.environ["HOME"])
+    os.chown(home, 1234, 1234)
+    assert finished("install", "codex", "--env", "RUNAPI_API_KEY=sk-0123456789").returncode == 0
+    made = [path for path in home.rglob("*") if "pycache" not in str(path)]
+    assert {path.name for path in made} >= {"config.toml", "config.json", "installed.json"}
+    assert {(path.name, path.stat().st_uid) for path in made if path.stat().st_uid != 1234} == set()

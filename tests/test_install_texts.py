@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from runapi_mcp.hosts.texts import Broken, Dialect, Path, Surroundings, found, put, taken_out
+from runapi_mcp.texts import Broken, Dialect, Path, Surroundings, found, put, taken_out
 from tests.documents import json_documents, toml_documents, yaml_documents
 
 ENTRY: dict[str, object] = {

@@ -191,7 +191,7 @@ def test_the_bundle_tells_every_tool_and_asks_only_for_what_settings_understand(
     asked = re.findall(r"user_config\.(\w+)", " ".join(environment.values()))
     assert sorted(asked) == sorted(manifest["user_config"])
     unanswered = load(environment)
-    assert (unanswered.sandbox, unanswered.money) == (False, load({}).money)
+    assert (unanswered.sandbox, unanswered.limits) == (False, load({}).limits)
 
 
 def test_the_bundle_needs_what_the_program_needs_in_the_versions_it_is_checked_with() -> None:

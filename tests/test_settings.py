@@ -8,7 +8,7 @@ import pytest
 
 from runapi_mcp.catalog import select
 from runapi_mcp.errors import KeyMissing, NotConfigured
-from runapi_mcp.settings import Money, load
+from runapi_mcp.settings import LimitSettings, load
 
 KEY, OTHER = "sk-0123456789", "sk-abcdefghij"
 MONEY = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI_CONFIRM_OVER")
@@ -192,7 +192,7 @@ def test_a_user_without_a_home_has_no_config_file(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_an_amount_in_dollars_is_that_many_cents(value: str, cents: float | None) -> None:
-    assert load(dict.fromkeys(MONEY, value)).money == Money(cents, cents, cents)
+    assert load(dict.fromkeys(MONEY, value)).limits == LimitSettings(cents, cents, cents)
 
 
 @pytest.mark.parametrize("name", MONEY)
@@ -271,7 +271,7 @@ def test_a_daily_budget_without_a_ledger_is_refused(budget: str) -> None:
 
 def test_the_sandbox_writes_no_ledger_and_has_its_budget_all_the_same() -> None:
     loaded = load({"RUNAPI_SANDBOX": "1", "RUNAPI_LEDGER": "off", "RUNAPI_DAILY_BUDGET": "5"})
-    assert (loaded.ledger.locate, loaded.money.daily_budget_cents) == (None, 500)
+    assert (loaded.ledger.locate, loaded.limits.per_day_cents) == (None, 500)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders for it")

@@ -1,4 +1,8 @@
-"""What the settings make of the ledger, the limits and the places for pictures."""
+"""What the settings make of the ledger, the limits, the places for pictures, and the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -13,12 +17,18 @@ from runapi_mcp.tasks.orders import Orders
 from runapi_mcp.tools.delivery import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, Handover
 
+if TYPE_CHECKING:
+    from runapi_mcp.login import Logins
+    from runapi_mcp.server import Keys, Service
+
 
 def desk_of(settings: Settings) -> Desk:
     """The ledger where the settings want it, and their limits."""
-    money = settings.money
+    wanted = settings.limits
     limits = Limits(
-        money.max_cost_per_call_cents, money.daily_budget_cents, money.confirm_over_cents
+        per_call_cents=wanted.per_call_cents,
+        per_day_cents=wanted.per_day_cents,
+        confirm_over_cents=wanted.confirm_over_cents,
     )
     return Desk(ledger_of(settings), limits, keeps_prompts=settings.ledger.keep_prompts)
 
@@ -27,6 +37,26 @@ def album_of(settings: Settings, base_url: str) -> Album:
     """Where pictures go to and come from, of RunAPI at this address."""
     pictures = settings.pictures
     return Album(base_url, Places(pictures.output_dir, pictures.input_dirs))
+
+
+def service_of(
+    settings: Settings, upstream: Upstream, desk: Desk, keys: Keys, logins: Logins | None
+) -> Service:
+    """What the server answers with."""
+    # Imported here, because commands that serve nothing need none of MCP.
+    from runapi_mcp.server import Service
+
+    return Service(
+        upstream=upstream,
+        desk=desk,
+        keys=keys,
+        album=album_of(settings, upstream.base_url),
+        wait_seconds=settings.wait_seconds,
+        gives_tasks=settings.mcp_tasks,
+        saves=settings.pictures.save,
+        previews=settings.pictures.preview,
+        logins=logins,
+    )
 
 
 def person_of(settings: Settings, upstream: Upstream, desk: Desk) -> Caller:

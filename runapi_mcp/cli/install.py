@@ -31,10 +31,10 @@ from runapi_mcp.hosts.installing import Change, file_of, installed, keys_of
 from runapi_mcp.hosts.receipts import Receipts
 from runapi_mcp.hosts.starting import Program, command_of
 from runapi_mcp.hosts.table import KEY, HostConfig, Scope
-from runapi_mcp.hosts.texts import put
 from runapi_mcp.settings import Key, KeyFile, config_path, given_key
 from runapi_mcp.settings.config_file import read_config
 from runapi_mcp.settings.keys import found_key
+from runapi_mcp.texts import put
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
     from runapi_mcp.server import Keys
+    from runapi_mcp.settings import Settings
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -100,37 +101,33 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp import settings
     from runapi_mcp.api import Upstream
     from runapi_mcp.catalog import VARIANTS, select
-    from runapi_mcp.cli.composition import album_of, desk_of
+    from runapi_mcp.cli.composition import desk_of, service_of
     from runapi_mcp.login import logins_of
-    from runapi_mcp.server import Keys, Service, create_server
+    from runapi_mcp.server import create_server
 
     logging.basicConfig(format="runapi-mcp: %(message)s")
     loaded = settings.load(sandbox=sandbox)
     for warning in loaded.warnings:
         click.echo(f"runapi-mcp: {warning}", err=True)
-    base_url = loaded.base_url
-    variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-    keys = Keys(loaded.key, "brought or own" if share_key else "brought", settings.key_now)
-    if loaded.sandbox:
-        base_url, keys = _own_sandbox(loaded.sandbox_draw_seconds)
+    base_url, keys = _address_and_keys(loaded, share_key=share_key)
     upstream, desk = Upstream(base_url), desk_of(loaded)
     try:
         async with logins_of(upstream, settings.key_now) as logins:
-            service = Service(
-                upstream,
-                desk,
-                keys,
-                album_of(loaded, base_url),
-                loaded.wait_seconds,
-                loaded.mcp_tasks,
-                loaded.pictures.save,
-                loaded.pictures.preview,
-                logins,
-            )
+            service = service_of(loaded, upstream, desk, keys, logins)
+            variants = VARIANTS if loaded.variants is None else select(loaded.variants)
             yield create_server(service, variants)
     finally:
         await upstream.aclose()
         await desk.ledger.aclose()
+
+
+def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
+    from runapi_mcp.server import Keys
+    from runapi_mcp.settings import key_now
+
+    if loaded.sandbox:
+        return _own_sandbox(loaded.sandbox_draw_seconds)
+    return loaded.base_url, Keys(loaded.key, "brought or own" if share_key else "brought", key_now)
 
 
 def _own_sandbox(draw_seconds: float | None) -> tuple[str, Keys]:

@@ -13,7 +13,7 @@ from runapi_mcp.hosts.installing import file_of
 from runapi_mcp.hosts.places import Machine
 from runapi_mcp.hosts.starting import starts_us
 from runapi_mcp.hosts.table import NAME, HostConfig, Http
-from runapi_mcp.hosts.texts import Broken, understood
+from runapi_mcp.texts import Broken, understood
 
 Scope = Literal["user", "project", "local"]
 """`local` is Claude Code's: one project, in the user's file."""

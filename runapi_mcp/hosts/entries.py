@@ -7,7 +7,7 @@ from typing import cast
 from runapi_mcp.errors import Refused
 from runapi_mcp.hosts.starting import own_words, starts_us
 from runapi_mcp.hosts.table import KEY, Fields, HostConfig, Http
-from runapi_mcp.hosts.texts import Entry
+from runapi_mcp.texts import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Other programs' files on the disk: read whole, replaced whole, and kept before they change."""
 
 import os
-import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp.errors import NotConfigured
-from runapi_mcp.hosts.texts import Dialect
+from runapi_mcp.texts import Dialect
+from runapi_mcp.whole_files import make_folders, write_whole
 
 BACKUPS_KEPT: Final = 3
 MOST_BYTES: Final[dict[Dialect, int]] = {
@@ -79,8 +79,9 @@ def replaced(opened: Opened, text: str) -> Path | None:
 def written(opened: Opened, text: str) -> None:
     """As `replaced`, without a backup."""
     try:
-        opened.path.parent.mkdir(parents=True, exist_ok=True)
-        _write(opened.path, (opened.bom + text).encode("utf-8"), opened.mode, _unchanged(opened))
+        make_folders(opened.path.parent)
+        data = (opened.bom + text).encode("utf-8")
+        write_whole(opened.path, data, opened.mode, _unchanged(opened))
     except OSError as error:
         raise NotConfigured(
             f"{opened.path} cannot be written: {error.strerror}.",
@@ -144,34 +145,10 @@ def _unchanged(opened: Opened) -> Callable[[], None]:
     return check
 
 
-def _write(path: Path, data: bytes, mode: int, check: Callable[[], None]) -> None:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.chmod(mode)
-        _give_to_owner_of(path, beside)
-        check()
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _give_to_owner_of(path: Path, beside: Path) -> None:
-    """So that an install under sudo does not take a user's file from them."""
-    if os.name == "nt" or os.geteuid() != 0:
-        return
-    with suppress(OSError):
-        owner = (path if path.exists() else path.parent).stat()
-        os.chown(beside, owner.st_uid, owner.st_gid)
-
-
 def _backed_up(path: Path, data: bytes, mode: int) -> Path:
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     backup = path.with_name(f"{path.name}.runapi-{now}.bak")
-    _write(backup, data, mode, lambda: None)
+    write_whole(backup, data, mode)
     for old in _backups(path)[BACKUPS_KEPT:]:
         old.unlink(missing_ok=True)
     return backup

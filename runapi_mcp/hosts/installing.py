@@ -13,8 +13,8 @@ from runapi_mcp.hosts.files import Opened
 from runapi_mcp.hosts.places import Machine
 from runapi_mcp.hosts.receipts import Receipt, Receipts
 from runapi_mcp.hosts.table import HOSTS, NAME, HostConfig, Scope
-from runapi_mcp.hosts.texts import Broken, Entry, Surroundings, found, put, taken_out
-from runapi_mcp.hosts.texts import Path as Keys
+from runapi_mcp.texts import Broken, Entry, Surroundings, found, put, taken_out
+from runapi_mcp.texts import Path as Keys
 
 Outcome = Literal["added", "updated", "already there", "removed", "not there", "restored"]
 

@@ -9,7 +9,7 @@ from runapi_mcp.hosts.installing import keys_of
 from runapi_mcp.hosts.places import Machine
 from runapi_mcp.hosts.starting import PACKAGE
 from runapi_mcp.hosts.table import CALL_SECONDS, HOSTS, HostConfig
-from runapi_mcp.hosts.texts import put
+from runapi_mcp.texts import put
 
 _UVX: Final = "/home/you/.local/bin/uvx"
 _FENCES: Final = {"json with comments": "jsonc"}

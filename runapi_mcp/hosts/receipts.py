@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from runapi_mcp.errors import NotConfigured
 from runapi_mcp.hosts import files
-from runapi_mcp.hosts.texts import Surroundings
+from runapi_mcp.texts import Surroundings
+from runapi_mcp.whole_files import give_to_owner_of, make_folders
 
 LOCK_SECONDS = 30
 
@@ -41,9 +42,10 @@ class Receipts:
         from filelock import FileLock, Timeout
 
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(self._path.parent)
             lock = FileLock(self._path.with_suffix(".lock"))
             lock.acquire(timeout=LOCK_SECONDS)
+            give_to_owner_of(self._path.parent, Path(lock.lock_file))
         except Timeout as error:
             raise NotConfigured("Another install is running.", "Wait for its end.") from error
         except OSError as error:

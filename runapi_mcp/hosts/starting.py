@@ -1,5 +1,6 @@
 """How a host starts this very program: with absolute paths, since graphical hosts have no PATH."""
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,30 @@ def command_of(program: Program) -> tuple[str, ...]:
         raise NotConfigured("The path of this Python is not known.", "Start it by its full path.")
     # Without -P, a mcp.py or click.py in the host's directory would be imported instead.
     return program.executable, "-P", "-m", "runapi_mcp"
+
+
+def typed(program: Program, started_as: str) -> str:
+    """What a person types to start this program, up to its first argument.
+
+    `started_as` is the first word of the command that runs now.
+    """
+    found = shutil.which(PACKAGE, path=program.environ.get("PATH", ""))
+    if found and Path(found).resolve().is_relative_to(program.prefix.resolve()):
+        return PACKAGE
+    if _came_with_uv(program):
+        return f"uvx {PACKAGE}"
+    script = Path(started_as).absolute()
+    if script.stem == PACKAGE and script.exists():
+        return shlex.quote(_from_here(script))
+    return f"{shlex.quote(program.executable)} -m runapi_mcp"
+
+
+def _from_here(path: Path) -> str:
+    """A path as a person types it in the directory they are in."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
 
 
 def starts_us(words: list[str]) -> bool:

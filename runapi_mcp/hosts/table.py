@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from runapi_mcp.errors import Refused
 from runapi_mcp.hosts.places import Platform
-from runapi_mcp.hosts.texts import Dialect, Path
+from runapi_mcp.texts import Dialect, Path
 
 Scope = Literal["user", "project"]
 """All of a user's work, or one project."""

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import anyio
 from mcp import MCPError
-from mcp.server.context import ServerRequestContext
 from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
@@ -27,6 +26,7 @@ from runapi_mcp.hosts.known import MARGIN_SECONDS, Host, host_of
 from runapi_mcp.images.album import Album
 from runapi_mcp.login import Logins
 from runapi_mcp.progress import Report
+from runapi_mcp.server.client import Context, speaks
 from runapi_mcp.server.consent import asked, yes_of
 from runapi_mcp.server.content import blocks
 from runapi_mcp.server.keys import Keys
@@ -44,7 +44,6 @@ from runapi_mcp.tools.tool import Handover
 SPARE_SECONDS: Final = 5.0
 """What is left of a host's time once the images are fetched."""
 
-Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
 Result = CallToolResult | InputRequiredResult | dict[str, Any]
 
 
@@ -127,7 +126,8 @@ async def handed_over(context: Context, caller: Caller, outcome: Outcome) -> Cal
         await when_sent(context.request_id, partial(caller.orders.delivered, watch))
     facts = structured(outcome.facts)
     # What only the page reads: a model is given no `_meta`.
-    for_page = {gallery.ASKED: outcome.asked} if outcome.asked and _shows_pages(context) else None
+    shows_page = speaks(context, gallery.EXTENSION)
+    for_page = {gallery.ASKED: outcome.asked} if outcome.asked and shows_page else None
     size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(
         content=blocks(text(facts), size, outcome.pictures),
@@ -169,11 +169,6 @@ def _host_limit_seconds(context: Context) -> float:
 def _is_local(context: Context) -> bool:
     """Whether the caller started this process, and so shares its disk."""
     return context.request is None
-
-
-def _shows_pages(context: Context) -> bool:
-    declared = context.session.client_capabilities
-    return declared is not None and gallery.EXTENSION in (declared.extensions or {})
 
 
 def _host(context: Context) -> Host:

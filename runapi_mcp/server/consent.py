@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import anyio
-import pydantic
-from mcp import MCPError
-from mcp.server.context import ServerRequestContext
 from mcp_types import (
     CallToolRequestParams,
     ElicitRequest,
@@ -15,13 +11,11 @@ from mcp_types import (
     ElicitResult,
     InputRequiredResult,
 )
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from runapi_mcp.catalog.money import dollars
 from runapi_mcp.errors import NotAllowed
+from runapi_mcp.server.client import Context, answer_to, is_modern, shows_forms
 from runapi_mcp.tasks.limits import NotConfirmed
-
-Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
 
 _QUESTION: Final = "confirm"
 _SCHEMA: Final[dict[str, Any]] = {
@@ -54,33 +48,22 @@ async def asked(
     Raises:
         NotAllowed: the person said no or nothing, or the client cannot ask.
     """
-    if not _can_ask(context):
+    if not shows_forms(context):
         raise NotAllowed(
             f"{_priced(title, question)} That needs a person's yes, and this client cannot ask "
             "for one.",
             "Nothing was paid. Let the user raise or unset RUNAPI_CONFIRM_OVER.",
         )
     words = f"{_priced(title, question)}{_left(question)} Draw it?"
-    if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+    if is_modern(context):
         form = ElicitRequestFormParams(message=words, requested_schema=_SCHEMA)
         return InputRequiredResult(
             input_requests={_QUESTION: ElicitRequest(params=form)},
             request_state=question.question,
         )
-    _require_yes(await _pushed(context, words, seconds))
+    pushed = context.session.elicit_form(words, _SCHEMA, related_request_id=context.request_id)
+    _require_yes(await answer_to(pushed, seconds))
     return question.question
-
-
-async def _pushed(context: Context, words: str, seconds: float) -> ElicitResult | None:
-    """The answer to a question put over the open connection; None when none came."""
-    try:
-        with anyio.move_on_after(seconds):
-            return await context.session.elicit_form(
-                words, _SCHEMA, related_request_id=context.request_id
-            )
-    except (MCPError, pydantic.ValidationError):
-        return None
-    return None
 
 
 def _require_yes(answer: ElicitResult | None) -> None:
@@ -95,13 +78,6 @@ def _require_yes(answer: ElicitResult | None) -> None:
             "The person said no to this price.",
             "Nothing was paid. Ask the user what to change before calling again.",
         )
-
-
-def _can_ask(context: Context) -> bool:
-    declared = context.session.client_capabilities
-    elicitation = declared.elicitation if declared else None
-    # An empty declaration means forms.
-    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
 def _priced(title: str, question: NotConfirmed) -> str:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from typing import Final
 
-import anyio
-import pydantic
-from mcp import MCPError
-from mcp.server.context import ServerRequestContext
 from mcp_types import (
     CallToolRequestParams,
     ElicitRequest,
@@ -16,12 +12,10 @@ from mcp_types import (
     ElicitResult,
     InputRequiredResult,
 )
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from runapi_mcp.errors import NotAllowed
+from runapi_mcp.server.client import Context, answer_to, is_modern, opens_addresses
 from runapi_mcp.tools.tool import Link
-
-Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
 
 _QUESTION: Final = "open"
 
@@ -36,31 +30,16 @@ async def handed(
     """
     answer = (params.input_responses or {}).get(_QUESTION)
     if not isinstance(answer, ElicitResult):
-        if not _can_open(context):
+        if not opens_addresses(context):
             return None
-        if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            shown = ElicitRequestURLParams(message=link.words, url=link.address)
-            return InputRequiredResult(input_requests={_QUESTION: ElicitRequest(params=shown)})
-        answer = await _pushed(context, link, seconds)
+        if is_modern(context):
+            asking = ElicitRequestURLParams(message=link.words, url=link.address)
+            return InputRequiredResult(input_requests={_QUESTION: ElicitRequest(params=asking)})
+        shown = context.session.elicit_url(
+            link.words, link.address, str(uuid.uuid4()), related_request_id=context.request_id
+        )
+        answer = await answer_to(shown, seconds)
     if answer is not None and answer.action != "accept":
         link.withdraw()
         raise NotAllowed("The person did not open the address.", "The login is withdrawn.")
     return None
-
-
-async def _pushed(context: Context, link: Link, seconds: float) -> ElicitResult | None:
-    """The answer to the address shown over the open connection; None when none came."""
-    try:
-        with anyio.move_on_after(seconds):
-            return await context.session.elicit_url(
-                link.words, link.address, str(uuid.uuid4()), related_request_id=context.request_id
-            )
-    except (MCPError, pydantic.ValidationError):
-        return None
-    return None
-
-
-def _can_open(context: Context) -> bool:
-    declared = context.session.client_capabilities
-    elicitation = declared.elicitation if declared else None
-    return elicitation is not None and elicitation.url is not None

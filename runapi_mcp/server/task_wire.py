@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
 from mcp import MCPError
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.inbound import decode_header_value
 from mcp_types import (
@@ -24,21 +23,20 @@ from mcp_types import (
     MissingRequiredClientCapabilityErrorData,
     RequestParams,
 )
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from runapi_mcp.catalog import by_model
+from runapi_mcp.catalog.lifetimes import IMAGE_SECONDS
 from runapi_mcp.catalog.task_ids import canonical
+from runapi_mcp.server.client import Context, is_modern, speaks
 from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tasks.watch import Watch
 from runapi_mcp.tools import Outcome
 
-Context = ServerRequestContext[Any, Any]  # Any: the SDK's defaults; neither is used here
 Wire = dict[str, Any]  # Any: JSON as the protocol has it
 Status = Literal["working", "input_required", "completed", "failed", "cancelled"]
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
-TTL_MS: Final = 7 * 86_400_000
-"""RunAPI keeps an image for about a week."""
+TTL_MS: Final = IMAGE_SECONDS * 1000
 SHORTEST_POLL_MS: Final = 500
 LONGEST_POLL_MS: Final = 5_000
 
@@ -106,9 +104,7 @@ class TaskSource(Protocol):
 
 def speaks_tasks(context: Context) -> bool:
     """Whether the client of this request takes a task for an answer."""
-    declared = context.session.client_capabilities
-    modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
-    return modern and declared is not None and EXTENSION in (declared.extensions or {})
+    return is_modern(context) and speaks(context, EXTENSION)
 
 
 def serve_tasks(server: Server[Any], source: TaskSource) -> None:
@@ -169,7 +165,7 @@ def _require(context: Context, params: TaskParams) -> None:
     Raises:
         MCPError: it does not.
     """
-    if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+    if not is_modern(context):
         raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)
     if not speaks_tasks(context):
         needed = MissingRequiredClientCapabilityErrorData(

@@ -5,9 +5,10 @@ from runapi_mcp.settings.key_file import KeyFile
 from runapi_mcp.settings.keys import KEY_PAGE, Key, given_key
 from runapi_mcp.settings.screen import has_browser
 from runapi_mcp.settings.settings import (
+    KEEP_DAYS,
     LONGEST_WAIT_SECONDS,
     LedgerSettings,
-    Money,
+    LimitSettings,
     PictureSettings,
     Settings,
     key_now,
@@ -18,12 +19,13 @@ from runapi_mcp.settings.values import DEFAULT_BASE_URL
 
 __all__ = [
     "DEFAULT_BASE_URL",
+    "KEEP_DAYS",
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
     "Key",
     "KeyFile",
     "LedgerSettings",
-    "Money",
+    "LimitSettings",
     "PictureSettings",
     "Settings",
     "config_path",

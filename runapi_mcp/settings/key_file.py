@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.errors import NotConfigured
 from runapi_mcp.settings.config_file import config_path
+from runapi_mcp.whole_files import make_folders, write_whole
 
 NAME: Final = "api_key"
 OLDER_NAME: Final = "apiKey"
@@ -76,7 +77,7 @@ class KeyFile:
     def _texts(self, key: str | None) -> tuple[str, str]:
         """The file's text, and the same with this key, or without any."""
         # Imported here, because every start would pay for what only a login needs.
-        from runapi_mcp.hosts.texts import Broken
+        from runapi_mcp.texts import Broken
 
         text = self._read()
         bom = _BOM if text.startswith(_BOM) else ""
@@ -84,7 +85,7 @@ class KeyFile:
             return text, bom + _with_key(text.removeprefix(_BOM), key)
         except Broken as error:
             line = "" if error.line is None else f" (line {error.line})"
-            happened = f"{self.path} cannot be used: {error.why}{line}."
+            happened = f"{self.path} is not valid JSON: {error.why}{line}."
             raise NotConfigured(happened, _ADVICE) from error
 
     def _read(self) -> str:
@@ -103,14 +104,14 @@ class KeyFile:
     def _replace(self, text: str) -> None:
         try:
             target = self._target()
-            _write_whole(target, text.encode())
+            write_whole(target, text.encode(), 0o600)
         except OSError as error:
             raise self._unwritable(error) from error
 
     def _target(self) -> Path:
         """The file itself, where links lead to it; in a folder for this user only."""
         folder = self.path.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(folder, 0o700)
         with suppress(OSError):
             # What it forbids its owner stays forbidden.
             folder.chmod(folder.stat().st_mode & 0o700)
@@ -126,29 +127,11 @@ class KeyFile:
 
 def _with_key(text: str, key: str | None) -> str:
     """A text with this key, or without any; nothing else of it changes."""
-    from runapi_mcp.hosts.texts import understood
+    from runapi_mcp.texts import understood
 
     for name in (OLDER_NAME, NAME) if key is None else (OLDER_NAME,):
         text = understood(text, "json").cut((name,))
     return text if key is None else understood(text, "json").put((NAME,), key)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """The file with this content, or as it was; never in between, never readable by others."""
-    # Imported here, because every start would pay for what only a login needs.
-    import tempfile
-
-    number, name = tempfile.mkstemp(prefix=".config-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 def _reason(error: OSError) -> str:

@@ -18,11 +18,11 @@ LONGEST_WAIT_SECONDS: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Money:
+class LimitSettings:
     """The user's limits in US cents; None where there is none."""
 
-    max_cost_per_call_cents: float | None
-    daily_budget_cents: float | None
+    per_call_cents: float | None
+    per_day_cents: float | None
     confirm_over_cents: float | None
 
 
@@ -58,7 +58,7 @@ class Settings:
     key: Key
     variants: tuple[str, ...] | None
     """Tiers and model ids to offer; None for all."""
-    money: Money
+    limits: LimitSettings
     ledger: LedgerSettings
     pictures: PictureSettings
     wait_seconds: int | None
@@ -87,7 +87,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         base_url=values.DEFAULT_BASE_URL if sandbox else values.base_url(environ, file),
         key=key,
         variants=values.names(environ, "RUNAPI_VARIANTS"),
-        money=_money(environ),
+        limits=_limits(environ),
         ledger=_ledger(environ, sandbox=sandbox),
         pictures=_pictures(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
@@ -113,10 +113,10 @@ def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, s
     return {name: value for name, value in environ.items() if name.startswith("RUNAPI_SANDBOX")}
 
 
-def _money(environ: Mapping[str, str]) -> Money:
-    return Money(
-        max_cost_per_call_cents=values.cents(environ, "RUNAPI_MAX_COST_PER_CALL"),
-        daily_budget_cents=values.cents(environ, "RUNAPI_DAILY_BUDGET"),
+def _limits(environ: Mapping[str, str]) -> LimitSettings:
+    return LimitSettings(
+        per_call_cents=values.cents(environ, "RUNAPI_MAX_COST_PER_CALL"),
+        per_day_cents=values.cents(environ, "RUNAPI_DAILY_BUDGET"),
         confirm_over_cents=values.cents(environ, "RUNAPI_CONFIRM_OVER"),
     )
 

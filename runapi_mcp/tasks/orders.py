@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp.api import RunAPI
+from runapi_mcp.catalog.lifetimes import SURE_IMAGE_SECONDS
 from runapi_mcp.errors import TaskNotFound
 from runapi_mcp.progress import Report
 from runapi_mcp.tasks.consent import agreed, question_of
@@ -23,8 +24,6 @@ from runapi_mcp.tasks.watch import Watch
 
 YOUNG_SECONDS: Final = 60.0
 """A task this young may not be known everywhere at RunAPI yet."""
-KEPT_SECONDS: Final = 6 * 86_400.0
-"""How long RunAPI surely keeps an image: it says about 7 days."""
 LEASE_SECONDS: Final = 20.0
 """How long a task whose client asks for it now and then counts as attended to."""
 
@@ -87,8 +86,7 @@ class Orders:
             RunapiFailure: it could not be read, and there is no time to ask again.
         """
         await settle_doubts(self._desk, self._runapi)
-        entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
-        watch = self._sight.watch(task_id, entry, await self._sight.tempo(entry))
+        watch = await self._watch(task_id, await self._entry(task_id))
         if wait_seconds > 0 and watch.is_looked_at:
             return watch
         await self._sight.look(watch)
@@ -104,8 +102,7 @@ class Orders:
             RunapiFailure: it cannot be read, now or later.
         """
         await settle_doubts(self._desk, self._runapi)
-        entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
-        watch = self._sight.watch(task_id, entry, await self._sight.tempo(entry))
+        watch = await self._watch(task_id, await self._entry(task_id))
         if not watch.is_looked_at and not watch.task.ended and watch.pause_seconds() == 0:
             await self._sight.look(watch)
         if watch.failure and self._is_final(watch):
@@ -115,11 +112,11 @@ class Orders:
 
     async def saved_only(self, task_id: str) -> Path | None:
         """Where the first image of a task was saved, if RunAPI may have it no longer."""
-        entry = await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
+        entry = await self._entry(task_id)
         if entry is None or not any(entry.files):
             return None
         age_seconds = self._ledger.now() - (entry.ended_at or entry.begun_at)
-        return Path(next(filter(None, entry.files))) if age_seconds > KEPT_SECONDS else None
+        return Path(next(filter(None, entry.files))) if age_seconds > SURE_IMAGE_SECONDS else None
 
     async def listed(self, which: Which, limit: int) -> Sequence[Entry]:
         """What the ledger has of this caller, the newest first.
@@ -177,6 +174,12 @@ class Orders:
         if watch.entry is not None:
             await noted(self._ledger.end_lease(watch.entry.key))
 
+    async def _entry(self, task_id: str) -> Entry | None:
+        return await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
+
+    async def _watch(self, task_id: str, entry: Entry | None) -> Watch:
+        return self._sight.watch(task_id, entry, await self._sight.tempo(entry))
+
     async def _begun(self, purchase: Purchase) -> Entry:
         def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
             self.limits.check(purchase.price, spending)
@@ -223,7 +226,7 @@ class Orders:
 
     async def _continued(self, task_id: str, entry: Entry) -> Watch:
         """The task of an earlier call, as it is now."""
-        watch = self._sight.watch(task_id, entry, await self._sight.tempo(entry))
+        watch = await self._watch(task_id, entry)
         await self._sight.look(watch)
         if isinstance(watch.failure, TaskNotFound) and self._is_final(watch):
             await noted(self._ledger.update(replace(entry, status="lost")))

@@ -11,6 +11,7 @@ from pydantic import MISSING
 
 from runapi_mcp import __version__
 from runapi_mcp.api.messages import as_list
+from runapi_mcp.catalog.lifetimes import IMAGE_SECONDS
 from runapi_mcp.errors import Refused
 from runapi_mcp.images.naming import default_stem
 from runapi_mcp.images.picture import Finished, Picture
@@ -22,8 +23,6 @@ from runapi_mcp.tools.tool import Caller
 LONGEST_FETCH_SECONDS: Final = 60.0
 SHORTEST_FETCH_SECONDS: Final = 8.0
 """So long is tried, however late it is."""
-KEPT_SECONDS: Final = 7 * 86_400
-"""How long RunAPI keeps an image, about."""
 
 
 async def pictures_of(
@@ -70,7 +69,7 @@ def require_saving(caller: Caller, save_as: str | MISSING) -> None:
 def expiry(entry: Entry | None, made_at: float | None = None) -> str | None:
     """Until when RunAPI has the images, about; None when nobody knows how old they are."""
     made_at = entry.made_at or entry.begun_at if entry else made_at
-    return utc(made_at + KEPT_SECONDS) if made_at else None
+    return utc(made_at + IMAGE_SECONDS) if made_at else None
 
 
 def _finished(caller: Caller, watch: Watch, preview_px: int | MISSING) -> Finished:

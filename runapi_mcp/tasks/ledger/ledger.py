@@ -9,18 +9,18 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 
 from runapi_mcp.errors import LedgerUnusable
+from runapi_mcp.settings import KEEP_DAYS
 from runapi_mcp.tasks.ledger.entry import Entry, Spending
 
 if TYPE_CHECKING:
     from runapi_mcp.tasks.ledger.store import Store
 
-KEEP_DAYS: Final = 90.0
 
 Which = Literal["recent", "running", "undelivered"]
 Meaning = TypeVar("Meaning")

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from runapi_mcp.catalog.lifetimes import DAY_SECONDS, IMAGE_SECONDS
 from runapi_mcp.tasks.ledger import queries
 from runapi_mcp.tasks.ledger.book import Book, NewerVersion
 from runapi_mcp.tasks.ledger.entry import Entry, Spending
@@ -17,8 +18,6 @@ from runapi_mcp.tasks.ledger.presence import Presence
 BROKEN: Final = (sqlite3.Error, OSError, NewerVersion)
 """What says that the ledger cannot be used."""
 
-JOIN_DAYS: Final = 7
-"""How long RunAPI keeps images, and so how long an undelivered one is waited for."""
 DOUBT_HOURS: Final = 24
 """How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
 TIDY_SECONDS: Final = 3600.0
@@ -27,7 +26,6 @@ Allow = Callable[[Spending, bool], None]
 """Told what today cost so far and whether the key is new; raises for what may not be paid."""
 
 _HOUR: Final = 3600.0
-_DAY: Final = 24 * _HOUR
 _IN_MEMORY: Final = "memory"
 
 
@@ -39,7 +37,7 @@ class Store:
         self._book = Book.open(path)
         self._identity = _identity(path)
         self._presence = self._entered(path)
-        self._keep_seconds = keep_days * _DAY
+        self._keep_seconds = keep_days * DAY_SECONDS
         self._now = clock
         self._holds: set[str | None] = set()
         self._numbers = count(1)
@@ -166,7 +164,7 @@ class Store:
         parameters = {
             "caller": entry.caller,
             "fingerprint": entry.fingerprint,
-            "made_since": now - JOIN_DAYS * _DAY,
+            "made_since": now - IMAGE_SECONDS,
             "doubt_since": now - DOUBT_HOURS * _HOUR,
         }
         rows = self._book.rows(queries.UNDELIVERED, parameters)

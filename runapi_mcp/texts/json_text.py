@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from runapi_mcp.hosts.texts.text import Broken, Path, at, line_of, newline_of, spliced
+from runapi_mcp.texts.text import Broken, Path, at, line_of, newline_of, spliced
 
 _STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _COMMENTS: Final = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?\*/", re.DOTALL)

@@ -5,8 +5,8 @@ tomlkit moves tables and their comments, ruamel.yaml lays a document out anew, a
 kept up edits JSON with comments.
 """
 
-from runapi_mcp.hosts.texts.edits import Entry, Surroundings, found, put, taken_out, understood
-from runapi_mcp.hosts.texts.text import Broken, Dialect, Path
+from runapi_mcp.texts.edits import Entry, Surroundings, found, put, taken_out, understood
+from runapi_mcp.texts.text import Broken, Dialect, Path
 
 __all__ = [
     "Broken",

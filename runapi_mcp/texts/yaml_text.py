@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from runapi_mcp.hosts.texts.text import Broken, Path, newline_of, spliced
+from runapi_mcp.texts.text import Broken, Path, newline_of, spliced
 
 _NULL: Final = ("", "~", "null", "Null", "NULL")
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

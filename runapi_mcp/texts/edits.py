@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from runapi_mcp.hosts.texts.json_text import JsonText
-from runapi_mcp.hosts.texts.text import Broken, Dialect, Path, Text, at
-from runapi_mcp.hosts.texts.toml_text import TomlText
+from runapi_mcp.texts.json_text import JsonText
+from runapi_mcp.texts.text import Broken, Dialect, Path, Text, at
+from runapi_mcp.texts.toml_text import TomlText
 
 Entry = Mapping[str, object]
 
@@ -35,7 +35,7 @@ def understood(text: str, dialect: Dialect) -> Text:
             return TomlText(text)
         case "yaml":
             # Imported here, because one host of all keeps YAML.
-            from runapi_mcp.hosts.texts.yaml_text import YamlText
+            from runapi_mcp.texts.yaml_text import YamlText
 
             return YamlText(text)
 
