@@ -1,4 +1,4 @@
-"""What the environment and RunAPI's config file may say. The only room that reads either."""
+"""What the `RUNAPI_*` variables and RunAPI's config file say. The only room that reads them."""
 
 from runapi_mcp.settings.config_file import config_path
 from runapi_mcp.settings.key_file import KeyFile

@@ -1,4 +1,4 @@
-"""What the environment and RunAPI's config file may say. The only room that reads either."""
+"""What the `RUNAPI_*` variables and RunAPI's config file say. The only room that reads them."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -35,6 +35,8 @@ def _asked(entry: Entry | None) -> RawArguments | None:
     if entry.sources:
         # Not the addresses they were uploaded to, which last for an hour.
         arguments[FIELD] = [_said(source) for source in entry.sources]
+    if entry.save_as is not None:
+        arguments["save_as"] = entry.save_as
     return arguments
 
 
