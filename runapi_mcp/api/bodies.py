@@ -46,13 +46,19 @@ def clean(value: object, secret: str) -> object:
     return [clean(item, secret) for item in items] if items else value
 
 
+def on_one_line(text: str) -> str:
+    """The text with a space for what cannot be printed: line breaks, controls, half an emoji."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def clean_text(text: str, secret: str) -> str:
     """The text on one line, without the key should RunAPI echo it, and as UTF-8 can carry it.
 
     A line break could forge a line of a result, and half an emoji would end the stdio transport.
     """
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    text = on_one_line(text)
     for shown in {secret, quote(secret, safe="")} if secret else ():
         text = text.replace(shown, HIDDEN)
     return text

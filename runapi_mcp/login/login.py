@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.api import RunAPI, Upstream
+from runapi_mcp.api.bodies import on_one_line
 from runapi_mcp.api.exchange import Grant, Granted, exchanged
 from runapi_mcp.errors import (
     Failure,
@@ -107,7 +108,7 @@ class Login:
         if callback.error == "access_denied":
             raise Denied("The login was denied in the browser.", "Nothing was saved.")
         if callback.error:
-            reason = _on_one_line(callback.description or callback.error)
+            reason = _short(callback.description or callback.error)
             raise NotLoggedIn(f"RunAPI ended the login ({reason}).", _AGAIN)
         grant = Grant(callback.code, self._attempt.verifier, self.port, self.hostname)
         try:
@@ -179,6 +180,5 @@ def _why(failure: RunapiFailure) -> str:
     return f"HTTP {failure.answer.status}"
 
 
-def _on_one_line(text: str) -> str:
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:LONGEST_REASON].rstrip(".")
+def _short(text: str) -> str:
+    return " ".join(on_one_line(text).split())[:LONGEST_REASON].rstrip(".")

@@ -10,9 +10,9 @@ from weakref import WeakValueDictionary
 import anyio
 
 from runapi_mcp.errors import LedgerUnusable
+from runapi_mcp.tasks.durations import Durations
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.limits import Limits
-from runapi_mcp.tasks.tempo import Tempo
 from runapi_mcp.tasks.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ class Desk:
         default_factory=WeakValueDictionary[tuple[str, str], Watch]
     )
     """The tasks somebody waits for, by caller and id."""
-    tempos: dict[tuple[str, str | None], Tempo] = field(
-        default_factory=dict[tuple[str, str | None], Tempo]
+    durations: dict[tuple[str, str | None], Durations] = field(
+        default_factory=dict[tuple[str, str | None], Durations]
     )
     """How long images take, by model and resolution."""
     _settle_at: dict[str, float] = field(default_factory=dict[str, float])

@@ -17,8 +17,8 @@ from runapi_mcp.tasks.doubts import settle_doubts
 from runapi_mcp.tasks.ledger import Entry, Spending, Which
 from runapi_mcp.tasks.limits import Limits, NotConfirmed
 from runapi_mcp.tasks.making import Payment
+from runapi_mcp.tasks.poller import Poller
 from runapi_mcp.tasks.purchase import Purchase
-from runapi_mcp.tasks.sight import Sight
 from runapi_mcp.tasks.waiting import follow
 from runapi_mcp.tasks.watch import Watch
 
@@ -44,7 +44,7 @@ class Orders:
         self._desk = desk
         self._ledger = desk.ledger
         self._runapi = runapi
-        self._sight = Sight(desk, runapi)
+        self._poller = Poller(desk, runapi)
 
     @asynccontextmanager
     async def placed(
@@ -77,7 +77,7 @@ class Orders:
 
     async def follow(self, watch: Watch, wait_seconds: float, report: Report) -> None:
         """Wait for the task, together with whoever else does."""
-        await follow(watch, self._sight.look, wait_seconds, report)
+        await follow(watch, self._poller.look, wait_seconds, report)
 
     async def found(self, task_id: str, wait_seconds: float) -> Watch:
         """A task by its id, looked at now; it need not be in the ledger.
@@ -89,7 +89,7 @@ class Orders:
         watch = await self._watch(task_id, await self._entry(task_id))
         if wait_seconds > 0 and watch.is_looked_at:
             return watch
-        await self._sight.look(watch)
+        await self._poller.look(watch)
         ended = watch.task.ended
         if watch.failure and not ended and (wait_seconds <= 0 or self._is_final(watch)):
             raise watch.failure
@@ -104,7 +104,7 @@ class Orders:
         await settle_doubts(self._desk, self._runapi)
         watch = await self._watch(task_id, await self._entry(task_id))
         if not watch.is_looked_at and not watch.task.ended and watch.pause_seconds() == 0:
-            await self._sight.look(watch)
+            await self._poller.look(watch)
         if watch.failure and self._is_final(watch):
             raise watch.failure
         self._desk.keep(watch)
@@ -178,7 +178,7 @@ class Orders:
         return await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
 
     async def _watch(self, task_id: str, entry: Entry | None) -> Watch:
-        return self._sight.watch(task_id, entry, await self._sight.tempo(entry))
+        return self._poller.watch(task_id, entry, await self._poller.durations(entry))
 
     async def _begun(self, purchase: Purchase) -> Entry:
         def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
@@ -199,13 +199,13 @@ class Orders:
             return Order(await self._continued(entry.task_id, entry), joined_at)
         entry = await self._completed(purchase, entry)
         # Before the task is made: after it, nothing may come between its id and `follow`.
-        tempo = await self._sight.tempo(entry)
+        durations = await self._poller.durations(entry)
         body = {**purchase.params.model_dump(), **(entry.arguments or {})}
         payment = Payment(
             self._desk, self._runapi, entry, purchase.variant, body, in_doubt=not is_new
         )
         made = await payment.made_for_a_caller()
-        watch = self._sight.watch(made.task.id, made.entry, tempo)
+        watch = self._poller.watch(made.task.id, made.entry, durations)
         watch.saw(made.task)
         return Order(watch, joined_at)
 
@@ -227,7 +227,7 @@ class Orders:
     async def _continued(self, task_id: str, entry: Entry) -> Watch:
         """The task of an earlier call, as it is now."""
         watch = await self._watch(task_id, entry)
-        await self._sight.look(watch)
+        await self._poller.look(watch)
         if isinstance(watch.failure, TaskNotFound) and self._is_final(watch):
             await noted(self._ledger.update(replace(entry, status="lost")))
             raise TaskNotFound(

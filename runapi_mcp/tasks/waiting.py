@@ -57,8 +57,8 @@ def _words(watch: Watch, elapsed_seconds: float) -> str:
 
 def _usually(watch: Watch) -> str:
     """What this server has seen of such tasks; nothing before it has seen enough."""
-    rhythm = watch.tempo.rhythm
-    if not rhythm.learned or watch.entry is None:
+    schedule = watch.durations.schedule
+    if not schedule.learned or watch.entry is None:
         return ""
     tier = watch.entry.model.split("-")[2]
-    return f"; {tier} usually takes about {max(1.0, rhythm.usual_seconds):.0f} s"
+    return f"; {tier} usually takes about {max(1.0, schedule.usual_seconds):.0f} s"

@@ -10,8 +10,8 @@ import anyio
 
 from runapi_mcp.api.tasks import Task
 from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.tasks.durations import WIDEST_SECONDS, Durations, Interval
 from runapi_mcp.tasks.ledger import Entry
-from runapi_mcp.tasks.tempo import WIDEST_SECONDS, Interval, Tempo
 
 SHORTEST_PAUSE_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 10.0
@@ -26,7 +26,7 @@ class Watch:
 
     task: Task
     entry: Entry | None
-    tempo: Tempo
+    durations: Durations
     made_at: float | None
     failure: RunapiFailure | None = None
     _since: float = field(default_factory=anyio.current_time)
@@ -69,7 +69,7 @@ class Watch:
             return None
         drawn = self._drawn(now) if task.status == "completed" else None
         if drawn is not None:
-            self.tempo.learn(drawn)
+            self.durations.learn(drawn)
         return drawn
 
     def failed(self, failure: RunapiFailure) -> None:
@@ -87,7 +87,9 @@ class Watch:
         if self.made_at is None:
             return 0.5
         running = self.made_at if self._running_at is None else self._running_at
-        return self.tempo.rhythm.chance(running - self.made_at, anyio.current_time() - self.made_at)
+        return self.durations.schedule.chance(
+            running - self.made_at, anyio.current_time() - self.made_at
+        )
 
     def _due_at(self) -> float:
         if self._looked_at == -math.inf:
@@ -101,7 +103,7 @@ class Watch:
         if self.made_at is None:
             # Of no known age: a tenth of the time waited keeps the lag in proportion.
             return self._looked_at + max(1.0, (self._looked_at - self._since) / 10)
-        return self.made_at + self.tempo.rhythm.next_look(self._looked_at - self.made_at)
+        return self.made_at + self.durations.schedule.next_look(self._looked_at - self.made_at)
 
     def _drawn(self, now: float) -> Interval | None:
         """The ages between which it ended; None when that tells nothing."""

@@ -13,8 +13,8 @@ _SUFFIX: Final = ".alive"
 class Presence:
     """This process among those that share a ledger.
 
-    Used within the ledger's write transactions only. Otherwise a process that is just starting would
-    look dead, and one whose lock is just being tried would look alive.
+    Used within the ledger's write transactions only. Otherwise a process that is just starting
+    would look dead, and one whose lock is just being tried would look alive.
     """
 
     def __init__(self, folder: Path) -> None:

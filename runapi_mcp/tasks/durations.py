@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from runapi_mcp.tasks.rhythm import Rhythm
+from runapi_mcp.tasks.schedule import PollSchedule
 
 Interval = tuple[float, float]
 """Two ages in seconds: still running at the first, done at the second."""
@@ -32,26 +32,26 @@ _SQRT_2: Final = math.sqrt(2)
 _SQRT_2_PI: Final = math.sqrt(2 * math.pi)
 
 
-class Tempo:
+class Durations:
     """What is known of one kind of image; it goes on learning."""
 
     def __init__(self, tier: str, seen: Iterable[Interval] = ()) -> None:
         self._expected = math.log(_EXPECTED_SECONDS[tier])
         self._seen = deque(seen, maxlen=LEARNED_FROM)
-        self.rhythm = self._rhythm()
+        self.schedule = self._schedule()
 
     def learn(self, seen: Interval) -> None:
         """One more image was seen."""
         self._seen.append(seen)
-        self.rhythm = self._rhythm()
+        self.schedule = self._schedule()
 
-    def _rhythm(self) -> Rhythm:
+    def _schedule(self) -> PollSchedule:
         center, spread = self._expected, _EXPECTED_SPREAD
         for _ in range(_ROUNDS if self._seen else 0):
             center, spread = self._better(center, spread)
         learned = len(self._seen) >= ENOUGH
         least = _LEAST_SPREAD if learned else _EXPECTED_SPREAD
-        return Rhythm(math.exp(center), max(spread, least), learned=learned)
+        return PollSchedule(math.exp(center), max(spread, least), learned=learned)
 
     def _better(self, center: float, spread: float) -> tuple[float, float]:
         """One round: the fit to where the last one expects the durations."""

@@ -9,12 +9,12 @@ from runapi_mcp.api.tasks import Task
 from runapi_mcp.catalog import by_model
 from runapi_mcp.errors import RunapiFailure
 from runapi_mcp.tasks.desk import Desk, if_usable, noted
+from runapi_mcp.tasks.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.tasks.ledger import Entry
-from runapi_mcp.tasks.tempo import LEARNED_FROM, Interval, Tempo
 from runapi_mcp.tasks.watch import Watch
 
 
-class Sight:
+class Poller:
     """The tasks of one caller, as they were last seen."""
 
     def __init__(self, desk: Desk, runapi: RunAPI) -> None:
@@ -22,24 +22,26 @@ class Sight:
         self._ledger = desk.ledger
         self._runapi = runapi
 
-    def watch(self, task_id: str, entry: Entry | None, tempo: Tempo) -> Watch:
+    def watch(self, task_id: str, entry: Entry | None, durations: Durations) -> Watch:
         """The task's watch, shared by all calls of this caller that wait for it."""
         watches, key = self._desk.watches, (self._runapi.caller, task_id)
         watch = watches.get(key)
         if watch is None:
-            watches[key] = watch = Watch(_task(task_id, entry), entry, tempo, self._made_at(entry))
+            watches[key] = watch = Watch(
+                _task(task_id, entry), entry, durations, self._made_at(entry)
+            )
         return watch
 
-    async def tempo(self, entry: Entry | None) -> Tempo:
+    async def durations(self, entry: Entry | None) -> Durations:
         """How long images of this kind take, as all calls have seen it."""
         variant = by_model(entry.model) if entry else None
         if entry is None or variant is None:
-            return Tempo("pro")
-        kind, tempos = (entry.model, entry.output_resolution), self._desk.tempos
-        if kind not in tempos:
+            return Durations("pro")
+        kind, known = (entry.model, entry.output_resolution), self._desk.durations
+        if kind not in known:
             drawn = await if_usable(self._ledger.drawn(*kind, LEARNED_FROM))
-            tempos.setdefault(kind, Tempo(variant.tier, drawn or ()))
-        return tempos[kind]
+            known.setdefault(kind, Durations(variant.tier, drawn or ()))
+        return known[kind]
 
     def _made_at(self, entry: Entry | None) -> float | None:
         """When the task was made, on the event loop's clock."""
