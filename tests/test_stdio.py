@@ -167,8 +167,6 @@ NOISE = (
     '"tools/list"',
     "[" * 100_000,
     "x" * 5_000_000,
-    '{"jsonrpc": "1.0", "id": 5, "method": "tools/list"}',
-    '{"jsonrpc": "2.0", "id": 5, "method": 5}',
     '{"jsonrpc": "2.0", "id": null, "method": "tools/list"}',
     '{"jsonrpc": "2.0", "id": 5, "result": {}}',
     '{"jsonrpc": "2.0", "method": "notifications/unheard"}',
@@ -183,6 +181,8 @@ async def test_stdout_carries_one_answer_a_request_and_nothing_else(era: str) ->
         await running.stdout.holding('"id":0')
         await running.write(
             *NOISE,
+            '{"jsonrpc": "1.0", "id": 6, "method": "tools/list"}',
+            '{"jsonrpc": "2.0", "id": 7, "method": 5}',
             request(1, "tools/call", era, name="nothing"),
             request(2, "no/such/method", era),
             request(3, "tools/call", era, name=DRAW, arguments={"prompt": "x" * 5_000_000}),
@@ -194,7 +194,7 @@ async def test_stdout_carries_one_answer_a_request_and_nothing_else(era: str) ->
         assert await running.ends_promptly() == 0
         messages = [cast("dict[str, Any]", json.loads(line)) for line in running.stdout.seen]
         answers = {message["id"]: message for message in messages if "id" in message}
-        assert len(messages) == len(answers) == 6
+        assert len(messages) == len(answers) == 8
         assert {
             number: answer.get("error", {}).get("code") for number, answer in answers.items()
         } == {
@@ -204,6 +204,8 @@ async def test_stdout_carries_one_answer_a_request_and_nothing_else(era: str) ->
             3: None,
             4: -32602,
             5: None,
+            6: -32600,
+            7: -32600,
         }
         assert [tool["name"] for tool in answers[5]["result"]["tools"]] == TOOLS
 
@@ -230,3 +232,20 @@ async def test_a_cancelled_create_is_carried_through_once_and_its_task_named(era
         assert line == f"runapi-mcp: stopped waiting; task {task_id} goes on, and get_task finds it"
         assert net.account().spent_cents == 5
         assert net.paid_requests() == 1
+
+
+@ERA
+async def test_a_request_that_cannot_be_read_is_answered_with_what_is_wrong(era: str) -> None:
+    async with network() as net, program(environment=net.environment()) as running:
+        await running.write(*opening(era))
+        await running.stdout.holding('"id":0')
+        await running.write(
+            call(1, era, "half an emoji \ud83d"),
+            request(3, "tools/list", era),
+        )
+        await running.stdout.holding('"id":3')
+        answers = [cast("dict[str, Any]", json.loads(line)) for line in running.stdout.seen]
+        errors = {answer["id"]: answer["error"] for answer in answers if "error" in answer}
+        assert {number: error["code"] for number, error in errors.items()} == {1: -32700}
+        assert "cut inside an emoji" in errors[1]["message"]
+        assert net.account().spent_cents == 0

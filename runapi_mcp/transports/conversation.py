@@ -14,6 +14,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCResponse
 
 from runapi_mcp.server.receipts import Outbox, Receipt, opened
+from runapi_mcp.transports.unreadable import complaint
 
 
 class Departures:
@@ -57,23 +58,30 @@ async def converse(
     streams are private types; what is used of them is in the classes below.
     """
     outbox = Outbox()
-    incoming: Any = _Incoming(read)
     outgoing: Any = _Outgoing(write, outbox, leaving, out_when_taken=out_when_taken)
+    incoming: Any = _Incoming(read, outgoing)
     with opened(outbox):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 class _Incoming:
-    """The messages of a client, without a context of their own: it would hide the outbox."""
+    """The messages of a client, without a context of their own: it would hide the outbox.
 
-    def __init__(self, stream: Any) -> None:
+    One that cannot be read is answered here: nobody else would.
+    """
+
+    def __init__(self, stream: Any, outgoing: _Outgoing) -> None:
         self._stream = stream
+        self._outgoing = outgoing
 
     def __aiter__(self) -> _Incoming:
         return self
 
     async def __anext__(self) -> object:
-        return await self._stream.__anext__()
+        while isinstance(item := await self._stream.__anext__(), Exception):
+            if (answer := complaint(item)) is not None:
+                await self._outgoing.send(SessionMessage(answer))
+        return item
 
     async def aclose(self) -> None:
         await self._stream.aclose()
