@@ -23,18 +23,15 @@ from pydantic import SecretStr
 from runapi_mcp.api import Upstream
 from runapi_mcp.catalog import VARIANTS
 from runapi_mcp.errors import LedgerUnusable
-from runapi_mcp.images.album import Album
-from runapi_mcp.images.places import Places
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Fault
 from runapi_mcp.sandbox.tasks import StoredTask
-from runapi_mcp.server import Keys, Service, create_server
+from runapi_mcp.server import Keys, create_server
 from runapi_mcp.settings import Key
-from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.limits import Limits
 from tests.virtual_time import BACKEND
-from tests.world import BASE_URL, ERAS, KEY, NO_PICTURES, NOON, Wire, clock, facts, said
+from tests.world import BASE_URL, ERAS, KEY, NOON, Wire, clock, facts, said, service_on
 
 DRAW: Final = "flux_2_pro_text_to_image"
 DRAW_SECONDS: Final = 4.0
@@ -230,12 +227,9 @@ class _Process:
     def __init__(self, era: str, remote: _Remote, path: Path, limits: Limits) -> None:
         self._upstream = Upstream(BASE_URL, _Line(remote, self))
         self._ledger = Ledger(lambda: path, clock=clock, run=self._on_the_disk)
-        desk = Desk(self._ledger, limits)
         keys = Keys(Key(SecretStr(KEY)))
-        server = create_server(
-            Service(self._upstream, desk, keys, Album(BASE_URL, Places()), **NO_PICTURES), VARIANTS
-        )
-        self.client = Client(server, mode=era)
+        service = service_on(self._upstream, keys, self._ledger, limits=limits)
+        self.client = Client(create_server(service, VARIANTS), mode=era)
         self.dead = anyio.Event()
         self._touches_left = math.inf
         self._is_dying = False

@@ -5,17 +5,17 @@ And the world they are sent into: what RunAPI was asked for, and what it holds.
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from runapi_mcp.images.places import Places
-from tests.world import NO_PICTURES, World, world
+from runapi_mcp.sandbox.faults import Where
+from tests.pictures import decoded, encoded, held
+from tests.world import NO_PICTURES, World, facts, world
 
 SECRET: Final = b"53.5511-north-9.9937-east-of-Ada"
 """Stands in everything that is nobody's business."""
@@ -32,20 +32,6 @@ def picture(mode: str = "RGB", size: tuple[int, int] = SIZE, seed: int = 0) -> I
     image = Image.new("RGB", size, (0, seed, 200))
     image.paste((200, 0, 0), (0, 0, CORNER, CORNER))
     return image.convert(mode)
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """The file of an image."""
-    out = BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def decoded(content: bytes) -> Image.Image:
-    """The image of a file, whole."""
-    image = Image.open(BytesIO(content))
-    image.load()
-    return image
 
 
 def photo(path: Path, seed: int = 0) -> Path:
@@ -161,7 +147,12 @@ PICTURE_PARTS: Final[Mapping[str, frozenset[str]]] = {
 
 
 REMIX: Final = "flux_2_pro_remix_image"
+URL: Final = "https://pictures.example/hare.png?sig=a%2Fb"
+"""A source that is no file."""
+NOT_ALLOWED: Final = "is not in a folder that images may be taken from"
 PAYING: Final = "/api/v1/flux_2/remix_image"
+PAID: Final = f"POST {PAYING}"
+STEPS: Final[Sequence[Where]] = ("prepare", "upload", "confirm")
 UPLOADING: Final = ["POST /api/v1/files/prepare", "PUT /uploads", "POST /api/v1/files/confirm"]
 
 
@@ -187,21 +178,23 @@ def way(w: World) -> list[str]:
     return ["PUT /uploads" if each.startswith("PUT ") else each for each in sent]
 
 
+def uploads(*worlds: World) -> int:
+    """How many files were uploaded."""
+    return sum(way(w).count("PUT /uploads") for w in worlds)
+
+
 def bodies(w: World) -> list[dict[str, Any]]:
     """The bodies of the requests that pay."""
     return [json.loads(each.body) for each in w.wire.sent if each.path == PAYING]
 
 
-def story_of(path: str) -> dict[str, Any]:
-    """What the JSON beside a picture says."""
-    return json.loads(Path(f"{path}.json").read_text())
-
-
-async def held(w: World, url: str) -> bytes:
-    """What RunAPI holds at an address; nothing, where it holds nothing."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(w.sandbox.app)) as http:
-        answer = await http.get(url)
-    return answer.content if answer.is_success else b""
+async def assert_free(w: World) -> None:
+    """Nothing was paid, nothing is reserved or in doubt."""
+    assert PAID not in way(w)
+    assert w.spent_cents == 0
+    assert w.task_count == 0
+    assert facts(await w.call("list_tasks", {"show": "undelivered"}))["tasks"] == []
+    assert facts(await w.call("check_pricing")).get("left_today_cents") in (None, 100)
 
 
 async def sources_of(w: World, number: int = -1) -> list[bytes]:

@@ -1,9 +1,12 @@
-"""Pictures of every kind, and a RunAPI that a test makes up together with where it keeps them."""
+"""Pictures of every kind, a RunAPI that a test makes up to keep them, and where they are saved."""
 
+import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from io import BytesIO
+from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import anyio
@@ -12,16 +15,12 @@ from mcp import Client
 from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink
 from PIL import Image
 
-from runapi_mcp.api import Upstream
-from runapi_mcp.catalog import VARIANTS
-from runapi_mcp.images.album import Album
 from runapi_mcp.images.places import Places
-from runapi_mcp.server import Keys, Service, create_server
-from runapi_mcp.tasks.desk import Desk
-from runapi_mcp.tasks.ledger import Ledger
-from tests.world import MADE_UP_KEY, World, clock
+from tests.world import BASE_URL, World, client_of, facts
 
 DRAW: Final = "flux_2_pro_text_to_image"
+FOX: Final = {"prompt": "A red fox in the snow"}
+LATER: Final = {**FOX, "wait_seconds": 0}
 TASK_ID: Final = "3f2a607a-954f-4c26-800b-9c33eb9d0255"
 ORIGIN: Final = "https://93.184.215.14"
 """Somewhere on the public internet, by its number: nothing is looked up."""
@@ -36,10 +35,24 @@ def png(mode: str = "RGB", size: tuple[int, int] = (600, 400), **options: Any) -
     return encoded(Image.new(mode, size, 90), "PNG", **options)
 
 
-def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    """The file of an image."""
     out = BytesIO()
     image.save(out, form, **options)
     return out.getvalue()
+
+
+def decoded(content: bytes) -> Image.Image:
+    """The image of a file, whole."""
+    image = Image.open(BytesIO(content))
+    image.load()
+    return image
+
+
+def noise(mode: str, size: tuple[int, int]) -> Image.Image:
+    """What compresses worst; the same every time."""
+    content = Random(7).randbytes(size[0] * size[1] * len(mode))  # noqa: S311 - it is no secret
+    return Image.frombytes(mode, size, content)
 
 
 class Dripping(httpx.AsyncByteStream):
@@ -68,10 +81,12 @@ def drawn(urls: Sequence[str]) -> Mapping[str, object]:
     return {"id": TASK_ID, "status": "completed", "images": images, "usage": {"cost": 0.05}}
 
 
-@asynccontextmanager
-async def made_up(
-    keeper: Keeper | bytes, places: Places, urls: Sequence[str] = (URL,), **service: Any
-) -> AsyncGenerator[Client]:
+def made_up(
+    keeper: Keeper | bytes,
+    places: Places,
+    urls: Sequence[str] = (URL,),
+    **server: Any,  # Any: as `served` has them
+) -> AbstractAsyncContextManager[Client]:
     """A client of a server whose RunAPI has drawn these images at once, and keeps them so."""
 
     def runapi(request: httpx.Request) -> httpx.Response:
@@ -81,17 +96,7 @@ async def made_up(
     def kept(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=keeper) if isinstance(keeper, bytes) else keeper(request)
 
-    client: Mapping[str, Any] = service.pop("client", {})
-    desk: Desk | None = service.pop("desk", None)
-    async with (
-        aclosing(Upstream("https://runapi.ai", httpx.MockTransport(runapi))) as upstream,
-        aclosing(Ledger.in_memory(clock)) as ledger,
-    ):
-        album = Album("https://runapi.ai", places, httpx.MockTransport(kept))
-        made = Service(upstream, desk or Desk(ledger), Keys(MADE_UP_KEY), album, **service)
-        server = create_server(made, VARIANTS)
-        async with Client(server, **client) as connected:
-            yield connected
+    return client_of(runapi, places=places, images=httpx.MockTransport(kept), **server)
 
 
 def fetches(w: World) -> list[str]:
@@ -99,11 +104,33 @@ def fetches(w: World) -> list[str]:
     return [path for path in w.wire.paths() if path.startswith("/images/")]
 
 
-async def served(w: World, path: str) -> bytes:
-    """What the sandbox serves there."""
-    transport = httpx.ASGITransport(app=w.sandbox.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-        return (await http.get(path)).content
+async def held(w: World, address: str) -> bytes:
+    """What RunAPI holds at an address; nothing, where it holds nothing."""
+    runapi = httpx.ASGITransport(w.sandbox.app)
+    async with httpx.AsyncClient(transport=runapi, base_url=BASE_URL) as http:
+        answer = await http.get(address)
+    return answer.content if answer.is_success else b""
+
+
+def path_of(result: CallToolResult) -> Path:
+    """Where the only picture is saved."""
+    [path] = facts(result)["image_paths"]
+    return Path(path)
+
+
+def story_of(path: Path | str) -> dict[str, Any]:
+    """What the JSON beside a picture says."""
+    return json.loads(Path(f"{path}.json").read_text())
+
+
+def files_in(folder: Path) -> list[str]:
+    """All files below the folder, hidden ones too."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+async def again(w: World, result: CallToolResult) -> CallToolResult:
+    """The task of a result, asked for once more."""
+    return await w.call("get_task", {"task_id": facts(result)["task_id"]})
 
 
 def previews(result: CallToolResult) -> list[ImageContent]:

@@ -1,15 +1,21 @@
-"""The ledger's file: private, where the user wants it, and no more than the user wants kept."""
+"""The ledger's file: private, where and as the user wants it, and carried over to new versions."""
 
+import hashlib
+import json
 import os
+import sqlite3
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from runapi_mcp.tasks.ledger.book import _MIGRATIONS  # pyright: ignore[reportPrivateUsage] - history
 from tests.ledgers import answers, contents, ledger_at, other, prompts
+from tests.photos import REMIX, URL, asking, photo, remixing, uploads
 from tests.processes import finished, network, program
 from tests.world import facts, world
 
@@ -128,3 +134,50 @@ async def test_what_is_older_than_the_days_to_keep_is_not_shown_to_who_only_read
         assert await prompts(w) == ["a fox"]
         await anyio.sleep(2 * 3600)
         assert await prompts(w) == []
+
+
+def version_1(path: Path, row: Mapping[str, Any]) -> None:
+    """A ledger file as the version before wrote it, with one call."""
+    arguments = json.loads(row["arguments"])
+    asked = json.dumps([row["model"], arguments], sort_keys=True)
+    old = {**row, "fingerprint": hashlib.sha256(asked.encode()).hexdigest()}
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(_MIGRATIONS[0] + "; PRAGMA user_version = 1;")
+        columns = [column[1] for column in file.execute("PRAGMA table_info(calls)")]
+        assert "save_as" not in columns
+        marks = ", ".join("?" * len(columns))
+        values = [old[column] for column in columns]
+        file.execute(f"INSERT INTO calls VALUES ({marks})", values)  # noqa: S608 - marks only
+        file.commit()
+
+
+@pytest.mark.parametrize("arguments", [{"prompt": "a fox"}, asking(URL)])
+async def test_a_ledger_of_the_version_before_goes_on_with_its_tasks(
+    arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    fox = photo(tmp_path / "photos" / "fox.png")
+    tool = REMIX if "source_image_urls" in arguments else DRAW
+    new, old = tmp_path / "new", tmp_path / "old"
+    async with ledger_at(new) as ledger, remixing(tmp_path, ledger=ledger) as w:
+        made = facts(await w.call(tool, arguments | {"wait_seconds": 0}))
+    with closing(sqlite3.connect(new)) as file:
+        file.row_factory = sqlite3.Row
+        [row] = file.execute("SELECT * FROM calls").fetchall()
+    version_1(old, dict(row))
+    async with (
+        ledger_at(old) as ledger,
+        remixing(tmp_path, ledger=ledger, sandbox=w.sandbox, saves=True) as after,
+    ):
+        [listed] = facts(await after.call("list_tasks"))["tasks"]
+        assert listed["task_id"] == made["task_id"]
+        continued = facts(await after.call(tool, arguments))
+        assert continued["task_id"] == made["task_id"]
+        assert "joined" in continued
+        assert len(continued["image_paths"]) == 1
+        got = facts(await after.call("get_task", {"task_id": made["task_id"]}))
+        assert got["image_paths"] == continued["image_paths"]
+        await after.call(REMIX, asking(fox))
+        await after.call(REMIX, asking(fox))
+        assert uploads(after) == 1
+    with closing(sqlite3.connect(old)) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (2,)

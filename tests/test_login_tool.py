@@ -20,18 +20,14 @@ from mcp_types import (
 
 from runapi_mcp.api import Upstream
 from runapi_mcp.catalog import VARIANTS
-from runapi_mcp.images.album import Album
-from runapi_mcp.images.places import Places
 from runapi_mcp.login import logins_of
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.server import Keys, Service, create_server
+from runapi_mcp.server import Keys, create_server
 from runapi_mcp.settings import key_now
-from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.ledger import Ledger
-from runapi_mcp.tasks.limits import Limits
 from tests.login_world import LIMIT_SECONDS, Browser, config, decide, key_file
 from tests.processes import Program, host, network, opening, program, request
-from tests.world import BASE_URL, ERAS, KEY, NO_PICTURES, Wire, facts, said
+from tests.world import BASE_URL, ERAS, KEY, Wire, facts, said, service_on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(40)]
 ERA = pytest.mark.parametrize("era", ERAS)
@@ -67,16 +63,13 @@ async def agent(
 ) -> AsyncGenerator[Agent]:
     """An agent whose server takes its key from the config file, as on stdio."""
     sandbox = sandbox or Sandbox()
-    wire = Wire(sandbox)
     async with (
-        aclosing(Upstream(BASE_URL, wire)) as upstream,
+        aclosing(Upstream(BASE_URL, Wire(sandbox))) as upstream,
         aclosing(Ledger.in_memory()) as ledger,
         logins_of(upstream, key_now) as logins,
     ):
         keys = Keys(key_now(), look=key_now)
-        album = Album(BASE_URL, Places(), wire)
-        desk = Desk(ledger, Limits())
-        service = Service(upstream, desk, keys, album, logins=logins, **NO_PICTURES)
+        service = service_on(upstream, keys, ledger, logins=logins)
         async with Client(create_server(service, VARIANTS), mode=era, **client) as connected:
             yield Agent(connected, sandbox)
 

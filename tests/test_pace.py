@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -16,15 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.api import Upstream
 from runapi_mcp.catalog import VARIANTS
-from runapi_mcp.images.album import Album
-from runapi_mcp.images.places import Places
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.server import Keys, Service, create_server
+from runapi_mcp.server import Keys, create_server
 from runapi_mcp.settings import Key
-from runapi_mcp.tasks.desk import Desk
 from runapi_mcp.tasks.ledger import Ledger
 from runapi_mcp.tasks.limits import Limits
-from tests.world import BASE_URL, KEY, NO_PICTURES, clock, facts
+from tests.world import BASE_URL, KEY, clock, facts, service_on
 
 pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
@@ -74,18 +71,12 @@ async def crowd(limits: Limits | None = None) -> AsyncGenerator[Crowd]:
     sandbox, sent = Sandbox(), list[tuple[float, str]]()
     sandbox.app.add_middleware(_Clocked, sent)
     upstream = Upstream(BASE_URL, httpx.ASGITransport(app=sandbox.app))
-    desk = Desk(Ledger.in_memory(clock), limits or Limits())
-    album = Album(BASE_URL, Places())
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(desk.ledger.aclose)
-        stack.push_async_callback(upstream.aclose)
-        keys = [Keys(Key(SecretStr(secret))) for secret in (KEY, "sandbox-key-of-another")]
-        servers = [
-            create_server(Service(upstream, desk, each, album, **NO_PICTURES), VARIANTS)
-            for each in keys
-        ]
-        one, other = [await stack.enter_async_context(Client(server)) for server in servers]
-        yield Crowd(sandbox, one, other, sent)
+    keys = [Keys(Key(SecretStr(secret))) for secret in (KEY, "sandbox-key-of-another")]
+    async with aclosing(Ledger.in_memory(clock)) as ledger, aclosing(upstream):
+        service = service_on(upstream, keys[0], ledger, limits=limits)
+        servers = [create_server(replace(service, keys=each), VARIANTS) for each in keys]
+        async with Client(servers[0]) as one, Client(servers[1]) as other:
+            yield Crowd(sandbox, one, other, sent)
 
 
 async def test_two_hundred_calls_at_once_are_all_delivered_within_the_limit() -> None:

@@ -4,50 +4,41 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mcp_types import CallToolResult, Implementation
 from PIL import Image
 
-from runapi_mcp.images.looking import LARGEST_PREVIEW_BYTES, NotAnImage, look
+from runapi_mcp.images.looking import LARGEST_PREVIEW_BYTES
 from runapi_mcp.images.places import Places
 from tests.pictures import (
     DRAW,
+    FOX,
     ORIGIN,
     TASK_ID,
+    decoded,
     encoded,
     fetches,
+    held,
     kinds,
     links,
     made_up,
+    noise,
     png,
     previews,
-    served,
 )
 from tests.world import ERAS, facts, said, world
 
 pytestmark = pytest.mark.anyio
-
-FOX = {"prompt": "A red fox in the snow"}
 LARGEST_ANSWER_BYTES = 200_000
-
-
-def opened(content: bytes) -> Image.Image:
-    image = Image.open(BytesIO(content))
-    image.load()
-    return image
 
 
 def shown(result: CallToolResult) -> Image.Image:
     """The only preview."""
     [block] = previews(result)
-    image = opened(b64decode(block.data, validate=True))
+    image = decoded(b64decode(block.data, validate=True))
     assert block.mime_type == f"image/{str(image.format).lower()}"
     return image
 
@@ -57,20 +48,11 @@ def wire(result: CallToolResult) -> str:
     return json.dumps(result.model_dump(by_alias=True, mode="json", exclude_none=True))
 
 
-def noise(mode: str, size: tuple[int, int]) -> Image.Image:
-    """What compresses worst; the same every time."""
-    content = Random(7).randbytes(size[0] * size[1] * len(mode))  # noqa: S311 - it is no secret
-    return Image.frombytes(mode, size, content)
-
-
 def with_palette() -> Image.Image:
     """All of it of the second of two colours."""
     image = Image.new("P", (600, 400), 1)
     image.putpalette([0, 0, 0, 200, 10, 10])
     return image
-
-
-# --- through the front door ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -82,7 +64,7 @@ async def test_a_picture_is_shown_small_and_linked(
 ) -> None:
     async with world(era=era, places=Places(tmp_path), saves=saves) as w:
         result = await w.call(DRAW, {**FOX, "output_resolution": "2k"})
-        original = await served(w, fetches(w)[0])
+        original = await held(w, fetches(w)[0])
     assert kinds(result.content) == ["text", "image", "resource_link"]
     assert (shown(result).format, shown(result).size) == ("JPEG", (512, 512))
     assert len(b64decode(previews(result)[0].data)) <= LARGEST_PREVIEW_BYTES
@@ -285,69 +267,3 @@ async def test_deep_greys_are_shown_as_they_are(tmp_path: Path) -> None:
     async with made_up(content, Places(tmp_path)) as client:
         result = await client.call_tool(DRAW, FOX)
     assert shown(result).convert("L").getpixel((5, 5)) == pytest.approx(20_000 / 257, abs=2)
-
-
-# --- whatever the image -------------------------------------------------------------------------
-
-SIZES = st.one_of(
-    st.tuples(st.integers(1, 900), st.integers(1, 900)),
-    st.sampled_from([(1, 1), (4_000, 1), (1, 4_000), (511, 513), (512, 512), (2, 3_000)]),
-)
-MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr"]
-FORMS = {"JPEG": ("L", "RGB", "CMYK", "YCbCr"), "WEBP": ("RGB", "RGBA", "L", "P")}
-
-
-@st.composite
-def images(draw: st.DrawFn) -> bytes:
-    """An encoded image of any kind that RunAPI or a camera may give."""
-    mode, size = draw(st.sampled_from(MODES)), draw(SIZES)
-    image = Image.new(mode, size, draw(st.sampled_from([0, 1])))
-    if draw(st.booleans()) and mode in {"L", "RGB", "RGBA", "LA", "CMYK"}:
-        image = noise(mode, size)
-    forms = [form for form, known in FORMS.items() if mode in known]
-    form: str = draw(st.sampled_from([*forms, *([] if mode in {"CMYK", "YCbCr"} else ["PNG"])]))
-    options: dict[str, Any] = {}
-    if form == "PNG" and mode in {"1", "L", "P", "I;16"} and draw(st.booleans()):
-        options["transparency"] = draw(st.integers(0, 1))
-    if form == "PNG" and mode == "RGB" and draw(st.booleans()):
-        options["transparency"] = (0, 0, 0)
-    if form in FORMS:
-        options["exif"] = draw(st.sampled_from([b"", *map(turned, range(10))]) | st.binary())
-    return encoded(image, form, **options)
-
-
-def turned(orientation: int) -> bytes:
-    """What a camera says of how it was held."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif.tobytes()
-
-
-@settings(max_examples=150, deadline=None)
-@given(images(), st.integers(1, 512))
-def test_every_image_has_a_preview_within_bounds(content: bytes, preview_px: int) -> None:
-    whole, seen = opened(content), look(BytesIO(content), preview_px)
-    assert (seen.width, seen.height) == whole.size
-    assert seen.preview is not None
-    small = opened(seen.preview.content)
-    assert max(small.size) <= min(preview_px, max(whole.size))
-    assert {"exif", "icc_profile", "comment"}.isdisjoint(small.info)
-    assert min(small.size) >= 1
-    assert len(seen.preview.content) <= LARGEST_PREVIEW_BYTES
-    assert seen.preview.media_type == {"JPEG": "image/jpeg", "PNG": "image/png"}[str(small.format)]
-    if small.format == "PNG":
-        assert whole.has_transparency_data
-
-
-@settings(max_examples=150, deadline=None)
-@given(images(), st.integers(1, 512), st.data())
-def test_a_damaged_image_is_refused_in_words_or_looked_at(
-    content: bytes, preview_px: int, data: st.DataObject
-) -> None:
-    damaged = bytearray(content)
-    for _ in range(data.draw(st.integers(1, 4))):
-        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        look(BytesIO(damaged[: data.draw(st.integers(0, len(damaged)))]), preview_px)
-    except NotAnImage as failure:
-        assert str(failure)  # noqa: PT017 - most are refused

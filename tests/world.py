@@ -1,7 +1,12 @@
 """The world of a test: our server, the sandbox behind it, and a client in front, in one process."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    aclosing,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
@@ -100,36 +105,61 @@ async def world(
     *,
     era: str = "auto",
     key: str | None = KEY,
-    variants: Sequence[Variant] = VARIANTS,
     draw_seconds: float | None = None,
     sandbox: Sandbox | None = None,
-    ledger: Ledger | None = None,
-    limits: Limits | None = None,
     client: Mapping[str, Any] | None = None,
-    **service: Any,
+    **server: Any,  # Any: as `served` has them
 ) -> AsyncGenerator[World]:
     """A world of its own, or a second server on another world's sandbox or ledger.
 
-    `client` is what the client is besides its era, `service` what the server is besides its key.
-    Without its `places`, pictures are neither fetched nor saved.
+    `client` is what the client is besides its era, `server` what the server is besides its key.
     """
     sandbox = sandbox or Sandbox(draw_seconds)
     wire = Wire(sandbox)
+    keys = Keys(Key(SecretStr(key) if key else None))
+    seen = {"mode": era, **(client or {})}
     upstream = Upstream(BASE_URL, wire)
-    own = Key(SecretStr(key) if key else None)
-    desk = Desk(ledger or Ledger.in_memory(clock), limits or Limits())
-    pictures = {} if "places" in service else NO_PICTURES
-    album = Album(BASE_URL, service.pop("places", Places()), wire)
-    server = create_server(
-        Service(upstream, desk, Keys(own), album, **pictures, **service), variants
-    )
-    try:
-        async with Client(server, mode=era, **(client or {})) as connected:
-            yield World(connected, sandbox, wire)
-    finally:
-        await upstream.aclose()
-        if ledger is None:
-            await desk.ledger.aclose()
+    async with served(upstream, keys, client=seen, images=wire, **server) as connected:
+        yield World(connected, sandbox, wire)
+
+
+@asynccontextmanager
+async def served(
+    upstream: Upstream,
+    keys: Keys,
+    ledger: Ledger | None = None,
+    *,
+    client: Mapping[str, Any] | None = None,
+    variants: Sequence[Variant] = VARIANTS,
+    **service: Any,  # Any: as `service_on` has them
+) -> AsyncGenerator[Client]:
+    """A client of a server on this RunAPI, with a ledger in memory where it is given none."""
+    book = nullcontext(ledger) if ledger else aclosing(Ledger.in_memory(clock))
+    async with aclosing(upstream), book as opened:
+        server = create_server(service_on(upstream, keys, opened, **service), variants)
+        async with Client(server, **(client or {})) as connected:
+            yield connected
+
+
+def service_on(
+    upstream: Upstream,
+    keys: Keys,
+    ledger: Ledger,
+    *,
+    limits: Limits | None = None,
+    keeps_prompts: bool = True,
+    places: Places | None = None,
+    images: httpx.AsyncBaseTransport | None = None,
+    **more: Any,  # Any: as `Service` has them
+) -> Service:
+    """What a server answers with; `images` is the way to them.
+
+    Without its `places`, pictures are neither fetched nor saved.
+    """
+    desk = Desk(ledger, limits or Limits(), keeps_prompts)
+    album = Album(upstream.base_url, places or Places(), images)
+    pictures = NO_PICTURES if places is None else {}
+    return Service(upstream, desk, keys, album, **{**pictures, **more})
 
 
 def clock() -> float:
@@ -159,17 +189,12 @@ async def call_answered(answer: Answer, tool: str, arguments: Mapping[str, Any])
         return await client.call_tool(tool, dict(arguments))
 
 
-@asynccontextmanager
-async def client_of(
+def client_of(
     answer: Answer | Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]],
     limits: Limits | None = None,
-) -> AsyncGenerator[Client]:
+    base_url: str = "https://runapi.ai",
+    **server: Any,  # Any: as `served` has them
+) -> AbstractAsyncContextManager[Client]:
     """A client of a server whose RunAPI answers so."""
-    async with (
-        aclosing(Upstream("https://runapi.ai", httpx.MockTransport(answer))) as upstream,
-        aclosing(Ledger.in_memory(clock)) as ledger,
-    ):
-        desk, album = Desk(ledger, limits or Limits()), Album("https://runapi.ai", Places())
-        service = Service(upstream, desk, Keys(MADE_UP_KEY), album, **NO_PICTURES)
-        async with Client(create_server(service, VARIANTS)) as client:
-            yield client
+    upstream = Upstream(base_url, httpx.MockTransport(answer))
+    return served(upstream, Keys(MADE_UP_KEY), limits=limits, **server)
