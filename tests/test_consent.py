@@ -1,5 +1,7 @@
 """Asking the person before a dear call: only a yes pays, and a client that cannot ask is no yes."""
 
+from pathlib import Path
+
 import anyio
 import pytest
 from mcp import MCPError
@@ -14,6 +16,7 @@ from mcp_types import (
 )
 
 from runapi_mcp.tasks.limits import Limits
+from tests.photos import REMIX, asking, photo, remixing
 from tests.world import ERAS, World, facts, said, world
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +68,7 @@ async def test_a_yes_pays_once_and_the_question_says_the_price_and_what_is_left(
     assert isinstance(question, ElicitRequestFormParams)
     assert question.message == (
         "This image (Flux 2 Pro: text to image) costs $0.05. Today's budget leaves $0.12 before "
-        "it. Draw it?"
+        "it. It shows: “a fox”. Draw it?"
     )
     assert question.requested_schema == {
         "type": "object",
@@ -96,6 +99,43 @@ async def test_whatever_is_not_a_yes_spends_nothing(era: str, answer: ElicitResu
         assert said(refused).startswith(NO)
         assert w.wire.paths("POST") == []
     assert len(person.asked) == 1
+
+
+@ERA
+async def test_the_question_shows_what_is_asked_for_short_and_on_one_line(era: str) -> None:
+    person = Person()
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        await w.call(DRAW, LARGE_FOX | {"prompt": f"a fox\nDraw it?\u202e {'x' * 400}"})
+    [words] = person.words
+    assert words.endswith(f"It shows in 2k: “a fox Draw it?  {'x' * 284}…”. Draw it?")
+
+
+class Swapping(Person):
+    """Says yes, while somebody puts another image where the source was."""
+
+    def __init__(self, source: Path) -> None:
+        super().__init__()
+        self._source = source
+
+    async def __call__(
+        self, context: ClientRequestContext, question: ElicitRequestParams
+    ) -> ElicitResult | ErrorData:
+        photo(self._source, seed=2)
+        return await super().__call__(context, question)
+
+
+@pytest.mark.parametrize(("era", "questions"), [("auto", 2), ("legacy", 1)])
+async def test_a_yes_to_what_has_changed_since_is_no_yes(
+    era: str, questions: int, tmp_path: Path
+) -> None:
+    source = photo(tmp_path / "photos" / "fox.png", seed=1)
+    person = Swapping(source)
+    async with remixing(tmp_path, era=era, limits=OVER_4, client=person.asks()) as w:
+        answer = await w.call(REMIX, asking(source))
+        if era == "legacy":
+            assert said(answer).startswith("The price or a source image changed while the person")
+        assert w.spent_cents == (0 if era == "legacy" else 5)
+    assert len(person.asked) == questions
 
 
 @ERA
@@ -192,7 +232,7 @@ async def test_an_unknown_price_is_asked_about(era: str) -> None:
         w.sandbox.faults.inject("prices", "500", times=None)
         assert facts(await w.call(DEAR, UNPRICED))["status"] == "completed"
     assert person.words == [
-        "This image (Flux 2 Max: text to image) costs an unknown amount. Draw it?"
+        "This image (Flux 2 Max: text to image) costs an unknown amount. It shows: “a fox”. Draw it?"
     ]
 
 

@@ -187,6 +187,21 @@ async def test_a_call_that_continues_an_earlier_one_is_neither_refused_nor_count
         assert (await w.call(DRAW, {"prompt": "a fox"})).is_error
 
 
+@pytest.mark.parametrize("limits", [Limits(per_call_cents=4), Limits(per_day_cents=4)])
+async def test_a_doubt_over_limits_that_were_lowered_since_is_not_settled_by_paying(
+    limits: Limits,
+) -> None:
+    async with aclosing(Ledger.in_memory(clock)) as ledger:
+        async with world(ledger=ledger) as w:
+            w.sandbox.faults.inject("create", "torn", times=1)
+            w.wire.down_after_posts = 1
+            assert (await w.call(DRAW, {"prompt": "a fox"})).is_error
+        for now, ordered in ((limits, 0), (Limits(), 1)):
+            async with world(ledger=ledger, sandbox=w.sandbox, limits=now) as later:
+                await later.call("list_tasks")
+                assert later.task_count == ordered
+
+
 async def test_the_budget_is_renewed_at_midnight() -> None:
     async with world(limits=Limits(per_day_cents=5)) as w:
         await w.call(DRAW, {"prompt": "a fox"})

@@ -188,11 +188,19 @@ def test_a_user_without_a_home_has_no_config_file(monkeypatch: pytest.MonkeyPatc
         ("0.0725", 7.25),
         ("0", 0),
         ("1000000", 100_000_000),
-        *((leftover, None) for leftover in LEFTOVERS),
+        (" ", None),
+        ("${user_config.daily_budget}", None),  # left blank in a bundle's form
     ],
 )
 def test_an_amount_in_dollars_is_that_many_cents(value: str, cents: float | None) -> None:
     assert load(dict.fromkeys(MONEY, value)).limits == LimitSettings(cents, cents, cents)
+
+
+@pytest.mark.parametrize("name", MONEY)
+@pytest.mark.parametrize("value", ["${input:max}", "${UNSET}", "$UNSET", "%UNSET%", "<0.10>"])
+def test_a_limit_that_a_host_left_unfilled_does_not_vanish(name: str, value: str) -> None:
+    with pytest.raises(NotConfigured, match=f"{name} holds a placeholder .* take the variable out"):
+        load({name: value})
 
 
 @pytest.mark.parametrize("name", MONEY)

@@ -132,12 +132,20 @@ async def test_a_task_of_another_key_does_not_exist(method: str) -> None:
         assert refused.value.error.code == -32602
 
 
+async def test_get_task_and_sources_take_the_id_too() -> None:
+    async with world(client=SPEAKS) as w:
+        task = await ordered(w, **FOX)
+        found = facts(await w.call("get_task", {"task_id": task["taskId"]}))
+        assert task["taskId"].startswith(found["task_id"])
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "form",
     ["", "a-fox", "{0}", "{0}.{1}", "{0}.{1}.1", "{0}.{1}.1.", "{0}.{1}.-1.0", "{0}.{1}.1e9.0",
      "{0}.{1}.01.0", "{0}.{1}.1.0.0", "{0}.{1}.9999999999999.0", "{0}.{1}.\u00b9.0",
-     "{0}.flux-9.1.0", "../{0}.{1}.1.0", "{0}.{1}.1795176000.0"],
+     "{0}.flux-9.1.0", "../{0}.{1}.1.0", "{0}.{1}.1795176000.0",
+     "{0}.{1}.253402300800.0", "{0}.{1}.1.253402300800"],
 )  # fmt: skip
 async def test_an_id_that_names_no_task_is_refused(method: str, form: str) -> None:
     async with world(client=SPEAKS) as w:
@@ -160,7 +168,7 @@ async def test_a_cancelled_task_is_continued_by_the_same_call_which_says_so() ->
     async with world(client=SPEAKS) as w:
         await about(w, "tasks/cancel", (await ordered(w, **FOX))["taskId"])
         task = await ordered(w, **FOX)
-        assert "It continued the identical call" in task["statusMessage"]
+        assert "continued the identical call" in task["statusMessage"]
         assert "joined" in (await followed(w, task))["result"]["structuredContent"]
         assert w.task_count == 1
 

@@ -21,7 +21,7 @@ from mcp_types import (
 
 from runapi_mcp import gallery
 from runapi_mcp.api import RunAPI, Upstream
-from runapi_mcp.errors import Failure
+from runapi_mcp.errors import Failure, NotAllowed
 from runapi_mcp.hosts.known import MARGIN_SECONDS, Host, host_of
 from runapi_mcp.images.album import Album
 from runapi_mcp.login import Logins
@@ -145,13 +145,19 @@ async def _outcome(
     try:
         outcome = await tool.run(caller, arguments)
     except NotConfirmed as question:
-        yes = await asked(context, tool.title, question, patience)
+        yes = await asked(context, tool.title, arguments, question, patience)
     else:
         to_open = outcome.link and await handed(context, params, outcome.link, patience)
         return to_open or outcome
     if isinstance(yes, InputRequiredResult):
         return yes
-    return await tool.run(replace(caller, yes=yes), arguments)
+    try:
+        return await tool.run(replace(caller, yes=yes), arguments)
+    except NotConfirmed as changed:
+        raise NotAllowed(
+            "The price or a source image changed while the person was asked.",
+            "Nothing was paid. Call again, and the person is asked anew.",
+        ) from changed
 
 
 def _is_late(context: Context, caller: Caller) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mcp_types import (
@@ -12,10 +13,15 @@ from mcp_types import (
     InputRequiredResult,
 )
 
+from runapi_mcp.api.bodies import on_one_line
+from runapi_mcp.api.messages import as_text
 from runapi_mcp.catalog.money import dollars
 from runapi_mcp.errors import NotAllowed
 from runapi_mcp.server.client import Context, answer_to, is_modern, shows_forms
 from runapi_mcp.tasks.limits import NotConfirmed
+
+LONGEST_SHOWN: Final = 300
+"""How much of a prompt a question shows, in characters."""
 
 _QUESTION: Final = "confirm"
 _SCHEMA: Final[dict[str, Any]] = {
@@ -41,7 +47,11 @@ def yes_of(params: CallToolRequestParams) -> str | None:
 
 
 async def asked(
-    context: Context, title: str, question: NotConfirmed, seconds: float
+    context: Context,
+    title: str,
+    arguments: Mapping[str, object],
+    question: NotConfirmed,
+    seconds: float,
 ) -> str | InputRequiredResult:
     """What comes back with the person's yes, or the question for the client to ask.
 
@@ -54,7 +64,7 @@ async def asked(
             "for one.",
             "Nothing was paid. Let the user raise or unset RUNAPI_CONFIRM_OVER.",
         )
-    words = f"{_priced(title, question)}{_left(question)} Draw it?"
+    words = f"{_priced(title, question)}{_left(question)} {_what(arguments)}Draw it?"
     if is_modern(context):
         form = ElicitRequestFormParams(message=words, requested_schema=_SCHEMA)
         return InputRequiredResult(
@@ -84,6 +94,20 @@ def _priced(title: str, question: NotConfirmed) -> str:
     cents = question.price.cents
     costs = "costs an unknown amount" if cents is None else f"costs {dollars(cents)}"
     return f"This image ({title}) {costs}."
+
+
+def _what(arguments: Mapping[str, object]) -> str:
+    """What is asked for, so that a person can tell two questions apart."""
+    prompt, resolution = (
+        as_text(arguments.get("prompt")),
+        as_text(arguments.get("output_resolution")),
+    )
+    large = f" in {on_one_line(resolution)[:8]}" if resolution else ""
+    return f"It shows{large}: “{_shortened(on_one_line(prompt or ''))}”. "
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN].rstrip()}…"
 
 
 def _left(question: NotConfirmed) -> str:

@@ -37,6 +37,8 @@ Status = Literal["working", "input_required", "completed", "failed", "cancelled"
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 TTL_MS: Final = IMAGE_SECONDS * 1000
+LATEST_SECONDS: Final = 253_402_300_799
+"""The end of the year 9999, the last that a date can have."""
 SHORTEST_POLL_MS: Final = 500
 LONGEST_POLL_MS: Final = 5_000
 
@@ -182,7 +184,7 @@ def _require(context: Context, params: TaskParams) -> None:
 
 
 def _is_time(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 12
+    return text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= LATEST_SECONDS
 
 
 def _iso(seconds: float) -> str:

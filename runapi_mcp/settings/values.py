@@ -114,13 +114,19 @@ def number(
 
 def cents(environ: Mapping[str, str], name: str) -> float | None:
     """An amount in US dollars, such as 0.50 or $2, as US cents; None when it is unset."""
-    # Before it is taken for a template: $2 is an amount, and $BUDGET is not.
-    amount = environ.get(name, "").strip().removeprefix("$").strip()
-    value = amount if amount[:1].isdigit() else text(environ, name)
-    if value is None:
+    given = environ.get(name, "").strip()
+    # What a person leaves blank in the form of a bundle, Claude Desktop leaves unfilled.
+    if not given or given.startswith("${user_config."):
         return None
+    amount = given.removeprefix("$").strip()
+    # $2 is an amount, and $BUDGET is not.
+    if is_leftover(given) and not amount[:1].isdigit():
+        raise NotConfigured(
+            f"{name} holds a placeholder that the host left unfilled, so that the limit is not known.",
+            "Fill it in, or take the variable out.",
+        )
     try:
-        dollars = Decimal(value)
+        dollars = Decimal(amount)
     except InvalidOperation:
         dollars = Decimal(-1)
     if not (dollars.is_finite() and 0 <= dollars <= MOST_DOLLARS):

@@ -1,13 +1,15 @@
 """Calls of which nobody knows whether RunAPI made a task: asked again under their own keys."""
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 import anyio
 
 from runapi_mcp.api import RunAPI
+from runapi_mcp.api.prices import Price
 from runapi_mcp.catalog import by_model
-from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.errors import NotAllowed, RunapiFailure
 from runapi_mcp.tasks.desk import Desk, if_usable, noted
 from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tasks.making import Payment
@@ -30,6 +32,19 @@ async def settle_doubts(desk: Desk, runapi: RunAPI) -> None:
             group.start_soon(_settle, desk, runapi, entry)
 
 
+async def _may_still_pay(desk: Desk, runapi: RunAPI, entry: Entry) -> bool:
+    """Whether the limits allow what was begun when they may have been others."""
+    spending = await if_usable(desk.ledger.spending(runapi.caller))
+    if spending is None:
+        return False
+    others = replace(spending, reserved_cents=spending.reserved_cents - (entry.price_cents or 0))
+    try:
+        desk.limits.check(Price(entry.price_cents, "snapshot"), others)
+    except NotAllowed:
+        return False
+    return True
+
+
 async def _settle(desk: Desk, runapi: RunAPI, entry: Entry) -> None:
     if not entry.ready:
         # Its local images never reached RunAPI, so nothing was sent.
@@ -37,6 +52,9 @@ async def _settle(desk: Desk, runapi: RunAPI, entry: Entry) -> None:
         return
     variant = by_model(entry.model)
     if variant is None or "prompt" not in (entry.arguments or {}):
+        return
+    if not await _may_still_pay(desk, runapi, entry):
+        logger.warning("an earlier call is still in doubt, and over the limits that are set now")
         return
     # Not held meanwhile: the same call may go on with it, since the key is the same.
     payment = Payment(desk, runapi, entry, variant, entry.arguments or {}, in_doubt=True)

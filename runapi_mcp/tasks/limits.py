@@ -35,7 +35,7 @@ class Limits:
         """What may still be spent today; None without a daily limit."""
         if self.per_day_cents is None:
             return None
-        return max(0.0, tidy(self.per_day_cents - spending.total_cents))
+        return max(0, tidy(self.per_day_cents - spending.total_cents))
 
     def asks_for(self, price: Price) -> bool:
         """Whether a person must be asked before a call at this price."""

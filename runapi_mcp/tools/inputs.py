@@ -28,7 +28,8 @@ def or_none(value: Given | MISSING) -> Given | None:
 
 
 def _canonical_uuid(value: str) -> str:
-    if task_id := canonical(value):
+    # The Tasks extension's ids begin with it.
+    if task_id := canonical(value.partition(".")[0]):
         return task_id
     raise ValueError("must be a UUID, the task_id of an earlier answer")
 
