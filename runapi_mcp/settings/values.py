@@ -122,7 +122,7 @@ def cents(environ: Mapping[str, str], name: str) -> float | None:
     # $2 is an amount, and $BUDGET is not.
     if is_leftover(given) and not amount[:1].isdigit():
         raise NotConfigured(
-            f"{name} holds a placeholder that the host left unfilled, so that the limit is not known.",
+            f"{name} holds a placeholder that the host left unfilled: the limit is not known.",
             "Fill it in, or take the variable out.",
         )
     try:
