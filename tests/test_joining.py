@@ -18,9 +18,9 @@ DRAW = "flux_2_pro_text_to_image"
 FOX = {"prompt": "a fox [[takes 80s]]"}
 PAID = ["/api/v1/flux_2/text_to_image"]
 JOINED = (
-    "This call paid nothing and drew nothing new. It continued the identical call of "
-    f"{utc(NOON)}, whose image had reached nobody. Once that is delivered, the same call pays for "
-    "a new image."
+    f"This call continued the identical call of {utc(NOON)}, whose image is not known to have "
+    "reached anyone: one image for both, charged once at most. Once it is delivered, the same call "
+    "pays for a new one."
 )
 WEEK_SECONDS = 7 * 86_400
 

@@ -6,7 +6,7 @@ Light to import: HTTP, Pillow and the rest of the room come with the first image
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
@@ -58,10 +58,11 @@ class Album:
         Whatever goes wrong is said of the picture: the task itself is none the worse for it.
         """
         pictures = {url: await self._at_home(finished, url) for url in finished.urls}
-        missing = [url for url, picture in pictures.items() if picture is None]
+        missing = [url for url, picture in pictures.items() if picture.path is None]
         if missing and (finished.folder or finished.preview_px):
-            pictures |= await self._fetched_all(finished, missing, report)
-        return tuple(picture or Picture(url) for url, picture in pictures.items())
+            for url, fetched in (await self._fetched_all(finished, missing, report)).items():
+                pictures[url] = fetched.after(pictures[url])
+        return tuple(pictures.values())
 
     async def _fetched_all(
         self, finished: Finished, urls: Sequence[str], report: Report
@@ -81,27 +82,41 @@ class Album:
         return pictures
 
     async def _fetched_or_not(self, finished: Finished, url: str, download: _Download) -> Picture:
+        from runapi_mcp.images.saving import NotSaved
+
         try:
             with anyio.move_on_after(finished.left_seconds()):
                 async with self._fetches:
                     return await self._fetched(finished, url, download)
+        except NotSaved as failure:
+            unsaved = await self._only_looked_at(finished, url, download)
+            return replace(unsaved, not_saved=failure.happened)
         except (Failure, OSError) as error:
             happened = error.happened if isinstance(error, Failure) else f"{error}."
             return Picture(url, not_saved=happened if finished.folder else None)
         return finished.late(url)
 
-    async def _at_home(self, finished: Finished, url: str) -> Picture | None:
-        """The picture that an earlier call saved, if it is still there."""
-        from runapi_mcp.images.landing import seen_at
+    async def _only_looked_at(self, finished: Finished, url: str, download: _Download) -> Picture:
+        """A picture that cannot be saved, fetched anew for its preview: no half of it was kept."""
+        if not finished.preview_px:
+            return Picture(url)
+        return await self._fetched_or_not(replace(finished, folder=None), url, download)
 
+    async def _at_home(self, finished: Finished, url: str) -> Picture:
+        """The picture that an earlier call saved, where it still is as it was."""
         path = finished.saved_at(url)
         if path is None:
-            return None
+            return Picture(url)
+        from runapi_mcp.images.landing import seen_at
+        from runapi_mcp.images.saving import Changed
+
         try:
             async with self.decoder:
-                seen = await anyio.to_thread.run_sync(seen_at, path, finished.preview_px)
+                seen = await anyio.to_thread.run_sync(seen_at, path, finished)
+        except Changed as failure:
+            return Picture(url, not_saved=failure.happened)
         except (Failure, OSError):
-            return None
+            return Picture(url)
         return Picture(url, path, seen)
 
     async def _fetched(self, finished: Finished, url: str, download: _Download) -> Picture:

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -53,7 +54,7 @@ class Directory:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
         return self._open(name, os.O_RDONLY | _NO_LINK | _AT_ONCE | _BINARY)
 
-    def reading(self, name: str) -> BinaryIO:
+    def reading(self, name: str) -> BufferedReader:
         """The file to read, opened as by `open_to_read`; fails where it is no regular file."""
         return open(_plain(name), "rb", opener=lambda name, _: self._open_regular(name))
 

@@ -6,29 +6,29 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import IO, Final, Protocol
 
 import anyio.to_thread
 
 from runapi_mcp.images.directory import opened
 from runapi_mcp.images.looking import Seen, look
 from runapi_mcp.images.picture import Finished, Picture
-from runapi_mcp.images.saving import Draft, NotSaved
+from runapi_mcp.images.saving import Draft, NotSaved, require_as_saved
 
 AT_ONCE_BYTES: Final = 1_000_000
 """So much is written in one go: a thread for every chunk would cost more than the writing."""
+
+IN_MEMORY_BYTES: Final = 8_000_000
+"""So large an image need not be written at all to be looked at."""
 
 
 class Landing:
     """An image as it comes in, written into a draft of its file. What is not async blocks."""
 
-    def __init__(
-        self, finished: Finished, url: str, draft: _Draft, not_saved: str | None = None
-    ) -> None:
+    def __init__(self, finished: Finished, url: str, draft: _Draft) -> None:
         self._finished = finished
         self._url = url
         self._draft = draft
-        self._not_saved = not_saved
         self._hash = hashlib.sha256()
         self._byte_size = 0
         self._waiting = bytearray()
@@ -38,16 +38,11 @@ class Landing:
         """A landing in the folder, or without one in a file that nobody sees.
 
         Raises:
-            NotSaved: the folder cannot be written, and nothing else is wanted of the image.
+            NotSaved: the folder cannot be written.
         """
         if finished.folder is None:
             return cls(finished, url, _Unseen())
-        try:
-            return cls(finished, url, Draft.begin(finished.folder, finished.name_of(url)))
-        except NotSaved as failure:
-            if not finished.preview_px:
-                raise
-            return cls(finished, url, _Unseen(), failure.happened)
+        return cls(finished, url, Draft.begin(finished.folder, finished.name_of(url)))
 
     async def take(self, chunk: bytes) -> None:
         """Take the next bytes; they are written now and then.
@@ -74,6 +69,7 @@ class Landing:
 
         Raises:
             NotAnImage: it is none, and nothing of it stays.
+            NotSaved: what was written cannot be read.
         """
         with self._draft.read_back() as file:
             seen = look(file, self._finished.preview_px)
@@ -81,7 +77,7 @@ class Landing:
             path = self._draft.land(seen.kind.suffix, self._about(seen))
         except NotSaved as failure:
             return Picture(self._url, seen=seen, not_saved=failure.happened)
-        return Picture(self._url, path, seen, self._not_saved)
+        return Picture(self._url, path, seen)
 
     def discard(self) -> None:
         """Nothing stays but what has landed."""
@@ -108,21 +104,21 @@ class _Draft(Protocol):
     """What an image is written into. All of it blocks."""
 
     def write(self, content: bytes) -> None: ...
-    def read_back(self) -> BinaryIO: ...
+    def read_back(self) -> IO[bytes]: ...
     def land(self, suffix: str, about: Mapping[str, object]) -> Path | None: ...
     def discard(self) -> None: ...
 
 
 class _Unseen:
-    """A file without a name, for an image that is looked at and not kept."""
+    """Where an image is that is looked at and not kept; a small one is on no disk, full or not."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="runapi-")  # noqa: SIM115 - `discard` closes it
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, prefix="runapi-")  # noqa: SIM115 - `discard` closes it
 
     def write(self, content: bytes) -> None:
         self._file.write(content)
 
-    def read_back(self) -> BinaryIO:
+    def read_back(self) -> IO[bytes]:
         self._file.seek(0)
         return self._file
 
@@ -133,12 +129,14 @@ class _Unseen:
         self._file.close()
 
 
-def seen_at(path: Path, preview_px: int) -> Seen:
-    """What the file at a path is. Blocks.
+def seen_at(path: Path, finished: Finished) -> Seen:
+    """What the picture is that was saved at a path. Blocks.
 
     Raises:
+        Changed: it is not what was saved there.
         NotAnImage: it is not an image any more.
         OSError: it cannot be read.
     """
     with opened(path.parent, (), make=False) as directory, directory.reading(path.name) as file:
-        return look(file, preview_px)
+        require_as_saved(directory, path.name, file, finished.about["task_id"])
+        return look(file, finished.preview_px)

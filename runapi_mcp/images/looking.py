@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from runapi_mcp.errors import Failure
 
@@ -62,7 +62,7 @@ class Seen:
     preview: Preview | None
 
 
-def look(file: BinaryIO, preview_px: int = 0) -> Seen:
+def look(file: IO[bytes], preview_px: int = 0) -> Seen:
     """What the file is; with a preview of at most that many pixels a side, unless it is 0.
 
     Raises:
@@ -74,7 +74,7 @@ def look(file: BinaryIO, preview_px: int = 0) -> Seen:
         return Seen(kind, width, height, preview)
 
 
-def opened(file: BinaryIO) -> Image.Image:
+def opened(file: IO[bytes]) -> Image.Image:
     """The image, decoded to its last row: a cut one does not pass.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,15 @@ class Picture:
     seen: Seen | None = None
     not_saved: str | None = None
     """Why it is not on the disk, though it was to be."""
+    is_far: bool = False
+    """Whether `path` is on another machine than the caller's."""
+
+    def after(self, earlier: Picture) -> Picture:
+        """Itself; where it is not on the disk, with what is to be said of an earlier file of it."""
+        if self.path or not earlier.not_saved:
+            return self
+        reasons = filter(None, (earlier.not_saved, self.not_saved))
+        return replace(self, not_saved=" ".join(reasons))
 
     @property
     def place(self) -> str:

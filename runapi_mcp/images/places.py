@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 _REPOSITORY: Final = (".git", ".hg", ".jj", ".svn")
+_BELOW: Final = "/./"
+"""Where the folder of a target ends and its name begins, as rsync has it: in neither of the two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,24 @@ class Places:
         if self.output_dir is None and named and (project := _project()) is not None:
             return project
         return self.output_folder
+
+    def target(self, name: str, *, named: bool) -> str:
+        """Where a picture of this name is to be saved: an absolute path without a suffix.
+
+        Decided when it is ordered, and kept: another server may fetch it, in another project. It is
+        the name alone where the folder's is no text, which no ledger keeps.
+        """
+        target = f"{self.folder(named=named)}{_BELOW}{name}"
+        try:
+            target.encode()
+        except UnicodeEncodeError:
+            return name
+        return target
+
+    def folder_of(self, target: str, *, named: bool) -> Path:
+        """The folder of a target; of a name alone, as if it were ordered now."""
+        folder, below, _ = target.rpartition(_BELOW)
+        return Path(folder) if below else self.folder(named=named)
 
     @property
     def output_folder(self) -> Path:
@@ -54,6 +74,11 @@ class Places:
         for folder in (_started_in(), _project(), self.output_folder):
             if folder is not None:
                 yield folder / meant
+
+
+def name_of(target: str) -> str:
+    """The name that was asked for, of a target or of a name alone."""
+    return target.rpartition(_BELOW)[2]
 
 
 def _project() -> Path | None:

@@ -7,10 +7,12 @@ away, since finding them would mean reading through folders of any size.
 """
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO, Final, cast
@@ -31,6 +33,10 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 class NotSaved(Failure):
     """A picture that could not be written. Nothing of it is left behind."""
+
+
+class Changed(Failure):
+    """A file that is not the picture any more that was saved there."""
 
 
 class Draft:
@@ -133,16 +139,22 @@ class Draft:
 
     def _is_told(self, picture: str, about: Mapping[str, object]) -> bool:
         """Whether an earlier landing left the JSON of this very picture."""
-        told = self._told(f"{picture}.json")
+        told = _story(self._directory, picture)
         return all(key in about and told.get(key) == about[key] for key in _SAME_PICTURE)
 
     def _is_there(self, picture: str, size_bytes: int) -> bool:
-        """Whether a file of this size has the name."""
+        """Whether a file of the same content has the name."""
         try:
             status = self._directory.status(picture)
+            if not S_ISREG(status.st_mode) or status.st_size != size_bytes:
+                return False
+            return self._digest(picture) == self._digest(self._temporary)
         except FileNotFoundError:
             return False
-        return S_ISREG(status.st_mode) and status.st_size == size_bytes
+
+    def _digest(self, name: str) -> bytes:
+        with self._directory.reading(name) as file:
+            return hashlib.file_digest(file, "sha256").digest()
 
     def _is_given(self, picture: str, size_bytes: int) -> bool:
         """Whether the picture has the name, whose JSON is there already, or something else has."""
@@ -151,14 +163,6 @@ class Draft:
         except FileExistsError:
             return self._is_there(picture, size_bytes)
         return True
-
-    def _told(self, sidecar: str) -> Mapping[str, object]:
-        """What a JSON in the folder says; nothing where it is none of ours."""
-        try:
-            story: object = json.loads(self._directory.read(sidecar, LARGEST_JSON))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return cast("dict[str, object]", story) if isinstance(story, dict) else {}
 
     def _is_taken(self, stem: str) -> bool:
         pictures = [stem + suffix for suffix in IMAGE_SUFFIXES]
@@ -184,6 +188,34 @@ class Draft:
     def _remove(self, name: str) -> None:
         with suppress(OSError):
             self._directory.remove(name)
+
+
+def require_as_saved(
+    directory: Directory, picture: str, file: BufferedReader, task_id: object
+) -> None:
+    """Nothing, if the file is the task's picture as its JSON tells of it, or no JSON tells.
+
+    Raises:
+        Changed: it is not.
+    """
+    story = _story(directory, picture)
+    byte_size, sha256 = story.get("byte_size"), story.get("sha256")
+    if byte_size is None or sha256 is None:
+        return
+    is_same = story.get("task_id") == task_id and os.fstat(file.fileno()).st_size == byte_size
+    if not is_same or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        path = spoken(directory.path / picture)
+        raise Changed(f"{path} was changed since it was saved.", "Look at what it is.")
+    file.seek(0)
+
+
+def _story(directory: Directory, picture: str) -> Mapping[str, object]:
+    """What the JSON beside a picture says; nothing where there is none of ours."""
+    try:
+        story: object = json.loads(directory.read(f"{picture}.json", LARGEST_JSON))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return cast("dict[str, object]", story) if isinstance(story, dict) else {}
 
 
 def _settled(file: BinaryIO) -> int:

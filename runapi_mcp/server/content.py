@@ -43,8 +43,8 @@ def _image(preview: Preview) -> ImageContent:
 
 
 def _link(picture: Picture) -> ResourceLink:
-    """To the file, where there is one; else to RunAPI's copy."""
-    path, seen = picture.path, picture.seen
+    """To the file, where the caller has one; else to RunAPI's copy."""
+    path, seen = None if picture.is_far else picture.path, picture.seen
     name = (
         spoken(path.name) if path else picture.url.partition("?")[0].rpartition("/")[2] or "image"
     )

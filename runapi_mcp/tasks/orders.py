@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp.api import RunAPI
-from runapi_mcp.catalog.lifetimes import SURE_IMAGE_SECONDS
+from runapi_mcp.catalog.lifetimes import IMAGE_SECONDS, SURE_IMAGE_SECONDS
 from runapi_mcp.errors import TaskNotFound
 from runapi_mcp.progress import Report
 from runapi_mcp.tasks.consent import agreed, question_of
@@ -117,6 +117,13 @@ class Orders:
             return None
         age_seconds = self._ledger.now() - (entry.ended_at or entry.begun_at)
         return Path(next(filter(None, entry.files))) if age_seconds > SURE_IMAGE_SECONDS else None
+
+    async def is_kept(self, task_id: str) -> bool:
+        """Whether RunAPI may have the images of a task yet."""
+        entry = await self._entry(task_id)
+        if entry is None:
+            return True
+        return self._ledger.now() - (entry.made_at or entry.begun_at) <= IMAGE_SECONDS
 
     async def listed(self, which: Which, limit: int) -> Sequence[Entry]:
         """What the ledger has of this caller, the newest first.

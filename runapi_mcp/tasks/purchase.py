@@ -57,6 +57,7 @@ class Purchase:
     sources: Sources | None = None
     """Where the params do not tell it all."""
     save_as: str | None = None
+    """Where to: the same name in another folder asks for something else."""
     key: str = field(default_factory=new_key)
     is_agreed: bool = False
     """Whether a person said yes to it."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -15,6 +16,7 @@ from runapi_mcp.catalog.lifetimes import IMAGE_SECONDS
 from runapi_mcp.errors import Refused
 from runapi_mcp.images.naming import default_stem
 from runapi_mcp.images.picture import Finished, Picture
+from runapi_mcp.images.places import name_of
 from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tasks.watch import Watch
 from runapi_mcp.tools.facts import utc
@@ -38,7 +40,8 @@ async def pictures_of(
     with anyio.move_on_after(finished.left_seconds()) as patience:
         async with caller.handover.album.attending(watch.task.id):
             patience.deadline = math.inf
-            return await _taken_home(caller, watch, finished)
+            pictures = await _taken_home(caller, watch, finished)
+            return tuple(replace(picture, is_far=not caller.is_local) for picture in pictures)
     return tuple(map(finished.late, finished.urls))
 
 
@@ -53,17 +56,20 @@ async def _taken_home(caller: Caller, watch: Watch, finished: Finished) -> tuple
     return pictures
 
 
-def require_saving(caller: Caller, save_as: str | MISSING) -> None:
-    """Nothing, if a name for the picture can be honoured.
+def target_of(caller: Caller, save_as: str | MISSING) -> str | None:
+    """Where the picture of a call is to be saved, whoever fetches it; None for a name of ours.
 
     Raises:
         Refused: this server saves nothing.
     """
-    if save_as is not MISSING and not caller.handover.saves:
+    if save_as is MISSING:
+        return None
+    if not caller.handover.saves:
         raise Refused(
             "save_as cannot be honoured: this server saves no pictures.",
             "Leave it out: the answer has the image's address. Nothing was sent or paid.",
         )
+    return caller.handover.album.places.target(save_as, named=caller.is_local)
 
 
 def expiry(entry: Entry | None, made_at: float | None = None) -> str | None:
@@ -73,19 +79,23 @@ def expiry(entry: Entry | None, made_at: float | None = None) -> str | None:
 
 
 def _finished(caller: Caller, watch: Watch, preview_px: int | MISSING) -> Finished:
-    entry, handover = watch.entry, caller.handover
-    save_as = entry.save_as if entry else None
-    named_here = save_as is not None and caller.is_local
-    folder = handover.album.places.folder(named=named_here) if handover.saves else None
+    target = watch.entry.save_as if watch.entry else None
     return Finished(
         urls=watch.task.image_urls,
         saved=(),  # not before it is its turn
-        folder=folder,
-        name=save_as or _name(caller, watch),
+        folder=_folder(caller, target) if caller.handover.saves else None,
+        name=name_of(target) if target else _name(caller, watch),
         about=_about(watch),
-        preview_px=handover.preview_px(preview_px),
+        preview_px=caller.handover.preview_px(preview_px),
         fetch_by=_fetch_by(caller),
     )
+
+
+def _folder(caller: Caller, target: str | None) -> Path:
+    places = caller.handover.album.places
+    if target is None:
+        return places.output_folder
+    return places.folder_of(target, named=caller.is_local)
 
 
 def _fetch_by(caller: Caller) -> float:

@@ -57,7 +57,7 @@ class TaskFacts(Facts):
         MISSING
     )
     joined: Annotated[
-        str | MISSING, Field(description="Why this call paid nothing: it continued an earlier one.")
+        str | MISSING, Field(description="Given when this call continued an earlier one.")
     ] = MISSING
     left_today_cents: Annotated[
         Cents | MISSING, Field(description="What the user's daily budget leaves, in US cents.")

@@ -9,7 +9,7 @@ from runapi_mcp.catalog import Variant
 from runapi_mcp.errors import RunapiFailure
 from runapi_mcp.tasks.purchase import Purchase, resolution_of
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import pictures_of, require_saving
+from runapi_mcp.tools.delivery import pictures_of, target_of
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.inputs import Drawing, or_none
 from runapi_mcp.tools.sources import FIELD, Given
@@ -57,13 +57,13 @@ async def _wanted(variant: Variant, caller: Caller, raw: RawArguments) -> tuple[
     """What the arguments ask for, all of it checked; nothing was sent that pays."""
     given = Given.of(raw)
     params, drawing = accept(given.stood_in(raw) if given else raw, variant.params, Drawing)
-    require_saving(caller, drawing.save_as)
+    target = target_of(caller, drawing.save_as)
     caller.runapi.require_key()
     sources = await given.images(caller) if given else None
     if sources is not None:
         params = params.model_copy(update={FIELD: sources.addresses})
     price = await caller.runapi.prices.price(variant, resolution_of(params))
-    return Purchase(variant, params, price, sources, or_none(drawing.save_as)), drawing
+    return Purchase(variant, params, price, sources, target), drawing
 
 
 async def _not_made(

@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import MISSING
 
 from runapi_mcp.api.account import Balance
+from runapi_mcp.images.places import name_of
 from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import pictures_of
@@ -36,7 +37,7 @@ def _asked(entry: Entry | None) -> RawArguments | None:
         # Not the addresses they were uploaded to, which last for an hour.
         arguments[FIELD] = [_said(source) for source in entry.sources]
     if entry.save_as is not None:
-        arguments["save_as"] = entry.save_as
+        arguments["save_as"] = name_of(entry.save_as)
     return arguments
 
 

@@ -7,8 +7,9 @@ machine, and uploaded only once the call is allowed to pay.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -151,8 +152,7 @@ async def _source(caller: Caller, number: int, name: str) -> Source:
 async def _drawn(caller: Caller, task_id: str) -> Source:
     """The image of an earlier task: as RunAPI has it, or from the disk once that is too old."""
     identity, record = f"task:{task_id}", {"task_id": task_id}
-    if path := await caller.orders.saved_only(task_id):
-        image = await _read(caller, str(path), Places(path.parent))
+    if image := await _saved(caller, task_id):
         return Source(identity, record, image=image)
     task = (await caller.orders.found(task_id, 0)).task
     if not task.image_urls:
@@ -163,13 +163,33 @@ async def _drawn(caller: Caller, task_id: str) -> Source:
     return Source(identity, record, url=task.image_urls[0])
 
 
+async def _saved(caller: Caller, task_id: str) -> LocalImage | None:
+    """The image of a task as it was saved; None where RunAPI's own is to be taken."""
+    path = await caller.orders.saved_only(task_id)
+    if path is None:
+        return None
+    from runapi_mcp.images.local import saved_image
+
+    try:
+        return await _in_turn(caller, partial(saved_image, path, task_id))
+    except Failure as failure:
+        # Moved, deleted or edited since; RunAPI may still have its own.
+        if await caller.orders.is_kept(task_id):
+            return None
+        raise Refused(
+            failure.happened,
+            f"The image of task {task_id} was saved there, and RunAPI no longer has it: give the "
+            "path or URL of the image to start from.",
+        ) from failure
+
+
 async def _read(caller: Caller, path: str, places: Places) -> LocalImage:
-    # Where Pillow comes in: later than a start, and in a thread.
-    def read() -> LocalImage:
-        from runapi_mcp.images.local import local_image
+    from runapi_mcp.images.local import local_image
 
-        return local_image(path, places)
+    return await _in_turn(caller, partial(local_image, path, places))
 
+
+async def _in_turn(caller: Caller, read: Callable[[], LocalImage]) -> LocalImage:
     async with caller.handover.album.decoder:
         return await anyio.to_thread.run_sync(read)
 

@@ -24,6 +24,10 @@ _SAVED = (
     "Tell the user the path. To change the image, give its path or task_id as source_image_urls "
     "to a remix tool."
 )
+_SAVED_FAR = (
+    "The path is on the server: give the user the URL, which expires. To change the image, give "
+    "its task_id or URL as source_image_urls to a remix tool."
+)
 _NOT_SAVED = (
     "Download the image from image_urls before it expires, or call get_task with this task_id: "
     "that tries to save it again and costs nothing."
@@ -115,9 +119,9 @@ def _price(watch: Watch, price: Price | None) -> tuple[float | None, str | None]
 
 def _joined(at: float) -> str:
     return (
-        f"This call paid nothing and drew nothing new. It continued the identical call of "
-        f"{utc(at)}, whose image had reached nobody. Once that is delivered, the same call pays "
-        "for a new image."
+        f"This call continued the identical call of {utc(at)}, whose image is not known to have "
+        "reached anyone: one image for both, charged once at most. Once it is delivered, the same "
+        "call pays for a new one."
     )
 
 
@@ -148,4 +152,7 @@ def _next(task: Task, pictures: Sequence[Picture]) -> str:
         return _EMPTY
     if _not_saved(pictures):
         return _NOT_SAVED
-    return _SAVED if any(picture.path for picture in pictures) else _ONLY_URLS
+    saved = [picture for picture in pictures if picture.path]
+    if not saved:
+        return _ONLY_URLS
+    return _SAVED_FAR if saved[0].is_far else _SAVED

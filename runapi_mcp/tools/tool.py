@@ -87,7 +87,7 @@ class Outcome:
     preview_px: int | None = None
     """How large a preview the caller asked for, should the answer come later."""
     joined: str | None = None
-    """Why the call paid nothing, if it continued an earlier one."""
+    """What it means that the call continued an earlier one, if it did."""
     link: Link | None = None
     """What a person should open now."""
     asked: RawArguments | None = None
