@@ -21,7 +21,7 @@ from typing import Final
 from figures import Limits, Milliseconds, at_least_two, print_times
 
 from runapi_mcp.tasks.ledger import Entry, Spending, queries
-from runapi_mcp.tasks.ledger.book import Book
+from runapi_mcp.tasks.ledger.database import Database
 from runapi_mcp.tasks.ledger.store import Store
 
 MOST_PAID_MS: Final = 5.0
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _measure(path: Path, rows: int, rounds: int, limits: Limits) -> None:
-    store = Store(path, keep_days=90, clock=time)
+    store = Store(Database.open(path), keep_days=90, clock=time)
     times: dict[str, Milliseconds] = {}
     for _ in range(rounds):
         entry = _entry(time())
@@ -99,7 +99,7 @@ def _entry(begun_at: float) -> Entry:
 
 
 def _fill(path: Path, rows: int) -> None:
-    Book.open(path).close()
+    Database.open(path).close()
     step = DAYS * 86_400 / max(rows, 1)
     first = time() - DAYS * 86_400
     connection = sqlite3.connect(path, isolation_level=None)

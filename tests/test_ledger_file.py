@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from runapi_mcp.tasks.ledger.book import _MIGRATIONS  # pyright: ignore[reportPrivateUsage] - history
+from runapi_mcp.tasks.ledger.database import _MIGRATIONS  # pyright: ignore[reportPrivateUsage] - history
 from tests.ledgers import answers, contents, ledger_at, other, prompts
 from tests.photos import REMIX, URL, asking, photo, remixing, uploads
 from tests.processes import finished, network, program

@@ -7,7 +7,7 @@ import pytest
 
 from runapi_mcp.tasks.limits import Limits
 from runapi_mcp.tools.facts import utc
-from tests.ledgers import ledger_at, prompts
+from tests.ledgers import ledger_at, other, prompts
 from tests.world import ERAS, NOON, facts, said, world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
@@ -87,9 +87,66 @@ async def test_what_is_in_doubt_is_listed_with_what_to_do() -> None:
         [row] = listed["tasks"]
         assert (row["status"], row["price_cents"], "task_id" in row) == ("intended", 5, False)
         assert listed["next"].endswith(
-            "What is intended may have been charged; the same call again asks under the same key, "
-            "and is not charged twice."
+            f" Intended at {utc(NOON)}: may have been charged; the same call again asks under the "
+            "same key, and is not charged twice."
         )
+
+
+async def test_what_is_too_old_to_ask_about_is_listed_as_that() -> None:
+    async with world() as w:
+        await w.call(DRAW, {"prompt": "a fox [[created torn]]"})
+        await anyio.sleep(25 * 3600)
+        listed = facts(await w.call("list_tasks"))
+        assert listed["next"].endswith(
+            f" Intended at {utc(NOON)}: may have been charged, which check_balance tells; it is "
+            "too old to be asked about again, so the same call pays for a new image."
+        )
+        await w.call(DRAW, {"prompt": "a fox [[created torn]]"})
+        assert w.task_count == 2
+
+
+async def test_what_a_running_call_orders_is_listed_as_that(tmp_path: Path) -> None:
+    path, slow = tmp_path / "ledger", {"prompt": "a fox [[created slow 10s]]", "wait_seconds": 0}
+    async with (
+        ledger_at(path) as first,
+        ledger_at(path) as second,
+        world(ledger=first) as ordering,
+        world(ledger=second, sandbox=ordering.sandbox) as looking,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(ordering.call, DRAW, slow)
+        await anyio.sleep(2)
+        for w in (ordering, looking):
+            listed = facts(await w.call("list_tasks"))
+            assert [row["status"] for row in listed["tasks"]] == ["intended"]
+            assert listed["next"].endswith(
+                f" Intended at {utc(NOON)}: is being ordered by a call that still runs; the same "
+                "call now pays for a second image."
+            )
+        await looking.call(DRAW, slow)
+        assert looking.task_count == 2
+
+
+async def test_nothing_is_promised_while_nobody_can_tell_who_is_alive(tmp_path: Path) -> None:
+    path, torn = tmp_path / "ledger", {"prompt": "a fox [[created torn]]"}
+    async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+        await w.call(DRAW, torn)
+    with other(path) as locker:
+        locker.execute("BEGIN EXCLUSIVE")
+        async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+            assert "Intended at" not in facts(await w.call("list_tasks"))["next"]
+            locker.execute("ROLLBACK")
+            assert "is not charged twice" in facts(await w.call("list_tasks"))["next"]
+
+
+async def test_a_prompt_is_listed_on_one_line_of_what_can_be_printed() -> None:
+    spoof = "a fox\x1b[2J\x1b]0;gone\x07\x00\u202e\u200b\x9b\u2028 and\r\nan owl"
+    async with world() as w:
+        await w.call(DRAW, {"prompt": spoof})
+        listed = await w.call("list_tasks")
+        [row] = facts(listed)["tasks"]
+        assert row["prompt"] == "a fox [2J ]0;gone and an owl"
+        assert all(line.isprintable() for line in said(listed).split("\n"))
 
 
 async def test_a_list_needs_a_key() -> None:

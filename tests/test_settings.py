@@ -282,6 +282,15 @@ def test_the_sandbox_writes_no_ledger_and_has_its_budget_all_the_same() -> None:
     assert (loaded.ledger.locate, loaded.limits.per_day_cents) == (None, 500)
 
 
+def test_a_relative_ledger_is_refused_because_each_folder_would_have_its_own_budget() -> None:
+    with pytest.raises(NotConfigured) as refused:
+        load({"RUNAPI_LEDGER": "mine.db"})
+    assert str(refused.value) == (
+        "RUNAPI_LEDGER has mine.db, and what that is relative to depends on the host. Write the "
+        "absolute path."
+    )
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders for it")
 @pytest.mark.parametrize(
     ("state_home", "value", "path"),
@@ -289,14 +298,12 @@ def test_the_sandbox_writes_no_ledger_and_has_its_budget_all_the_same() -> None:
         ("", "", "{home}/.local/state/runapi-mcp/ledger.sqlite3"),
         ("{home}/state", "${RUNAPI_LEDGER}", "{home}/state/runapi-mcp/ledger.sqlite3"),
         ("{home}/state", "~/mine.db", "{home}/mine.db"),
-        ("{home}/state", "mine.db", "{home}/here/mine.db"),
+        ("{home}/state", "/srv/ledger", "/srv/ledger"),
     ],
 )
 def test_where_the_ledger_lies(
     state_home: str, value: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", state_home.format(home=tmp_path))
     locate = load({"RUNAPI_LEDGER": value}).ledger.locate

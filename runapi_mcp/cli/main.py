@@ -8,6 +8,7 @@ from typing import Final, cast
 import click
 
 from runapi_mcp import __version__
+from runapi_mcp.cli.printing import NotPrinted
 from runapi_mcp.errors import Failure
 
 _COMMANDS: Final = {
@@ -60,7 +61,7 @@ def command(ctx: click.Context, *, sandbox: bool) -> None:
 
 
 def run() -> None:
-    """Run the command line; a failure is a sentence on stderr and status 2, not a traceback."""
+    """Run the command line; a failure is a sentence on stderr and a status, not a traceback."""
     # What Pillow has to say of an odd image, our own words say.
     warnings.filterwarnings("ignore", module="PIL")
     try:
@@ -69,8 +70,10 @@ def run() -> None:
         failure = _the_failure(error)
         if failure is None:
             raise
-        click.echo(f"runapi-mcp: {failure}", err=True)
-        sys.exit(2)
+        # Who closes a pipe wants no more of it.
+        if not isinstance(failure.__cause__, BrokenPipeError):
+            click.echo(f"runapi-mcp: {failure}", err=True)
+        sys.exit(1 if isinstance(failure, NotPrinted) else 2)
 
 
 def _the_failure(error: Exception) -> Failure | None:

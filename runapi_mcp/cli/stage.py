@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
+from runapi_mcp.cli.printing import Printed
 from runapi_mcp.cli.terminal_picture import NARROWEST, Draw, shown, way_of
 
 Show = Callable[[str], None]
@@ -21,7 +22,8 @@ class Stage:
     """A terminal, or a log where there is none."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
+        stdout: Any = Printed()  # Any: it is all of a file that is used
+        self._console = Console(highlight=False, file=stdout)
         self._draw = _way_of(self._console)
         self._console.print(
             "[bold]runapi-mcp demo[/]  [dim]a client, this server, the sandbox; no key, no cost[/]"

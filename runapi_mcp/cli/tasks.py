@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -11,11 +13,13 @@ import anyio
 import click
 
 from runapi_mcp import settings
+from runapi_mcp.cli.printing import printing
 from runapi_mcp.errors import Refused
 
 if TYPE_CHECKING:
     from runapi_mcp.settings import Settings
     from runapi_mcp.tasks.ledger import Entry, Which
+    from runapi_mcp.tools.tool import Outcome
 
 
 @click.command("tasks")
@@ -39,7 +43,8 @@ def command(*, task_id: str | None, show: str, limit: int, as_json: bool) -> Non
     """List what was ordered on this machine; with TASK_ID, fetch that task and save its image."""
     loaded = settings.load()
     if task_id is not None:
-        anyio.run(partial(_fetch, loaded, task_id, as_json=as_json))
+        if not anyio.run(partial(_fetch, loaded, task_id, as_json=as_json)):
+            sys.exit(1)
     else:
         anyio.run(partial(_list, loaded, cast("Which", show), limit, as_json=as_json))
 
@@ -47,40 +52,63 @@ def command(*, task_id: str | None, show: str, limit: int, as_json: bool) -> Non
 async def _list(loaded: Settings, show: Which, limit: int, *, as_json: bool) -> None:
     from runapi_mcp.cli.composition import ledger_of
 
-    ledger = ledger_of(loaded)
-    try:
+    if loaded.ledger.locate is None:
+        click.echo(f"No ledger is kept on the disk: {_why_none(loaded)}.", err=True)
+    async with aclosing(ledger_of(loaded)) as ledger:
         entries = await ledger.listed(None, show, limit)
-    finally:
-        await ledger.aclose()
-    if as_json:
-        click.echo(json.dumps([_known(entry) for entry in entries], indent=2))
-        return
-    if not entries:
-        click.echo("Nothing of the kind is in the ledger.")
-    for entry in entries:
-        _show(entry)
+    with printing():
+        if as_json:
+            click.echo(json.dumps([_known(entry) for entry in entries], indent=2))
+        elif loaded.ledger.locate and not entries:
+            click.echo("Nothing of the kind is in the ledger.")
+        else:
+            for entry in entries:
+                _show(entry)
 
 
-async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> None:
+def _why_none(loaded: Settings) -> str:
+    return "RUNAPI_SANDBOX is on" if loaded.sandbox else "RUNAPI_LEDGER is off"
+
+
+async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
+    """Whether the task is no failed one."""
     from runapi_mcp.api import Upstream
     from runapi_mcp.catalog.task_ids import canonical
     from runapi_mcp.cli.composition import desk_of, person_of
     from runapi_mcp.tools.delivery import pictures_of
-    from runapi_mcp.tools.facts import structured, text
     from runapi_mcp.tools.task_outcomes import outcome_of
 
     if (wanted := canonical(task_id)) is None:
         raise Refused(f"{task_id!r} is not a task id.", "Without one, tasks are listed.")
     upstream, desk = Upstream(loaded.base_url), desk_of(loaded)
-    try:
+    async with aclosing(upstream), aclosing(desk.ledger):
         person = person_of(loaded, upstream, desk)
         watch = await person.orders.found(wanted, 0)
-        pictures = await pictures_of(person, watch)
-    finally:
-        await upstream.aclose()
-        await desk.ledger.aclose()
-    facts = structured(outcome_of(watch, pictures).facts)
-    click.echo(json.dumps(facts, indent=2) if as_json else text(facts))
+        outcome = outcome_of(watch, await pictures_of(person, watch))
+        _print_facts(_facts(outcome), as_json=as_json)
+        if watch.task.image_urls:
+            await person.orders.delivered(watch)
+    return not outcome.failed
+
+
+def _facts(outcome: Outcome) -> dict[str, object]:
+    """The facts of a task, with what a person in a terminal does next."""
+    from runapi_mcp.tools.facts import structured
+
+    facts = structured(outcome.facts)
+    again = f"`runapi-mcp tasks {facts['task_id']}`"
+    if facts["status"] not in ("completed", "failed"):
+        facts["next"] = f"{again} fetches the image once it is drawn, and costs nothing."
+    elif facts["status"] == "completed" and ("not_saved" in facts or "image_urls" not in facts):
+        facts["next"] = f"{again} tries again, and costs nothing."
+    return facts
+
+
+def _print_facts(facts: dict[str, object], *, as_json: bool) -> None:
+    from runapi_mcp.tools.facts import text
+
+    with printing():
+        click.echo(json.dumps(facts, indent=2) if as_json else text(facts))
 
 
 def _known(entry: Entry) -> dict[str, Any]:
@@ -95,7 +123,7 @@ def _show(entry: Entry) -> None:
     """When, how it stands, what it cost, what drew it; its id, and the prompt; where it is."""
     from runapi_mcp.images.picture import spoken
     from runapi_mcp.tools.facts import utc
-    from runapi_mcp.tools.listing import short_prompt
+    from runapi_mcp.tools.listing import DOUBTS, short_prompt
 
     status, color = _standing(entry)
     model = entry.model.removeprefix("flux-2-")
@@ -103,6 +131,8 @@ def _show(entry: Entry) -> None:
     click.secho(f"{status:<23}", fg=color, nl=False)
     click.echo(f"{_money(entry):>8}  {model}")
     click.secho(f"  {entry.task_id or 'no task is known':<36}  {short_prompt(entry)}", dim=True)
+    if entry.doubt is not None:
+        click.secho(f"  It {DOUBTS[entry.doubt]}", dim=True)
     for file in filter(None, entry.files):
         click.secho(f"  {spoken(file)}", dim=True)
 
@@ -116,6 +146,8 @@ def _standing(entry: Entry) -> tuple[str, str]:
             return "completed", "green"
         case "failed" | "lost":
             return entry.status, "red"
+        case "intended" if entry.doubt == "under way":
+            return "being ordered", "cyan"
         case "intended":
             return "in doubt", "yellow"
         case _:

@@ -13,7 +13,7 @@ from runapi_mcp.doctor.findings import Finding, fine, note, problem, warning
 from runapi_mcp.doctor.means import Means
 from runapi_mcp.images.places import Places
 from runapi_mcp.settings import Settings
-from runapi_mcp.tasks.ledger.book import VERSION
+from runapi_mcp.tasks.ledger.database import VERSION
 
 LEAST_FREE_BYTES: Final = 200_000_000
 _UNPAID: Final = "nothing is paid without the ledger, so nothing is drawn"

@@ -138,6 +138,9 @@ def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
     off = where is not None and where.lower() in values.OFF
     if where is not None and where.lower() in values.ON:
         where = None
+    # Where a home is, is looked for when the ledger is needed.
+    if where is not None and not off and not where.startswith("~"):
+        values.require_absolute("RUNAPI_LEDGER", Path(where))
     if off and not sandbox and values.text(environ, "RUNAPI_DAILY_BUDGET"):
         raise NotConfigured(
             "RUNAPI_DAILY_BUDGET needs the ledger, and RUNAPI_LEDGER turns it off.",
@@ -158,4 +161,4 @@ def _ledger_path(where: str | None) -> Path:
     # Imported here, because every start would pay for it.
     from platformdirs import user_state_path
 
-    return user_state_path("runapi-mcp") / "ledger.sqlite3"
+    return (user_state_path("runapi-mcp") / "ledger.sqlite3").absolute()

@@ -70,12 +70,18 @@ def folders(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
         paths = [Path(part).expanduser() for part in value.split(os.pathsep) if part.strip()]
     except RuntimeError as error:
         raise NotConfigured(f"{name} names a home that is not known.", "Write it out.") from error
-    if relative := [path for path in paths if not path.is_absolute()]:
+    for path in paths:
+        require_absolute(name, path)
+    return tuple(paths)
+
+
+def require_absolute(name: str, path: Path) -> None:
+    """Nothing, when a path means the same wherever a host starts a server."""
+    if not path.is_absolute():
         raise NotConfigured(
-            f"{name} has {relative[0]}, and what that is relative to depends on the host.",
+            f"{name} has {path}, and what that is relative to depends on the host.",
             "Write the absolute path.",
         )
-    return tuple(paths)
 
 
 def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

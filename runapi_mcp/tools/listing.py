@@ -1,12 +1,13 @@
 """The tool that finds lost tasks: what the ledger has, the newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from pydantic import MISSING
 
+from runapi_mcp.api.bodies import on_one_line
 from runapi_mcp.images.picture import spoken
-from runapi_mcp.tasks.ledger import Entry
+from runapi_mcp.tasks.ledger import Doubt, Entry
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskListFacts, TaskRow, known, utc
 from runapi_mcp.tools.inputs import ListQuestion
@@ -16,10 +17,21 @@ LONGEST_PROMPT: Final = 60
 
 _NEXT = "get_task with a task_id gets its image, and costs nothing."
 _NONE = "Nothing of the kind is in the ledger of this key."
-_IN_DOUBT = (
-    "What is intended may have been charged; the same call again asks under the same key, and "
-    "is not charged twice."
-)
+
+DOUBTS: Final[Mapping[Doubt, str]] = {
+    "under way": (
+        "is being ordered by a call that still runs; the same call now pays for a second image."
+    ),
+    "open": (
+        "may have been charged; the same call again asks under the same key, and is not charged "
+        "twice."
+    ),
+    "too old": (
+        "may have been charged, which check_balance tells; it is too old to be asked about again, "
+        "so the same call pays for a new image."
+    ),
+}
+"""What is to be known of a call without a task before it is made again."""
 
 
 async def _run(caller: Caller, raw: RawArguments) -> Outcome:
@@ -52,15 +64,20 @@ def _row_of(entry: Entry) -> TaskRow:
 
 def short_prompt(entry: Entry) -> str:
     """The beginning of the prompt, on one line; empty where the user keeps none."""
-    prompt = " ".join(str((entry.arguments or {}).get("prompt", "")).split())
+    prompt = " ".join(on_one_line(str((entry.arguments or {}).get("prompt", ""))).split())
     return prompt if len(prompt) <= LONGEST_PROMPT else prompt[: LONGEST_PROMPT - 1] + "…"
 
 
 def _next(entries: Sequence[Entry]) -> str:
-    if not entries:
-        return _NONE
-    in_doubt = any(entry.status == "intended" for entry in entries)
-    return f"{_NEXT} {_IN_DOUBT}" if in_doubt else _NEXT
+    return " ".join([_NEXT, *_doubts(entries)]) if entries else _NONE
+
+
+def _doubts(entries: Sequence[Entry]) -> Iterator[str]:
+    """What is to be known of the calls without a task, for each kind of doubt."""
+    for doubt, words in DOUBTS.items():
+        moments = dict.fromkeys(utc(entry.begun_at) for entry in entries if entry.doubt == doubt)
+        if moments:
+            yield f"Intended at {', '.join(moments)}: {words}"
 
 
 LIST_TASKS: Final = Tool(

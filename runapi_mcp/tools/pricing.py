@@ -9,8 +9,9 @@ from runapi_mcp.api.prices import Price
 from runapi_mcp.catalog import Variant, by_model
 from runapi_mcp.errors import Refused
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.facts import SANDBOX_NOTICE, PriceListFacts, PriceRow, known, price_basis
+from runapi_mcp.tools.facts import PriceListFacts, PriceRow, known, price_basis
 from runapi_mcp.tools.inputs import PriceQuestion
+from runapi_mcp.tools.notices import notice
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
 
 _NEXT = "Each price is for one call, which draws one image; failed images are not charged."
@@ -39,13 +40,13 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
         )
     prices = caller.runapi.prices
     found = await prices.all_of(calls)
-    limits = caller.orders.limits
+    left_cents = await caller.orders.left_cents()
     facts = PriceListFacts(
         prices=[_row(*call, price) for call, price in zip(calls, found, strict=True)],
-        max_cost_per_call_cents=known(limits.per_call_cents),
-        left_today_cents=known(await caller.orders.left_cents()),
+        max_cost_per_call_cents=known(caller.orders.limits.per_call_cents),
+        left_today_cents=known(left_cents),
         next=_NEXT,
-        notice=SANDBOX_NOTICE if prices.from_sandbox else MISSING,
+        notice=notice(caller, left_cents, sandbox=prices.from_sandbox),
     )
     return Outcome(facts)
 

@@ -11,8 +11,9 @@ from runapi_mcp.images.places import name_of
 from runapi_mcp.tasks.ledger import Entry
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import pictures_of
-from runapi_mcp.tools.facts import SANDBOX_NOTICE, BalanceFacts, TaskFacts, known
+from runapi_mcp.tools.facts import BalanceFacts, TaskFacts, known
 from runapi_mcp.tools.inputs import Looking, TaskReference
+from runapi_mcp.tools.notices import notice
 from runapi_mcp.tools.sources import FIELD
 from runapi_mcp.tools.task_outcomes import outcome_of
 from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
@@ -48,10 +49,12 @@ def _said(source: Mapping[str, str]) -> str:
 async def _check_balance(caller: Caller, raw: RawArguments) -> Outcome:
     accept(raw)
     balance = await caller.runapi.account.balance()
-    return Outcome(_balance_facts(balance, await caller.orders.left_cents()))
+    left_cents = await caller.orders.left_cents()
+    said = notice(caller, left_cents, sandbox=balance.sandbox)
+    return Outcome(_balance_facts(balance, left_cents, said))
 
 
-def _balance_facts(balance: Balance, left_cents: float | None) -> BalanceFacts:
+def _balance_facts(balance: Balance, left_cents: float | None, said: str | MISSING) -> BalanceFacts:
     return BalanceFacts(
         balance_cents=balance.balance_cents,
         paid_balance_cents=known(balance.paid_balance_cents),
@@ -60,7 +63,7 @@ def _balance_facts(balance: Balance, left_cents: float | None) -> BalanceFacts:
         spent_total_cents=known(balance.spent_total_cents),
         left_today_cents=known(left_cents),
         next="check_pricing says what a call costs.",
-        notice=SANDBOX_NOTICE if balance.sandbox else MISSING,
+        notice=said,
     )
 
 

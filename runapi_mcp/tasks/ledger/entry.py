@@ -10,6 +10,10 @@ Progress = Literal[
 """RunAPI's own status, and what comes before and beside it: `intended` is written down but no task
 is known, `refused` came to nothing, `lost` is a task that RunAPI no longer knows."""
 
+Doubt = Literal["under way", "open", "too old"]
+"""Of a call that is intended: another call is ordering it just now; the same call goes on with it
+under its key; RunAPI may have forgotten the key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -30,7 +34,7 @@ class Entry:
     sources: tuple[Mapping[str, str], ...] = ()
     """What it is made from, in the caller's words: `path` and `sha256`, `task_id` or `url`."""
     save_as: str | None = None
-    """Under which name the caller wants it."""
+    """Where to: a folder, `/./` and the name, decided at ordering; a bare name in older entries."""
     price_cents: float | None = None
     """What it is expected to cost; None when nobody knows."""
     status: Progress = "intended"
@@ -50,6 +54,8 @@ class Entry:
     sandbox: bool = False
     hold: str | None = None
     """This call's claim on the entry, while it has one; not a fact of the entry itself."""
+    doubt: Doubt | None = None
+    """Told of what is listed, while no task is known; None also where nobody can tell."""
 
     @property
     def ended(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.errors import LedgerUnusable
 from runapi_mcp.settings import KEEP_DAYS
 from runapi_mcp.tasks.ledger.entry import Entry, Spending
+from runapi_mcp.tasks.ledger.patience import Patience
 
 if TYPE_CHECKING:
     from runapi_mcp.tasks.ledger.store import Store
@@ -43,7 +44,7 @@ class Ledger:
     """The ledger at a path; None is one in memory, for this process alone.
 
     Nothing is opened, or even looked for, before the first use. Every method may raise
-    `LedgerUnusable`.
+    `LedgerUnusable`; one that cannot be written is read all the same.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Ledger:
         self._run = run
         self._one_at_a_time = anyio.Lock()
         self._store: Store | None = None
+        self._patience = Patience()
         self.now = clock
 
     @classmethod
@@ -149,17 +151,33 @@ class Ledger:
             return cast("Meaning", await self._run(partial(self._guarded, block)))
 
     def _guarded(self, block: Callable[[Store], Meaning]) -> Meaning:
-        from runapi_mcp.tasks.ledger.store import BROKEN
+        from runapi_mcp.tasks.ledger.faults import BROKEN, is_locked, unusable
 
         path: Path | None = None
         try:
             path = self._locate()
-            return block(self._opened(path))
+            return self._done(block, path)
         # RuntimeError: a home that cannot be found.
         except (*BROKEN, RuntimeError) as error:
-            raise _unusable(path, error) from error
+            if is_locked(error):
+                self._patience.wear_out()
+            raise unusable(path, error) from error
+
+    def _done(self, block: Callable[[Store], Meaning], path: Path | None) -> Meaning:
+        """What comes of the block; where the ledger cannot be written, at least what it reads."""
+        from runapi_mcp.tasks.ledger.faults import BROKEN
+
+        try:
+            store = self._opened(path)
+        except BROKEN:
+            if path is not None:
+                with suppress(*BROKEN), closing(self._opened_to_read(path)) as store:
+                    return block(store)
+            raise
+        return block(store)
 
     def _opened(self, path: Path | None) -> Store:
+        from runapi_mcp.tasks.ledger.database import Database
         from runapi_mcp.tasks.ledger.store import Store
 
         if self._store is not None and not self._store.is_current:
@@ -167,12 +185,13 @@ class Ledger:
             self._store.close()
             self._store = None
         if self._store is None:
-            self._store = Store(path, self._keep_days, self.now)
+            database = Database.open(path, self._patience)
+            self._store = Store(database, self._keep_days, self.now)
         return self._store
 
+    def _opened_to_read(self, path: Path) -> Store:
+        from runapi_mcp.tasks.ledger.database import Database
+        from runapi_mcp.tasks.ledger.store import Store
 
-def _unusable(path: Path | None, error: Exception) -> LedgerUnusable:
-    return LedgerUnusable(
-        f"The ledger {path} cannot be used ({error}), and nothing is paid without it.",
-        "Mend what it says, move the file away, or set RUNAPI_LEDGER=off to pay without a ledger.",
-    )
+        database = Database.open_to_read(path, self._patience)
+        return Store(database, self._keep_days, self.now)

@@ -6,17 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
-from pathlib import Path
 from typing import Final
 
 from runapi_mcp.catalog.lifetimes import DAY_SECONDS, IMAGE_SECONDS
 from runapi_mcp.tasks.ledger import queries
-from runapi_mcp.tasks.ledger.book import Book, NewerVersion
-from runapi_mcp.tasks.ledger.entry import Entry, Spending
+from runapi_mcp.tasks.ledger.database import Database
+from runapi_mcp.tasks.ledger.entry import Doubt, Entry, Spending
+from runapi_mcp.tasks.ledger.faults import BROKEN
 from runapi_mcp.tasks.ledger.presence import Presence
-
-BROKEN: Final = (sqlite3.Error, OSError, NewerVersion)
-"""What says that the ledger cannot be used."""
 
 DOUBT_HOURS: Final = 24
 """How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
@@ -32,11 +29,9 @@ _IN_MEMORY: Final = "memory"
 class Store:
     """An open ledger. `clock` tells seconds since the epoch."""
 
-    def __init__(self, path: Path | None, keep_days: float, clock: Callable[[], float]) -> None:
-        self._path = path
-        self._book = Book.open(path)
-        self._identity = _identity(path)
-        self._presence = self._entered(path)
+    def __init__(self, database: Database, keep_days: float, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._presence: Presence | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
         self._now = clock
         self._holds: set[str | None] = set()
@@ -46,18 +41,18 @@ class Store:
     @property
     def is_current(self) -> bool:
         """Whether its file is still where it was opened."""
-        return self._identity == _identity(self._path)
+        return self._database.is_current
 
     def close(self) -> None:
         """Close the file, and be dead to the others."""
         if self._presence is not None:
             self._presence.leave()
-        self._book.close()
+        self._database.close()
 
     def begin(self, entry: Entry, allow: Allow) -> Entry:
         """An identical call to go on with, else this one, written down unless `allow` raises."""
         self._tidy()
-        with self._book.transaction() as connection:
+        with self._database.transaction() as connection:
             wanted = self._first_free(entry)
             if wanted is None:
                 allow(self.spending(entry.caller), not self._has(entry.key))
@@ -85,7 +80,7 @@ class Store:
     def upload(self, caller: str, sha256: str) -> str | None:
         """Where RunAPI has a local file; None when it has not, or not any more."""
         parameters = {"caller": caller, "sha256": sha256, "now": self._now()}
-        rows = self._book.rows(queries.UPLOAD, parameters)
+        rows = self._database.rows(queries.UPLOAD, parameters)
         return rows[0]["url"] if rows else None
 
     def deliver(self, key: str) -> None:
@@ -104,8 +99,10 @@ class Store:
 
     def lease(self, key: str, seconds: float) -> None:
         """Hold a call for a while."""
-        row = {"key": key, "holder": self._new_hold(), "until": self._now() + seconds}
-        self._write(queries.LEASE, row, durable=False)
+        until = self._now() + seconds
+        with self._database.transaction(durable=False) as connection:
+            row = {"key": key, "holder": self._new_hold(), "until": until}
+            connection.execute(queries.LEASE, row)
 
     def end_lease(self, key: str) -> None:
         """Let go of a call that was held for a while."""
@@ -115,23 +112,27 @@ class Store:
         """Calls of which no task is known, and that nobody attends to."""
         since = self._now() - DOUBT_HOURS * _HOUR
         parameters = {"caller": caller, "since": since, "limit": limit}
-        # A transaction, because only within one it is told who is alive.
-        with self._book.transaction(durable=False):
-            rows = self._book.rows(queries.DOUBTS, parameters)
+        # Who only reads shall wait for no writer.
+        if not self._database.rows(queries.DOUBTS, parameters):
+            return []
+        with self._database.transaction(durable=False):
+            rows = self._database.rows(queries.DOUBTS, parameters)
             # With the hold that was seen to be dead: whoever takes the call up has another one.
             found = [(queries.entry_of(row), row["holder"]) for row in rows if self._is_free(row)]
             return [replace(entry, hold=hold) for entry, hold in found]
 
     def by_task(self, caller: str, task_id: str) -> Entry | None:
         """The call that made a task."""
-        found = self._entries(queries.BY_TASK, {"caller": caller, "task_id": task_id})
-        return next(iter(found), None)
+        rows = self._database.rows(queries.BY_TASK, {"caller": caller, "task_id": task_id})
+        return next(map(queries.entry_of, rows), None)
 
     def listed(self, caller: str | None, which: str, limit: int) -> list[Entry]:
         """Calls, the newest first; of everybody, when no caller is named."""
         sql = queries.listed(which, of_caller=caller is not None)
         since = self._now() - self._keep_seconds
-        return self._entries(sql, {"caller": caller, "since": since, "limit": limit})
+        rows = self._database.rows(sql, {"caller": caller, "since": since, "limit": limit})
+        doubts = self._doubts([row for row in rows if row["status"] == "intended"])
+        return [replace(queries.entry_of(row), doubt=doubts.get(row["key"])) for row in rows]
 
     def spending(self, caller: str) -> Spending:
         """The money of a caller since midnight by this machine's clock."""
@@ -141,7 +142,7 @@ class Store:
         since = midnight.timestamp()
         doubt_since = since - DOUBT_HOURS * _HOUR
         parameters = {"caller": caller, "since": since, "doubt_since": doubt_since}
-        [row] = self._book.rows(queries.SPENDING, parameters)
+        [row] = self._database.rows(queries.SPENDING, parameters)
         return Spending(row["spent_cents"], row["reserved_cents"])
 
     def drawn(
@@ -149,14 +150,26 @@ class Store:
     ) -> list[tuple[float, float]]:
         """Between which ages the latest images of this kind were drawn, the oldest first."""
         parameters = {"model": model, "output_resolution": output_resolution, "limit": limit}
-        rows = self._book.rows(queries.DRAWN, parameters)
+        rows = self._database.rows(queries.DRAWN, parameters)
         return [drawn for row in reversed(rows) if (drawn := queries.drawn_of(row))]
 
-    def _entries(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
-        return [queries.entry_of(row) for row in self._book.rows(sql, parameters)]
+    def _doubts(self, rows: Sequence[sqlite3.Row]) -> dict[str, Doubt]:
+        """What is known of calls without a task, by key; nothing, where it cannot be told now."""
+        if not rows:
+            return {}
+        try:
+            with self._database.transaction(durable=False):
+                return {row["key"]: self._doubt(row) for row in rows}
+        except BROKEN:
+            return {}
+
+    def _doubt(self, row: sqlite3.Row) -> Doubt:
+        if not self._is_free(row):
+            return "under way"
+        return "open" if row["begun_at"] > self._now() - DOUBT_HOURS * _HOUR else "too old"
 
     def _has(self, key: str) -> bool:
-        return bool(self._book.rows(queries.HAS, {"key": key}))
+        return bool(self._database.rows(queries.HAS, {"key": key}))
 
     def _first_free(self, entry: Entry) -> Entry | None:
         """The oldest identical call that was delivered to nobody and that nobody attends to."""
@@ -167,7 +180,7 @@ class Store:
             "made_since": now - IMAGE_SECONDS,
             "doubt_since": now - DOUBT_HOURS * _HOUR,
         }
-        rows = self._book.rows(queries.UNDELIVERED, parameters)
+        rows = self._database.rows(queries.UNDELIVERED, parameters)
         return next((queries.entry_of(row) for row in rows if self._is_free(row)), None)
 
     def _is_free(self, row: sqlite3.Row) -> bool:
@@ -178,7 +191,7 @@ class Store:
         process = hold.partition(":")[0]
         if process == self._process:
             return until is None and hold not in self._holds
-        return self._presence is None or not self._presence.alive(process)
+        return self._present is None or not self._present.alive(process)
 
     def _held(self, connection: sqlite3.Connection, entry: Entry) -> Entry:
         hold = self._new_hold()
@@ -191,17 +204,15 @@ class Store:
 
     @property
     def _process(self) -> str:
-        return self._presence.id if self._presence else _IN_MEMORY
+        return self._present.id if self._present else _IN_MEMORY
 
-    def _entered(self, path: Path | None) -> Presence | None:
-        if path is None:
-            return None
-        try:
-            with self._book.transaction(durable=False):
-                return Presence(path.with_name(f"{path.name}.d"))
-        except BaseException:
-            self._book.close()
-            raise
+    @property
+    def _present(self) -> Presence | None:
+        """This process among the others, from the first write on; None where there are none."""
+        path = self._database.path
+        if self._presence is None and path is not None:
+            self._presence = Presence(path.with_name(f"{path.name}.d"))
+        return self._presence
 
     def _tidy(self) -> None:
         """Forget what is older than the user wants kept."""
@@ -212,14 +223,5 @@ class Store:
             self._write(queries.FORGET_UPLOADS, {"now": now}, durable=False)
 
     def _write(self, sql: str, parameters: Mapping[str, object], *, durable: bool = True) -> None:
-        with self._book.transaction(durable=durable) as connection:
+        with self._database.transaction(durable=durable) as connection:
             connection.execute(sql, parameters)
-
-
-def _identity(path: Path | None) -> tuple[int, int] | None:
-    """What tells a file from another one of its name; None where there is none."""
-    try:
-        found = path.stat() if path else None
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino) if found else None

@@ -1,5 +1,6 @@
 """The ledger's file: its schema, its migrations, its transactions. Blocks; knows no money."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -8,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-BUSY_MILLISECONDS: Final = 5_000
+from runapi_mcp.tasks.ledger.patience import Patience
 
 _MIGRATIONS: Final = (
     """
@@ -69,18 +70,28 @@ class NewerVersion(Exception):
     """A later version of this program wrote the file."""
 
     def __init__(self) -> None:
-        super().__init__("a newer runapi-mcp wrote it; update this one")
+        super().__init__("a newer runapi-mcp wrote it")
 
 
-class Book:
+class OnlyRead(Exception):
+    """What was opened for reading would have to be written."""
+
+
+class Database:
     """An open ledger file, or one in memory."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path | None, patience: Patience
+    ) -> None:
+        self.path = path
         self._connection = connection
+        self._patience = patience
+        self._identity = _identity(path)
+        self._is_writable = False
         connection.row_factory = sqlite3.Row
 
     @classmethod
-    def open(cls, path: Path | None) -> "Book":
+    def open(cls, path: Path | None, patience: Patience | None = None) -> "Database":
         """The ledger at a path, made or brought up to date if need be; None is one in memory.
 
         Raises:
@@ -89,21 +100,46 @@ class Book:
         """
         if path is not None:
             _make_private(path)
-        book = cls(_connected(path or ":memory:"))
-        try:
-            book._settle_in()
-        except BaseException:
-            book.close()
-            raise
-        return book
+        database = cls(_connected(str(path or ":memory:")), path, patience or Patience())
+        with database._closed_if_broken():
+            database._settle_in()
+        return database
+
+    @classmethod
+    def open_to_read(cls, path: Path, patience: Patience) -> "Database":
+        """The ledger at a path as it is, for this moment: what is written later may be missed.
+
+        Raises:
+            NewerVersion, OnlyRead: it is no file with the schema of this version.
+            sqlite3.Error, OSError: it cannot be read.
+        """
+        # A pipe would be waited for.
+        if not path.is_file():
+            raise OnlyRead
+        database = cls(_connected(_address(path), uri=True), path, patience)
+        with database._closed_if_broken():
+            database._require_version()
+        return database
 
     def close(self) -> None:
         with suppress(sqlite3.Error):
             self._connection.close()
 
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is still where it was opened."""
+        return self._identity == _identity(self.path)
+
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Generator[sqlite3.Connection]:
-        """The only writer while it lasts; on the disk at its end, if durable."""
+        """The only writer while it lasts; on the disk at its end, if durable.
+
+        Raises:
+            OnlyRead: it was opened to be read. SQLite itself would not tell before the first write.
+        """
+        if not self._is_writable:
+            raise OnlyRead
+        self._be_patient()
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -120,7 +156,8 @@ class Book:
         return self._connection.execute(sql, parameters).fetchall()
 
     def _settle_in(self) -> None:
-        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        self._is_writable = True
+        self._be_patient()
         # What is forgotten shall not stay on the disk.
         self._connection.execute("PRAGMA secure_delete = ON")
         self._bring_up_to_date()
@@ -141,13 +178,49 @@ class Book:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
+    def _require_version(self) -> None:
+        version = self._version()
+        if version > VERSION:
+            raise NewerVersion
+        if version < VERSION:
+            raise OnlyRead
+
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
+    def _be_patient(self) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {self._patience.milliseconds}")
 
-def _connected(name: Path | str) -> sqlite3.Connection:
+    @contextmanager
+    def _closed_if_broken(self) -> Generator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+
+def _connected(name: str, *, uri: bool = False) -> sqlite3.Connection:
     # One call at a time, but not always from the same thread.
-    return sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _address(path: Path) -> str:
+    """The URI that reads a file and leaves no trace beside it."""
+    # Beside a file that is being written lie its new pages, in a WAL or a journal. Without them
+    # there is nothing to share, and SQLite is told so: it would else make a WAL to read.
+    sides = (path.with_name(f"{path.name}-{side}") for side in ("wal", "journal"))
+    shared = "" if any(side.exists() and side.stat().st_size for side in sides) else "&immutable=1"
+    return f"{path.as_uri()}?mode=ro{shared}"
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None where there is none."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def _make_private(path: Path) -> None:
@@ -157,7 +230,9 @@ def _make_private(path: Path) -> None:
     try:
         mode = os.fstat(descriptor).st_mode
         # A path such as /dev/null is nobody's to close.
-        if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+        if not stat.S_ISREG(mode):
+            raise FileExistsError(errno.EEXIST, "It is no regular file", str(path))
+        if os.name == "posix" and mode & 0o077:
             os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)

@@ -1,0 +1,46 @@
+"""Stdout as commands write to it: what cannot be printed is said in a sentence."""
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from runapi_mcp.errors import Failure
+
+
+class NotPrinted(Failure):
+    """Stdout took no more."""
+
+
+@contextmanager
+def printing() -> Generator[None]:
+    """What is printed meanwhile has left the program at the end.
+
+    Raises:
+        NotPrinted: it could not.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        # What is still held back would be tried, and complained of, once more at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise NotPrinted(
+            f"The answer could not be printed ({error.strerror}).", "Send it elsewhere."
+        ) from error
+
+
+class Printed:
+    """Stdout as a file of which each failure is a sentence."""
+
+    def write(self, text: str) -> int:
+        with printing():
+            return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        with printing():
+            sys.stdout.flush()
+
+    def __getattr__(self, name: str) -> Any:  # Any: as files have it
+        return getattr(sys.stdout, name)
