@@ -47,7 +47,14 @@ class NotConfigured(Failure):
 
 
 class KeyMissing(NotConfigured):
-    """A paid call without an API key."""
+    """A paid call without an API key.
+
+    `source` is where something stands that is no key; empty where nothing stands anywhere.
+    """
+
+    def __init__(self, happened: str, advice: str, source: str = "") -> None:
+        super().__init__(happened, advice)
+        self.source = source
 
 
 class LedgerUnusable(NotConfigured):

@@ -22,6 +22,8 @@ import pytest
 KEY: Final = "sandbox-doctor-5f1e77c2ab"
 OURS: Final = {"command": sys.executable, "args": ["-P", "-m", "runapi_mcp"]}
 """What starts the program under test."""
+US: Final = f"{sys.executable} -m runapi_mcp"
+"""What a person types here to start the program under test, which is on no PATH."""
 LIMIT_SECONDS: Final = 45
 
 Found = dict[str, str]
@@ -58,6 +60,7 @@ class Home:
             "RUNAPI_BASE_URL": base_url,
             "RUNAPI_API_KEY": KEY,
         }
+        self.starts: tuple[str, ...] = (sys.executable, "-m", "runapi_mcp")
 
     def write(self, name: str, content: object) -> Path:
         """A file in the home, as JSON unless it is text."""
@@ -70,8 +73,8 @@ class Home:
         """Claude Code's file with one entry."""
         return self.write(".claude.json", {"mcpServers": {name: entry}})
 
-    def cursor(self, entry: Mapping[str, object] = OURS) -> Path:
-        return self.write(".cursor/mcp.json", {"mcpServers": {"runapi": entry}})
+    def cursor(self, entry: Mapping[str, object] = OURS, name: str = "runapi") -> Path:
+        return self.write(".cursor/mcp.json", {"mcpServers": {name: entry}})
 
     def codex(self, *rows: str, command: str = sys.executable) -> Path:
         """Codex's file with one entry, and more rows of it."""
@@ -85,12 +88,10 @@ class Home:
         path.chmod(mode)
         return path
 
-    def program(self, *lines: str, name: str = "server.py") -> dict[str, object]:
+    def program(self, *lines: str) -> dict[str, object]:
         """An entry that starts a program of these lines, under our name."""
-        script = self.write(
-            f"programs/runapi-mcp/{name}", "\n".join(("import sys, time, json", *lines))
-        )
-        return {"command": sys.executable, "args": [str(script), "runapi-mcp"]}
+        script = self.write("bin/runapi-mcp", "\n".join(("import sys, time, json", *lines)))
+        return {"command": sys.executable, "args": [str(script)]}
 
     def tree(self) -> dict[str, tuple[int, bytes]]:
         """Every file in the home: its mode and content."""
@@ -111,7 +112,7 @@ class Home:
     def run(self, *arguments: str) -> Told:
         """What the program says, which never is a key."""
         ran = subprocess.run(  # noqa: S603 - this very program
-            [sys.executable, "-m", "runapi_mcp", *arguments],
+            [*self.starts, *arguments],
             env=self.environ,
             cwd=self.project,
             capture_output=True,

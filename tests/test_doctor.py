@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.doctor_world import KEY, OURS, SAYS, Home, answering, sandbox
+from tests.doctor_world import KEY, OURS, SAYS, US, Home, answering, sandbox
 
 pytestmark = pytest.mark.timeout(90)
 
-LOGIN = "runapi-mcp login"
-CODEX = "runapi-mcp install codex"
-CLAUDE = "runapi-mcp install claude-code"
-CURSOR = "runapi-mcp install cursor"
-CLAUDE_ANEW = f"runapi-mcp uninstall claude-code && {CLAUDE}"
+LOGIN = f"{US} login"
+CODEX = f"{US} install codex"
+CLAUDE = f"{US} install claude-code"
+CURSOR = f"{US} install cursor"
+CLAUDE_ANEW = f"{US} uninstall claude-code && {CLAUDE}"
 QUICKLY = ("--wait", "2")
 HELD_BACK = 'env_vars = ["RUNAPI_BASE_URL", "RUNAPI_API_KEY"]'
 
@@ -43,7 +43,7 @@ def test_a_healthy_entry_is_fine(home: Home) -> None:
 
 def test_without_a_host_the_program_itself_is_looked_at(home: Home) -> None:
     told = home.doctor(status=0)
-    assert told.one("hosts", "no host")["mend"] == "runapi-mcp install"
+    assert told.one("hosts", "no host")["mend"] == f"{US} install"
     assert told.one("start", "starts in")["about"] == "This program"
 
 
@@ -98,11 +98,28 @@ def test_a_template_that_nothing_fills_in(home: Home) -> None:
     assert told.one("template", "RUNAPI_API_KEY in this file")["mend"] == LOGIN
 
 
-def test_a_placeholder_beside_a_key_elsewhere(home: Home) -> None:
+def test_a_placeholder_beside_a_key_elsewhere_is_only_a_note(home: Home) -> None:
     del home.environ["RUNAPI_API_KEY"]
     home.config({"api_key": KEY})
     home.claude({**OURS, "env": {"RUNAPI_API_KEY": "YOUR_API_KEY"}})
-    assert home.doctor(status=0).one("template", "RUNAPI_API_KEY in this file")["mend"] == LOGIN
+    told = home.doctor(status=0)
+    assert told.one("template", "RUNAPI_API_KEY in this file")["mend"] == CLAUDE_ANEW
+    assert told.severities() == {"fine", "note"}
+
+
+def test_what_is_no_key_and_stands_before_one(home: Home) -> None:
+    home.config({"api_key": KEY})
+    home.claude()
+    home.environ["RUNAPI_API_KEY"] = "my key"
+    found = home.doctor(status=0).one("key", "not an API key")
+    assert (found["severity"], found["mend"]) == ("warning", "unset RUNAPI_API_KEY")
+
+
+def test_a_broken_config_file_beside_a_key_elsewhere(home: Home) -> None:
+    home.claude()
+    path = home.config('{"api_key": ')
+    found = home.doctor(status=0).one("key", "is not valid JSON")
+    assert (found["severity"], found["mend"]) == ("warning", f"${{EDITOR:-vi}} {path}")
 
 
 def test_a_key_that_codex_does_not_hand_on(home: Home) -> None:
@@ -211,13 +228,13 @@ def test_a_limit_on_money_that_codex_does_not_hand_on(home: Home) -> None:
     home.environ["RUNAPI_DAILY_BUDGET"] = "2"
     home.codex(HELD_BACK)
     found = home.doctor(status=0).one("settings", "RUNAPI_DAILY_BUDGET is set in this shell")
-    assert found["mend"] == f"{CODEX} --env RUNAPI_DAILY_BUDGET=$RUNAPI_DAILY_BUDGET"
+    assert found["mend"] == f'{CODEX} --env "RUNAPI_DAILY_BUDGET=$RUNAPI_DAILY_BUDGET"'
 
 
 def test_a_start_that_takes_longer_than_the_host_waits(home: Home) -> None:
     home.codex("startup_timeout_sec = 0.1", HELD_BACK)
     found = home.doctor().one("start", "and Codex waits 0.1 s")
-    assert found["mend"] == f"runapi-mcp uninstall codex && {CODEX}"
+    assert found["mend"] == f"{US} uninstall codex && {CODEX}"
 
 
 def test_a_server_that_hangs(home: Home) -> None:
@@ -282,7 +299,7 @@ def test_an_address_where_nobody_serves(home: Home) -> None:
     home.claude({"type": "http", "url": "http://127.0.0.1:9/mcp?key=sandbox-hidden-here"})
     told = home.doctor(*QUICKLY)
     found = told.one("address", "http://127.0.0.1:9/mcp does not answer")
-    assert found["mend"] == "runapi-mcp serve --http --port 9"
+    assert found["mend"] == f"{US} serve --http --port 9"
     assert "hidden-here" not in told.text
 
 
@@ -290,6 +307,12 @@ def test_an_address_that_is_not_encrypted(home: Home) -> None:
     home.claude({"type": "http", "url": "http://draw.invalid/mcp"})
     found = home.doctor(*QUICKLY).one("address", "not https")
     assert found["mend"] == f"{CLAUDE} --http https://draw.invalid/mcp"
+
+
+def test_an_address_of_this_machine_needs_no_encryption(home: Home) -> None:
+    home.claude({"type": "http", "url": "http://127.0.0.2:9/mcp"})
+    found = home.doctor(*QUICKLY).one("address", "http://127.0.0.2:9/mcp")
+    assert found["mend"] == f"{US} serve --http --host 127.0.0.2 --port 9"
 
 
 def test_a_server_at_an_address(home: Home) -> None:
@@ -350,7 +373,15 @@ def test_a_proxy_that_codex_does_not_hand_on(home: Home) -> None:
         "HTTPS_PROXY": "http://127.0.0.1:9",
     }
     found = home.doctor().one("proxy", "HTTPS_PROXY is set in this shell, and Codex")
-    assert found["mend"] == f"{CODEX} --env HTTPS_PROXY=$HTTPS_PROXY"
+    assert found["mend"] == f"{CODEX} --env HTTPS_PROXY"
+
+
+def test_a_proxy_that_a_host_without_references_does_not_have(home: Home) -> None:
+    entry = {**OURS, "env": {"RUNAPI_API_KEY": KEY}}
+    home.write(".kiro/settings/mcp.json", {"mcpServers": {"runapi": entry}})
+    home.environ["HTTPS_PROXY"] = "http://127.0.0.1:9"
+    found = home.doctor("kiro").one("proxy", "HTTPS_PROXY is set in this shell, and Kiro")
+    assert found["mend"] == f'{US} install kiro --env "HTTPS_PROXY=$HTTPS_PROXY"'
 
 
 def test_certificates_that_are_not_there(home: Home) -> None:
@@ -433,7 +464,7 @@ def test_an_entry_in_two_files(home: Home) -> None:
     home.claude()
     home.write("work/fox/.mcp.json", {"mcpServers": {"runapi": OURS}})
     found = home.doctor(status=0).one("duplicate", "in the user and the project file")
-    assert found["mend"] == "runapi-mcp uninstall claude-code --scope project"
+    assert found["mend"] == f"{US} uninstall claude-code --scope project"
 
 
 def test_an_entry_for_this_project_in_the_users_file(home: Home) -> None:
@@ -464,13 +495,13 @@ def test_runapis_own_server_beside_ours_is_only_a_note(home: Home) -> None:
 def test_an_entry_that_is_turned_off(home: Home) -> None:
     home.cursor({**OURS, "disabled": True})
     found = home.doctor().one("entry", "turned off in Cursor")
-    assert found["mend"] == f"runapi-mcp uninstall cursor && {CURSOR}"
+    assert found["mend"] == f"{US} uninstall cursor && {CURSOR}"
 
 
 def test_calls_that_the_host_gives_up_too_soon(home: Home) -> None:
     home.codex("tool_timeout_sec = 10", HELD_BACK)
     found = home.doctor(status=0).one("timeout", "Codex gives up a call after 10 s")
-    assert found["mend"] == f"runapi-mcp uninstall codex && {CODEX}"
+    assert found["mend"] == f"{US} uninstall codex && {CODEX}"
 
 
 def _runs(words: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doctor_world import KEY, OURS, SAYS, Home, sandbox
+from tests.doctor_world import KEY, OURS, SAYS, US, Home, sandbox
 
 pytestmark = [
     pytest.mark.timeout(90),
@@ -68,7 +68,7 @@ def test_piped_each_finding_is_one_line_without_color(home: Home) -> None:
     assert "\x1b" not in told.text
     assert (
         "  ✗ Claude Code does not find /opt/gone/python; it was moved or removed, "
-        "and its tools are not there → runapi-mcp install claude-code\n"
+        f"and its tools are not there → {US} install claude-code\n"
     ) in told.text
     assert told.text.endswith("\n\n1 problem.\n")
 
@@ -79,7 +79,7 @@ def test_in_a_terminal_it_is_colored_and_no_line_is_too_long(home: Home) -> None
     assert "\x1b[31m" in shown
     lines = plain(shown).splitlines()
     assert max(map(len, lines)) <= 80
-    assert any(line.endswith("→ runapi-mcp install claude-code") for line in lines)
+    assert any(line.endswith(f"→ {US} install claude-code") for line in lines)
 
 
 def test_no_color_is_obeyed(home: Home) -> None:
@@ -121,15 +121,12 @@ def test_what_a_server_says_last_shows_no_key_and_no_part_of_one(home: Home) -> 
     assert "status 1: key [hidden], part" in told.text
 
 
-def test_fix_installs_anew_over_a_stale_entry_and_shows_the_change_without_a_key(
-    home: Home,
-) -> None:
+def test_fix_installs_anew_over_a_stale_entry_and_names_what_changed(home: Home) -> None:
     other = {"command": "true", "env": {"OTHER_API_KEY": "other-secret-97531"}}
     path = home.write(".claude.json", {"mcpServers": {"other": other, "runapi": GONE}})
     told = home.run("doctor", "--fix")
     assert told.status == 0
-    assert '-      "command": "/opt/gone/python",\n' in told.text
-    assert "mended: Claude Code: updated, " in told.text
+    assert f"mended: Claude Code: command, args, type, timeout anew in {path}; " in told.text
     assert "other-secret" not in told.text
     assert sys.executable in path.read_text()
     assert "other-secret-97531" in path.read_text()

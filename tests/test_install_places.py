@@ -7,10 +7,10 @@ import pytest
 from runapi_mcp import __version__
 from runapi_mcp.errors import NotConfigured
 from runapi_mcp.hosts.installing import file_of
-from runapi_mcp.hosts.pages import pages
 from runapi_mcp.hosts.places import Machine, platform_of
 from runapi_mcp.hosts.starting import Program, command_of, starts_us
 from runapi_mcp.hosts.table import HOSTS, host_named
+from runapi_mcp.manifests.host_pages import pages
 
 LINUX = Machine("linux", {"HOME": "/home/a"}, "/work")
 MACOS = Machine("macos", {"HOME": "/Users/a"}, "/work")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from runapi_mcp.errors import NotConfigured
-from runapi_mcp.settings import KeyFile, key_now
+from runapi_mcp.settings import KeyFile, key_now, load
 
 KEY = SecretStr("sk-0123456789")
 KEY_NAMES = ("api_key", "apiKey")
@@ -113,7 +113,7 @@ def test_a_file_that_others_could_read_is_closed_when_a_key_comes_in(file: KeyFi
             '{\r\n\t"n": 1.50,\r\n\t"api_key" :"old" ,\r\n\t"é": "\\u00e9"\r\n}',
             '{\r\n\t"n": 1.50,\r\n\t"api_key" :"sk-0123456789" ,\r\n\t"é": "\\u00e9"\r\n}',
         ),
-        ('{"apiKey": "older", "a": [1]}', '{ "a": [1], "api_key": "sk-0123456789"}'),
+        ('{"apiKey": "older", "a": [1]}', '{"a": [1], "api_key": "sk-0123456789"}'),
         ('\ufeff{"a": {"api_key": 1}}', '\ufeff{"a": {"api_key": 1}, "api_key": "sk-0123456789"}'),
         (" \n", '{\n  "api_key": "sk-0123456789"\n}\n'),
     ],
@@ -220,6 +220,19 @@ def test_a_folder_or_file_in_the_wrong_place_is_said_in_a_sentence(
         file.path.mkdir(parents=True)
     with pytest.raises(NotConfigured, match=r"config\.json cannot be"):
         file.require_usable()
+
+
+@POSIX
+def test_a_pipe_in_its_place_is_not_waited_for(file: KeyFile, tmp_path: Path) -> None:
+    file.path.parent.mkdir(parents=True)
+    os.mkfifo(file.path)
+    for attempt in (file.require_usable, lambda: file.save(KEY), file.remove):
+        with pytest.raises(
+            NotConfigured, match=r"config\.json cannot be read: it is not a regular"
+        ):
+            attempt()
+    loaded = load({"HOME": str(tmp_path)})
+    assert loaded.warnings == (f"{file.path} cannot be read: it is not a regular file.",)
 
 
 @POSIX

@@ -18,6 +18,7 @@ from runapi_mcp.catalog import VARIANTS
 from runapi_mcp.manifests import Start, Starts, generated, unexpected
 from runapi_mcp.settings import load
 from runapi_mcp.tools import offered
+from tests.processes import finished
 
 ROOT = Path(__file__).parent.parent
 MANIFESTS = ROOT / "manifests"
@@ -118,10 +119,36 @@ def test_every_hosts_entry_starts_the_same_command_and_holds_no_key() -> None:
         tomllib.loads((MANIFESTS / "codex.config.toml").read_text())["mcp_servers"]["runapi"],
     ]
     assert [(entry["command"], entry["args"]) for entry in started] == [("uvx", ["runapi-mcp"])] * 5
-    assert [entry.get("env", {}).get("RUNAPI_API_KEY", "")[:2] for entry in started] == [
-        "${", "${", "${", "${", ""
-    ]  # fmt: skip
+    asking = {"RUNAPI_API_KEY": "${input:runapi-api-key}"}
+    assert [entry.get("env") for entry in started] == [None, None, None, asking, None]
     assert started[4]["env_vars"] == ["RUNAPI_API_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("claude-code", ".mcp.json"),
+        ("codex", ".codex/config.toml"),
+        ("cursor", ".cursor/mcp.json"),
+        ("vscode", ".vscode/mcp.json"),
+    ],
+)
+def test_the_doctor_has_nothing_to_say_against_an_entry_that_was_pasted(
+    name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [pasted] = [path for path in MANIFESTS.glob("*.*") if path.name.startswith(name)]
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    shutil.copy(pasted, tmp_path / file)
+    monkeypatch.chdir(tmp_path)
+    said = json.loads(finished("doctor", name, "--json").stdout)
+    about_it = [each for each in said["findings"] if each.get("scope") == "project"]
+    assert {each["check"] for each in about_it} & {
+        "template",
+        "secret",
+        "timeout",
+        "entry",
+    } == set()
+    assert about_it != []
 
 
 def test_what_comes_with_a_version_starts_that_version() -> None:
@@ -216,7 +243,6 @@ def test_the_install_links_hold_the_entry_and_no_key() -> None:
     assert json.loads(base64.b64decode(query["config"][0])) == {
         "command": "uvx",
         "args": ["runapi-mcp"],
-        "env": {"RUNAPI_API_KEY": "${env:RUNAPI_API_KEY}"},
     }
     entry = json.loads(unquote(code.partition("?")[2]))
     assert (entry["name"], entry["command"], entry["args"]) == ("runapi", "uvx", ["runapi-mcp"])

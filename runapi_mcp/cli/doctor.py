@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from runapi_mcp.doctor.mending import Mended
     from runapi_mcp.hosts.table import HostConfig
 
+WAIT_SECONDS: Final = 20
+"""How long a server may take to answer without --wait: nobody waits longer here."""
 WIDEST: Final = 100
 _COLORS: Final = {"problem": "red", "warning": "yellow", "note": "cyan", "fine": "green"}
 
@@ -34,7 +36,7 @@ _COLORS: Final = {"problem": "red", "warning": "yellow", "note": "cyan", "fine":
     "--wait",
     "wait_seconds",
     type=click.FloatRange(0.5, 600),
-    default=20,
+    default=WAIT_SECONDS,
     show_default=True,
     help="Seconds that a server may take to answer.",
 )
@@ -44,13 +46,15 @@ def command(*, hosts: tuple[str, ...], as_json: bool, fix: bool, wait_seconds: f
     Looks at every host that has an entry; with HOSTs, at those. Changes nothing without --fix. The
     exit status is 0 when nothing keeps the tools from working, and 1 when something does.
     """
+    from runapi_mcp.doctor.mending import confirmed
     from runapi_mcp.hosts.table import host_named
 
     named = list(dict.fromkeys(map(host_named, hosts)))
     examination, report = _examined(named, wait_seconds)
-    mended = _mend(examination, report, aside=as_json) if fix else []
+    mended = _mend(report) if fix else []
     if mended:
         examination, report = _examined(named, wait_seconds)
+        mended = confirmed(mended, report)
     say = _say_json if as_json else _say
     say(examination, report, mended)
     sys.exit(0 if report.is_fine else 1)
@@ -64,24 +68,29 @@ def _examined(named: list[HostConfig], wait_seconds: float) -> tuple[Examination
     return examination, anyio.run(partial(examination.report, named))
 
 
-def _mend(examination: Examination, report: Report, *, aside: bool) -> list[Mended]:
+def _mend(report: Report) -> list[Mended]:
     from runapi_mcp.cli.host_choice import receipts
     from runapi_mcp.doctor.mending import mended
 
-    show = partial(click.echo, nl=False, err=aside)
-    return mended(report, receipts(), examination.secrets, show)
+    return mended(report, receipts())
 
 
 def _say_json(examination: Examination, report: Report, mended: list[Mended]) -> None:
+    hidden = examination.secrets.hidden
     told = {
         "version": __version__,
         "fine": report.is_fine,
         "problems": report.count("problem"),
         "warnings": report.count("warning"),
-        "findings": [found for chapter in report.chapters for found in chapter.told()],
-        "mended": [{"what": each.what, "worked": each.worked} for each in mended],
+        "findings": [
+            {name: hidden(text) for name, text in found.items()}
+            for chapter in report.chapters
+            for found in chapter.told()
+        ],
+        "mended": [{"what": hidden(each.what), "worked": each.worked} for each in mended],
     }
-    click.echo(examination.secrets.hidden(json.dumps(told, indent=2, ensure_ascii=False)))
+    text = json.dumps(told, indent=2, ensure_ascii=False)
+    click.echo(text if _can_write(text) else json.dumps(told, indent=2))
 
 
 def _say(examination: Examination, report: Report, mended: list[Mended]) -> None:
@@ -113,9 +122,16 @@ def _can_write(text: str) -> bool:
 
 
 def _echo(examination: Examination, line: list[Styled]) -> None:
-    pieces = [_styled(examination.secrets.hidden(text), kind) for text, kind in line]
+    pieces = [_styled(_writable(examination.secrets.hidden(text)), kind) for text, kind in line]
     # None leaves it to click, which colors for a terminal alone.
     click.echo("".join(pieces), color=False if os.environ.get("NO_COLOR") else None)
+
+
+def _writable(text: str) -> str:
+    """A text in letters that the terminal takes, and that do nothing else to it."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    encoding = sys.stdout.encoding or "ascii"
+    return shown if _can_write(shown) else shown.encode(encoding, "replace").decode(encoding)
 
 
 def _styled(text: str, kind: str) -> str:

@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from runapi_mcp.cli.host_choice import AS_JSON, DRY_RUN, HOSTS, SCOPE, chosen, for_each, receipts
-from runapi_mcp.hosts.installing import Change, restored, uninstalled
+from runapi_mcp.hosts.installing import Change, plan_restore, plan_uninstall
 from runapi_mcp.hosts.receipts import Receipts
 from runapi_mcp.hosts.table import HostConfig, Scope
 
@@ -32,19 +32,19 @@ def command(
     Only what install put in goes. The API key stays in RunAPI's config file.
     """
     wanted = cast("Scope", scope)
-    picked = chosen(hosts, wanted, as_json=as_json, only="is installed")
+    picked = chosen(hosts, wanted, as_json=as_json, only="installed")
     if not picked:
         return
     notes = receipts()
     with nullcontext() if dry_run else notes.alone():
-        plan = _restore if restore else partial(_take_out, notes)
-        whole = for_each(picked, wanted, plan, dry_run=dry_run, as_json=as_json)
-    sys.exit(0 if whole else 2)
+        plan = partial(_restore if restore else _take_out, notes)
+        done = for_each(picked, wanted, plan, dry_run=dry_run, as_json=as_json)
+    sys.exit(done.status)
 
 
 def _take_out(notes: Receipts, host: HostConfig, path: Path) -> Change:
-    return uninstalled(host, path, notes)
+    return plan_uninstall(host, path, notes)
 
 
-def _restore(host: HostConfig, path: Path) -> Change:
-    return restored(host, path)[0]
+def _restore(notes: Receipts, host: HostConfig, path: Path) -> Change:
+    return plan_restore(host, path, notes)

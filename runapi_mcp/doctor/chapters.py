@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runapi_mcp.doctor import mends
-from runapi_mcp.doctor.check_entries import shelf_findings, unreadable
+from runapi_mcp.doctor.check_entries import note_findings, standing_findings, unreadable
 from runapi_mcp.doctor.entries import Configured, Shelf
 from runapi_mcp.doctor.findings import Chapter, Finding, note, problem, warning
-from runapi_mcp.hosts.table import HostConfig
+from runapi_mcp.hosts.places import Machine
+from runapi_mcp.hosts.table import NAME, HostConfig
 
 
 @dataclass(slots=True)
@@ -22,34 +23,46 @@ class Teller:
     """What check_balance said."""
 
 
-def ours_on(shelves: Sequence[Shelf]) -> list[Configured]:
-    return [entry for shelf in shelves for entry in shelf.entries if entry.is_ours]
+def tellers_of(shelves: Sequence[Shelf]) -> list[Teller]:
+    """One for each entry of ours among one host's."""
+    ours = [entry for shelf in shelves for entry in shelf.entries if entry.is_ours]
+    return [Teller(entry, _chapter(entry, ours)) for entry in ours]
 
 
-def chapters_of(host: HostConfig, shelves: Sequence[Shelf], *, named: bool) -> list[Chapter]:
-    """A chapter for each entry of a host; else one that says why there is none."""
-    chapters = [
-        Chapter(host.title, str(entry.path), host.name, entry.scope) for entry in ours_on(shelves)
-    ]
+def chapters_of(
+    host: HostConfig,
+    shelves: Sequence[Shelf],
+    tellers: Sequence[Teller],
+    machine: Machine,
+    *,
+    named: bool,
+) -> list[Chapter]:
+    """A host's chapters: of its entries and broken files; else one that says why there is none."""
+    own = [teller for teller in tellers if teller.chapter.host == host.name]
+    chapters = {teller.chapter.place: teller.chapter for teller in own}
+    ours = [teller.entry for teller in own if teller.entry]
     for shelf in shelves:
         if shelf.unreadable:
             broken = Chapter(host.title, str(shelf.path), host.name, shelf.unreadable.scope)
-            broken.add([unreadable(shelf.unreadable)])
-            chapters.append(broken)
-    among = list(shelf_findings(shelves))
-    if not chapters and (named or any(found.severity != "note" for found in among)):
-        chapters = [Chapter(host.title, host=host.name)]
-        if not among:
-            what = f"{host.title} has no entry for this server"
-            among = [problem("entry", what, "its tools are not there", mends.install(host))]
-    if chapters:
-        chapters[0].add(among)
-    return chapters
+            broken.add([unreadable(shelf.unreadable, machine)])
+            chapters[broken.place] = broken
+    for entry, found in standing_findings(shelves):
+        chapter = _chapter(entry, ours)
+        chapters.setdefault(chapter.place, chapter).add([found])
+    if not chapters and named:
+        what = f"{host.title} has no entry for this server"
+        lacking = problem("entry", what, "its tools are not there", mends.install(host))
+        chapters[host.name, "", "", ""] = Chapter(host.title, host=host.name, findings=[lacking])
+    for chapter in list(chapters.values())[:1]:
+        chapter.add(note_findings(shelves))
+    return list(chapters.values())
 
 
-def chapter_of(entry: Configured, chapters: Sequence[Chapter]) -> Chapter:
-    about = (entry.host.name, str(entry.path), entry.scope)
-    return next(each for each in chapters if (each.host, each.where, each.scope) == about)
+def _chapter(entry: Configured, ours: Sequence[Configured]) -> Chapter:
+    is_alone = [other.path for other in ours].count(entry.path) <= 1
+    named = "" if is_alone and entry.name == NAME else f" “{entry.name}”"
+    title = entry.host.title + named
+    return Chapter(title, str(entry.path), entry.host.name, entry.scope, entry.name)
 
 
 def shared(tellers: Sequence[Teller], chapter: Chapter) -> Chapter:
@@ -58,14 +71,14 @@ def shared(tellers: Sequence[Teller], chapter: Chapter) -> Chapter:
     common = [
         found
         for found in (with_means[0].means if with_means else [])
-        if all(found in teller.means for teller in with_means)
+        if not found.of_entry and all(found in teller.means for teller in with_means)
     ]
     chapter.add(common)
     for teller in tellers:
         teller.chapter.add(found for found in teller.means if found not in common)
         _add_refusal(teller)
     if any(teller.entry is None for teller in tellers):
-        chapter.add([note("hosts", "no host has this server yet", mend=mends.INSTALL)])
+        chapter.add([note("hosts", "no host has this server yet", mend=mends.install())])
     return chapter
 
 
@@ -74,6 +87,6 @@ def _add_refusal(teller: Teller) -> None:
     accepted = any(found.check == "key" and found.severity == "fine" for found in teller.means)
     if teller.refusal and accepted:
         what = "RunAPI answers here, but not the server that this host starts"
-        mend = mends.LOGIN if teller.entry is None else mends.install(teller.entry.host)
+        mend = mends.login() if teller.entry is None else mends.renewed(teller.entry)
         said = teller.refusal.partition(". ")[0].rstrip(".")
         teller.chapter.add([warning("network", what, f"it says: {said}", mend)])

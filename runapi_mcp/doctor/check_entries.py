@@ -1,49 +1,77 @@
 """What hosts' files say, judged: what cannot be read, stands twice, or should not stand there."""
 
-import re
+import os
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from runapi_mcp.doctor import mends
 from runapi_mcp.doctor.entries import Configured, Shelf, Unreadable
 from runapi_mcp.doctor.findings import Finding, note, problem, warning
-from runapi_mcp.doctor.means import ASKED_FOR, KEY_NAMES
 from runapi_mcp.doctor.starts import call_seconds
 from runapi_mcp.hosts.places import Machine
 from runapi_mcp.hosts.table import NAME
 from runapi_mcp.settings import given_key
-from runapi_mcp.sockets import is_loopback
+from runapi_mcp.settings.keys import KEY_NAMES
 
 SHORTEST_CALL_SECONDS: Final = 45
 """A picture takes up to this long."""
 _TWICE: Final = "the model sees every tool twice, and pays by either"
+_NO_TOOLS: Final = "its tools are not there"
 
 
-def unreadable(found: Unreadable) -> Finding:
+def unreadable(found: Unreadable, machine: Machine) -> Finding:
     """A host's file that nobody can read."""
-    where = f"line {found.line}" if found.line else "the file"
     why = f"{found.host.title} cannot read it either, so it starts no server"
-    mend = mends.edit(found.path, found.line)
-    return problem("file", f"{where} is broken: {found.why}", why, mend)
+    return problem("file", found.what, why, _readable(found, machine))
 
 
-def entry_findings(configured: Configured, machine: Machine) -> Iterator[Finding]:
+def _readable(found: Unreadable, machine: Machine) -> str:
+    match found.trouble:
+        case "broken":
+            return mends.edit(found.path, found.line)
+        case "odd":
+            return mends.move_away(found.path)
+        case "closed":
+            barrier = _barrier(found.path)
+            return mends.unlock(barrier, is_mine=_is_mine(barrier))
+        case "out of reach":
+            moved = found.host.moved_by
+            return mends.unset(moved) if machine.environ.get(moved) else mends.look_at(found.path)
+
+
+def _barrier(path: Path) -> Path:
+    """The first on the way to a file that lets nobody through."""
+    way = [*reversed(path.parents)]
+    return next((folder for folder in way if not os.access(folder, os.X_OK)), path)
+
+
+def _is_mine(path: Path) -> bool:
+    return sys.platform == "win32" or path.stat().st_uid == os.geteuid()
+
+
+def entry_findings(configured: Configured) -> Iterator[Finding]:
     """What one entry of ours says."""
     yield from _off(configured)
-    yield from _leftovers(configured, machine)
     yield from _key_in_clear(configured)
     yield from _short_calls(configured)
-    yield from _insecure(configured)
+    yield from _address(configured)
 
 
-def shelf_findings(shelves: Sequence[Shelf]) -> Iterator[Finding]:
-    """How the entries of one host stand to each other."""
+def standing_findings(shelves: Sequence[Shelf]) -> Iterator[tuple[Configured, Finding]]:
+    """How the entries of one host stand to each other, each finding with the entry it is about."""
     everything = [entry for shelf in shelves for entry in shelf.entries]
-    ours = [entry for entry in everything if entry.is_ours]
-    yield from _doubles(ours)
-    yield from _strangers(everything)
+    yield from _doubles([entry for entry in everything if entry.is_ours])
     for entry in everything:
+        if entry.name == NAME and not entry.is_ours:
+            yield entry, _stranger(entry)
+
+
+def note_findings(shelves: Sequence[Shelf]) -> Iterator[Finding]:
+    """What is good to know of the entries that are not ours."""
+    for entry in (entry for shelf in shelves for entry in shelf.entries):
         if entry.is_runapis and entry.name != NAME:
             yield note("entries", f"RunAPI's own server “{entry.name}” stands beside this one")
 
@@ -51,35 +79,8 @@ def shelf_findings(shelves: Sequence[Shelf]) -> Iterator[Finding]:
 def _off(configured: Configured) -> Iterator[Finding]:
     if configured.is_off:
         what = f"the entry is turned off in {configured.host.title}"
-        mend = mends.reinstall(configured.host, configured.scope)
-        yield problem("entry", what, "it is not started, and its tools are not there", mend)
-
-
-def _leftovers(configured: Configured, machine: Machine) -> Iterator[Finding]:
-    """Templates that neither a person nor the host fills in."""
-    for name in KEY_NAMES:
-        value = configured.env.get(name, "")
-        if not value.strip() or ASKED_FOR.match(value) or not _is_template(value):
-            continue
-        referred = _referred(configured, value)
-        if referred and machine.environ.get(referred):
-            continue
-        what = f"{name} in this file is a template that nothing fills in"
-        yield warning("template", what, "the key is looked for elsewhere", mends.LOGIN)
-
-
-def _is_template(value: str) -> bool:
-    refusal = given_key(value, "").missing
-    return refusal is not None and "holds no" in refusal.happened
-
-
-def _referred(configured: Configured, value: str) -> str:
-    """The variable that a template names, in the host's own way."""
-    if not configured.host.reference:
-        return ""
-    pattern = re.escape(configured.host.reference).replace("%s", r"([A-Za-z_]\w*)")
-    found = re.fullmatch(pattern, value.strip())
-    return found[1] if found else ""
+        why = f"it is not started, and {_NO_TOOLS}"
+        yield problem("entry", what, why, mends.rewritten(configured))
 
 
 def _key_in_clear(configured: Configured) -> Iterator[Finding]:
@@ -88,7 +89,7 @@ def _key_in_clear(configured: Configured) -> Iterator[Finding]:
     committed = configured.scope == "project"
     judge = problem if committed else warning
     why = "it is committed with the project" if committed else "backups and other programs read it"
-    mend = f"{mends.reinstall(configured.host, configured.scope)} && {mends.LOGIN}"
+    mend = f"{mends.rewritten(configured)} && {mends.login()}"
     yield judge("secret", "an API key stands in this file in clear text", why, mend)
 
 
@@ -107,42 +108,39 @@ def _short_calls(configured: Configured) -> Iterator[Finding]:
     seconds = call_seconds(configured)
     if seconds is not None and seconds < SHORTEST_CALL_SECONDS:
         what = f"{configured.host.title} gives up a call after {seconds:g} s"
-        mend = mends.reinstall(configured.host, configured.scope)
-        yield warning("timeout", what, "a picture takes longer, and comes only by get_task", mend)
+        why = "a picture takes longer, and comes only by get_task"
+        yield warning("timeout", what, why, mends.rewritten(configured))
 
 
-def _insecure(configured: Configured) -> Iterator[Finding]:
-    address = urlsplit(configured.url)
-    if address.scheme == "http" and not is_loopback(configured.url):
-        mend = f"{mends.install(configured.host)} --http https://{address.hostname}{address.path}"
-        what = "the server's address is not https"
-        yield problem("address", what, "your key travels where others can read it", mend)
+def _address(configured: Configured) -> Iterator[Finding]:
+    if not configured.url:
+        return
+    address = configured.address
+    if address is None:
+        what = "the address to connect to is none"
+        yield problem("address", what, _NO_TOOLS, mends.rewritten(configured))
+    elif not address.is_safe:
+        what, why = "the server's address is not https", "your key travels where others can read it"
+        mend = mends.served_at(configured, str(replace(address, scheme="https", port=None)))
+        yield problem("address", what, why, mend)
 
 
-def _doubles(ours: Sequence[Configured]) -> Iterator[Finding]:
+def _doubles(ours: Sequence[Configured]) -> Iterator[tuple[Configured, Finding]]:
     if not ours:
         return
     first, *others = sorted(ours, key=lambda entry: entry.name != NAME)
     for other in others:
+        mend = mends.taken_out(other)
         if other.name != first.name:
             what = f"“{other.name}” ({other.scope}) starts this server too"
-            yield warning("duplicate", what, _TWICE, mends.remove(other))
+            yield other, warning("duplicate", what, _TWICE, mend)
         elif other.path != first.path or other.scope != first.scope:
             what = f"“{first.name}” stands in the {first.scope} and the {other.scope} file"
-            yield warning("duplicate", what, "only one of them is used", _taking_out(other))
+            yield other, warning("duplicate", what, "only one of them is used", mend)
 
 
-def _taking_out(configured: Configured) -> str:
-    if configured.scope == "local":
-        return mends.remove(configured)
-    return mends.uninstall(configured.host, configured.scope)
-
-
-def _strangers(everything: Sequence[Configured]) -> Iterator[Finding]:
+def _stranger(entry: Configured) -> Finding:
     """Another server under our name."""
-    for entry in everything:
-        if entry.name == NAME and not entry.is_ours:
-            whose = "RunAPI's own server" if entry.is_runapis else "another server"
-            what = f"“{NAME}” in this file is {whose}, not this one"
-            mend = f"{mends.remove(entry)} && {mends.install(entry.host, entry.scope)}"
-            yield problem("entry", what, "these tools are not there", mend)
+    whose = "RunAPI's own server" if entry.is_runapis else "another server"
+    what = f"“{NAME}” in this file is {whose}, not this one"
+    return problem("entry", what, "these tools are not there", mends.rewritten(entry))

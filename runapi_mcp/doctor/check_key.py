@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -10,16 +11,22 @@ from typing import Final
 from runapi_mcp.catalog.money import dollars
 from runapi_mcp.doctor import mends
 from runapi_mcp.doctor.asking import LetIn
-from runapi_mcp.doctor.findings import Finding, fine, note, problem, warning
-from runapi_mcp.doctor.means import KEY_NAMES, Means
-from runapi_mcp.errors import KeyRejected, RateLimited
+from runapi_mcp.doctor.entries import Configured
+from runapi_mcp.doctor.findings import Finding, fine, note, of_entry, problem, warning
+from runapi_mcp.doctor.means import ASKED_FOR, Means, odd_config
+from runapi_mcp.errors import KeyMissing, KeyRejected, RateLimited
 from runapi_mcp.settings import Key, config_path
+from runapi_mcp.settings.keys import CONFIG_FILE, KEY_NAMES
+from runapi_mcp.settings.values import is_leftover
 
 _UNPAID: Final = "every call that draws is refused"
 
 
 def settings_findings(means: Means) -> Iterator[Finding]:
     """Settings that cannot be used."""
+    if odd := odd_config(means.environ):
+        why = "whoever reads it waits for ever"
+        yield problem("settings", f"{odd} is not a regular file", why, mends.move_away(odd))
     if means.refusal is None:
         return
     named = re.search(r"\bRUNAPI_[A-Z_]+", str(means.refusal))
@@ -35,8 +42,24 @@ def held_back_findings(means: Means) -> Iterator[Finding]:
     for name in held_back:
         if configured and name not in KEY_NAMES and means.is_held_back(name):
             what = f"{name} is set in this shell, and {configured.host.title} does not hand it on"
-            mend = f"{mends.install(configured.host, configured.scope)} --env {name}=${name}"
-            yield warning("settings", what, "it does not hold for that server", mend)
+            mend = mends.told(configured, name)
+            yield of_entry(warning("settings", what, "it does not hold for that server", mend))
+
+
+def template_findings(means: Means) -> Iterator[Finding]:
+    """Templates for the key that neither a person nor the host fills in."""
+    settings, entry = means.settings, means.configured
+    if settings is None or entry is None:
+        return
+    for name in KEY_NAMES:
+        if not _is_left_over(means, entry, name):
+            continue
+        what = f"{name} in this file is a template that nothing fills in"
+        if means.key or settings.sandbox:
+            yield of_entry(note("template", what, "it does no harm", mends.rewritten(entry)))
+        else:
+            why = "the key is looked for elsewhere"
+            yield of_entry(warning("template", what, why, mends.login()))
 
 
 def key_findings(means: Means) -> Iterator[Finding]:
@@ -51,11 +74,37 @@ def key_findings(means: Means) -> Iterator[Finding]:
     elif means.is_asked_for:
         yield note("key", "the host asks its person for the key, so it is not known here")
     elif settings.key.secret is None:
-        yield _missing(means, settings.key)
+        yield _missing(means, settings.key.missing)
     else:
-        for said in settings.warnings:
-            what, mend = said.rstrip("."), _correcting_said(means, said)
-            yield warning("key", what, "it is passed over for another one", mend)
+        yield from _passed_over(means)
+
+
+def _passed_over(means: Means) -> Iterator[Finding]:
+    for passed in means.passed_over:
+        entry = means.configured
+        if entry and _is_left_over(means, entry, passed.source):
+            continue  # which is said as such
+        what, why = passed.happened.rstrip("."), "it is passed over for another one"
+        in_environment = passed.source in KEY_NAMES
+        mend = _correcting(means, passed.source) if in_environment else mends.edit(_config(means))
+        found = warning("key", what, why, mend)
+        yield of_entry(found) if means.said_in_entry(passed.source) else found
+
+
+def _is_left_over(means: Means, entry: Configured, name: str) -> bool:
+    value = entry.env.get(name, "")
+    if not value.strip() or ASKED_FOR.match(value) or not is_leftover(value):
+        return False
+    return not means.around.get(_referred(entry, value))
+
+
+def _referred(entry: Configured, value: str) -> str:
+    """The variable that a template names, in the host's own way."""
+    if not entry.host.reference:
+        return ""
+    pattern = re.escape(entry.host.reference).replace("%s", r"([A-Za-z_]\w*)")
+    found = re.fullmatch(pattern, value.strip())
+    return found[1] if found else ""
 
 
 def taken_findings(means: Means, answer: LetIn) -> Iterator[Finding]:
@@ -64,55 +113,56 @@ def taken_findings(means: Means, answer: LetIn) -> Iterator[Finding]:
     source = means.whence(key.source)
     if isinstance(answer.failure, KeyRejected):
         what = f"RunAPI does not accept the key from {source}"
-        yield problem("key", what, _UNPAID, _replacing(means, key.source))
+        found = problem("key", what, _UNPAID, _replacing(means, key.source))
+        yield of_entry(found) if means.said_in_entry(key.source) else found
     elif isinstance(answer.failure, RateLimited):
         yield note("key", "RunAPI limits requests of this key just now", "ask again in a minute")
     elif answer.failure is not None:
+        again = mends.runapi("doctor")
         what = f"the balance cannot be read: {answer.failure.happened.rstrip('.')}"
-        yield warning("key", what, "whether the key is accepted is not known", "runapi-mcp doctor")
+        yield warning("key", what, "whether the key is accepted is not known", again)
     elif answer.balance_cents <= 0:
         yield warning("credit", "there is no credit on the account", _UNPAID, mends.ADD_CREDIT)
     else:
         yield fine("key", f"key from {source}, accepted; {dollars(answer.balance_cents)} left")
 
 
-def _missing(means: Means, key: Key) -> Finding:
+def _missing(means: Means, missing: KeyMissing | None) -> Finding:
+    entry = means.configured
     held_back = next((name for name in KEY_NAMES if means.is_held_back(name)), None)
-    if held_back and means.configured:
-        host, scope = means.configured.host, means.configured.scope
-        what = f"{held_back} is set in this shell, and {host.title} does not hand it on"
-        return problem("key", what, _UNPAID, mends.install(host, scope), "install")
-    happened = key.missing.happened.rstrip(".") if key.missing else "no key is set"
-    what = happened.replace("No RunAPI API key is set", "there is no API key")
-    return problem("key", what, _UNPAID, _correcting_said(means, happened))
-
-
-def _correcting_said(means: Means, said: str) -> str:
-    """What mends a sentence about the key, which begins with where it was looked for."""
-    config = _config(means)
-    if said.startswith(str(config)):
-        return mends.edit(config)
-    name = said.split(" ", 1)[0]
-    return _replacing(means, name) if name in KEY_NAMES else mends.LOGIN
+    if held_back and entry:
+        what = f"{held_back} is set in this shell, and {entry.host.title} does not hand it on"
+        # Installing alone brings the key only where the host has a list of names to hand on.
+        remedy = mends.remedy(entry) if entry.host.stdio.names else None
+        return of_entry(problem("key", what, _UNPAID, mends.renewed(entry), remedy))
+    if not (missing and missing.source):
+        return problem("key", "there is no API key", _UNPAID, mends.login())
+    config = missing.source == CONFIG_FILE
+    mend = mends.edit(_config(means)) if config else _replacing(means, missing.source)
+    return problem("key", missing.happened.rstrip("."), _UNPAID, mend)
 
 
 def _replacing(means: Means, source: str) -> str:
     """What puts another key in the place of the one from there, which would go before it."""
     if source in KEY_NAMES:
-        return f"{_correcting(means, source)} && {mends.LOGIN}"
-    return mends.LOGIN
+        return f"{_correcting(means, source)} && {mends.login()}"
+    return mends.login()
 
 
 def _correcting(means: Means, name: str) -> str:
     """What takes a variable away, where it is set."""
     if means.configured and means.said_in_entry(name):
-        return mends.reinstall(means.configured.host, means.configured.scope)
-    return f"unset {name}"
+        return mends.rewritten(means.configured)
+    return mends.unset(name)
 
 
 def _open_file(means: Means) -> Iterator[Finding]:
     path = _config(means)
-    if os.name != "posix" or not path.is_file() or not path.stat().st_mode & 0o077:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if os.name != "posix" or not stat.S_ISREG(mode) or not mode & 0o077:
         return
     mend = f"chmod 600 {shlex.quote(str(path))}"
     why = "your key can be read there"

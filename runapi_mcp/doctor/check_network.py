@@ -9,9 +9,10 @@ from typing import Final
 
 from runapi_mcp.doctor import mends
 from runapi_mcp.doctor.asking import Reached
-from runapi_mcp.doctor.findings import Finding, fine, problem, warning
+from runapi_mcp.doctor.findings import Finding, fine, of_entry, problem, warning
 from runapi_mcp.doctor.means import CERTIFICATES, PROXIES, Means
 from runapi_mcp.errors import Failure, NotConfigured, RateLimited, Unreachable
+from runapi_mcp.hosts.files import is_there
 from runapi_mcp.settings import DEFAULT_BASE_URL
 from runapi_mcp.sockets import is_loopback
 
@@ -30,8 +31,8 @@ def way_findings(means: Means) -> Iterator[Finding]:
         if means.configured and means.is_held_back(name):
             host = means.configured.host
             what = f"{name} is set in this shell, and {host.title} does not hand it on"
-            mend = f"{mends.install(host, means.configured.scope)} --env {name}=${name}"
-            yield warning("proxy", what, "its server may reach nothing without", mend)
+            mend = mends.handed_on(means.configured, name)
+            yield of_entry(warning("proxy", what, "its server may reach nothing without", mend))
             return
 
 
@@ -113,14 +114,14 @@ def _readdressing(means: Means) -> str:
 
 def _without(means: Means, name: str) -> str:
     if means.configured and means.said_in_entry(name):
-        return mends.reinstall(means.configured.host, means.configured.scope)
-    return f"unset {name}"
+        return mends.rewritten(means.configured)
+    return mends.unset(name)
 
 
 def _certificates(means: Means) -> Iterator[Finding]:
     for name in CERTIFICATES:
         path = means.environ.get(name, "")
-        if path and not Path(path).exists():
+        if path and not is_there(Path(path)):
             what = f"{name} names {path}, which is not there"
             yield problem("certificates", what, _NOTHING, _without(means, name))
 

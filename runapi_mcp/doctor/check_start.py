@@ -1,25 +1,27 @@
 """How a host's start of the server went, judged."""
 
+import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from runapi_mcp import __version__
 from runapi_mcp.doctor import mends
-from runapi_mcp.doctor.entries import Configured, Scope
-from runapi_mcp.doctor.findings import Finding, fine, note, problem, warning
+from runapi_mcp.doctor.addresses import Address
+from runapi_mcp.doctor.entries import Configured
+from runapi_mcp.doctor.findings import Finding, Remedy, fine, note, problem, warning
 from runapi_mcp.doctor.hiding import Secrets
 from runapi_mcp.doctor.starts import Start
 from runapi_mcp.doctor.trials import Trial
-from runapi_mcp.hosts.table import HostConfig
-from runapi_mcp.sockets import is_loopback
 
 SERVER: Final = "runapi-mcp"
 _NO_TOOLS: Final = "its tools are not there"
 _LONGEST_QUOTE: Final = 160
+_SERVED: Final = ("127.0.0.1", "localhost")
+"""Where it serves without being told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +38,61 @@ class Started:
         return self.entry.host.title if self.entry else "it"
 
     @property
-    def address(self) -> str:
+    def address(self) -> Address | None:
         """Where the host connects to instead of starting anything."""
-        return self.entry.url if self.entry else ""
+        return self.entry.address if self.entry else None
 
     @property
     def mend(self) -> str:
         """What writes the entry anew, and keeps what a user added."""
-        return mends.install(self.entry.host, self.entry.scope) if self.entry else mends.UPDATE
+        return mends.renewed(self.entry) if self.entry else mends.UPDATE
 
     @property
     def mend_wholly(self) -> str:
         """What writes the entry anew, with nothing of the old one."""
-        return mends.reinstall(self.entry.host, self.entry.scope) if self.entry else mends.UPDATE
+        return mends.rewritten(self.entry) if self.entry else mends.UPDATE
+
+    @property
+    def remedy(self) -> Remedy | None:
+        return mends.remedy(self.entry) if self.entry else None
 
 
-def not_to_be_started(start: Start, host: HostConfig, scope: Scope) -> Finding | None:
-    """Why a start need not be tried: its program or directory is not there."""
-    wholly, mend = mends.reinstall(host, scope), mends.install(host, scope)
+def not_to_be_started(start: Start, entry: Configured) -> Finding | None:
+    """Why a start need not be tried: its program or directory is not there, or cannot be."""
+    wholly, mend = mends.rewritten(entry), mends.renewed(entry)
     if not start.words:
         return problem("command", "the entry names no program to start", _NO_TOOLS, wholly)
-    if not Path(start.directory).is_dir():
+    if impossible := _impossible(start):
+        return problem("command", f"no program can be given {impossible}", _NO_TOOLS, wholly)
+    if not start.has_directory:
         what = f"the directory to start in, {start.directory}, is not there"
         return problem("directory", what, _NO_TOOLS, wholly)
     if start.program:
         return None
     if start.is_there:
         what = f"{start.words[0]} is not executable"
-        return problem("command", what, _NO_TOOLS, mend, "install")
-    what = f"{host.title} does not find {start.words[0]}"
-    return problem("command", what, _where_it_is(start), mend, "install")
+        return problem("command", what, _NO_TOOLS, mend, mends.remedy(entry))
+    what = f"{entry.host.title} does not find {start.words[0]}"
+    return problem("command", what, _where_it_is(start), mend, mends.remedy(entry))
+
+
+def _impossible(start: Start) -> str:
+    """What of a start the system does not take."""
+    if not all(map(_can_be_given, (*start.words, start.directory))):
+        return "what the command has in it"
+    for name, value in start.environ.items():
+        if not name or "=" in name or not _can_be_given(name):
+            return f"a variable called “{name}”"
+        if not _can_be_given(value):
+            return f"the value that {name} has"
+    return ""
+
+
+def _can_be_given(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _where_it_is(start: Start) -> str:
@@ -88,10 +115,10 @@ def start_findings(started: Started) -> Iterator[Finding]:
 def _failure(started: Started) -> Finding | None:
     trial, program = started.trial, started.start.words[0]
     if started.address and trial.not_started:
-        return _unvisited(started)
+        return _unvisited(started, started.address)
     if trial.not_started:
         what = f"{program} cannot be started: {trial.not_started}"
-        return problem("start", what, _NO_TOOLS, started.mend, "install")
+        return problem("start", what, _NO_TOOLS, started.mend, started.remedy)
     if trial.is_flooded:
         what = "it floods its stdout with what is no protocol"
         return problem("protocol", what, "hosts hang or hang up on it", started.mend_wholly)
@@ -104,10 +131,10 @@ def _failure(started: Started) -> Finding | None:
     return problem("start", what, _NO_TOOLS, started.mend_wholly)
 
 
-def _unvisited(started: Started) -> Finding:
+def _unvisited(started: Started, address: Address) -> Finding:
     why = started.secrets.hidden_in_foreign(started.trial.not_started)
-    what = f"the server at {_plain(started.address)} does not answer: {why}"
-    return problem("address", what, _NO_TOOLS, _serving(started.address))
+    what = f"the server at {address} does not answer: {why}"
+    return problem("address", what, _NO_TOOLS, _serving(address))
 
 
 def _ended(started: Started) -> Finding:
@@ -115,9 +142,10 @@ def _ended(started: Started) -> Finding:
     what = f"it ends at once with status {started.trial.status}: {said}"
     setting = re.match(r"runapi-mcp: (RUNAPI_[A-Z_]+)", said)
     if setting is None:
-        return problem("start", what, _NO_TOOLS, started.mend, "install")
+        return problem("start", what, _NO_TOOLS, started.mend, started.remedy)
     name = setting[1]
-    mend = started.mend_wholly if started.entry and name in started.entry.env else f"unset {name}"
+    in_entry = started.entry and name in started.entry.env
+    mend = started.mend_wholly if in_entry else mends.unset(name)
     return problem("start", what, _NO_TOOLS, mend)
 
 
@@ -162,7 +190,7 @@ def _age(started: Started) -> Iterator[Finding]:
         return
     what = f"{started.title} starts {SERVER} {started.trial.version}, and this is {__version__}"
     if theirs < ours:
-        yield warning("version", what, "its tools are older", started.mend, "install")
+        yield warning("version", what, "its tools are older", started.mend, started.remedy)
     else:
         yield note("version", what, "this program is older", mends.UPDATE)
 
@@ -179,14 +207,9 @@ def _well(started: Started) -> Finding:
     return fine("start", f"{verb} in {seconds:.1f} s of {allowed:g} s, and lists {tools} tools")
 
 
-def _plain(url: str) -> str:
-    """An address without what may be secret in it."""
-    address = urlsplit(url)
-    return f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"
-
-
-def _serving(url: str) -> str:
-    address = urlsplit(url)
-    if not is_loopback(url):
-        return f"curl -I {_plain(url)}"
-    return f"runapi-mcp serve --http --port {address.port or 80}"
+def _serving(address: Address) -> str:
+    """What serves there, or looks whether somebody does."""
+    if not address.is_here:
+        return f"curl -I {shlex.quote(str(address))}"
+    host = "" if address.host in _SERVED else f" --host {shlex.quote(address.host)}"
+    return mends.runapi(f"serve --http{host} --port {address.port or 80}")

@@ -1,24 +1,27 @@
 """What hosts' files say of this server: every entry that starts it, and those beside it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
-from runapi_mcp.doctor.reading import as_mapping, as_texts, as_variables
-from runapi_mcp.errors import Failure
-from runapi_mcp.hosts.files import MOST_BYTES
+from runapi_mcp.api.messages import as_object
+from runapi_mcp.doctor.addresses import Address, address_of
+from runapi_mcp.doctor.reading import as_texts, as_variables
+from runapi_mcp.errors import Failure, NotConfigured
+from runapi_mcp.hosts.files import opened
 from runapi_mcp.hosts.installing import file_of
+from runapi_mcp.hosts.launchers import Command, command_in
 from runapi_mcp.hosts.places import Machine
-from runapi_mcp.hosts.starting import starts_us
 from runapi_mcp.hosts.table import NAME, HostConfig, Http
+from runapi_mcp.hosts.whose import inside, url_of, whose, words_of
 from runapi_mcp.texts import Broken, understood
 
 Scope = Literal["user", "project", "local"]
 """`local` is Claude Code's: one project, in the user's file."""
 
-_RUNAPIS_OWN: Final = re.compile(r"@runapi|runapi\.ai", re.IGNORECASE)
+Trouble = Literal["broken", "odd", "closed", "out of reach"]
+"""Its text is none; it is no regular file; nobody may read it; there is no way to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +37,27 @@ class Configured:
     @property
     def inner(self) -> Mapping[str, object]:
         """The entry without what it is wrapped in."""
-        return as_mapping(self.entry.get(self.host.wrapped)) or self.entry
+        return inside(self.host, self.entry)
 
     @property
     def words(self) -> tuple[str, ...]:
         """The command, as it is written."""
-        shape = self.host.stdio
-        keys = [key for key in (shape.command, shape.args) if key]
-        return tuple(word for key in keys for word in as_texts(self.inner.get(key)))
+        return tuple(words_of(self.host, self.entry))
+
+    @property
+    def command(self) -> Command | None:
+        """How the command starts this program; None where it does not."""
+        return command_in(self.words)
 
     @property
     def url(self) -> str:
         """The address to connect to; empty for a command."""
-        found = self.inner.get((self.host.http or Http()).url)
-        return found if isinstance(found, str) else ""
+        return url_of(self.host, self.entry)
+
+    @property
+    def address(self) -> Address | None:
+        """The address; None for a command, and for what is no address."""
+        return address_of(self.url) if self.url else None
 
     @property
     def env(self) -> dict[str, str]:
@@ -70,15 +80,25 @@ class Configured:
     @property
     def is_ours(self) -> bool:
         """Whether it starts this program, or stands where this program does and might."""
-        if starts_us(list(self.words)):
+        if self.command:
             return True
         return self.name == NAME and bool(self.url) and not self.is_runapis
 
     @property
+    def is_installs(self) -> bool:
+        """Whether it is the one that install writes and uninstall takes out."""
+        stands_there = self.name == NAME and self.scope != "local"
+        return stands_there and whose(self.host, self.entry) == "ours"
+
+    @property
+    def is_renewable(self) -> bool:
+        """Whether install takes it over, with what a user added to it."""
+        return self.is_installs and (self.command is None or self.command.is_clear)
+
+    @property
     def is_runapis(self) -> bool:
         """Whether it is one of RunAPI's own servers."""
-        reached = " ".join((*self.words, self.url))
-        return not starts_us(list(self.words)) and _RUNAPIS_OWN.search(reached) is not None
+        return whose(self.host, self.entry) == "RunAPI's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,9 @@ class Unreadable:
     host: HostConfig
     scope: Scope
     path: Path
-    why: str
+    trouble: Trouble
+    what: str
+    """What is wrong, and nothing of what stands in the file."""
     line: int | None = None
 
 
@@ -105,52 +127,81 @@ class Shelf:
 
 def shelves_of(host: HostConfig, machine: Machine) -> list[Shelf]:
     """The files that a host reads here: the user's, and the project's where it has one."""
+    scopes: tuple[Scope, ...] = ("user", "project") if host.project else ("user",)
+    shelves: dict[Path, Shelf] = {}
+    for scope in scopes:
+        shelf = _shelf(host, scope, machine)
+        if shelf is not None:
+            shelves.setdefault(shelf.path, shelf)
+    return list(shelves.values())
+
+
+def _shelf(host: HostConfig, scope: Scope, machine: Machine) -> Shelf | None:
     try:
-        paths: dict[Path, Scope] = {file_of(host, "user", machine): "user"}
-        if host.project:
-            paths.setdefault(file_of(host, "project", machine), "project")
+        path = file_of(host, "project" if scope == "project" else "user", machine)
+        return _read(host, scope, path, machine) if _is_there(path) else None
     except Failure:
-        return []  # without a home there are no files
-    return [_shelf(host, scope, path, machine) for path, scope in paths.items() if path.exists()]
-
-
-def _shelf(host: HostConfig, scope: Scope, path: Path, machine: Machine) -> Shelf:
-    try:
-        everything = _read(host, path)
-    except Broken as broken:
-        unreadable = Unreadable(host, scope, path, broken.why, broken.line)
-        return Shelf(host, path, unreadable=unreadable)
-    found = [*_entries(host, scope, path, everything)]
-    if host.name == "claude-code" and scope == "user":
-        found += _of_this_project(host, path, everything, machine)
-    return Shelf(host, path, everything, tuple(found))
-
-
-def _read(host: HostConfig, path: Path) -> object:
-    try:
-        if path.stat().st_size > MOST_BYTES[host.dialect]:
-            raise Broken("it is far larger than such a file is")
-        text = path.read_bytes().decode("utf-8-sig")
+        return None  # without a home there are no files
     except OSError as error:
-        raise Broken(error.strerror or "it cannot be read") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise Broken("it is not UTF-8", line) from error
-    return understood(text, host.dialect).value
+        path = Path(str(error.filename))
+        return Shelf(host, path, unreadable=_unreached(host, scope, path, error))
+
+
+def _is_there(path: Path) -> bool:
+    # Not Path.exists, which says no or raises for what may not be seen, as Python's version has it.
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _read(host: HostConfig, scope: Scope, path: Path, machine: Machine) -> Shelf:
+    try:
+        everything = understood(opened(path, host.dialect).text, host.dialect).value
+    except Broken as broken:
+        unreadable = _broken(host, scope, path, broken)
+    except NotConfigured as refusal:
+        unreadable = _refused(host, scope, path, refusal)
+    else:
+        found = [*_entries(host, scope, path, everything)]
+        if host.name == "claude-code" and scope == "user":
+            found += _of_this_project(host, path, everything, machine)
+        return Shelf(host, path, everything, tuple(found))
+    return Shelf(host, path, unreadable=unreadable)
+
+
+def _broken(host: HostConfig, scope: Scope, path: Path, broken: Broken) -> Unreadable:
+    where = f"line {broken.line}" if broken.line else "the file"
+    return Unreadable(host, scope, path, "broken", f"{where} is broken: {broken.why}", broken.line)
+
+
+def _refused(host: HostConfig, scope: Scope, path: Path, refusal: NotConfigured) -> Unreadable:
+    if isinstance(refusal.__cause__, OSError):
+        return _unreached(host, scope, path, refusal.__cause__)
+    trouble: Trouble = "broken" if path.is_file() else "odd"
+    return Unreadable(host, scope, path, trouble, refusal.happened.rstrip("."))
+
+
+def _unreached(host: HostConfig, scope: Scope, path: Path, error: OSError) -> Unreadable:
+    trouble: Trouble = "closed" if isinstance(error, PermissionError) else "out of reach"
+    what = f"{path} cannot be read: {error.strerror}"
+    return Unreadable(host, scope, path, trouble, what)
 
 
 def _entries(
     host: HostConfig, scope: Scope, path: Path, everything: object
 ) -> Iterator[Configured]:
-    servers = as_mapping(everything)
+    servers = as_object(everything)
     for key in host.container:
-        servers = as_mapping(servers.get(key))
+        servers = as_object(servers.get(key))
     for name, entry in servers.items():
-        yield Configured(host, scope, path, name, as_mapping(entry))
+        # To YAML, a name may be a number.
+        yield Configured(host, scope, path, str(name), as_object(entry))
 
 
 def _of_this_project(
     host: HostConfig, path: Path, everything: object, machine: Machine
 ) -> Iterator[Configured]:
-    projects = as_mapping(as_mapping(everything).get("projects"))
+    projects = as_object(as_object(everything).get("projects"))
     yield from _entries(host, "local", path, projects.get(machine.directory))

@@ -1,15 +1,18 @@
 """The whole examination: entries read, servers started, RunAPI asked, all of it judged."""
 
 import sys
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar
+from pathlib import Path
+from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
+from runapi_mcp.doctor import mends
 from runapi_mcp.doctor.asking import LetIn, Reached, let_in, reached
-from runapi_mcp.doctor.chapters import Teller, chapter_of, chapters_of, ours_on, shared
+from runapi_mcp.doctor.chapters import Teller, chapters_of, shared, tellers_of
 from runapi_mcp.doctor.check_disk import disk_findings
 from runapi_mcp.doctor.check_entries import entry_findings
 from runapi_mcp.doctor.check_key import (
@@ -17,13 +20,15 @@ from runapi_mcp.doctor.check_key import (
     key_findings,
     settings_findings,
     taken_findings,
+    template_findings,
 )
 from runapi_mcp.doctor.check_network import reached_findings, way_findings
 from runapi_mcp.doctor.check_start import Started, not_to_be_started, start_findings
 from runapi_mcp.doctor.entries import Configured, Shelf, shelves_of
-from runapi_mcp.doctor.findings import Chapter, Finding, Report, warning
+from runapi_mcp.doctor.findings import Chapter, Finding, Report, problem, warning
 from runapi_mcp.doctor.hiding import Secrets
-from runapi_mcp.doctor.means import Means, means_of
+from runapi_mcp.doctor.means import Means, means_of, odd_config
+from runapi_mcp.doctor.obstacles import obstacles
 from runapi_mcp.doctor.starts import (
     Start,
     allowance,
@@ -34,13 +39,15 @@ from runapi_mcp.doctor.starts import (
 from runapi_mcp.doctor.trials import Trial, tried
 from runapi_mcp.hosts.places import Machine
 from runapi_mcp.hosts.table import HOSTS, HostConfig
+from runapi_mcp.settings import config_path
+from runapi_mcp.settings.config_file import read_config
 
-WAIT_SECONDS: Final = 20.0
-"""How long a server may take to answer, whatever its host allows: nobody waits longer here."""
 MARGIN_SECONDS: Final = 8.0
 """What asking RunAPI and ending the servers may take besides."""
 
 Answer = TypeVar("Answer")
+Kept = TypeVar("Kept")
+Seen = TypeVarTuple("Seen")
 
 
 class _Once:
@@ -64,23 +71,48 @@ class Examination:
 
     machine: Machine
     wait_seconds: float
+    """How long a server may take to answer, whatever its host allows."""
     secrets: Secrets = field(default_factory=Secrets)
     _machine: Chapter = field(default_factory=lambda: Chapter("This machine"))
+    _stumbles: list[Chapter] = field(default_factory=list[Chapter])
     _once: _Once = field(default_factory=_Once)
 
     async def report(self, named: Sequence[HostConfig]) -> Report:
         """All that is found about the named hosts; about each that has an entry, without names."""
-        shelves = {host: shelves_of(host, self.machine) for host in named or HOSTS}
+        hosts = named or HOSTS
+        shelves = {
+            host: self._kept(host, partial(shelves_of, host, self.machine)) for host in hosts
+        }
         self._learn_secrets(shelves.values())
-        chapters = [
-            chapter
+        tellers = [teller for found in shelves.values() for teller in tellers_of(found)]
+        chapters = self._chapters(shelves, tellers, named=bool(named))
+        own = Teller(None, Chapter("This program"))
+        self._machine.add(obstacles(self.machine.environ))
+        await self._examine_in_time(tellers or [own])
+        machine = shared(tellers or [own], self._machine)
+        return Report((machine, own.chapter, *chapters, *self._stumbles))
+
+    def _chapters(
+        self,
+        shelves: Mapping[HostConfig, Sequence[Shelf]],
+        tellers: Sequence[Teller],
+        *,
+        named: bool,
+    ) -> list[Chapter]:
+        looks = {
+            host: partial(chapters_of, host, found, tellers, self.machine, named=named)
             for host, found in shelves.items()
-            for chapter in chapters_of(host, found, named=bool(named))
-        ]
-        tellers = _tellers(shelves.values(), chapters)
-        await self._examine_in_time(tellers)
-        own = [teller.chapter for teller in tellers if teller.entry is None]
-        return Report((shared(tellers, self._machine), *own, *chapters))
+        }
+        return [chapter for host, look in looks.items() for chapter in self._kept(host, look)]
+
+    def _kept(self, host: HostConfig, look: Callable[[], list[Kept]]) -> list[Kept]:
+        """What a look at a host gives; nothing where it crashes, which is then told."""
+        try:
+            return look()
+        except Exception as error:  # noqa: BLE001 - one odd host must not hide what others have
+            stumble = Chapter(host.title, host=host.name, findings=[stumbled(error)])
+            self._stumbles.append(stumble)
+            return []
 
     async def _examine_in_time(self, tellers: Sequence[Teller]) -> None:
         with anyio.move_on_after(self.wait_seconds + MARGIN_SECONDS) as limit:
@@ -91,11 +123,16 @@ class Examination:
     async def _examine_all(self, tellers: Sequence[Teller]) -> None:
         async with anyio.create_task_group() as group:
             for teller in tellers:
-                group.start_soon(self._examine, teller)
+                group.start_soon(told_if_it_crashes, teller.chapter, self._examine, teller)
 
     def _learn_secrets(self, shelves: Iterable[Sequence[Shelf]]) -> None:
         read = [shelf.everything for each in shelves for shelf in each]
-        self.secrets = self.secrets.and_those_of([*read, dict(self.machine.environ)])
+        environ = self.machine.environ
+        config = None if odd_config(environ) else config_path(environ)
+        own, _ = read_config(config)
+        self.secrets = self.secrets.and_those_of([*read, own, dict(environ)])
+        for entry in (entry for each in shelves for shelf in each for entry in shelf.entries):
+            self.secrets = self.secrets.and_those_in(entry)
 
     async def _examine(self, teller: Teller) -> None:
         entry = teller.entry
@@ -104,18 +141,27 @@ class Examination:
         if means.key:
             self.secrets = self.secrets.and_those_of({"key": means.key})
         if entry is not None:
-            teller.chapter.add(entry_findings(entry, self.machine))
+            teller.chapter.add(entry_findings(entry))
+        looks = [] if entry and entry.url else [self._of_means]
+        if not entry or self._can_be_tried(entry):
+            looks.append(self._of_start)
         async with anyio.create_task_group() as group:
-            if not (entry and entry.url):
-                group.start_soon(self._of_means, teller, means)
-            if not (entry and entry.is_off):
-                group.start_soon(self._of_start, teller, means)
+            for look in looks:
+                group.start_soon(told_if_it_crashes, teller.chapter, look, teller, means)
+
+    @property
+    def _is_obstructed(self) -> bool:
+        return any(obstacles(self.machine.environ))
+
+    def _can_be_tried(self, entry: Configured) -> bool:
+        reached = entry.address is not None and not self._is_obstructed
+        return not entry.is_off and (reached or not entry.url)
 
     async def _of_means(self, teller: Teller, means: Means) -> None:
         """What the server would find: settings, key, network, disk."""
-        for findings in settings_findings, held_back_findings, key_findings, way_findings:
+        for findings in _OF_MEANS:
             teller.means += findings(means)
-        if means.reaches:
+        if means.reaches and not self._is_obstructed:
             await self._of_runapi(teller, means)
         teller.means += disk_findings(means)
 
@@ -137,7 +183,9 @@ class Examination:
 
         For a budget it would open the ledger.
         """
-        if not (means.reaches and means.key) or means.environ.get("RUNAPI_DAILY_BUDGET"):
+        if not (means.reaches and means.key) or self._is_obstructed:
+            return False
+        if means.environ.get("RUNAPI_DAILY_BUDGET"):
             return False
         if (await self._reached(means)).failure is not None:
             return False
@@ -146,7 +194,7 @@ class Examination:
     async def _of_start(self, teller: Teller, means: Means) -> None:
         entry = teller.entry
         start = self._start(entry)
-        missing = entry and not entry.url and not_to_be_started(start, entry.host, entry.scope)
+        missing = entry and not entry.url and not_to_be_started(start, entry)
         if missing:
             teller.chapter.add([missing])
             return
@@ -173,11 +221,31 @@ class Examination:
         return start_of(entry, self.machine)
 
 
-def _tellers(shelves: Iterable[Sequence[Shelf]], chapters: Sequence[Chapter]) -> list[Teller]:
-    """One for each entry; one for this program itself, where there is no entry."""
-    ours = [entry for each in shelves for entry in ours_on(each)]
-    tellers = [Teller(entry, chapter_of(entry, chapters)) for entry in ours]
-    return tellers or [Teller(None, Chapter("This program"))]
+_OF_MEANS: Final = (
+    settings_findings,
+    held_back_findings,
+    key_findings,
+    template_findings,
+    way_findings,
+)
+
+
+async def told_if_it_crashes(
+    chapter: Chapter, look: Callable[[Unpack[Seen]], Awaitable[None]], *seen: *Seen
+) -> None:
+    """Look at something; what nobody thought of becomes a finding, and ends nothing else."""
+    try:
+        await look(*seen)
+    except Exception as error:  # noqa: BLE001 - one odd entry must not hide what others have
+        chapter.add([stumbled(error)])
+
+
+def stumbled(error: Exception) -> Finding:
+    """A crash of the doctor's own: where it was, and nothing of what it was about."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+    what = f"doctor itself failed here: {where}"
+    return problem("doctor", what, "the rest of this was not looked at", mends.REPORT)
 
 
 async def visited_at(url: str, headers: dict[str, str], wait_seconds: float) -> Trial:
@@ -189,4 +257,4 @@ async def visited_at(url: str, headers: dict[str, str], wait_seconds: float) -> 
 
 def _unfinished() -> Finding:
     what = "not everything was looked at in time"
-    return warning("time", what, "something here is very slow", "runapi-mcp doctor HOST")
+    return warning("time", what, "something here is very slow", mends.runapi("doctor HOST"))

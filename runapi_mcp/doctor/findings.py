@@ -1,7 +1,7 @@
 """What the doctor found, as data."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Severity = Literal["fine", "note", "warning", "problem"]
@@ -23,6 +23,8 @@ class Finding:
     mend: str = ""
     """The command that mends it."""
     remedy: Remedy | None = None
+    of_entry: bool = False
+    """Whether it is told with one host's entry, whatever others share."""
 
     def told(self) -> dict[str, str]:
         """Its facts; what it does not say is left out."""
@@ -56,6 +58,11 @@ def fine(check: str, what: str) -> Finding:
     return Finding(check, "fine", what)
 
 
+def of_entry(found: Finding) -> Finding:
+    """A finding that is about one host's entry alone."""
+    return replace(found, of_entry=True)
+
+
 @dataclass(slots=True)
 class Chapter:
     """The findings about one host's entry, or about this machine."""
@@ -65,14 +72,27 @@ class Chapter:
     """The file that it is about."""
     host: str = ""
     scope: str = ""
+    entry: str = ""
+    """What the entry is called in that file."""
     findings: list[Finding] = field(default_factory=list[Finding])
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Add what is not said yet."""
         self.findings += [found for found in findings if found not in self.findings]
 
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """The same for what is about the same."""
+        return self.host, self.scope, self.where, self.entry
+
     def told(self) -> list[dict[str, str]]:
-        about = {"about": self.title, "host": self.host, "scope": self.scope, "file": self.where}
+        about = {
+            "about": self.title,
+            "host": self.host,
+            "scope": self.scope,
+            "file": self.where,
+            "entry": self.entry,
+        }
         named = {name: text for name, text in about.items() if text}
         return [named | found.told() for found in self.findings]
 

@@ -1,7 +1,8 @@
 """How each host starts a server: what it hands on, where, and how long it waits.
 
-Measured, or read in the host's own program; see docs/doctor.md. A graphical host is started by the
-desktop, so it has neither the PATH nor the variables of a shell's profile.
+Of hosts in a terminal measured, or read in the host's own program; see docs/doctor.md. Of graphical
+ones assumed: one is started by the desktop, and so has neither the PATH nor the variables of a
+shell's profile.
 """
 
 from collections.abc import Mapping

@@ -1,16 +1,27 @@
 """Secrets kept out of what is shown: whole ones anywhere, and parts of one in others' words."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, cast
 
-from runapi_mcp.doctor.reading import as_mapping
+from runapi_mcp.api.messages import is_object
+from runapi_mcp.doctor.entries import Configured
 
 HIDDEN: Final = "[hidden]"
 SHORTEST_SECRET: Final = 8
 SHORTEST_PART: Final = 6
 _SECRET_NAME: Final = re.compile(r"key|token|secret|passw|auth|credential|bearer", re.IGNORECASE)
+_GIVEN: Final = re.compile(
+    r"[\w-]*(?:key|token|secret|passw|auth|credential|bearer)[\w-]*\s*[=:]\s*"
+    r"(?:bearer\s+)?([^\s&;,\"']+)",
+    re.IGNORECASE,
+)
+"""A value behind a telling name, within a word."""
+_LOGIN: Final = re.compile(r"//[^/@\s]*?([^/@\s:]+)@")
+_LIKE_A_KEY: Final = re.compile(r"(?=\D*\d)[\w-]{16,}")
 _NO_SECRET: Final = re.compile(r"[A-Z_][A-Z0-9_]*|\$.*|\{.*|/.*|~.*")
 """The name of a variable, a template, a path."""
 _LOOKS_SECRET: Final = re.compile(
@@ -26,7 +37,11 @@ class Secrets:
 
     def and_those_of(self, value: object) -> "Secrets":
         """With what stands under a telling name, however deep."""
-        return Secrets(self.values | set(_told_by_name(value)))
+        return self._and(_told_by_name(value))
+
+    def and_those_in(self, entry: Configured) -> "Secrets":
+        """With what an entry's command or address gives."""
+        return self._and(_given_by(entry))
 
     def hidden(self, text: str) -> str:
         """The text without any secret of these."""
@@ -39,6 +54,10 @@ class Secrets:
         flat = "".join(letter if letter.isprintable() else " " for letter in text)
         covered = _LOOKS_SECRET.sub(HIDDEN, self.hidden(flat))
         return re.sub(r"\0+", HIDDEN, _masked(covered, self._parts()))
+
+    def _and(self, secrets: Iterable[str]) -> "Secrets":
+        found = {secret for secret in secrets if _is_secret(secret)}
+        return Secrets(self.values | found.union(*map(_spellings, found)))
 
     def _parts(self) -> set[str]:
         return {
@@ -59,15 +78,32 @@ def _masked(text: str, parts: set[str]) -> str:
 def _told_by_name(value: object, *, telling: bool = False) -> Iterator[str]:
     if isinstance(value, str):
         # "Bearer KEY" is two words, and the second one the secret.
-        words = {value, *value.split()} if telling else set[str]()
-        yield from (word for word in words if _is_secret(word))
-    elif isinstance(value, Mapping):
-        for name, inner in as_mapping(cast("object", value)).items():
-            named = _SECRET_NAME.search(name) is not None
+        yield from (value, *value.split()) if telling else ()
+    elif is_object(value):
+        for name, inner in value.items():
+            # To YAML, a name may be a number.
+            named = _SECRET_NAME.search(str(name)) is not None
             yield from _told_by_name(inner, telling=telling or named)
     elif isinstance(value, list | tuple):
         for inner in cast("list[object]", value):
             yield from _told_by_name(inner, telling=telling)
+
+
+def _given_by(entry: Configured) -> Iterator[str]:
+    words = (*entry.words, entry.url)
+    for word in words:
+        yield from _GIVEN.findall(word)
+        yield from _LOGIN.findall(word)
+    for flag, value in pairwise(words):
+        if flag.startswith("-") and _SECRET_NAME.search(flag):
+            yield value
+    added = entry.command.added if entry.command else ()
+    yield from filter(_LIKE_A_KEY.fullmatch, added)
+
+
+def _spellings(secret: str) -> set[str]:
+    """How files and programs write a secret that has letters to be escaped."""
+    return {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
 
 
 def _is_secret(word: str) -> bool:

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from runapi_mcp import settings
 from runapi_mcp.doctor.entries import Configured
-from runapi_mcp.errors import NotConfigured
-from runapi_mcp.settings import Settings
+from runapi_mcp.doctor.reading import is_odd
+from runapi_mcp.errors import KeyMissing, NotConfigured
+from runapi_mcp.settings import Settings, config_path
+from runapi_mcp.settings.config_file import read_config
+from runapi_mcp.settings.keys import CONFIG_FILE, KEY_NAMES, passed_over
 
-KEY_NAMES: Final = ("RUNAPI_API_KEY", "RUNAPI_KEY")
 ASKED_FOR: Final = re.compile(r"\$\{(input|user_config)[:.]")
 PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -28,6 +31,8 @@ class Means:
     settings: Settings | None = None
     refusal: NotConfigured | None = None
     """Why there are no settings."""
+    passed_over: tuple[KeyMissing, ...] = ()
+    """What stands where a key is looked for and is none, before the first that is one."""
 
     @property
     def reaches(self) -> str:
@@ -65,7 +70,20 @@ def means_of(
     environ: Mapping[str, str], around: Mapping[str, str], configured: Configured | None = None
 ) -> Means:
     """What an environment gives."""
+    if odd_config(environ):
+        return Means(environ, around, configured)
     try:
-        return Means(environ, around, configured, settings.load(environ))
+        loaded = settings.load(environ)
     except NotConfigured as refusal:
         return Means(environ, around, configured, refusal=refusal)
+    file, broken = read_config(config_path(environ))
+    passed = passed_over(environ, file)
+    if broken:
+        passed = (KeyMissing(broken, "", CONFIG_FILE), *passed)
+    return Means(environ, around, configured, loaded, passed_over=passed)
+
+
+def odd_config(environ: Mapping[str, str]) -> Path | None:
+    """RunAPI's config file, where it is something that whoever reads it may wait at for ever."""
+    path = config_path(environ)
+    return path if path and is_odd(path) else None

@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
-from runapi_mcp.doctor.reading import as_mapping
+from runapi_mcp.api.messages import as_object
 
 MOST_NOISE_BYTES: Final = 256_000
 MOST_LINE_BYTES: Final = 16_000_000
@@ -45,10 +45,10 @@ class Pipe:
         while True:
             for number in numbers:
                 if "result" in self._answers.get(number, {}):
-                    return number, as_mapping(self._answers[number]["result"])
+                    return number, as_object(self._answers[number]["result"])
             if self._ended or all(number in self._answers for number in numbers):
                 last = self._answers.get(numbers[-1], {})
-                return 0, as_mapping(last.get("error"))
+                return 0, as_object(last.get("error"))
             await self._changed.wait()
 
     async def close(self) -> None:
@@ -89,7 +89,7 @@ class Pipe:
 def _message(line: bytes) -> Facts:
     """A line as a message of the protocol; empty for anything else."""
     try:
-        message = as_mapping(json.loads(line))
+        message = as_object(json.loads(line))
     except (ValueError, RecursionError):
         return {}
     return message if message.get("jsonrpc") == "2.0" else {}

@@ -1,20 +1,9 @@
 """Values of files that somebody else wrote, taken for what they should be."""
 
-from collections.abc import Mapping
-from typing import cast
+import stat
+from pathlib import Path
 
-
-def as_mapping(value: object) -> Mapping[str, object]:
-    """A mapping by name; an empty one for anything else."""
-    if not isinstance(value, Mapping):
-        return {}
-    entries = cast("Mapping[object, object]", value)
-    return {name: inner for name, inner in entries.items() if isinstance(name, str)}
-
-
-def as_list(value: object) -> list[object]:
-    """A list; an empty one for anything else."""
-    return cast("list[object]", value) if isinstance(value, list) else []
+from runapi_mcp.api.messages import as_list, as_object
 
 
 def as_texts(value: object) -> tuple[str, ...]:
@@ -26,8 +15,9 @@ def as_texts(value: object) -> tuple[str, ...]:
 def as_variables(value: object) -> dict[str, str]:
     """Variables and their values; numbers and switches as hosts write them out."""
     scalars = {
-        name: inner
-        for name, inner in as_mapping(value).items()
+        # To YAML, a name may be a number.
+        str(name): inner
+        for name, inner in as_object(value).items()
         if isinstance(inner, str | int | float)
     }
     return {name: _written_out(inner) for name, inner in scalars.items()}
@@ -36,6 +26,15 @@ def as_variables(value: object) -> dict[str, str]:
 def as_seconds(value: object) -> float | None:
     """A number, if it is one."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def is_odd(path: Path) -> bool:
+    """Whether whoever reads what is there may wait for ever, as at a pipe or a terminal."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False  # reading says it at once
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _written_out(value: str | float) -> str:

@@ -42,7 +42,12 @@ class Start:
     @property
     def is_there(self) -> bool:
         """Whether there is a file of this name, executable or not."""
-        return bool(self.words) and Path(self._named()).is_file()
+        return bool(self.words) and os.path.isfile(self._named())  # noqa: PTH113 - Path raises for what may not be seen
+
+    @property
+    def has_directory(self) -> bool:
+        """Whether it can begin where the host begins it."""
+        return os.path.isdir(self.directory)  # noqa: PTH112 - as above
 
     def _named(self) -> str:
         word = self.words[0]

@@ -12,8 +12,8 @@ from typing import Final, cast
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 
+from runapi_mcp.api.messages import as_list, as_object
 from runapi_mcp.doctor.pipes import Facts, Pipe
-from runapi_mcp.doctor.reading import as_list, as_mapping
 from runapi_mcp.doctor.starts import Start
 
 FALLBACK_SECONDS: Final = 3.0
@@ -69,14 +69,26 @@ async def tried(
     """
     trial = Trial(waited_seconds=wait_seconds)
     try:
-        async with _running(start, trial) as pipe:
-            with anyio.move_on_after(wait_seconds):
-                await _handshake(pipe, trial)
-            if "check_balance" in (trial.tools or ()) and await asks_balance():
-                await _ask_balance(pipe, trial)
+        process = await _begun(start)
     except OSError as error:
         trial.not_started = error.strerror or "it cannot be started"
+        return trial
+    async with _running(process, trial) as pipe:
+        with anyio.move_on_after(wait_seconds):
+            await _handshake(pipe, trial)
+        if "check_balance" in (trial.tools or ()) and await asks_balance():
+            await _ask_balance(pipe, trial)
     return trial
+
+
+async def _begun(start: Start) -> Process:
+    return await anyio.open_process(
+        [start.program or start.words[0], *start.words[1:]],
+        env=start.environ,
+        cwd=start.directory,
+        stdin=subprocess.PIPE,
+        start_new_session=sys.platform != "win32",
+    )
 
 
 async def _handshake(pipe: Pipe, trial: Trial) -> None:
@@ -93,7 +105,7 @@ async def _handshake(pipe: Pipe, trial: Trial) -> None:
     number, listed = await pipe.first_result(3)
     if number:
         tools = as_list(listed.get("tools"))
-        trial.tools = tuple(str(as_mapping(tool).get("name", "")) for tool in tools)
+        trial.tools = tuple(str(as_object(tool).get("name", "")) for tool in tools)
 
 
 async def _introduction(pipe: Pipe) -> tuple[int, Facts]:
@@ -109,8 +121,8 @@ async def _introduction(pipe: Pipe) -> tuple[int, Facts]:
 
 
 def _introduced(trial: Trial, about: Facts) -> None:
-    meta = as_mapping(about.get("_meta"))
-    info = as_mapping(about.get("serverInfo") or meta.get("io.modelcontextprotocol/serverInfo"))
+    meta = as_object(about.get("_meta"))
+    info = as_object(about.get("serverInfo") or meta.get("io.modelcontextprotocol/serverInfo"))
     trial.server, trial.version = str(info.get("name", "")), str(info.get("version", ""))
 
 
@@ -130,19 +142,12 @@ def _envelope(trial: Trial) -> Facts:
 
 def _text(result: Facts) -> str:
     blocks = as_list(result.get("content"))
-    said = " ".join(str(as_mapping(block).get("text", "")) for block in blocks)
+    said = " ".join(str(as_object(block).get("text", "")) for block in blocks)
     return said or str(result.get("message", ""))
 
 
 @asynccontextmanager
-async def _running(start: Start, trial: Trial) -> AsyncGenerator[Pipe]:
-    process = await anyio.open_process(
-        [start.program or start.words[0], *start.words[1:]],
-        env=start.environ,
-        cwd=start.directory,
-        stdin=subprocess.PIPE,
-        start_new_session=sys.platform != "win32",
-    )
+async def _running(process: Process, trial: Trial) -> AsyncGenerator[Pipe]:
     # Its three pipes were asked for.
     pipe = Pipe(cast("ByteSendStream", process.stdin))
     try:

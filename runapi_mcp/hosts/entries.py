@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 from runapi_mcp.errors import Refused
-from runapi_mcp.hosts.starting import own_words, starts_us
+from runapi_mcp.hosts.launchers import Command, command_in
 from runapi_mcp.hosts.table import KEY, Fields, HostConfig, Http
+from runapi_mcp.hosts.whose import inside, words_of
 from runapi_mcp.texts import Entry
+
+KeySent = Literal["from a variable", "from the file", "none"]
+"""Where a host that connects to an address takes the key from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +43,41 @@ def updated(host: HostConfig, older: Entry, newer: Entry) -> Entry:
 
     How the server is started is ours to say; anything else stays as it stands there.
     """
-    if host.wrapped:
-        was, now = _inside(host, older), _inside(host, newer)
-        return {
-            **newer,
-            **older,
-            host.wrapped: _merged(host, was, now),
-        }
-    return _merged(host, older, newer)
+    if not host.wrapped:
+        return _merged(host, older, newer)
+    limits = {key: value for key, value in newer.items() if key != host.wrapped}
+    inner = _merged(host, _transport(host, older), inside(host, newer))
+    return {host.wrapped: inner, **limits, **_beside(host, older)}
 
 
-def is_ours(host: HostConfig, entry: Entry) -> bool:
-    """Whether an entry starts this program."""
-    return starts_us(_words(host, _inside(host, entry)))
+def key_sent(host: HostConfig, entry: Entry) -> KeySent:
+    """Which key goes along to the address of an entry."""
+    shape, inner = host.http or Http(), inside(host, entry)
+    if shape.bearer and shape.bearer in inner:
+        return "from a variable"
+    headers = str(inner.get(shape.headers or ""))
+    if "Bearer" not in headers:
+        return "none"
+    is_named = host.reference and host.reference % KEY in headers
+    return "from a variable" if is_named else "from the file"
 
 
-def starts_nothing(host: HostConfig, entry: Entry) -> bool:
-    """Whether an entry is an address, which does not tell whose it is."""
-    return not _words(host, _inside(host, entry))
+def _transport(host: HostConfig, entry: Entry) -> Entry:
+    """What belongs inside of an entry that is wrapped, where it was once written flat."""
+    inner = inside(host, entry)
+    if inner is not entry:
+        return inner
+    return {key: value for key, value in entry.items() if key in _inner_keys(host)}
+
+
+def _beside(host: HostConfig, entry: Entry) -> Entry:
+    """What belongs beside it: limits, and what a user chose."""
+    inner = {host.wrapped, *_inner_keys(host)}
+    return {key: value for key, value in entry.items() if key not in inner}
+
+
+def _inner_keys(host: HostConfig) -> set[str | None]:
+    return {"cwd", host.stdio.env, (host.http or Http()).headers} | _start_keys(host)
 
 
 def _stdio(host: HostConfig, wish: Wish) -> tuple[Fields, Fields]:
@@ -126,25 +147,18 @@ def _joined(older: object, newer: object) -> object:
 
 
 def _with_added_words(host: HostConfig, older: Entry, merged: Entry) -> Entry:
-    """With the arguments that a user wrote after our own."""
-    before = _words(host, older)
-    own = own_words(before)
+    """With the arguments that a user wrote after our own, and what a launcher set."""
     key = host.stdio.args or host.stdio.command
-    if not own or key not in merged:
+    found = command_in(words_of(host, older))
+    if found is None or key not in merged:
         return merged
-    return {**merged, key: [*cast("list[str]", merged[key]), *before[own:]]}
+    words = [*cast("list[str]", merged[key]), *found.added]
+    return {**merged, **_set_by_launcher(host, found, merged), key: words}
 
 
-def _words(host: HostConfig, entry: Entry) -> list[str]:
-    """The command of an entry, word by word."""
-    words: list[object] = []
-    for key in filter(None, (host.stdio.command, host.stdio.args)):
-        value = entry.get(key)
-        words += cast("list[object]", value) if isinstance(value, list) else [value]
-    return [word for word in words if isinstance(word, str)]
-
-
-def _inside(host: HostConfig, entry: Entry) -> Entry:
-    inner = entry.get(host.wrapped) if host.wrapped else entry
-    # Cline once kept all of it outside.
-    return cast("Entry", inner) if isinstance(inner, Mapping) else entry
+def _set_by_launcher(host: HostConfig, found: Command, merged: Entry) -> Entry:
+    name, env = host.stdio.env, found.env
+    if not env:
+        return {}
+    own = merged.get(name)
+    return {name: {**env, **(cast("Entry", own) if isinstance(own, Mapping) else {})}}

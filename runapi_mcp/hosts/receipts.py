@@ -1,16 +1,18 @@
 """What install made around each entry, written down so that uninstall takes out exactly that."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import Final, cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from runapi_mcp.errors import NotConfigured
-from runapi_mcp.hosts import files
 from runapi_mcp.texts import Surroundings
-from runapi_mcp.whole_files import give_to_owner_of, make_folders
+from runapi_mcp.whole_files import give_to_owner_of, make_folders, write_whole
 
 LOCK_SECONDS = 30
 
@@ -23,6 +25,19 @@ class Receipt:
     new_file: bool = False
     folders: tuple[str, ...] = ()
     """Those made for the file, the innermost first."""
+    sha256: str = ""
+    """Of the file as install wrote it."""
+
+    def is_of(self, data: bytes | None) -> bool:
+        """Whether a file is as install wrote it."""
+        return data is not None and self.sha256 == sha256(data).hexdigest()
+
+
+_RECEIPT: Final = TypeAdapter(Receipt)
+_ADVICE: Final = (
+    "Nothing was changed. This program notes there what it does: make it yours, or set "
+    "XDG_STATE_HOME to a folder that is."
+)
 
 
 class Receipts:
@@ -50,9 +65,7 @@ class Receipts:
             raise NotConfigured("Another install is running.", "Wait for its end.") from error
         except OSError as error:
             happened = f"{self._path.parent} cannot be written: {error.strerror}."
-            raise NotConfigured(
-                happened, "It is where this program keeps its own notes."
-            ) from error
+            raise NotConfigured(happened, _ADVICE) from error
         try:
             yield
         finally:
@@ -60,27 +73,49 @@ class Receipts:
 
     def of(self, path: Path) -> Receipt:
         """A file's receipt; of one that has none, as if only the entry had come."""
-        found = self._all().get(str(path))
-        if not isinstance(found, dict):
+        try:
+            return _RECEIPT.validate_python(self._all().get(str(path)))
+        except ValidationError:
+            # None, or one that another version wrote.
             return Receipt()
-        noted = cast("dict[str, Any]", found)
-        return Receipt(Surroundings(**noted["around"]), noted["new_file"], tuple(noted["folders"]))
 
     def has(self, path: Path) -> bool:
-        """Whether install put an entry into a file, and nobody took it out."""
+        """Whether install put an entry into a file, and did not take it out."""
         return str(path) in self._all()
 
-    def note(self, path: Path, receipt: Receipt | None) -> None:
-        """Writes a file's receipt down, or strikes it out."""
-        noted = {name: kept for name, kept in self._all().items() if name != str(path)}
-        if receipt is not None:
-            noted[str(path)] = asdict(receipt)
-        opened = files.Opened(self._path, self._path.read_bytes() if self._path.exists() else None)
-        files.written(opened, json.dumps(noted, indent=2) + "\n")
+    def note(self, path: Path, receipt: Receipt) -> None:
+        """Writes a file's receipt down.
 
-    def _all(self) -> dict[str, Any]:
+        Raises:
+            NotConfigured: it cannot be written.
+        """
+        self._keep(self._all() | {str(path): asdict(receipt)})
+
+    def strike(self, path: Path) -> None:
+        """Strikes a file's receipt out.
+
+        Raises:
+            NotConfigured: it cannot be written.
+        """
+        self._keep({name: kept for name, kept in self._all().items() if name != str(path)})
+
+    def _keep(self, noted: Mapping[str, object]) -> None:
+        text = json.dumps(noted, indent=2) + "\n"
+        try:
+            make_folders(self._path.parent)
+            write_whole(self._path, text.encode(), 0o600)
+        except OSError as error:
+            happened = f"{self._path} cannot be written: {error.strerror}."
+            raise NotConfigured(happened, _ADVICE) from error
+
+    def _all(self) -> dict[str, object]:
         try:
             noted: object = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except FileNotFoundError:
             return {}
-        return cast("dict[str, Any]", noted) if isinstance(noted, dict) else {}
+        except OSError as error:
+            happened = f"{self._path} cannot be read: {error.strerror}."
+            raise NotConfigured(happened, _ADVICE) from error
+        except (ValueError, RecursionError):
+            return {}
+        return cast("dict[str, object]", noted) if isinstance(noted, dict) else {}

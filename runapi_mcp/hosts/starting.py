@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runapi_mcp import __version__
 from runapi_mcp.errors import NotConfigured
+from runapi_mcp.hosts.launchers import command_in
 
 PACKAGE = "runapi-mcp"
 
@@ -68,16 +69,7 @@ def _from_here(path: Path) -> str:
 
 def starts_us(words: list[str]) -> bool:
     """Whether a command is this program, however it was written."""
-    return own_words(words) > 0
-
-
-def own_words(words: list[str]) -> int:
-    """How many words of a command name this program; what follows is what a user added."""
-    for number, word in enumerate(words, 1):
-        name = word.replace("\\", "/").rpartition("/")[2].removesuffix(".exe")
-        if name.partition("==")[0].partition("@")[0].replace("_", "-") == PACKAGE:
-            return number
-    return 0
+    return command_in(words) is not None
 
 
 def _came_with_uv(program: Program) -> bool:

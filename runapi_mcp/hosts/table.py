@@ -51,6 +51,8 @@ class Http:
     """None for one that reads the key from the variable in `bearer`."""
     bearer: str = ""
     last: Fields = field(default_factory=dict[str, object])
+    doubt: str = ""
+    """What is reported of the key in its headers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +166,10 @@ HOSTS: Final = (
         programs=("code",),
         container=("servers",),
         stdio=Stdio({"type": "stdio"}),
-        http=Http({"type": "http"}),
+        http=Http(
+            {"type": "http"},
+            doubt="Some versions are reported to send its name instead (microsoft/vscode#336232).",
+        ),
         reference="${env:%s}",
         then="Start the server from the file, or with MCP: List Servers.",
         tried="From its documentation; not run.",

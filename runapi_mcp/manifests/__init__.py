@@ -6,7 +6,6 @@ Each is a file of the repository and its text; a check compares them, so none ca
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from runapi_mcp.hosts.pages import pages
 from runapi_mcp.manifests import (
     bundle,
     container,
@@ -19,6 +18,7 @@ from runapi_mcp.manifests import (
     surface,
 )
 from runapi_mcp.manifests.facts import Project, Start, Starts, read_project
+from runapi_mcp.manifests.host_pages import pages
 
 __all__ = ["Project", "Start", "Starts", "generated", "read_project", "unexpected"]
 

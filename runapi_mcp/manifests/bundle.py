@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp.catalog import VARIANTS
-from runapi_mcp.manifests.facts import DESCRIPTION, KEY, SERVER, TITLE, Project
+from runapi_mcp.hosts.starting import PACKAGE
+from runapi_mcp.hosts.table import KEY
+from runapi_mcp.manifests.facts import DESCRIPTION, TITLE, Project
 from runapi_mcp.manifests.plugin import FOLDER as PLUGIN
 from runapi_mcp.manifests.plugin import ICON
 from runapi_mcp.manifests.text import as_json
@@ -87,7 +89,7 @@ def _asked() -> dict[str, object]:
         "api_key": {
             "type": "string",
             "title": "RunAPI API key",
-            "description": f"From {KEY_PAGE}. Empty: the key of `{SERVER}-mcp login`, if any.",
+            "description": f"From {KEY_PAGE}. Empty: the key of `{PACKAGE} login`, if any.",
             "sensitive": True,
             "required": False,
         },

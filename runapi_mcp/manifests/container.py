@@ -6,7 +6,8 @@ They stand at the root, where registries build them: Glama, Smithery and Docker'
 from collections.abc import Mapping
 from typing import Final
 
-from runapi_mcp.manifests.facts import KEY, TITLE, Project
+from runapi_mcp.hosts.table import KEY
+from runapi_mcp.manifests.facts import TITLE, Project
 
 PYTHON: Final = "3.13-slim-trixie"
 PORT: Final = 8765

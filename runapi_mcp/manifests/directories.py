@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from runapi_mcp.manifests.facts import KEY, Project
+from runapi_mcp.hosts.table import KEY
+from runapi_mcp.manifests.facts import Project
 from runapi_mcp.manifests.text import as_json
 
 

@@ -1,67 +1,70 @@
-"""Entries to paste into the configuration of a host."""
+"""Entries to paste into the configuration of a host: what install would write there."""
 
-import json
 from collections.abc import Mapping
+from typing import Final
 
-from runapi_mcp.manifests.facts import (
-    CALL_TIMEOUT_SECONDS,
-    KEY,
-    SERVER,
-    START_TIMEOUT_SECONDS,
-    Project,
-)
+from runapi_mcp.hosts.entries import Wish, entry_of
+from runapi_mcp.hosts.installing import keys_of
+from runapi_mcp.hosts.table import KEY, host_named
+from runapi_mcp.manifests.facts import Project, Start
 from runapi_mcp.manifests.text import as_json
+from runapi_mcp.texts import Entry, put
+
+_QUESTION: Final = "runapi-api-key"
 
 
 def files(project: Project) -> Mapping[str, str]:
     """One file for each host that keeps its servers in one."""
-    common = as_json({"mcpServers": {SERVER: _entry(project, f"${{env:{KEY}}}")}})
+    start = project.starts.newest
+    asking = as_json({"inputs": [asked_key()]})
     return {
-        "manifests/claude-code.mcp.json": as_json(_claude_code(project)),
+        "manifests/claude-code.mcp.json": _file("claude-code", entry("claude-code", start)),
         "manifests/codex.config.toml": codex(project),
-        "manifests/cursor.mcp.json": common,
-        "manifests/windsurf.mcp_config.json": common,
-        "manifests/vscode.mcp.json": as_json(_vs_code(project)),
+        "manifests/cursor.mcp.json": cursor(project),
+        "manifests/windsurf.mcp_config.json": _file("windsurf", entry("windsurf", start)),
+        "manifests/vscode.mcp.json": _file("vscode", vs_code(start), asking),
     }
+
+
+def cursor(project: Project) -> str:
+    """Cursor's file, which Windsurf would take as well."""
+    return _file("cursor", entry("cursor", project.starts.newest))
 
 
 def codex(project: Project) -> str:
     """The table for Codex's config.toml."""
-    start = project.starts.newest
-    return (
-        f"[mcp_servers.{SERVER}]\n"
-        f"command = {json.dumps(start.command)}\n"
-        f"args = {json.dumps(list(start.args))}\n"
-        "# Codex hands a server only the variables named here.\n"
-        f"env_vars = {json.dumps([KEY])}\n"
-        f"startup_timeout_sec = {START_TIMEOUT_SECONDS}\n"
-        f"tool_timeout_sec = {CALL_TIMEOUT_SECONDS}\n"
+    text = _file("codex", entry("codex", project.starts.newest))
+    return text.replace(
+        "env_vars", "# Codex hands a server only the variables named here.\nenv_vars"
     )
 
 
-def _entry(project: Project, key: str) -> dict[str, object]:
-    """What most hosts share; `key` is how the host names the user's own variable."""
-    return {**project.starts.newest.fields, "env": {KEY: key}}
+def entry(name: str, start: Start, *handed_on: str) -> Entry:
+    """What a host is given for this command, with the user's own variables that it names.
+
+    No key and no template for one: the server finds what `login` saved, and what a host leaves in
+    a template would be no key.
+    """
+    return entry_of(host_named(name), Wish(start.words, handed_on=handed_on))
 
 
-def _claude_code(project: Project) -> dict[str, object]:
-    timeout_ms = CALL_TIMEOUT_SECONDS * 1000
-    entry = {"type": "stdio", **_entry(project, f"${{{KEY}}}"), "timeout": timeout_ms}
-    return {"mcpServers": {SERVER: entry}}
-
-
-def _vs_code(project: Project) -> dict[str, object]:
-    return {
-        "inputs": [asked_key()],
-        "servers": {SERVER: {"type": "stdio", **_entry(project, "${input:runapi-api-key}")}},
-    }
+def vs_code(start: Start) -> Entry:
+    """VS Code's, whose own way is to ask for the key."""
+    wish = Wish(start.words, env={KEY: f"${{input:{_QUESTION}}}"})
+    return entry_of(host_named("vscode"), wish)
 
 
 def asked_key() -> dict[str, object]:
     """VS Code's question for the key."""
     return {
         "type": "promptString",
-        "id": "runapi-api-key",
+        "id": _QUESTION,
         "description": "RunAPI API key",
         "password": True,
     }
+
+
+def _file(name: str, entry: Entry, text: str = "") -> str:
+    """A host's file with this entry, laid out as install does it."""
+    host = host_named(name)
+    return put(text, host.dialect, keys_of(host), entry)[0]

@@ -7,17 +7,10 @@ from typing import Any, Final
 
 from runapi_mcp import __version__
 
-SERVER: Final = "runapi"
-"""What the server, its plugin and its extension are called in every host."""
 TITLE: Final = "Flux 2 on RunAPI"
 DESCRIPTION: Final = (
     "Draw and edit images with Flux 2 through RunAPI: checked calls, visible prices."
 )
-KEY: Final = "RUNAPI_API_KEY"
-CALL_TIMEOUT_SECONDS: Final = 630
-"""What a call may take: the longest wait, 600 s, and its answer."""
-START_TIMEOUT_SECONDS: Final = 60
-"""What a first start may take, which uvx downloads for."""
 ICON: Final = "assets/icon.png"
 """The icon below the plugin's folder; drawn once, the only file there that is not generated."""
 
@@ -30,9 +23,8 @@ class Start:
     args: tuple[str, ...] = ()
 
     @property
-    def fields(self) -> dict[str, object]:
-        """As most hosts write it."""
-        return {"command": self.command, "args": list(self.args)}
+    def words(self) -> tuple[str, ...]:
+        return self.command, *self.args
 
 
 @dataclass(frozen=True, slots=True)

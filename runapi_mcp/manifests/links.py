@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from runapi_mcp.manifests.entries import asked_key
-from runapi_mcp.manifests.facts import KEY, SERVER, Project
+from runapi_mcp.hosts.table import NAME
+from runapi_mcp.manifests.entries import asked_key, entry, vs_code
+from runapi_mcp.manifests.facts import Project
 
 
 def files(project: Project) -> Mapping[str, str]:
@@ -38,20 +39,14 @@ def _cursor_own(project: Project) -> str:
 
 
 def _cursor_query(project: Project) -> str:
-    entry = {**project.starts.newest.fields, "env": {KEY: f"${{env:{KEY}}}"}}
-    config = base64.b64encode(_compact(entry).encode()).decode()
-    return f"name={SERVER}&config={quote(config, safe='')}"
+    given = entry("cursor", project.starts.newest)
+    config = base64.b64encode(_compact(given).encode()).decode()
+    return f"name={NAME}&config={quote(config, safe='')}"
 
 
 def _vs_code(project: Project, scheme: str) -> str:
-    entry = {
-        "name": SERVER,
-        "type": "stdio",
-        **project.starts.newest.fields,
-        "env": {KEY: "${input:runapi-api-key}"},
-        "inputs": [asked_key()],
-    }
-    return f"{scheme}:mcp/install?{quote(_compact(entry), safe='')}"
+    given = {"name": NAME, **vs_code(project.starts.newest), "inputs": [asked_key()]}
+    return f"{scheme}:mcp/install?{quote(_compact(given), safe='')}"
 
 
 def _on_the_web(link: str) -> str:

@@ -7,22 +7,14 @@ marketplaces stand where the programs look for them: at the repository's root.
 from collections.abc import Mapping
 from typing import Final
 
+from runapi_mcp.hosts.table import KEY, NAME
 from runapi_mcp.manifests import skill
-from runapi_mcp.manifests.facts import (
-    CALL_TIMEOUT_SECONDS,
-    DESCRIPTION,
-    ICON,
-    KEY,
-    SERVER,
-    START_TIMEOUT_SECONDS,
-    TITLE,
-    Project,
-)
+from runapi_mcp.manifests.entries import entry
+from runapi_mcp.manifests.facts import DESCRIPTION, ICON, TITLE, Project
 from runapi_mcp.manifests.text import as_json
 from runapi_mcp.settings.keys import KEY_PAGE
 
 FOLDER: Final = "manifests/plugin"
-CALL_TIMEOUT_MS: Final = CALL_TIMEOUT_SECONDS * 1000
 CODEX_SERVERS: Final = "codex.mcp.json"
 """A file of its own: only Codex needs to be told which variables a server may have."""
 
@@ -31,9 +23,10 @@ def files(project: Project) -> Mapping[str, str]:
     """The plugin, and both marketplaces that offer it."""
     inside = {
         ".claude-plugin/plugin.json": as_json(_claude(project)),
-        ".mcp.json": as_json(_claude_servers(project)),
+        # No `env`: the user's variables are handed on, and an unset ${VAR} arrives literally.
+        ".mcp.json": as_json(_servers(project, "claude-code")),
         ".codex-plugin/plugin.json": as_json(_codex(project)),
-        CODEX_SERVERS: as_json(_codex_servers(project)),
+        CODEX_SERVERS: as_json(_servers(project, "codex")),
         "gemini-extension.json": as_json(_gemini(project)),
         f"skills/{skill.NAME}/SKILL.md": skill.text(project),
         "README.md": _page(project),
@@ -48,7 +41,7 @@ def files(project: Project) -> Mapping[str, str]:
 def _common(project: Project) -> dict[str, object]:
     """What Claude Code and Codex want to know of any plugin."""
     return {
-        "name": SERVER,
+        "name": NAME,
         "version": project.version,
         "description": DESCRIPTION,
         "author": project.authors,
@@ -63,10 +56,9 @@ def _claude(project: Project) -> dict[str, object]:
     return {**_common(project), "displayName": TITLE}
 
 
-def _claude_servers(project: Project) -> dict[str, object]:
-    # No `env`: the user's own variables are handed on, and an unset ${VAR} would arrive literally.
-    entry = {"type": "stdio", **project.starts.pinned.fields, "timeout": CALL_TIMEOUT_MS}
-    return {"mcpServers": {SERVER: entry}}
+def _servers(project: Project, host: str, *handed_on: str) -> dict[str, object]:
+    """The plugin's one server, as a host wants it written."""
+    return {"mcpServers": {NAME: entry(host, project.starts.pinned, *handed_on)}}
 
 
 def _codex(project: Project) -> dict[str, object]:
@@ -92,28 +84,13 @@ def _codex(project: Project) -> dict[str, object]:
     }
 
 
-def _codex_servers(project: Project) -> dict[str, object]:
-    entry = {
-        **project.starts.pinned.fields,
-        "env_vars": [KEY],
-        "startup_timeout_sec": START_TIMEOUT_SECONDS,
-        "tool_timeout_sec": CALL_TIMEOUT_SECONDS,
-    }
-    return {"mcpServers": {SERVER: entry}}
-
-
 def _gemini(project: Project) -> dict[str, object]:
-    entry = {
-        **project.starts.pinned.fields,
-        # Gemini keeps variables that look like secrets from servers that do not name them.
-        "env": {KEY: f"${KEY}"},
-        "timeout": CALL_TIMEOUT_MS,
-    }
     return {
-        "name": SERVER,
+        "name": NAME,
         "version": project.version,
         "description": DESCRIPTION,
-        "mcpServers": {SERVER: entry},
+        # Gemini keeps variables that look like secrets from servers that do not name them.
+        **_servers(project, "gemini", KEY),
     }
 
 
@@ -124,7 +101,7 @@ def _claude_marketplace(project: Project) -> dict[str, object]:
         "owner": project.authors,
         "plugins": [
             {
-                "name": SERVER,
+                "name": NAME,
                 "source": f"./{FOLDER}",
                 "description": DESCRIPTION,
                 "category": "design",
@@ -139,7 +116,7 @@ def _codex_marketplace(project: Project) -> dict[str, object]:
         "interface": {"displayName": TITLE},
         "plugins": [
             {
-                "name": SERVER,
+                "name": NAME,
                 "source": {"source": "local", "path": f"./{FOLDER}"},
                 "policy": {"installation": "AVAILABLE", "authentication": "ON_INSTALL"},
                 "category": "Creativity",
@@ -164,10 +141,10 @@ The folder is a plugin of Claude Code and of Codex, and an extension of Gemini C
 
 ```sh
 claude plugin marketplace add {project.owner}/{project.package}
-claude plugin install {SERVER}@{project.package}
+claude plugin install {NAME}@{project.package}
 
 codex plugin marketplace add {project.owner}/{project.package}
-codex plugin add {SERVER}@{project.package}
+codex plugin add {NAME}@{project.package}
 
 gemini extensions install ./{FOLDER}  # from a clone
 ```

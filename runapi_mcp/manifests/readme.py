@@ -15,7 +15,7 @@ def with_blocks(page: str, project: Project) -> str:
     blocks = {
         "tools": _tools_table(),
         "codex": f"```toml\n{entries.codex(project)}```",
-        "cursor": f"```json\n{entries.files(project)['manifests/cursor.mcp.json']}```",
+        "cursor": f"```json\n{entries.cursor(project)}```",
         "registry": f"<!-- mcp-name: {registry.registry_name(project)} -->",
     }
     for name, text in blocks.items():

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from runapi_mcp.manifests.facts import DESCRIPTION, KEY, TITLE, Project
+from runapi_mcp.hosts.table import KEY
+from runapi_mcp.manifests.facts import DESCRIPTION, TITLE, Project
 from runapi_mcp.manifests.text import as_json
 
 SCHEMA: Final = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"

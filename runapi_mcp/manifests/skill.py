@@ -6,7 +6,8 @@ from typing import Final
 
 from runapi_mcp.catalog import VARIANTS
 from runapi_mcp.catalog.variants import Variant
-from runapi_mcp.manifests.facts import KEY, Project
+from runapi_mcp.hosts.table import KEY
+from runapi_mcp.manifests.facts import Project
 
 NAME: Final = "flux-2-images"
 """The skill's name, and its folder's."""

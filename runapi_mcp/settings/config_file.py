@@ -21,6 +21,9 @@ def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
     if path is None:
         return {}, None
     try:
+        if path.exists() and not path.is_file():
+            # A pipe would be waited for without end.
+            return {}, f"{path} cannot be read: it is not a regular file."
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}, None

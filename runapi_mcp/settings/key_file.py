@@ -89,6 +89,10 @@ class KeyFile:
             raise NotConfigured(happened, _ADVICE) from error
 
     def _read(self) -> str:
+        if self.path.exists() and not self.path.is_file():
+            # A pipe would be waited for without end.
+            happened = f"{self.path} cannot be read: it is not a regular file."
+            raise NotConfigured(happened, _ADVICE)
         try:
             # Bytes, so that line ends stay; in an empty file there is nothing to lose.
             text = self.path.read_bytes().decode()

@@ -10,6 +10,8 @@ from runapi_mcp.settings.values import is_leftover
 
 KEY_PAGE = "https://runapi.ai"
 KEY_NAMES = ("RUNAPI_API_KEY", "RUNAPI_KEY")
+CONFIG_FILE = "RunAPI's config file"
+"""Where a key is looked for last, in words."""
 SHORTEST_KEY = 8
 
 
@@ -42,9 +44,9 @@ def given_key(value: str, source: str) -> Key:
     """A key from somebody's hands, checked for what no key can be."""
     text = value.strip()
     if not text or is_leftover(text):
-        return Key(None, _no_key(f"{source} holds no API key."))
+        return Key(None, _no_key(f"{source} holds no API key.", source))
     if len(text) < SHORTEST_KEY or not text.isascii() or not text.isprintable() or " " in text:
-        return Key(None, _no_key(f"{source} holds something that is not an API key."))
+        return Key(None, _no_key(f"{source} holds something that is not an API key.", source))
     return Key(SecretStr(text), source=source)
 
 
@@ -52,16 +54,28 @@ def found_key(
     environ: Mapping[str, str], file: Mapping[str, object], broken: str | None
 ) -> tuple[Key, tuple[str, ...]]:
     """The first key that is one, and what was found of others before it."""
-    found: list[str] = []
-    for source, value in _key_candidates(environ, file):
-        if not value.strip():
-            continue
-        key = given_key(value, source)
+    given, passed = _given_keys(environ, file), passed_over(environ, file)
+    said = tuple(missing.happened for missing in passed)
+    if len(passed) < len(given):
+        return given[len(passed)], said
+    if broken:
+        return Key(None, _no_key(broken, CONFIG_FILE)), said
+    return given[0] if given else Key(None, _no_key("No RunAPI API key is set.")), said
+
+
+def passed_over(environ: Mapping[str, str], file: Mapping[str, object]) -> tuple[KeyMissing, ...]:
+    """What is no key and stands before the first that is one."""
+    found: list[KeyMissing] = []
+    for key in _given_keys(environ, file):
         if key.missing is None:
-            return key, tuple(found)
-        found.append(key.missing.happened)
-    happened = broken or next(iter(found), "No RunAPI API key is set.")
-    return Key(None, _no_key(happened)), tuple(found)
+            break
+        found.append(key.missing)
+    return tuple(found)
+
+
+def _given_keys(environ: Mapping[str, str], file: Mapping[str, object]) -> list[Key]:
+    candidates = _key_candidates(environ, file)
+    return [given_key(value, source) for source, value in candidates if value.strip()]
 
 
 def _key_candidates(
@@ -71,14 +85,15 @@ def _key_candidates(
     for name in ("api_key", "apiKey"):
         value = file.get(name, "")
         text = value if isinstance(value, str) else "not a text"
-        found.append((f'"{name}" in RunAPI\'s config file', "" if value is None else text))
+        found.append((f'"{name}" in {CONFIG_FILE}', "" if value is None else text))
     return found
 
 
-def _no_key(happened: str) -> KeyMissing:
+def _no_key(happened: str, source: str = "") -> KeyMissing:
     return KeyMissing(
         happened,
         "Call login, or run `runapi-mcp login`; or create a key at "
         f"{KEY_PAGE} and set it as RUNAPI_API_KEY in the server's environment. RUNAPI_SANDBOX=1 "
         "needs none.",
+        source,
     )

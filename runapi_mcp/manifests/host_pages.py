@@ -8,7 +8,7 @@ from runapi_mcp.hosts.entries import Wish, entry_of
 from runapi_mcp.hosts.installing import keys_of
 from runapi_mcp.hosts.places import Machine
 from runapi_mcp.hosts.starting import PACKAGE
-from runapi_mcp.hosts.table import CALL_SECONDS, HOSTS, HostConfig
+from runapi_mcp.hosts.table import CALL_SECONDS, HOSTS, KEY, HostConfig
 from runapi_mcp.texts import put
 
 _UVX: Final = "/home/you/.local/bin/uvx"
@@ -18,11 +18,19 @@ _MACHINES: Final = (
     Machine("macos", {"HOME": "/~"}, "/"),
     Machine("windows", {"USERPROFILE": "~", "APPDATA": "C:\\%APPDATA%"}, "/"),
 )
-_PROMISES: Final = """\
+_HERE: Final = ".venv/bin/runapi-mcp"
+"""The program in a clone that the README's first command has set up."""
+_UNPUBLISHED: Final = f"""\
+From a clone, set up as the [README](../../README.md) says. `uvx {PACKAGE}` in place of
+`{_HERE}` works once the package is on PyPI, where it is not before the first release."""
+_PROMISES: Final = f"""\
 # Hosts
 
-`runapi-mcp install` shows the hosts found on your machine and asks; `runapi-mcp install NAME...`
-goes ahead. `--dry-run` shows the change as a diff, `--print` the entry alone, for pasting.
+`{_HERE} install` shows the hosts found on your machine and asks; with names, it
+goes ahead. `--dry-run` shows the change as a diff, `--print` the entry alone, for pasting; `--json`
+is for programs.
+
+{_UNPUBLISHED}
 
 - The entry has absolute paths, since graphical hosts do not know your PATH: of `uvx` with this very
   version, if the program came that way, else of the Python that runs it. In a project's file they
@@ -30,17 +38,24 @@ goes ahead. `--dry-run` shows the change as a diff, `--print` the entry alone, f
 - The file is merged into. Comments, order, white space and other servers keep every byte; an entry
   of ours that is older is brought up to date and keeps what you added to it. A second run does
   nothing. A file that cannot be read is left as it is, and the line is told.
+- An entry of ours that somebody wrote by hand comes to start this program, whether it did so with
+  `uv run`, `uvx`, `pipx run`, `python -m`, `docker run` or `env`. The words behind the program in
+  it stay, and what the last two set of RunAPI's variables. An entry whose launcher is not known is
+  left as it is, and so is another server called runapi.
 - What the file was is kept beside it, three times at most, and the file is replaced whole. A link
   stays a link. A read-only file is left alone.
-- `runapi-mcp uninstall` takes out what install put in, and a file that was made for it alone.
-  `runapi-mcp uninstall NAME --restore` puts the newest backup back instead, whole, and keeps what
-  it replaces as a backup too.
+- `uninstall` takes out what install put in, and a file that was made for it alone; a backup of that
+  stays, if somebody wrote into it since. `uninstall NAME --restore` puts the newest backup back
+  instead, whole, and keeps what it replaces as a backup too.
+- The diff of `--dry-run` has the lines that change and no others, and `[hidden]` in place of keys
+  and of what other servers on these lines have for secrets.
 - The API key goes to RunAPI's config file, `~/.config/runapi/config.json`, which you alone can
   read, and which the server reads whatever host starts it. So no entry holds a key, unless you say
   `--key-in-host-file`. `--env NAME=VALUE` sets a variable; `--env NAME` hands on one of yours, by
   the host's own way to name it.
-- With `--http URL` the host sends the key with each request, from its own variable RUNAPI_API_KEY
-  where it can name one.
+- With `--http URL` the host sends the key itself, from its own variable RUNAPI_API_KEY where it can
+  name one; its page says which do. The others send none: `--key-in-host-file` writes one into the
+  file, or the server uses its own (`serve --http --share-key`). RunAPI's config file is not read.
 """
 _READS: Final = {
     "json": "JSON without comments or trailing commas",
@@ -68,11 +83,13 @@ def _page(host: HostConfig) -> str:
 
 def _commands(host: HostConfig) -> Iterator[str]:
     yield "```sh"
-    yield f"uvx {PACKAGE} install {host.name}"
+    yield f"{_HERE} install {host.name}"
     if host.project:
-        yield f"uvx {PACKAGE} install {host.name} --scope project"
-    yield f"uvx {PACKAGE} uninstall {host.name}"
+        yield f"{_HERE} install {host.name} --scope project"
+    yield f"{_HERE} uninstall {host.name}"
     yield "```"
+    yield ""
+    yield _UNPUBLISHED
     yield ""
     yield f"Then: {host.then[0].lower()}{host.then[1:]}"
     yield ""
@@ -85,7 +102,7 @@ def _files(host: HostConfig) -> Iterator[str]:
         yield f"`{host.moved_by}` names another folder."
     if host.project:
         yield f"In a project it reads {' or '.join(f'`{name}`' for name in host.project)}."
-    yield "What is written there, with your own paths:"
+    yield "What is written there, with your own paths; from a clone, its Python in place of `uvx`:"
     yield ""
     yield f"```{_FENCES.get(host.dialect, host.dialect)}"
     wish = Wish((_UVX, f"{PACKAGE}=={__version__}"))
@@ -100,7 +117,7 @@ def _facts(host: HostConfig) -> Iterator[str]:
     yield "| --- | --- |"
     yield f"| a call may take | {f'{CALL_SECONDS} s' if limited else 'what the host allows'} |"
     yield f"| a variable of yours | {_variable(host)} |"
-    yield f"| connects to an address | {'yes: `--http URL`' if host.http else 'no'} |"
+    yield f"| connects to an address | {_address(host)} |"
     yield f"| tried | {host.tried} |"
 
 
@@ -110,6 +127,16 @@ def _variable(host: HostConfig) -> str:
     if host.reference:
         return f"`--env NAME` is written as `{host.reference % 'NAME'}`"
     return "none: give values, `--env NAME=VALUE`"
+
+
+def _address(host: HostConfig) -> str:
+    shape = host.http
+    if shape is None:
+        return "no"
+    if not shape.bearer and not host.reference:
+        return "yes: `--http URL`; it sends no key but one in its file"
+    doubt = f" {shape.doubt}" if shape.doubt else ""
+    return f"yes: `--http URL`; it sends its own variable `{KEY}` as the key.{doubt}"
 
 
 def _folder(host: HostConfig) -> str:
