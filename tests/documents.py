@@ -1,6 +1,7 @@
 """Files as people keep them: random documents of each format, with comments and odd white space."""
 
 import json
+import re
 
 from hypothesis import strategies as st
 
@@ -137,3 +138,13 @@ def yaml_documents(container: str) -> st.SearchStrategy[str]:
 def _ended(draw: st.DrawFn, text: str) -> str:
     text = text.removesuffix("\n") if draw(st.booleans()) else text
     return text.replace("\n", "\r\n") if draw(st.integers(0, 3)) == 0 else text
+
+
+def is_within(part: str, whole: str) -> bool:
+    """Whether every character of a text is in another, in order.
+
+    What only stood for "nothing" gives way to an entry: a null, and the space in empty braces.
+    """
+    kept = re.sub(r"\{\s+\}", "{}", part.replace(" null", "").replace(" ~", ""))
+    rest = iter(whole)
+    return all(letter in rest for letter in kept)

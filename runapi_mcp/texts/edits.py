@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from runapi_mcp.texts.json_text import JsonText
-from runapi_mcp.texts.text import Broken, Dialect, Path, Text, at
+from runapi_mcp.texts.text import HARM, Broken, Dialect, Path, Text, at, named, squeezed
 from runapi_mcp.texts.toml_text import TomlText
 
 Entry = Mapping[str, object]
@@ -53,7 +53,7 @@ def _entry(doc: Text, path: Path) -> Entry | None:
     entry = at(doc.value, path)
     doc.raw(path)  # which refuses a key that stands there twice
     if entry is not None and not isinstance(entry, Mapping):
-        raise Broken(f"“{'.'.join(path)}” is not a mapping")
+        raise Broken(f"{named(path)} is not a mapping")
     return cast("Entry | None", entry)
 
 
@@ -78,17 +78,19 @@ def taken_out(text: str, dialect: Dialect, path: Path, around: Surroundings) -> 
         Broken: as for putting it in.
     """
     before = understood(text, dialect)
-    doc, depth = understood(before.cut(path), dialect), len(path) - 1
+    doc, depth = _edited(before.cut(path), dialect), len(path) - 1
+    _check(before, doc, path, None)
     kept = depth if around.depth is None else around.depth
-    while depth > max(0, kept) and _is_bare(doc.raw(path[:depth])):
-        doc = understood(doc.cut(path[:depth]), dialect)
-        depth -= 1
+    while depth > max(0, kept) and doc.is_bare(path[:depth]):
+        fewer = _edited(doc.cut(path[:depth]), dialect)
+        if not _same(doc, fewer, path):
+            return doc.text  # as it keeps a comment from what is before it
+        doc, depth = fewer, depth - 1
     if kept < 0 and depth == 0:
         return _unwrapped(doc, around.empty or "")
-    _check(before, doc, path, None)
     if depth > kept or around.empty is None:
         return doc.text
-    return _as_it_was(doc, path[:depth], around.empty)
+    return doc.put_back(path[:depth], around.empty)
 
 
 def _with(doc: Text, dialect: Dialect, path: Path, older: Entry | None, newer: Entry) -> Text:
@@ -96,13 +98,22 @@ def _with(doc: Text, dialect: Dialect, path: Path, older: Entry | None, newer: E
     try:
         for where, value in _changes(path, older, newer):
             text = changed.cut(where) if value is None else changed.put(where, value)
-            changed = understood(text, dialect)
+            changed = _edited(text, dialect)
     except Broken:
         if older is None:
             raise
-        # It is in one piece, such as a table on one line: then it is replaced in one piece.
-        return understood(doc.put(path, newer), dialect)
-    return changed
+    if older is None or at(changed.value, path) == newer:
+        return changed
+    # It is in one piece, such as a table on one line: then it is replaced in one piece.
+    return _edited(doc.put(path, newer), dialect)
+
+
+def _edited(text: str, dialect: Dialect) -> Text:
+    """What an edit made of a text; if it broke that, the fault is not the file's."""
+    try:
+        return understood(text, dialect)
+    except Broken as broken:
+        raise Broken(HARM) from broken
 
 
 def _surroundings(doc: Text, dialect: Dialect, path: Path) -> Surroundings:
@@ -137,35 +148,47 @@ def _changes(path: Path, older: Entry | None, newer: Entry) -> list[tuple[Path, 
     return changes
 
 
-def _as_it_was(doc: Text, path: Path, empty: str) -> str:
-    """The text with an empty mapping written as before, unless somebody wrote into it since."""
-    now = doc.raw(path)
-    same = _squeezed(now) == _squeezed(empty)
-    return doc.put_raw(path, empty) if same or (path and _is_bare(now)) else doc.text
-
-
 def _unwrapped(doc: Text, empty: str) -> str:
     """The text without the braces that were made around everything."""
-    if not _is_bare(_squeezed(doc.text).removeprefix(_squeezed(empty))):
+    if not _is_bare(squeezed(doc.text).removeprefix(squeezed(empty))):
         return doc.text
     return empty
 
 
 def _is_bare(raw: str) -> bool:
     """Whether a mapping is written with nothing in it, not even a comment."""
-    return _squeezed(raw) in ("", "{}")
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())
+    return squeezed(raw) in ("", "{}")
 
 
 def _check(before: Text, after: Text, path: Path, entry: Entry | None) -> None:
     """Refuses a change that did more, or less, than it should: what no text was tried for."""
-    was, now = _others(before.value, path), _others(after.value, path)
-    # The second look as text, because a NaN is not equal to itself.
-    if (was != now and repr(was) != repr(now)) or at(after.value, path) != entry:
-        raise Broken("it is written in a way that cannot be changed without harm to other entries")
+    if not _same(before, after, path) or at(after.value, path) != entry:
+        raise Broken(HARM)
+
+
+def _same(before: Text, after: Text, path: Path) -> bool:
+    """Whether all that is not at the path is as it was."""
+    return _alike(_others(before.value, path), _others(after.value, path), set())
+
+
+def _alike(was: object, now: object, seen: set[tuple[int, int]]) -> bool:
+    """Whether two values say the same; 1 and true do not."""
+    if type(was) is not type(now):
+        return False
+    pair = (id(was), id(now))
+    if pair in seen:  # YAML may have a value in many places, and even within itself
+        return True
+    seen.add(pair)
+    if isinstance(was, dict) and isinstance(now, dict):
+        one, other = cast("Entry", was), cast("Entry", now)
+        same = one.keys() == other.keys()
+        return same and all(_alike(one[key], other[key], seen) for key in one)
+    if isinstance(was, list) and isinstance(now, list):
+        ones, others = cast("list[object]", was), cast("list[object]", now)
+        pairs = zip(ones, others, strict=False)
+        return len(ones) == len(others) and all(_alike(*both, seen) for both in pairs)
+    # By their words too, as what is no number is not equal to itself.
+    return was == now or f"{was!r}" == f"{now!r}"
 
 
 def _others(value: object, path: Path) -> object:

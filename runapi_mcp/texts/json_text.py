@@ -10,7 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from runapi_mcp.texts.text import Broken, Path, at, line_of, newline_of, spliced
+from runapi_mcp.texts.braces import without
+from runapi_mcp.texts.text import (
+    Broken,
+    Path,
+    at,
+    line_of,
+    named,
+    newline_of,
+    spliced,
+    squeezed,
+)
 
 _STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _COMMENTS: Final = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
@@ -42,10 +52,17 @@ class JsonText:
         self.value: object = None if not self._plain.strip() else _parsed(self._plain)
 
     def raw(self, path: Path) -> str:
-        if not path:
-            return self.text
+        if self.value is None:
+            return "" if path else self.text
+        start, end = self._span(path) or (0, 0)
+        return self.text[start:end]
+
+    def is_bare(self, path: Path) -> bool:
         member = self._member(path)
-        return "" if member is None else self.text[member.value_start : member.end]
+        if member is None:
+            return True
+        key = _decoded(self._plain, member.start)[1]
+        return squeezed(self.text[key : member.end]) == ":{}"
 
     def put(self, path: Path, value: object) -> str:
         if not path:
@@ -59,40 +76,29 @@ class JsonText:
         written = self._written(value, indent)
         return spliced(self.text, (found.value_start, found.end, written))
 
-    def put_raw(self, path: Path, raw: str) -> str:
-        member = self._member(path) if path else None
-        if member is None:
-            return raw
-        return spliced(self.text, (member.value_start, member.end, raw))
+    def put_back(self, path: Path, empty: str) -> str:
+        span = self._span(path)
+        same = squeezed(self.raw(path)) in ("{}", squeezed(empty))
+        return spliced(self.text, (*span, empty.strip())) if span and same else self.text
 
     def cut(self, path: Path) -> str:
-        if not path:
-            return spliced(self.text, (*self._root(), ""))
-        members = self._members_of(self._opening(path[:-1]))
-        member = self._member(path)
+        opening, member = self._opening(path[:-1]), self._member(path)
         if member is None:
             return self.text
+        members = self._members_of(opening)
         index = members.index(member)
-        comma = self._comma_after(member.end)
-        if comma is None and index:
-            comma = self._comma_after(members[index - 1].end)
-        rest = () if comma is None else ((comma, comma + 1, ""),)
-        return spliced(self.text, (self._start_of(member), member.end, ""), *rest)
-
-    def _start_of(self, member: _Member) -> int:
-        """Where a member begins, with the white space before it if that can go."""
-        ink, rest = self._last_ink(member.start), self.text[member.end :].lstrip(" \t,")
-        # A line comment would swallow what comes after.
-        is_comment = self._commas[ink - 1] == " "
-        if is_comment and not self.text.endswith("*/", 0, ink) and rest[:1] not in ("\r", "\n"):
-            return member.start
-        return ink
+        before = members[index - 1].end if index else opening + 1
+        following = members[index + 1 : index + 2]
+        after = following[0].start if following else self._close(members, opening)
+        return without(self.text, before, (member.start, member.end), after, "//")
 
     def _whole(self, value: object) -> str:
         """A text that says nothing yet, with a value after what comments it holds."""
         if self.value is not None:
             start, end = self._root()
             return spliced(self.text, (start, end, self._written(value, "")))
+        if self._plain.strip():
+            raise Broken("the whole is not an object")
         gap = self._newline if self.text and not self.text.endswith("\n") else ""
         written = self._written(value, "")
         return f"{self.text}{gap}{written}{self._newline}"
@@ -155,6 +161,13 @@ class JsonText:
     def _written(self, value: object, indent: str) -> str:
         return _laid_out(value, self._unit()).replace("\n", self._newline + indent)
 
+    def _span(self, path: Path) -> tuple[int, int] | None:
+        """Where a value stands."""
+        if not path:
+            return self._root()
+        member = self._member(path)
+        return (member.value_start, member.end) if member else None
+
     def _root(self) -> tuple[int, int]:
         start = _after_space(self._plain, 0)
         return start, _decoded(self._plain, start)[1]
@@ -164,7 +177,7 @@ class JsonText:
         member = self._member(path) if path else None
         start = self._root()[0] if not path else member.value_start if member else -1
         if start < 0 or self._plain[start] != "{":
-            raise Broken(f"{_named(path)} is not an object")
+            raise Broken(f"{named(path)} is not an object")
         return start
 
     def _member(self, path: Path) -> _Member | None:
@@ -211,10 +224,6 @@ class JsonText:
         return len(self.text[:index].rstrip(" \t\r\n"))
 
 
-def _named(path: Path) -> str:
-    return f"“{'.'.join(path)}”" if path else "the whole"
-
-
 def _laid_out(value: object, unit: str) -> str:
     """As people write it: an object on lines of its own, a list of words on one."""
     if isinstance(value, Mapping) and value:
@@ -234,6 +243,8 @@ def _parsed(plain: str) -> object:
         return json.loads(plain, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise _broken(plain, error) from error
+    except ValueError as error:  # of a number with thousands of digits
+        raise Broken("a number is too long") from error
     except RecursionError as error:
         raise Broken("it is nested too deeply") from error
 
@@ -243,7 +254,7 @@ def _broken(plain: str, error: json.JSONDecodeError) -> Broken:
     for comma in (error.pos, len(plain[: error.pos].rstrip()) - 1):
         if _TRAILING_COMMA.match(plain, max(comma, 0)):
             return Broken("a comma stands before the end", line_of(plain, comma))
-    return Broken(error.msg, error.lineno)
+    return Broken(error.msg, line_of(plain, error.pos))
 
 
 def _refuse_constant(name: str) -> object:

@@ -19,7 +19,7 @@ _TOKEN: Final = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-_LINE: Final = re.compile(r"line (\d+)")
+_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)\Z")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -58,6 +58,9 @@ class TomlText:
         own = self._own(path)
         return self.text[own[0].start : own[-1].line_end] if own else ""
 
+    def is_bare(self, path: Path) -> bool:
+        return not self._own(path)
+
     def put(self, path: Path, value: object) -> str:
         inline = None if _is_table(value) else self._statement(path[:-1])
         if inline is not None:
@@ -68,13 +71,17 @@ class TomlText:
         if exact is not None:
             return self._rewritten(exact, value)
         if isinstance(value, Mapping):
+            if self._own(path):  # which may not be declared again
+                return TomlText(self.cut(path)).put(path, cast("object", value))
             return self._with_table(path, cast("Mapping[str, object]", value))
         last = self._last_beside(path)
+        if last is None:
+            return self._with_table(path[:-1], {path[-1]: value})
         key = ".".join(map(_key, path[len(last.table) :]))
         return self._after(last, f"{key} = {_value(value)}")
 
-    def put_raw(self, path: Path, raw: str) -> str:
-        return raw if not path else self.text
+    def put_back(self, path: Path, empty: str) -> str:
+        return self.text  # where what is left of a table is what was there
 
     def cut(self, path: Path) -> str:
         inline = None if _is_table(at(self.value, path)) else self._statement(path[:-1])
@@ -83,30 +90,33 @@ class TomlText:
             rest = {key: value for key, value in table.items() if key != path[-1]}
             return self._rewritten(inline, rest)
         self._refuse_inline(path[:-1])
-        text = self.text
-        for start, end in reversed(list(self._blocks(path))):
-            text = text[:start] + text[end:]
+        blocks = list(self._blocks(path))
+        text = spliced(self.text, *((start, end, "") for start, end in blocks))
+        if blocks and blocks[-1][1] == len(self.text) and not self.text.endswith("\n"):
+            # Without one it ended, and without one it shall.
+            return text.removesuffix(_line_break_before(text, len(text)))
         return text
 
     def _blocks(self, path: Path) -> Iterator[tuple[int, int]]:
-        """What belongs to an entry, as ranges of whole lines."""
+        """What belongs to an entry, as ranges of whole lines; not what is noted above a table."""
         run: list[_Statement] = []
         for statement in self._statements:
-            if statement.path[: len(path)] == path:
-                run.append(statement)
-            elif run:
+            is_own = statement.path[: len(path)] == path
+            if run and (statement.is_header or not is_own):
                 yield self._range(run)
                 run = []
+            run += [statement] * is_own
         if run:
             yield self._range(run)
 
     def _range(self, run: list[_Statement]) -> tuple[int, int]:
         """The lines of some statements, with the empty line before a table."""
-        start, end = run[0].start, run[-1].line_end
-        ends_text = end == len(self.text) and not self.text.endswith("\n")
-        for _ in range(run[0].is_header + ends_text):
-            start -= len(_line_break_before(self.text, start))
-        return start, end
+        start, line_break = run[0].start, _line_break_before(self.text, run[0].start)
+        # The first line, if it is empty, was not made for a table: that has it only after others.
+        is_after_empty = bool(_line_break_before(self.text, start - len(line_break)))
+        if run[0].is_header and is_after_empty:
+            start -= len(line_break)
+        return start, run[-1].line_end
 
     def _with_table(self, path: Path, value: Mapping[str, object]) -> str:
         lines = "\n".join(_table_lines(path, value))
@@ -130,12 +140,12 @@ class TomlText:
         """The one key with its value that is all of a path."""
         return next((s for s in self._statements if s.path == path and not s.is_header), None)
 
-    def _last_beside(self, path: Path) -> _Statement:
-        """The last statement of the table that a key belongs to."""
-        header = next((s for s in self._statements if s.is_header and s.path == path[:-1]), None)
-        if header is not None:
-            return [s for s in self._statements if s.table == header.path][-1]
-        return [s for s in self._statements if s.path[:-1] == path[:-1]][-1]
+    def _last_beside(self, path: Path) -> _Statement | None:
+        """The last statement of a key's table, be it under its header or of dotted keys."""
+        header = any(s.is_header and s.path == path[:-1] for s in self._statements)
+        beside = [s for s in self._own(path[:-1]) if s.table == path[:-1]]
+        dotted = [s for s in self._own(path[:-1]) if len(s.table) < len(path[:-1])]
+        return next(reversed(beside if header else dotted), None)
 
     def _rewritten(self, statement: _Statement, value: object) -> str:
         return spliced(self.text, (statement.equals + 1, statement.end, f" {_value(value)}"))
@@ -232,7 +242,10 @@ def _parsed(text: str) -> object:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = _LINE.search(str(error))
-        why = str(error).partition(" (at ")[0]
-        raise Broken(why, int(line[1]) if line else text.count("\n") + 1) from error
+        why = str(error).rpartition(" (at ")[0]
+        last = line_of(text, len(text))
+        raise Broken(why, min(int(line[1]), last) if line else last) from error
+    except ValueError as error:  # of a number with thousands of digits
+        raise Broken("a number is too long") from error
     except RecursionError as error:
         raise Broken("it is nested too deeply") from error
