@@ -16,6 +16,7 @@ from runapi_mcp.hosts import installing
 from runapi_mcp.hosts.places import Machine
 from runapi_mcp.hosts.starting import Program, typed
 from runapi_mcp.hosts.table import HOSTS, HostConfig, host_named
+from tests.unwritable import as_a_user
 
 KEY = "sandbox-key-of-a-test"
 TYPED = typed(Program(sys.executable, Path(sys.prefix), os.environ), "__main__.py")
@@ -99,8 +100,7 @@ def entry_in(name: str) -> dict[str, Any]:
 
 def unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`runapi-mcp` as a user runs it: root, too, may only do what files and folders allow."""
-    as_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-    command = [*(as_user if os.geteuid() == 0 else []), sys.executable, "-m", "runapi_mcp"]
+    command = [*as_a_user(), sys.executable, "-m", "runapi_mcp"]
     return subprocess.run(  # noqa: S603 - our own command
         [*command, *arguments], input="", capture_output=True, text=True, timeout=10, check=False
     )

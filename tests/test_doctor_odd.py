@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from runapi_mcp.doctor.examination import told_if_it_crashes
 from runapi_mcp.doctor.findings import Chapter
 from tests.doctor_world import KEY, OURS, US, Found, Home, sandbox
+from tests.unwritable import as_a_user
 
 pytestmark = [
     pytest.mark.timeout(90),
@@ -37,23 +36,11 @@ def home(tmp_path: Path, base_url: str) -> Home:
 
 
 @pytest.fixture
-def commoners(base_url: str) -> Iterator[Home]:
-    """The home of a user who is not root, where the program is started as that user."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder), base_url)
-        if os.geteuid() == 0:
-            setpriv = shutil.which("setpriv")
-            if setpriv is None:
-                pytest.skip("root may read everything, and there is no setpriv")
-            user = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-            home.starts = (setpriv, *user, *home.starts)
-        yield home
-
-
-def belongs_to_whoever_runs(home: Home) -> None:
-    if os.geteuid() == 0:
-        for path in (home.path, *home.path.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
+def commoners(tmp_path: Path, base_url: str) -> Home:
+    """The home of a user for whom file modes hold."""
+    home = Home(tmp_path, base_url)
+    home.starts = (*as_a_user(), *home.starts)
+    return home
 
 
 def begins_well(home: Home) -> None:
@@ -179,7 +166,6 @@ def test_a_crash_becomes_a_finding() -> None:
 def test_a_folder_that_nobody_may_enter(commoners: Home) -> None:
     begins_well(commoners)
     folder = commoners.cursor().parent
-    belongs_to_whoever_runs(commoners)
     folder.chmod(0)
     told = commoners.run("doctor", "--json")
     folder.chmod(0o700)
@@ -192,10 +178,11 @@ def test_a_folder_that_nobody_may_enter(commoners: Home) -> None:
 
 
 def test_a_file_of_somebody_else(commoners: Home) -> None:
-    belongs_to_whoever_runs(commoners)
-    path = commoners.cursor()
-    path.chmod(0 if os.geteuid() else 0o600)
-    owning = f'sudo chown "$USER" {path} && ' if os.geteuid() == 0 else ""
+    path, owning = commoners.cursor(), ""
+    path.chmod(0)
+    if os.geteuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+        owning = f'sudo chown "$USER" {path} && '
     (found,) = [
         each
         for each in json.loads(commoners.run("doctor", "cursor", "--json").text)["findings"]

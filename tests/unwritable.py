@@ -1,7 +1,9 @@
-"""Folders that can be read and not written: by root neither, who may else write everything."""
+"""File modes that hold for root too, who may else read and write everything."""
 
 import ctypes
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -28,6 +30,21 @@ def unwritable(folder: Path) -> Generator[None]:
     finally:
         for path, mode in modes.items():
             path.chmod(mode)
+
+
+def as_a_user() -> tuple[str, ...]:
+    """What a command is put behind so that it may do only what files and folders allow."""
+    if os.geteuid() != 0:
+        return ()
+    command = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    if shutil.which("setpriv") is None or not _works(*command, "true"):
+        pytest.skip("root may do everything, and setpriv cannot change that here")
+    return command
+
+
+def _works(*command: str) -> bool:
+    ran = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - named here
+    return ran.returncode == 0
 
 
 @contextmanager
