@@ -13,7 +13,10 @@ from typing import Any
 import anyio
 import pytest
 
-from runapi_mcp.tasks.ledger.database import _MIGRATIONS  # pyright: ignore[reportPrivateUsage] - history
+from runapi_mcp.tasks.ledger.database import (
+    _MIGRATIONS,  # pyright: ignore[reportPrivateUsage] - history
+    VERSION,
+)
 from tests.ledgers import answers, contents, ledger_at, other, prompts
 from tests.photos import REMIX, URL, asking, photo, remixing, uploads
 from tests.processes import finished, network, program
@@ -180,4 +183,4 @@ async def test_a_ledger_of_the_version_before_goes_on_with_its_tasks(
         await after.call(REMIX, asking(fox))
         assert uploads(after) == 1
     with closing(sqlite3.connect(old)) as file:
-        assert file.execute("PRAGMA user_version").fetchone() == (2,)
+        assert file.execute("PRAGMA user_version").fetchone() == (VERSION,)

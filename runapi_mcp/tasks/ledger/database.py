@@ -60,6 +60,11 @@ _MIGRATIONS: Final = (
         PRIMARY KEY (caller, sha256)
     ) WITHOUT ROWID;
     """,
+    """
+    DROP INDEX calls_by_time;
+    CREATE INDEX calls_by_time
+        ON calls (caller, begun_at, made_at, status, cost_cents, price_cents);
+    """,
 )
 """What leads from each version of the schema to the next. Never changed, only added to."""
 
