@@ -67,20 +67,24 @@ async def _form(request: Request) -> Mapping[str, str]:
 def _page(asked: Asked) -> Response:
     shown = {name: escape(value) for name, value in asked.fields.items()}
     inputs = (f'<input type="hidden" name="{n}" value="{value}">' for n, value in shown.items())
-    return _html("authorize.html", {**shown, "inputs": "\n".join(inputs)}, asked.callback)
+    values = {**shown, "inputs": "\n".join(inputs)}
+    return _html("Allow access?", "authorize.html", values, asked.callback)
 
 
 def _bad_page(reason: BadLogin) -> Response:
-    return _html("bad_login.html", {"reason": escape(str(reason))}, status=400)
+    return _html("No login", "bad_login.html", {"reason": escape(str(reason))}, status=400)
 
 
 def _html(
-    name: str, values: Mapping[str, str], form_action: str = "", status: int = 200
+    title: str, name: str, values: Mapping[str, str], form_action: str = "", status: int = 200
 ) -> Response:
     # Imported here: a sandbox that nobody logs in to shows no page.
     from importlib.resources import files
 
-    template = files("runapi_mcp.sandbox").joinpath(name).read_text(encoding="utf-8")
+    frame, body = (
+        Template(files("runapi_mcp.sandbox").joinpath(file).read_text(encoding="utf-8"))
+        for file in ("page.html", name)
+    )
     # Browsers hold a redirect after a form to the form's own rule.
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -91,4 +95,5 @@ def _html(
         "Cache-Control": "no-store",
         "Referrer-Policy": "same-origin",
     }
-    return HTMLResponse(Template(template).substitute(values), status, headers)
+    page = frame.substitute(title=title, body=body.substitute(values).rstrip())
+    return HTMLResponse(page, status, headers)
