@@ -1,9 +1,10 @@
 """RunAPI asked for what costs nothing: whether it answers, what time it has, who has which key."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 from pydantic import SecretStr
@@ -12,6 +13,8 @@ from runapi_mcp.api import RunAPI, Upstream
 from runapi_mcp.api.messages import Reply, Request
 from runapi_mcp.errors import Failure, Unreachable
 from runapi_mcp.settings import Key
+
+Meaning = TypeVar("Meaning")
 
 ASK_SECONDS: Final = 8.0
 _PRICES: Final = Request(
@@ -41,32 +44,35 @@ class LetIn:
 async def reached(base_url: str) -> Reached:
     """Whether RunAPI answers there, asked without a key."""
     began = anyio.current_time()
-    upstream = Upstream(base_url)
-    try:
-        with anyio.fail_after(ASK_SECONDS + 1):
-            ahead = await upstream.send_publicly(_PRICES, _ahead_seconds)
-    except Failure as failure:
-        return Reached(failure)
-    except TimeoutError:
-        return Reached(_late(base_url))
-    finally:
-        await upstream.aclose()
+    ahead = await _answer(base_url, lambda there: there.send_publicly(_PRICES, _ahead_seconds))
+    if isinstance(ahead, Failure):
+        return Reached(ahead)
     return Reached(None, anyio.current_time() - began, ahead)
 
 
 async def let_in(base_url: str, key: str) -> LetIn:
     """Whether RunAPI takes the key, and what is on the account."""
+    own = Key(SecretStr(key))
+    balance = await _answer(base_url, lambda there: RunAPI(there, own).account.balance())
+    if isinstance(balance, Failure):
+        return LetIn(balance)
+    return LetIn(None, balance.balance_cents, balance.sandbox)
+
+
+async def _answer(
+    base_url: str, ask: Callable[[Upstream], Awaitable[Meaning]]
+) -> Meaning | Failure:
+    """What RunAPI answers there, or why it does not."""
     upstream = Upstream(base_url)
     try:
         with anyio.fail_after(ASK_SECONDS + 1):
-            balance = await RunAPI(upstream, Key(SecretStr(key))).account.balance()
+            return await ask(upstream)
     except Failure as failure:
-        return LetIn(failure)
+        return failure
     except TimeoutError:
-        return LetIn(_late(base_url))
+        return _late(base_url)
     finally:
         await upstream.aclose()
-    return LetIn(None, balance.balance_cents, balance.sandbox)
 
 
 def _ahead_seconds(reply: Reply) -> float | None:

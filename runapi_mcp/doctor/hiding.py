@@ -1,16 +1,16 @@
 """Secrets kept out of what is shown: whole ones anywhere, and parts of one in others' words."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, cast
 
+from runapi_mcp.api.bodies import on_one_line
 from runapi_mcp.api.messages import is_object
 from runapi_mcp.doctor.entries import Configured
+from runapi_mcp.hosts.hiding import HIDDEN, spellings
 
-HIDDEN: Final = "[hidden]"
 SHORTEST_SECRET: Final = 8
 SHORTEST_PART: Final = 6
 _SECRET_NAME: Final = re.compile(r"key|token|secret|passw|auth|credential|bearer", re.IGNORECASE)
@@ -51,13 +51,12 @@ class Secrets:
 
     def hidden_in_foreign(self, text: str) -> str:
         """Another program's words without a secret, a part of one, or what looks like one."""
-        flat = "".join(letter if letter.isprintable() else " " for letter in text)
-        covered = _LOOKS_SECRET.sub(HIDDEN, self.hidden(flat))
+        covered = _LOOKS_SECRET.sub(HIDDEN, self.hidden(on_one_line(text)))
         return re.sub(r"\0+", HIDDEN, _masked(covered, self._parts()))
 
     def _and(self, secrets: Iterable[str]) -> "Secrets":
         found = {secret for secret in secrets if _is_secret(secret)}
-        return Secrets(self.values | found.union(*map(_spellings, found)))
+        return Secrets(self.values | found.union(*map(spellings, found)))
 
     def _parts(self) -> set[str]:
         return {
@@ -99,11 +98,6 @@ def _given_by(entry: Configured) -> Iterator[str]:
             yield value
     added = entry.command.added if entry.command else ()
     yield from filter(_LIKE_A_KEY.fullmatch, added)
-
-
-def _spellings(secret: str) -> set[str]:
-    """How files and programs write a secret that has letters to be escaped."""
-    return {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
 
 
 def _is_secret(word: str) -> bool:

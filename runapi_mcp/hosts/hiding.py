@@ -46,6 +46,11 @@ def secrets_by_sight(text: str) -> frozenset[str]:
     return _written(_found(_BY_SIGHT.findall(text), _TELLING, "", tells=True))
 
 
+def spellings(secret: str) -> set[str]:
+    """How files and programs write a secret that has letters to be escaped."""
+    return {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+
+
 def hidden(text: str, secrets: Iterable[str]) -> str:
     """A text without these, and without what looks like one."""
     for secret in sorted(secrets, key=len, reverse=True):
@@ -112,6 +117,5 @@ def _written(secrets: Iterable[str]) -> frozenset[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield from spellings(secret)
     yield from (line.strip() for line in secret.splitlines() if len(line.strip()) >= _SHORTEST)
