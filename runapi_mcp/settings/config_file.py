@@ -16,14 +16,23 @@ def config_path(environ: Mapping[str, str]) -> Path | None:
     return folder / ".config" / "runapi" / "config.json"
 
 
+def is_irregular(path: Path) -> bool:
+    """Whether something else stands in a file's place: a pipe would be waited for without end."""
+    return path.exists() and not path.is_file()
+
+
+def irregular(path: Path) -> str:
+    """That it does, in a sentence."""
+    return f"{path} cannot be read: it is not a regular file."
+
+
 def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
     """The file's entries, and a sentence naming the file when it cannot be used."""
     if path is None:
         return {}, None
     try:
-        if path.exists() and not path.is_file():
-            # A pipe would be waited for without end.
-            return {}, f"{path} cannot be read: it is not a regular file."
+        if is_irregular(path):
+            return {}, irregular(path)
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}, None

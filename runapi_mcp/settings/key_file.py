@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from runapi_mcp.errors import NotConfigured
-from runapi_mcp.settings.config_file import config_path
+from runapi_mcp.settings.config_file import config_path, irregular, is_irregular
 from runapi_mcp.whole_files import make_folders, write_whole
 
 NAME: Final = "api_key"
@@ -89,10 +89,8 @@ class KeyFile:
             raise NotConfigured(happened, _ADVICE) from error
 
     def _read(self) -> str:
-        if self.path.exists() and not self.path.is_file():
-            # A pipe would be waited for without end.
-            happened = f"{self.path} cannot be read: it is not a regular file."
-            raise NotConfigured(happened, _ADVICE)
+        if is_irregular(self.path):
+            raise NotConfigured(irregular(self.path), _ADVICE)
         try:
             # Bytes, so that line ends stay; in an empty file there is nothing to lose.
             text = self.path.read_bytes().decode()
