@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -147,3 +147,16 @@ def kinds(blocks: Sequence[ContentBlock]) -> list[str]:
 
 def matches(pattern: str, text: str) -> bool:
     return re.fullmatch(pattern, text) is not None
+
+
+@contextmanager
+def no_more_than(byte_size: int) -> Generator[None]:
+    """As on a full disk, no file grows beyond this size, temporary ones neither."""
+    import resource
+
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (byte_size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)

@@ -1,34 +1,30 @@
 """A disk that fills up while a picture comes in costs its file, and neither preview nor size."""
 
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from runapi_mcp.images.places import Places
-from tests.pictures import DRAW, FOX, again, fetches, files_in, made_up, path_of, png, previews
+from tests.pictures import (
+    DRAW,
+    FOX,
+    again,
+    fetches,
+    files_in,
+    made_up,
+    no_more_than,
+    path_of,
+    png,
+    previews,
+)
 from tests.world import facts, world
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits"),
 ]
-
-
-@contextmanager
-def no_more_than(byte_size: int) -> Generator[None]:
-    """As on a full disk, no file grows beyond this size, temporary ones neither."""
-    import resource
-
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (byte_size, usual[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 @pytest.mark.parametrize("byte_size", [0, 1_000, 15_000])

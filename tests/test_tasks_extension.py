@@ -132,7 +132,7 @@ async def test_a_task_of_another_key_does_not_exist(method: str) -> None:
         assert refused.value.error.code == -32602
 
 
-async def test_get_task_and_sources_take_the_id_too() -> None:
+async def test_get_task_takes_the_id_too() -> None:
     async with world(client=SPEAKS) as w:
         task = await ordered(w, **FOX)
         found = facts(await w.call("get_task", {"task_id": task["taskId"]}))

@@ -29,6 +29,7 @@ from tests.pictures import (
     links,
     made_up,
     matches,
+    no_more_than,
     path_of,
     png,
     previews,
@@ -139,19 +140,6 @@ async def test_an_address_within_a_network_is_not_gone_to(url: str, tmp_path: Pa
     async with made_up(keeper, Places(tmp_path), [url]) as client:
         assert_not_saved(await client.call_tool(DRAW, FOX), "No image is fetched from ")
     assert (asked, files_in(tmp_path)) == ([], [])
-
-
-@contextmanager
-def no_more_than(byte_size: int) -> Generator[None]:
-    """As on a full disk, no file grows beyond this size."""
-    import resource
-
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (byte_size, usual[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 @POSIX

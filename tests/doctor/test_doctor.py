@@ -4,12 +4,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.doctor_world import KEY, OURS, SAYS, US, Home, answering, sandbox
+from tests.doctor_world import KEY, OURS, SAYS, US, Home, answering
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -20,17 +18,6 @@ CURSOR = f"{US} install cursor"
 CLAUDE_ANEW = f"{US} uninstall claude-code && {CLAUDE}"
 QUICKLY = ("--wait", "2")
 HELD_BACK = 'env_vars = ["RUNAPI_BASE_URL", "RUNAPI_API_KEY"]'
-
-
-@pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    with sandbox() as address:
-        yield address
-
-
-@pytest.fixture
-def home(tmp_path: Path, base_url: str) -> Home:
-    return Home(tmp_path, base_url)
 
 
 def test_a_healthy_entry_is_fine(home: Home) -> None:

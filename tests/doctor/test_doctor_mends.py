@@ -3,12 +3,11 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.doctor_world import KEY, OURS, US, Home, sandbox
+from tests.doctor_world import KEY, OURS, US, Home
 
 pytestmark = [
     pytest.mark.timeout(90),
@@ -16,17 +15,6 @@ pytestmark = [
 ]
 
 GONE = {"command": "/gone/uvx", "args": ["runapi-mcp"]}
-
-
-@pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    with sandbox() as address:
-        yield address
-
-
-@pytest.fixture
-def home(tmp_path: Path, base_url: str) -> Home:
-    return Home(tmp_path, base_url)
 
 
 def typed(home: Home, mend: str) -> None:

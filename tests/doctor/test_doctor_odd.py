@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -12,7 +11,7 @@ import pytest
 
 from runapi_mcp.doctor.examination import told_if_it_crashes
 from runapi_mcp.doctor.findings import Chapter
-from tests.doctor_world import KEY, OURS, US, Found, Home, sandbox
+from tests.doctor_world import KEY, OURS, US, Found, Home
 from tests.unwritable import as_a_user
 
 pytestmark = [
@@ -22,17 +21,6 @@ pytestmark = [
 
 GONE = {"command": "/gone/uvx", "args": ["runapi-mcp"]}
 NOBODY = 54321
-
-
-@pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    with sandbox() as address:
-        yield address
-
-
-@pytest.fixture
-def home(tmp_path: Path, base_url: str) -> Home:
-    return Home(tmp_path, base_url)
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.doctor_world import KEY, OURS, SAYS, US, Home, sandbox
+from tests.doctor_world import KEY, OURS, SAYS, US, Home
 
 pytestmark = [
     pytest.mark.timeout(90),
@@ -16,17 +14,6 @@ pytestmark = [
 ]
 
 GONE = {"command": "/opt/gone/python", "args": ["-m", "runapi_mcp"]}
-
-
-@pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    with sandbox() as address:
-        yield address
-
-
-@pytest.fixture
-def home(tmp_path: Path, base_url: str) -> Home:
-    return Home(tmp_path, base_url)
 
 
 def in_a_terminal(home: Home, columns: int) -> str:
