@@ -8,7 +8,6 @@ from pathlib import Path
 
 from runapi_mcp import __version__
 from runapi_mcp.errors import NotConfigured
-from runapi_mcp.hosts.launchers import command_in
 
 PACKAGE = "runapi-mcp"
 
@@ -65,11 +64,6 @@ def _from_here(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)
-
-
-def starts_us(words: list[str]) -> bool:
-    """Whether a command is this program, however it was written."""
-    return command_in(words) is not None
 
 
 def _came_with_uv(program: Program) -> bool:
