@@ -20,9 +20,10 @@ from typing import Final
 
 from figures import Limits, Milliseconds, at_least_two, print_times
 
-from runapi_mcp.tasks.ledger import Entry, Spending, queries
-from runapi_mcp.tasks.ledger.database import Database
-from runapi_mcp.tasks.ledger.store import Store
+from runapi_mcp.orders.ledger import Entry, Spending
+from runapi_mcp.orders.ledger.sqlite import queries
+from runapi_mcp.orders.ledger.sqlite.database import Database
+from runapi_mcp.orders.ledger.sqlite.store import Store
 
 MOST_PAID_MS: Final = 5.0
 MOST_READ_MS: Final = 20.0

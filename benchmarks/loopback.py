@@ -16,8 +16,8 @@ from anyio.to_thread import run_sync
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from runapi_mcp.base.sockets import listen
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.sockets import listen
 
 KEY: Final = "sandbox-benchmark"
 

@@ -52,8 +52,8 @@ ONLY_WHEN_NEEDED: Final = (
     "httpx",
     "platformdirs",
     "runapi_mcp.images.fetching",
-    "runapi_mcp.images.landing",
-    "runapi_mcp.images.looking",
+    "runapi_mcp.images.download",
+    "runapi_mcp.images.inspection",
     "runapi_mcp.images.saving",
     "runapi_mcp.images.stripping",
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.virtual_time import BACKEND
+from tests.support.virtual_time import BACKEND
 
 
 @pytest.fixture

@@ -34,7 +34,9 @@ from words import indented, say
 from manifests import manifest_checks
 
 CHECKS_AT_ONCE = 2
-FIXTURES_SERVER = Path(__file__).resolve().parents[2] / "tests" / "conformance_server.py"
+FIXTURES_SERVER = (
+    Path(__file__).resolve().parents[2] / "tests" / "support" / "conformance_server.py"
+)
 
 
 def main() -> int:

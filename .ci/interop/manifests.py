@@ -23,7 +23,7 @@ from checks import CALLED_TOOL, Check, Verdict, judge_call
 from programs import NothingChecked, Run, run_program
 from words import say, tail
 
-from runapi_mcp.manifests import Start, Starts, bundle, generated, plugin, registry, skill
+from publishing import Start, Starts, bundle, generated, plugin, registry, skill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from runapi_mcp.api import RunAPI, Upstream
-from runapi_mcp.images.album import Album
-from runapi_mcp.images.places import Places
-from runapi_mcp.settings import Settings
-from runapi_mcp.tasks.desk import Desk
-from runapi_mcp.tasks.ledger import Ledger
-from runapi_mcp.tasks.limits import Limits
-from runapi_mcp.tasks.orders import Orders
+from runapi_mcp.base.settings import Settings
+from runapi_mcp.images.folders import Places
+from runapi_mcp.images.picture_store import Album
+from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.orders import Orders
+from runapi_mcp.orders.shared_state import Desk
+from runapi_mcp.providers.runapi import RunAPI, Upstream
 from runapi_mcp.tools.delivery import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, Handover
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import anyio
 import click
 
-from runapi_mcp.errors import Failure
+from runapi_mcp.base.errors import Failure
 
 if TYPE_CHECKING:
     from mcp import Client
     from mcp_types import CallToolResult
 
-    from runapi_mcp.cli.stage import Stage
+    from runapi_mcp.cli.demo_view import Stage
 
 DEFAULT_PROMPT: Final = "a red fox in the snow"
 DEFAULT_REMIX: Final = "the same scene on a violet night"
@@ -106,8 +106,8 @@ async def _run(prompts: list[str], wishes: Wishes) -> None:
 async def _perform(prompts: list[str], wishes: Wishes) -> None:
     from mcp import Client, StdioServerParameters, stdio_client
 
-    from runapi_mcp.cli.stage import Stage
-    from runapi_mcp.settings import sandbox_environment
+    from runapi_mcp.base.settings import sandbox_environment
+    from runapi_mcp.cli.demo_view import Stage
 
     stage = Stage()
     folder = {"RUNAPI_OUTPUT_DIR": str(wishes.folder.absolute())} if wishes.folder else {}

@@ -16,11 +16,11 @@ import click
 from runapi_mcp import __version__
 
 if TYPE_CHECKING:
-    from runapi_mcp.doctor.examination import Examination
-    from runapi_mcp.doctor.findings import Report
-    from runapi_mcp.doctor.layout import Page, Styled
-    from runapi_mcp.doctor.mending import Mended
-    from runapi_mcp.hosts.table import HostConfig
+    from runapi_mcp.base.hosts.table import HostConfig
+    from runapi_mcp.setup.doctor.findings import Report
+    from runapi_mcp.setup.doctor.fix import Mended
+    from runapi_mcp.setup.doctor.layout import Page, Styled
+    from runapi_mcp.setup.doctor.runner import Examination
 
 WAIT_SECONDS: Final = 20
 """How long a server may take to answer without --wait: nobody waits longer here."""
@@ -46,8 +46,8 @@ def command(*, hosts: tuple[str, ...], as_json: bool, fix: bool, wait_seconds: f
     Looks at every host that has an entry; with HOSTs, at those. Changes nothing without --fix. The
     exit status is 0 when nothing keeps the tools from working, and 1 when something does.
     """
-    from runapi_mcp.doctor.mending import confirmed
-    from runapi_mcp.hosts.table import host_named
+    from runapi_mcp.base.hosts.table import host_named
+    from runapi_mcp.setup.doctor.fix import confirmed
 
     named = list(dict.fromkeys(map(host_named, hosts)))
     examination, report = _examined(named, wait_seconds)
@@ -62,7 +62,7 @@ def command(*, hosts: tuple[str, ...], as_json: bool, fix: bool, wait_seconds: f
 
 def _examined(named: list[HostConfig], wait_seconds: float) -> tuple[Examination, Report]:
     from runapi_mcp.cli.host_choice import this_machine
-    from runapi_mcp.doctor.examination import Examination
+    from runapi_mcp.setup.doctor.runner import Examination
 
     examination = Examination(this_machine(), wait_seconds)
     return examination, anyio.run(partial(examination.report, named))
@@ -70,7 +70,7 @@ def _examined(named: list[HostConfig], wait_seconds: float) -> tuple[Examination
 
 def _mend(report: Report) -> list[Mended]:
     from runapi_mcp.cli.host_choice import receipts
-    from runapi_mcp.doctor.mending import mended
+    from runapi_mcp.setup.doctor.fix import mended
 
     return mended(report, receipts())
 
@@ -94,7 +94,7 @@ def _say_json(examination: Examination, report: Report, mended: list[Mended]) ->
 
 
 def _say(examination: Examination, report: Report, mended: list[Mended]) -> None:
-    from runapi_mcp.doctor.layout import lines_of, summary
+    from runapi_mcp.setup.doctor.layout import lines_of, summary
 
     echo = partial(_echo, examination)
     for each in mended:
@@ -105,7 +105,7 @@ def _say(examination: Examination, report: Report, mended: list[Mended]) -> None
 
 
 def _page() -> Page:
-    from runapi_mcp.doctor.layout import FINE_MARKS, PLAIN_MARKS, Page
+    from runapi_mcp.setup.doctor.layout import FINE_MARKS, PLAIN_MARKS, Page
 
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
     is_plain = not _can_write("".join(FINE_MARKS.values()) + "→")

@@ -10,13 +10,20 @@ from typing import Final, Literal
 
 import click
 
-from runapi_mcp.errors import Failure, NotConfigured, Refused
-from runapi_mcp.hosts.installing import Change, apply, entry_in, file_of, hosts_on, is_ours_in
-from runapi_mcp.hosts.places import Machine, platform_of
-from runapi_mcp.hosts.receipts import Receipts
-from runapi_mcp.hosts.starting import Program
-from runapi_mcp.hosts.table import HOSTS as ALL_HOSTS
-from runapi_mcp.hosts.table import NAME, HostConfig, Scope, host_named
+from runapi_mcp.base.errors import Failure, NotConfigured, Refused
+from runapi_mcp.base.hosts.machine import Machine, platform_of
+from runapi_mcp.base.hosts.table import HOSTS as ALL_HOSTS
+from runapi_mcp.base.hosts.table import NAME, HostConfig, Scope, host_named
+from runapi_mcp.setup.install.install_log import Receipts
+from runapi_mcp.setup.install.installer import (
+    Change,
+    apply,
+    entry_in,
+    file_of,
+    hosts_on,
+    is_ours_in,
+)
+from runapi_mcp.setup.install.start_command import Program
 
 HOSTS = click.argument("hosts", metavar="[HOST]...", nargs=-1)
 SCOPE = click.option(

@@ -15,6 +15,14 @@ from urllib.parse import urlsplit
 import click
 from pydantic import SecretStr
 
+from runapi_mcp.base.errors import Refused
+from runapi_mcp.base.hosts.table import KEY, HostConfig, Http, Scope
+from runapi_mcp.base.settings import Key, KeyFile, config_path, given_key
+from runapi_mcp.base.settings.config_file import read_config
+from runapi_mcp.base.settings.keys import KEY_NAMES, found_key
+from runapi_mcp.base.settings.values import switch
+from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.base.texts import put
 from runapi_mcp.cli.host_choice import (
     AS_JSON,
     DRY_RUN,
@@ -26,18 +34,10 @@ from runapi_mcp.cli.host_choice import (
     this_machine,
     this_program,
 )
-from runapi_mcp.errors import Refused
-from runapi_mcp.hosts.entries import KeySent, Wish, entry_of, key_sent
-from runapi_mcp.hosts.installing import Change, file_of, keys_of, plan_install
-from runapi_mcp.hosts.receipts import Receipts
-from runapi_mcp.hosts.starting import command_of, typed
-from runapi_mcp.hosts.table import KEY, HostConfig, Http, Scope
-from runapi_mcp.settings import Key, KeyFile, config_path, given_key
-from runapi_mcp.settings.config_file import read_config
-from runapi_mcp.settings.keys import KEY_NAMES, found_key
-from runapi_mcp.settings.values import switch
-from runapi_mcp.sockets import is_loopback
-from runapi_mcp.texts import put
+from runapi_mcp.setup.install.host_entry import KeySent, Wish, entry_of, key_sent
+from runapi_mcp.setup.install.install_log import Receipts
+from runapi_mcp.setup.install.installer import Change, file_of, keys_of, plan_install
+from runapi_mcp.setup.install.start_command import command_of, typed
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

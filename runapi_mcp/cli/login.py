@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import click
 
-from runapi_mcp import settings
-from runapi_mcp.errors import Refused
+from runapi_mcp.base import settings
+from runapi_mcp.base.errors import Refused
 
 if TYPE_CHECKING:
-    from runapi_mcp.login.login import Login
-    from runapi_mcp.settings import Key, KeyFile, Settings
+    from runapi_mcp.base.settings import Key, KeyFile, Settings
+    from runapi_mcp.login.login_flow import Login
 
 LONGEST_INPUT: Final = 4096
 
@@ -54,10 +54,10 @@ def command(*, key: str | None, words: Sequence[str], no_browser: bool) -> None:
 
 
 async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) -> None:
-    from runapi_mcp.api import Upstream
-    from runapi_mcp.catalog.money import dollars
+    from runapi_mcp.base.catalog.money import dollars
     from runapi_mcp.login import LOGIN_SECONDS
-    from runapi_mcp.login.login import opened
+    from runapi_mcp.login.login_flow import opened
+    from runapi_mcp.providers.runapi import Upstream
 
     upstream = Upstream(loaded.base_url)
     try:
@@ -75,9 +75,9 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
 
 
 async def _given(loaded: Settings, key_file: KeyFile, key: Key) -> None:
-    from runapi_mcp.api import Upstream
-    from runapi_mcp.catalog.money import dollars
-    from runapi_mcp.login.login import saved, verified
+    from runapi_mcp.base.catalog.money import dollars
+    from runapi_mcp.login.login_flow import saved, verified
+    from runapi_mcp.providers.runapi import Upstream
 
     upstream = Upstream(loaded.base_url)
     try:

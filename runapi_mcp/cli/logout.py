@@ -2,7 +2,7 @@
 
 import click
 
-from runapi_mcp import settings
+from runapi_mcp.base import settings
 
 
 @click.command("logout")

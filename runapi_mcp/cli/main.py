@@ -8,8 +8,8 @@ from typing import Final, cast
 import click
 
 from runapi_mcp import __version__
+from runapi_mcp.base.errors import Failure
 from runapi_mcp.cli.printing import NotPrinted
-from runapi_mcp.errors import Failure
 
 _COMMANDS: Final = {
     "serve": "Serve tools to a host over stdio (the default) or HTTP.",
@@ -24,15 +24,13 @@ _COMMANDS: Final = {
 }
 """Commands by the module that holds each. Their help stands here so that listing loads none."""
 
-_DEVELOPERS: Final = ("generate",)
-
 
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in (*_COMMANDS, *_DEVELOPERS):
+        if cmd_name not in _COMMANDS:
             return None
         command: click.Command = import_module(f"runapi_mcp.cli.{cmd_name}").command
         return command

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from runapi_mcp.errors import Failure
+from runapi_mcp.base.errors import Failure
 
 
 class NotPrinted(Failure):

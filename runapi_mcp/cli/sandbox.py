@@ -24,8 +24,8 @@ def command(*, port: int, draw_seconds: float | None) -> None:
     Any RunAPI client works with the base URL and the key it prints. Failures are asked for inside a
     prompt, as in "a fox [[fail]]" or "a fox [[429 2s x2]]"; docs/sandbox.md has them all.
     """
+    from runapi_mcp.base.sockets import listen
     from runapi_mcp.sandbox.serving import KEY, run
-    from runapi_mcp.sockets import listen
 
     sock = listen("127.0.0.1", port)
     click.echo(f"The sandbox answers at http://127.0.0.1:{sock.getsockname()[1]}", err=True)

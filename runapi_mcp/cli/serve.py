@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from runapi_mcp.errors import NotConfigured
+from runapi_mcp.base.errors import NotConfigured
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
+    from runapi_mcp.base.settings import Settings
     from runapi_mcp.server import Keys
-    from runapi_mcp.settings import Settings
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -98,11 +98,11 @@ async def _serve_http(
 @asynccontextmanager
 async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[Any]]:
     """The server as the settings want it, on RunAPI or on a sandbox of its own."""
-    from runapi_mcp import settings
-    from runapi_mcp.api import Upstream
-    from runapi_mcp.catalog import VARIANTS, select
+    from runapi_mcp.base import settings
+    from runapi_mcp.base.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import desk_of, service_of
     from runapi_mcp.login import logins_of
+    from runapi_mcp.providers.runapi import Upstream
     from runapi_mcp.server import create_server
 
     logging.basicConfig(format="runapi-mcp: %(message)s")
@@ -122,8 +122,8 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
+    from runapi_mcp.base.settings import key_now
     from runapi_mcp.server import Keys
-    from runapi_mcp.settings import key_now
 
     if loaded.sandbox:
         return _own_sandbox(loaded.sandbox_draw_seconds)
@@ -132,9 +132,9 @@ def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
 
 def _own_sandbox(draw_seconds: float | None) -> tuple[str, Keys]:
     """The address of a new sandbox, and its key for everybody: a real one does not belong there."""
+    from runapi_mcp.base.settings import Key
     from runapi_mcp.sandbox.serving import start_in_thread
     from runapi_mcp.server import Keys
-    from runapi_mcp.settings import Key
 
     running = start_in_thread(draw_seconds)
     return running.base_url, Keys(Key(running.key), "own")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 import click
 
-from runapi_mcp import settings
+from runapi_mcp.base import settings
+from runapi_mcp.base.errors import Refused
 from runapi_mcp.cli.printing import printing
-from runapi_mcp.errors import Refused
 
 if TYPE_CHECKING:
-    from runapi_mcp.settings import Settings
-    from runapi_mcp.tasks.ledger import Entry, Which
+    from runapi_mcp.base.settings import Settings
+    from runapi_mcp.orders.ledger import Entry, Which
     from runapi_mcp.tools.tool import Outcome
 
 
@@ -72,9 +72,9 @@ def _why_none(loaded: Settings) -> str:
 
 async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
     """Whether the task is no failed one."""
-    from runapi_mcp.api import Upstream
-    from runapi_mcp.catalog.task_ids import canonical
+    from runapi_mcp.base.catalog.task_ids import canonical
     from runapi_mcp.cli.composition import desk_of, person_of
+    from runapi_mcp.providers.runapi import Upstream
     from runapi_mcp.tools.delivery import pictures_of
     from runapi_mcp.tools.task_outcomes import outcome_of
 
@@ -155,7 +155,7 @@ def _standing(entry: Entry) -> tuple[str, str]:
 
 
 def _money(entry: Entry) -> str:
-    from runapi_mcp.catalog.money import dollars
+    from runapi_mcp.base.catalog.money import dollars
 
     if entry.status == "failed":
         return dollars(entry.cost_cents or 0)

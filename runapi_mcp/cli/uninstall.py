@@ -8,10 +8,10 @@ from typing import cast
 
 import click
 
+from runapi_mcp.base.hosts.table import HostConfig, Scope
 from runapi_mcp.cli.host_choice import AS_JSON, DRY_RUN, HOSTS, SCOPE, chosen, for_each, receipts
-from runapi_mcp.hosts.installing import Change, plan_restore, plan_uninstall
-from runapi_mcp.hosts.receipts import Receipts
-from runapi_mcp.hosts.table import HostConfig, Scope
+from runapi_mcp.setup.install.install_log import Receipts
+from runapi_mcp.setup.install.installer import Change, plan_restore, plan_uninstall
 
 
 @click.command("uninstall")

@@ -17,17 +17,7 @@ import anyio.to_thread
 import httpx
 
 from runapi_mcp import __version__
-from runapi_mcp.api.bodies import clean_text
-from runapi_mcp.images.addresses import (
-    Address,
-    NotFound,
-    NotPublic,
-    Resolve,
-    look_up,
-    public_addresses,
-)
-from runapi_mcp.images.proxies import open_network, proxy_at, proxy_for
-from runapi_mcp.images.targets import (
+from runapi_mcp.images.fetch_targets import (
     ELSEWHERE,
     LONGEST_QUOTE,
     NotFetched,
@@ -38,6 +28,16 @@ from runapi_mcp.images.targets import (
     refused,
     sandbox_origin,
 )
+from runapi_mcp.images.proxies import open_network, proxy_at, proxy_for
+from runapi_mcp.images.ssrf_guard import (
+    Address,
+    NotFound,
+    NotPublic,
+    Resolve,
+    look_up,
+    public_addresses,
+)
+from runapi_mcp.providers.runapi.bodies import clean_text
 
 LARGEST_BYTES: Final = 50_000_000
 MOST_REDIRECTS: Final = 3

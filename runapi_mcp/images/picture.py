@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from runapi_mcp.images.looking import Preview, Seen
+    from runapi_mcp.images.inspection import Preview, Seen
 
 
 def spoken(path: Path | str) -> str:

@@ -6,7 +6,7 @@ from urllib.request import getproxies, proxy_bypass
 import anyio.to_thread
 import httpx
 
-from runapi_mcp.images.targets import NotFetched
+from runapi_mcp.images.fetch_targets import NotFetched
 
 
 async def proxy_for(url: httpx.URL) -> str | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO, Final, cast
 
-from runapi_mcp.errors import Failure
+from runapi_mcp.base.errors import Failure
 from runapi_mcp.images.directory import Directory, opened
 from runapi_mcp.images.naming import IMAGE_SUFFIXES
 from runapi_mcp.images.picture import spoken

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runapi_mcp.images.looking import KINDS, Kind, NotAnImage, opened, upright
+from runapi_mcp.images.inspection import KINDS, Kind, NotAnImage, opened, upright
 
 if TYPE_CHECKING:
     from PIL import Image

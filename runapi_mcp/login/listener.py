@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 from anyio.abc import SocketAttribute, SocketStream
 
-from runapi_mcp.errors import NotConfigured
+from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.login import pages
 from runapi_mcp.login.attempt import Attempt
 from runapi_mcp.login.browser import Asked, read, write

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from string import Template
 from typing import Final, Literal
 
-from runapi_mcp.errors import Failure
+from runapi_mcp.base.errors import Failure
 
 Tone = Literal["good", "bad", "quiet"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from runapi_mcp.sandbox.body_validation import FieldErrors
 from runapi_mcp.sandbox.faults import Fault, TornConnection
-from runapi_mcp.sandbox.refusals import FieldErrors
-from runapi_mcp.sandbox.tasks import Status, StoredTask
+from runapi_mcp.sandbox.task_store import Status, StoredTask
 
 _FAULT_MESSAGES = {
     "401": "Invalid API key",

@@ -10,14 +10,14 @@ from starlette.routing import Route
 from runapi_mcp.sandbox.answers import error, signed
 from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.file_routes import FileRoutes
-from runapi_mcp.sandbox.files import Files
-from runapi_mcp.sandbox.gallery import Gallery
+from runapi_mcp.sandbox.file_store import Files
 from runapi_mcp.sandbox.login_routes import LoginRoutes
-from runapi_mcp.sandbox.logins import Logins
+from runapi_mcp.sandbox.login_store import Logins
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
+from runapi_mcp.sandbox.picture_cache import Gallery
 from runapi_mcp.sandbox.routing import endpoint, misbehaving
 from runapi_mcp.sandbox.task_routes import TaskRoutes
-from runapi_mcp.sandbox.tasks import Accounts
+from runapi_mcp.sandbox.task_store import Accounts
 
 
 class Sandbox:

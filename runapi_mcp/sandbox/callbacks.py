@@ -4,9 +4,9 @@ import logging
 
 import anyio
 
+from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.sandbox.answers import envelope
-from runapi_mcp.sandbox.tasks import Accounts, StoredTask
-from runapi_mcp.sockets import is_loopback
+from runapi_mcp.sandbox.task_store import Accounts, StoredTask
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runapi_mcp.sandbox.answers import answer, error
-from runapi_mcp.sandbox.files import Files, StoredFile, described
+from runapi_mcp.sandbox.file_store import Files, StoredFile, described
 from runapi_mcp.sandbox.requests import Refusal, api_key, base_url, json_body
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from runapi_mcp.sandbox.answers import answer, error
-from runapi_mcp.sandbox.logins import Asked, BadLogin, Logins
+from runapi_mcp.sandbox.login_store import Asked, BadLogin, Logins
 from runapi_mcp.sandbox.requests import json_body
 from runapi_mcp.sandbox.routing import Table
 

@@ -6,13 +6,13 @@ from typing import cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.catalog import Variant, by_model
-from runapi_mcp.sandbox import prices
+from runapi_mcp.base.catalog import Variant, by_model
+from runapi_mcp.sandbox import price_list
 from runapi_mcp.sandbox.answers import answer
-from runapi_mcp.sandbox.refusals import Invalid
+from runapi_mcp.sandbox.body_validation import Invalid
 from runapi_mcp.sandbox.requests import api_key, json_body
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
-from runapi_mcp.sandbox.tasks import Accounts
+from runapi_mcp.sandbox.task_store import Accounts
 
 
 class MoneyRoutes:
@@ -31,11 +31,11 @@ class MoneyRoutes:
     async def _schedules(self, request: Request) -> Response:
         await self._misbehave("prices")
         wanted = [request.query_params.get(name) for name in ("service", "action", "model")]
-        rows = prices.price_schedules(*wanted)
-        etag = prices.etag_of(rows)
+        rows = price_list.price_schedules(*wanted)
+        etag = price_list.etag_of(rows)
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"ETag": etag})
-        return answer({"as_of": prices.AS_OF, "price_schedules": rows}, headers={"ETag": etag})
+        return answer({"as_of": price_list.AS_OF, "price_schedules": rows}, headers={"ETag": etag})
 
     async def _quote(self, request: Request) -> Response:
         await self._misbehave("quotes")
@@ -46,9 +46,9 @@ class MoneyRoutes:
             "model": body.get("model"),
             "pricing_status": "active",
             "currency": "USD",
-            "reservation_amount_cents": prices.cents_of(_variant(body), _resolution(body)),
+            "reservation_amount_cents": price_list.cents_of(_variant(body), _resolution(body)),
             "estimate_basis": "schedule",
-            "as_of": prices.AS_OF,
+            "as_of": price_list.AS_OF,
         }
         return answer({"price_quote": quote})
 

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runapi_mcp.sandbox.answers import error, failing, invalid, signed
+from runapi_mcp.sandbox.body_validation import Invalid
 from runapi_mcp.sandbox.faults import Fault, Faults, UnknownDirective, Where
-from runapi_mcp.sandbox.refusals import Invalid
 from runapi_mcp.sandbox.requests import Refusal
-from runapi_mcp.sandbox.tasks import KeyReused, OutOfCredit
+from runapi_mcp.sandbox.task_store import KeyReused, OutOfCredit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Table = Iterator[tuple[str, str, Endpoint]]

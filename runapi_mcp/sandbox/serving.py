@@ -10,10 +10,10 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.requests import ClientDisconnect
 
+from runapi_mcp.base.sockets import listen
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.sandbox.requests import KEY_PREFIX
-from runapi_mcp.sockets import listen
 
 KEY = f"{KEY_PREFIX}key-without-money"
 

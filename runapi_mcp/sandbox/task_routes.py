@@ -7,15 +7,15 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.catalog import ACTIONS, Action
+from runapi_mcp.base.catalog import ACTIONS, Action
 from runapi_mcp.sandbox.answers import answer, created, envelope, error, task_headers, task_result
+from runapi_mcp.sandbox.body_validation import checked
 from runapi_mcp.sandbox.callbacks import call_back
 from runapi_mcp.sandbox.faults import Script, script_of
-from runapi_mcp.sandbox.gallery import Gallery
-from runapi_mcp.sandbox.refusals import checked
+from runapi_mcp.sandbox.picture_cache import Gallery
 from runapi_mcp.sandbox.requests import Refusal, api_key, base_url, idempotency_key, json_body
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
-from runapi_mcp.sandbox.tasks import Accounts, StoredTask, request_identity
+from runapi_mcp.sandbox.task_store import Accounts, StoredTask, request_identity
 
 
 class TaskRoutes:

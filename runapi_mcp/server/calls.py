@@ -20,22 +20,22 @@ from mcp_types import (
 )
 
 from runapi_mcp import gallery
-from runapi_mcp.api import RunAPI, Upstream
-from runapi_mcp.errors import Failure, NotAllowed
-from runapi_mcp.hosts.known import MARGIN_SECONDS, Host, host_of
-from runapi_mcp.images.album import Album
+from runapi_mcp.base.errors import Failure, NotAllowed
+from runapi_mcp.base.hosts.known import MARGIN_SECONDS, Host, host_of
+from runapi_mcp.base.progress import Report
+from runapi_mcp.images.picture_store import Album
 from runapi_mcp.login import Logins
-from runapi_mcp.progress import Report
-from runapi_mcp.server.client import Context, speaks
+from runapi_mcp.orders.limits import NotConfirmed
+from runapi_mcp.orders.orders import Orders
+from runapi_mcp.orders.shared_state import Desk
+from runapi_mcp.providers.runapi import RunAPI, Upstream
+from runapi_mcp.server.client_capabilities import Context, speaks
 from runapi_mcp.server.consent import asked, yes_of
 from runapi_mcp.server.content import blocks
-from runapi_mcp.server.keys import Keys
-from runapi_mcp.server.links import handed
-from runapi_mcp.server.receipts import when_sent
-from runapi_mcp.server.task_wire import speaks_tasks, task_created
-from runapi_mcp.tasks.desk import Desk
-from runapi_mcp.tasks.limits import NotConfirmed
-from runapi_mcp.tasks.orders import Orders
+from runapi_mcp.server.delivery_confirmations import when_sent
+from runapi_mcp.server.request_keys import Keys
+from runapi_mcp.server.tasks_extension import speaks_tasks, task_created
+from runapi_mcp.server.url_elicitation import handed
 from runapi_mcp.tools import Caller, Outcome, Tool
 from runapi_mcp.tools.facts import structured, text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX

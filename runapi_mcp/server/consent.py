@@ -13,12 +13,12 @@ from mcp_types import (
     InputRequiredResult,
 )
 
-from runapi_mcp.api.bodies import on_one_line
-from runapi_mcp.api.messages import as_text
-from runapi_mcp.catalog.money import dollars
-from runapi_mcp.errors import NotAllowed
-from runapi_mcp.server.client import Context, answer_to, is_modern, shows_forms
-from runapi_mcp.tasks.limits import NotConfirmed
+from runapi_mcp.base.catalog.money import dollars
+from runapi_mcp.base.errors import NotAllowed
+from runapi_mcp.orders.limits import NotConfirmed
+from runapi_mcp.providers.runapi.bodies import on_one_line
+from runapi_mcp.providers.runapi.messages import as_text
+from runapi_mcp.server.client_capabilities import Context, answer_to, is_modern, shows_forms
 
 LONGEST_SHOWN: Final = 300
 """How much of a prompt a question shows, in characters."""

@@ -14,7 +14,7 @@ from mcp_types import ContentBlock, ImageContent, ResourceLink, TextContent
 from runapi_mcp.images.picture import Picture, spoken
 
 if TYPE_CHECKING:
-    from runapi_mcp.images.looking import Preview
+    from runapi_mcp.images.inspection import Preview
 
 LARGEST_RESULT_BYTES: Final = 200_000
 """Of a whole answer. Some hosts drop one that is larger, and all make their models read it."""

@@ -27,10 +27,10 @@ from mcp_types import (
 from mcp_types import Tool as McpTool
 
 from runapi_mcp import __version__, gallery
-from runapi_mcp.catalog import Variant
+from runapi_mcp.base.catalog import Variant
 from runapi_mcp.server.calls import Context, Service, call_tool
-from runapi_mcp.server.runapi_tasks import RunapiTasks
-from runapi_mcp.server.task_wire import serve_tasks
+from runapi_mcp.server.task_requests import RunapiTasks
+from runapi_mcp.server.tasks_extension import serve_tasks
 from runapi_mcp.tools import Tool, instructions, offered
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.schema import input_schema, output_schema

@@ -11,14 +11,14 @@ import anyio
 from pydantic import MISSING
 
 from runapi_mcp import __version__
-from runapi_mcp.api.messages import as_list
-from runapi_mcp.catalog.lifetimes import IMAGE_SECONDS
-from runapi_mcp.errors import Refused
+from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.errors import Refused
+from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
 from runapi_mcp.images.picture import Finished, Picture
-from runapi_mcp.images.places import name_of
-from runapi_mcp.tasks.ledger import Entry
-from runapi_mcp.tasks.watch import Watch
+from runapi_mcp.orders.ledger import Entry
+from runapi_mcp.orders.tracked_task import Watch
+from runapi_mcp.providers.runapi.messages import as_list
 from runapi_mcp.tools.facts import utc
 from runapi_mcp.tools.tool import Caller
 

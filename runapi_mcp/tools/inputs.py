@@ -5,11 +5,11 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import MISSING, AfterValidator, Field, WithJsonSchema
 
-from runapi_mcp.catalog import VARIANTS, by_model
-from runapi_mcp.catalog.fields import Capability
-from runapi_mcp.catalog.task_ids import canonical
+from runapi_mcp.base.catalog import VARIANTS, by_model
+from runapi_mcp.base.catalog.fields import Capability
+from runapi_mcp.base.catalog.task_ids import canonical
+from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS
 from runapi_mcp.images.naming import checked_name
-from runapi_mcp.settings import LONGEST_WAIT_SECONDS
 
 DEFAULT_LISTED: Final = 10
 MOST_LISTED: Final = 50

@@ -5,9 +5,9 @@ from typing import Final
 
 from pydantic import MISSING
 
-from runapi_mcp.api.bodies import on_one_line
 from runapi_mcp.images.picture import spoken
-from runapi_mcp.tasks.ledger import Doubt, Entry
+from runapi_mcp.orders.ledger import Doubt, Entry
+from runapi_mcp.providers.runapi.bodies import on_one_line
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskListFacts, TaskRow, known, utc
 from runapi_mcp.tools.inputs import ListQuestion

@@ -7,8 +7,8 @@ from typing import Final, cast
 
 from pydantic_core import ErrorDetails
 
-from runapi_mcp.catalog import VARIANTS
-from runapi_mcp.catalog.fields import Capability
+from runapi_mcp.base.catalog import VARIANTS
+from runapi_mcp.base.catalog.fields import Capability
 from runapi_mcp.tools.schema import Schema, field_schema
 
 LONGEST_ECHO: Final = 60

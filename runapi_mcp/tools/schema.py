@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic import BaseModel
 
-from runapi_mcp.catalog.fields import Capability
+from runapi_mcp.base.catalog.fields import Capability
 
 Schema = dict[str, object]
 

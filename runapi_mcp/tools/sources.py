@@ -17,16 +17,16 @@ from urllib.request import url2pathname
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.catalog.task_ids import canonical
-from runapi_mcp.errors import Failure, Refused, RunapiFailure
+from runapi_mcp.base.catalog.task_ids import canonical
+from runapi_mcp.base.errors import Failure, Refused, RunapiFailure
+from runapi_mcp.base.progress import reporting
+from runapi_mcp.images.folders import Places
 from runapi_mcp.images.picture import spoken
-from runapi_mcp.images.places import Places
-from runapi_mcp.progress import reporting
 from runapi_mcp.tools.arguments import as_array
 from runapi_mcp.tools.tool import Caller, RawArguments
 
 if TYPE_CHECKING:
-    from runapi_mcp.images.local import LocalImage
+    from runapi_mcp.images.local_image import LocalImage
 
 FIELD: Final = "source_image_urls"
 
@@ -76,7 +76,7 @@ class SourceImages:
         Raises:
             RunapiFailure: one could not be uploaded; nothing was paid.
         """
-        from runapi_mcp.images.uploading import uploaded
+        from runapi_mcp.images.uploads import uploaded
 
         caller = self.caller
         images = [source.image for source in self.sources if source.image]
@@ -168,7 +168,7 @@ async def _saved(caller: Caller, task_id: str) -> LocalImage | None:
     path = await caller.orders.saved_only(task_id)
     if path is None:
         return None
-    from runapi_mcp.images.local import saved_image
+    from runapi_mcp.images.local_image import saved_image
 
     try:
         return await _in_turn(caller, partial(saved_image, path, task_id))
@@ -184,7 +184,7 @@ async def _saved(caller: Caller, task_id: str) -> LocalImage | None:
 
 
 async def _read(caller: Caller, path: str, places: Places) -> LocalImage:
-    from runapi_mcp.images.local import local_image
+    from runapi_mcp.images.local_image import local_image
 
     return await _in_turn(caller, partial(local_image, path, places))
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from runapi_mcp.catalog import Variant
-from runapi_mcp.tools.generating import generating_tool
+from runapi_mcp.base.catalog import Variant
+from runapi_mcp.tools.drawing import generating_tool
 from runapi_mcp.tools.listing import LIST_TASKS
-from runapi_mcp.tools.login import LOGIN
+from runapi_mcp.tools.login_tool import LOGIN
 from runapi_mcp.tools.pricing import pricing_tool
 from runapi_mcp.tools.reading import CHECK_BALANCE, GET_TASK
 from runapi_mcp.tools.tool import Tool

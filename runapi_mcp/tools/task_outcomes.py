@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from pydantic import MISSING
 
-from runapi_mcp.api.prices import Price
-from runapi_mcp.api.tasks import Task
-from runapi_mcp.catalog import Variant
-from runapi_mcp.errors import RunapiFailure
+from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.errors import RunapiFailure
 from runapi_mcp.images.picture import Picture
-from runapi_mcp.tasks.watch import Watch
+from runapi_mcp.orders.tracked_task import Watch
+from runapi_mcp.providers.runapi.prices import Price
+from runapi_mcp.providers.runapi.tasks import Task
 from runapi_mcp.tools.delivery import expiry
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
 from runapi_mcp.tools.tool import Outcome
 
 if TYPE_CHECKING:
-    from runapi_mcp.images.looking import Seen
+    from runapi_mcp.images.inspection import Seen
 
 _SAVED = (
     "Tell the user the path. To change the image, give its path or task_id as source_image_urls "

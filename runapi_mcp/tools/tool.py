@@ -7,14 +7,14 @@ from typing import Literal
 import anyio
 from pydantic import MISSING, BaseModel
 
-from runapi_mcp.api import RunAPI
-from runapi_mcp.catalog.fields import Capability
-from runapi_mcp.images.album import Album
+from runapi_mcp.base.catalog.fields import Capability
+from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture import Picture
+from runapi_mcp.images.picture_store import Album
 from runapi_mcp.login import Logins
-from runapi_mcp.progress import Report
-from runapi_mcp.tasks.orders import Orders
-from runapi_mcp.tasks.watch import Watch
+from runapi_mcp.orders.orders import Orders
+from runapi_mcp.orders.tracked_task import Watch
+from runapi_mcp.providers.runapi import RunAPI
 
 RawArguments = Mapping[str, object]
 

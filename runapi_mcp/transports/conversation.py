@@ -13,8 +13,8 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCResponse
 
-from runapi_mcp.server.receipts import Outbox, Receipt, opened
-from runapi_mcp.transports.unreadable import complaint
+from runapi_mcp.server.delivery_confirmations import Outbox, Receipt, opened
+from runapi_mcp.transports.parse_errors import complaint
 
 
 class Departures:

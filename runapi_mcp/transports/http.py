@@ -26,9 +26,9 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp import __version__
-from runapi_mcp.errors import NotConfigured
-from runapi_mcp.server.receipts import Outbox, opened
-from runapi_mcp.sockets import LOOPBACK, listen
+from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.sockets import LOOPBACK, listen
+from runapi_mcp.server.delivery_confirmations import Outbox, opened
 from runapi_mcp.transports.conversation import converse, departures
 from runapi_mcp.transports.process import leave_soon, settle_memory
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from runapi_mcp.sandbox.app import Sandbox
-from tests.world import BASE_URL, KEY, Wire
+from tests.support.world import BASE_URL, KEY, Wire
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import anyio
 import httpx
 import pytest
 
+from runapi_mcp.base.sockets import listen
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Kind, Where
-from runapi_mcp.sockets import listen
-from tests.sandbox.client import (
+from tests.support.sandbox_client import (
     DRAW,
     answered,
     created,
@@ -21,7 +21,7 @@ from tests.sandbox.client import (
     read,
     spent_cents,
 )
-from tests.world import KEY
+from tests.support.world import KEY
 
 pytestmark = pytest.mark.anyio
 

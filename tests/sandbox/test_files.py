@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from tests.sandbox.client import CONTENT, FILE, ISSUED, answered, later, prepared, uploaded
-from tests.world import BASE_URL, KEY
+from tests.support.sandbox_client import CONTENT, FILE, ISSUED, answered, later, prepared, uploaded
+from tests.support.world import BASE_URL, KEY
 
 pytestmark = pytest.mark.anyio
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import httpx
 import pytest
 
-from runapi_mcp.catalog import VARIANTS
+from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.sandbox.app import Sandbox
-from tests.sandbox.client import PRO, answered, created, later
-from tests.world import KEY
+from tests.support.sandbox_client import PRO, answered, created, later
+from tests.support.world import KEY
 
 pytestmark = pytest.mark.anyio
 

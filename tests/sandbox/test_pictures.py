@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from runapi_mcp.catalog.fields import Ratio
+from runapi_mcp.base.catalog.fields import Ratio
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.pictures import Picture, draw, size
-from tests.world import BASE_URL
+from tests.support.world import BASE_URL
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from runapi_mcp.catalog import VARIANTS, Variant
+from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.sandbox.app import Sandbox
-from tests.sandbox.client import (
+from tests.support.sandbox_client import (
     DRAW,
     MAX,
     MAX_REMIX,
@@ -31,7 +31,7 @@ from tests.sandbox.client import (
     read,
     spent_cents,
 )
-from tests.world import BASE_URL, KEY
+from tests.support.world import BASE_URL, KEY
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,61 @@
+"""What other programs and readers are given of this server, generated from the tools.
+
+Each is a file of the repository and its text; a check compares them, so none can drift.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from publishing import (
+    bundle,
+    container,
+    directories,
+    host_entries,
+    install_links,
+    plugin,
+    readme,
+    registry,
+    tool_snapshot,
+)
+from publishing.host_pages import pages
+from publishing.project import Project, Start, Starts, read_project
+
+__all__ = ["Project", "Start", "Starts", "generated", "read_project", "unexpected"]
+
+KINDS = (
+    registry,
+    tool_snapshot,
+    host_entries,
+    install_links,
+    plugin,
+    bundle,
+    container,
+    directories,
+)
+"""The modules that make files; each has `files(project)`."""
+
+
+def generated(root: Path, starts: Starts | None = None) -> Iterator[tuple[Path, str]]:
+    """Every generated file below the repository's root, with the text it must have.
+
+    `starts` replaces the published command, for trying the files before anything is published.
+    """
+    project = read_project(root, starts)
+    for name, text in _files(project).items():
+        yield root / name, text
+    for name, text in pages().items():
+        yield root / "docs" / "hosts" / name, text
+    page = root / "README.md"
+    yield page, readme.with_blocks(page.read_text("utf-8"), project)
+
+
+def unexpected(root: Path) -> Iterator[Path]:
+    """Files in the folders of generated ones that nothing here makes any more."""
+    made = {path for path, _ in generated(root)} | {root / plugin.FOLDER / plugin.ICON}
+    for folder in ("manifests", "docs/hosts", ".claude-plugin", ".agents"):
+        below = (root / folder).rglob("*")
+        yield from (path for path in below if path.is_file() and path not in made)
+
+
+def _files(project: Project) -> Mapping[str, str]:
+    return {name: text for kind in KINDS for name, text in kind.files(project).items()}

@@ -1,0 +1,37 @@
+"""The generated blocks of the README."""
+
+import re
+
+from publishing import host_entries, registry
+from publishing.project import Project
+from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, VARIANTS
+from runapi_mcp.tools import offered
+
+UNPUBLISHED = "not published; ask `check_pricing`"
+
+
+def with_blocks(page: str, project: Project) -> str:
+    """The README with its blocks anew."""
+    blocks = {
+        "tools": _tools_table(),
+        "codex": f"```toml\n{host_entries.codex(project)}```",
+        "cursor": f"```json\n{host_entries.cursor(project)}```",
+        "registry": f"<!-- mcp-name: {registry.registry_name(project)} -->",
+    }
+    for name, text in blocks.items():
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        page = marked.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)
+    return page
+
+
+def _tools_table() -> str:
+    rows = ["| tool | what for | price of a call |", "| --- | --- | --- |"]
+    rows += [
+        f"| `{v.tool_name}` | {v.purpose} | {v.price_words or UNPUBLISHED} |" for v in VARIANTS
+    ]
+    rows += [f"| `{tool.name}` | {tool.description} | free |" for tool in offered(())]
+    rows += [
+        "",
+        f"Prices are RunAPI's published ones of {SNAPSHOT_AS_OF}; `check_pricing` asks live.",
+    ]
+    return "\n".join(rows)

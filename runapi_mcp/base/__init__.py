@@ -1,0 +1,1 @@
+"""What serving and setting up both stand on. Knows neither of them."""

@@ -1,0 +1,140 @@
+"""The API key in RunAPI's config file: put there and taken out, and nothing else of it touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from runapi_mcp.base.atomic_files import make_folders, write_whole
+from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.settings.config_file import config_path, irregular, is_irregular
+
+NAME: Final = "api_key"
+OLDER_NAME: Final = "apiKey"
+_BOM: Final = "\ufeff"
+_EMPTY: Final = "{}\n"
+_ADVICE: Final = "Correct it, or move it away; a key may also be set as RUNAPI_API_KEY."
+
+
+class KeyFile:
+    """RunAPI's config file as the place of the key. Whatever it does blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str] | None = None) -> KeyFile:
+        """The file of this user.
+
+        Raises:
+            NotConfigured: this user has no home.
+        """
+        path = config_path(os.environ if environ is None else environ)
+        if path is None:
+            raise NotConfigured("This user has no home to keep a key in.", "Set HOME.")
+        return cls(path)
+
+    def require_usable(self) -> None:
+        """Nothing, when a key can be saved: asked before a person is bothered.
+
+        Raises:
+            NotConfigured: the file cannot be understood or its folder not be written.
+        """
+        self._texts("")
+        try:
+            target = self._target()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise self._unwritable(PermissionError("its folder is read-only"))
+
+    def save(self, key: SecretStr) -> None:
+        """Keep the key, readable by this user only.
+
+        Raises:
+            NotConfigured: the file cannot be understood or written; it is as it was.
+        """
+        _, text = self._texts(key.get_secret_value())
+        self._replace(text)
+
+    def remove(self) -> bool:
+        """Whether there was a key, which is gone now.
+
+        Raises:
+            NotConfigured: the file cannot be understood or written; it is as it was.
+        """
+        before, text = self._texts(None)
+        if text == before:
+            return False
+        self._replace(text)
+        return True
+
+    def _texts(self, key: str | None) -> tuple[str, str]:
+        """The file's text, and the same with this key, or without any."""
+        # Imported here, because every start would pay for what only a login needs.
+        from runapi_mcp.base.texts import Broken
+
+        text = self._read()
+        bom = _BOM if text.startswith(_BOM) else ""
+        try:
+            return text, bom + _with_key(text.removeprefix(_BOM), key)
+        except Broken as error:
+            line = "" if error.line is None else f" (line {error.line})"
+            happened = f"{self.path} is not valid JSON: {error.why}{line}."
+            raise NotConfigured(happened, _ADVICE) from error
+
+    def _read(self) -> str:
+        if is_irregular(self.path):
+            raise NotConfigured(irregular(self.path), _ADVICE)
+        try:
+            # Bytes, so that line ends stay; in an empty file there is nothing to lose.
+            text = self.path.read_bytes().decode()
+        except FileNotFoundError:
+            return _EMPTY
+        except OSError as error:
+            happened = f"{self.path} cannot be read: {_reason(error)}."
+            raise NotConfigured(happened, _ADVICE) from error
+        except UnicodeDecodeError as error:
+            raise NotConfigured(f"{self.path} is not UTF-8.", _ADVICE) from error
+        return text if text.strip() else _EMPTY
+
+    def _replace(self, text: str) -> None:
+        try:
+            target = self._target()
+            write_whole(target, text.encode(), 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _target(self) -> Path:
+        """The file itself, where links lead to it; in a folder for this user only."""
+        folder = self.path.parent
+        make_folders(folder, 0o700)
+        with suppress(OSError):
+            # What it forbids its owner stays forbidden.
+            folder.chmod(folder.stat().st_mode & 0o700)
+        # Whoever made the file a link wants it to stay one.
+        return Path(os.path.realpath(self.path))
+
+    def _unwritable(self, error: OSError) -> NotConfigured:
+        return NotConfigured(
+            f"The key was not saved: {self.path} cannot be written ({_reason(error)}).",
+            "Make it writable; a key may also be set as RUNAPI_API_KEY.",
+        )
+
+
+def _with_key(text: str, key: str | None) -> str:
+    """A text with this key, or without any; nothing else of it changes."""
+    from runapi_mcp.base.texts import understood
+
+    for name in (OLDER_NAME, NAME) if key is None else (OLDER_NAME,):
+        text = understood(text, "json").cut((name,))
+    return text if key is None else understood(text, "json").put((NAME,), key)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,99 @@
+"""The API key: where it is looked for, and what no key can be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from runapi_mcp.base.errors import KeyMissing
+from runapi_mcp.base.settings.values import is_leftover
+
+KEY_PAGE = "https://runapi.ai"
+KEY_NAMES = ("RUNAPI_API_KEY", "RUNAPI_KEY")
+CONFIG_FILE = "RunAPI's config file"
+"""Where a key is looked for last, in words."""
+SHORTEST_KEY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key; or none, and the failure that says why."""
+
+    secret: SecretStr | None
+    missing: KeyMissing | None = None
+    source: str = ""
+    """Where it was found, in words."""
+
+    @property
+    def from_environment(self) -> bool:
+        """Whether it comes before the config file's, whatever stands there."""
+        return self.secret is not None and self.source in KEY_NAMES
+
+    def reveal(self) -> str:
+        """The key itself, to be put on the wire and nowhere else.
+
+        Raises:
+            KeyMissing: there is none; it says how to get and set one.
+        """
+        if self.secret is None:
+            raise self.missing or _no_key("No RunAPI API key is set.")
+        return self.secret.get_secret_value()
+
+
+def given_key(value: str, source: str) -> Key:
+    """A key from somebody's hands, checked for what no key can be."""
+    text = value.strip()
+    if not text or is_leftover(text):
+        return Key(None, _no_key(f"{source} holds no API key.", source))
+    if len(text) < SHORTEST_KEY or not text.isascii() or not text.isprintable() or " " in text:
+        return Key(None, _no_key(f"{source} holds something that is not an API key.", source))
+    return Key(SecretStr(text), source=source)
+
+
+def found_key(
+    environ: Mapping[str, str], file: Mapping[str, object], broken: str | None
+) -> tuple[Key, tuple[str, ...]]:
+    """The first key that is one, and what was found of others before it."""
+    given, passed = _given_keys(environ, file), passed_over(environ, file)
+    said = tuple(missing.happened for missing in passed)
+    if len(passed) < len(given):
+        return given[len(passed)], said
+    if broken:
+        return Key(None, _no_key(broken, CONFIG_FILE)), said
+    return given[0] if given else Key(None, _no_key("No RunAPI API key is set.")), said
+
+
+def passed_over(environ: Mapping[str, str], file: Mapping[str, object]) -> tuple[KeyMissing, ...]:
+    """What is no key and stands before the first that is one."""
+    found: list[KeyMissing] = []
+    for key in _given_keys(environ, file):
+        if key.missing is None:
+            break
+        found.append(key.missing)
+    return tuple(found)
+
+
+def _given_keys(environ: Mapping[str, str], file: Mapping[str, object]) -> list[Key]:
+    candidates = _key_candidates(environ, file)
+    return [given_key(value, source) for source, value in candidates if value.strip()]
+
+
+def _key_candidates(
+    environ: Mapping[str, str], file: Mapping[str, object]
+) -> list[tuple[str, str]]:
+    found = [(name, environ.get(name, "")) for name in KEY_NAMES]
+    for name in ("api_key", "apiKey"):
+        value = file.get(name, "")
+        text = value if isinstance(value, str) else "not a text"
+        found.append((f'"{name}" in {CONFIG_FILE}', "" if value is None else text))
+    return found
+
+
+def _no_key(happened: str, source: str = "") -> KeyMissing:
+    return KeyMissing(
+        happened,
+        "Call login, or run `runapi-mcp login`; or create a key at "
+        f"{KEY_PAGE} and set it as RUNAPI_API_KEY in the server's environment. RUNAPI_SANDBOX=1 "
+        "needs none.",
+        source,
+    )

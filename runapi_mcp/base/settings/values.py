@@ -1,0 +1,142 @@
+"""How a text from the environment becomes a value, or a sentence that says what is allowed."""
+
+import os
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.base.catalog.fields import is_http
+from runapi_mcp.base.catalog.money import tidy
+from runapi_mcp.base.errors import NotConfigured
+
+DEFAULT_BASE_URL = "https://runapi.ai"
+MOST_DOLLARS: Final = 1_000_000
+ON: Final = ("1", "true", "yes", "on")
+OFF: Final = ("0", "false", "no", "off")
+
+_LEFTOVER = re.compile(
+    r"\$\{.*\}|\{\{.*\}\}|\{env:.*\}|\$(env:)?\w+|%\w+%|<.*>|YOUR[_-].*", re.IGNORECASE | re.DOTALL
+)
+
+
+def is_leftover(value: str) -> bool:
+    """Whether a value is a placeholder that a host was meant to fill in."""
+    return _LEFTOVER.fullmatch(value.strip()) is not None
+
+
+def base_url(environ: Mapping[str, str], file: Mapping[str, object]) -> str:
+    """RunAPI's address: as the environment has it, then the config file, then as it is known."""
+    candidates = [environ.get("RUNAPI_BASE_URL"), file.get("base_url"), file.get("baseUrl")]
+    for value in candidates:
+        text = "" if value is None else str(value).strip().rstrip("/")
+        if text and not is_leftover(text):
+            return _checked_base_url(text)
+    return DEFAULT_BASE_URL
+
+
+def _checked_base_url(url: str) -> str:
+    if not _is_http_address(url):
+        raise NotConfigured(
+            "The RunAPI base URL is not an http(s) address.",
+            f"Set RUNAPI_BASE_URL to one such as {DEFAULT_BASE_URL}, or unset it.",
+        )
+    scheme, _, rest = url.partition(":")
+    return f"{scheme.lower()}:{rest}"
+
+
+def _is_http_address(url: str) -> bool:
+    """Whether paths can be put behind it: a host, and no login, query or fragment."""
+    return is_http(url) and not {"@", "?", "#"} & set(url)
+
+
+def text(environ: Mapping[str, str], name: str) -> str | None:
+    """The value as it stands; None when it is unset, blank or left unfilled by a host."""
+    value = environ.get(name, "").strip()
+    return None if not value or is_leftover(value) else value
+
+
+def names(environ: Mapping[str, str], name: str) -> tuple[str, ...] | None:
+    """A list of words, separated by commas or spaces; None when it is unset."""
+    value = text(environ, name)
+    return None if value is None else tuple(value.replace(",", " ").split())
+
+
+def folders(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
+    """Absolute paths, separated as in PATH; none when it is unset."""
+    value = text(environ, name) or ""
+    try:
+        paths = [Path(part).expanduser() for part in value.split(os.pathsep) if part.strip()]
+    except RuntimeError as error:
+        raise NotConfigured(f"{name} names a home that is not known.", "Write it out.") from error
+    for path in paths:
+        require_absolute(name, path)
+    return tuple(paths)
+
+
+def require_absolute(name: str, path: Path) -> None:
+    """Nothing, when a path means the same wherever a host starts a server."""
+    if not path.is_absolute():
+        raise NotConfigured(
+            f"{name} has {path}, and what that is relative to depends on the host.",
+            "Write the absolute path.",
+        )
+
+
+def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """On or off."""
+    chosen = choice(environ, name)
+    return default if chosen is None else chosen
+
+
+def choice(environ: Mapping[str, str], name: str) -> bool | None:
+    """On or off; None when it is left open."""
+    value = (text(environ, name) or "").lower()
+    if value in ON or value in OFF:
+        return value in ON
+    if not value:
+        return None
+    raise NotConfigured(f"{name} is neither on nor off.", "Set it to 1 or 0, or unset it.")
+
+
+def number(
+    environ: Mapping[str, str], name: str, unit: str, most: int, least: int = 0
+) -> float | None:
+    """A number of a unit; None when it is unset."""
+    value = text(environ, name)
+    if value is None:
+        return None
+    try:
+        read = float(value)
+    except ValueError:
+        read = -1.0
+    if not least <= read <= most:
+        raise NotConfigured(
+            f"{name} is not a number of {unit}.", f"Use {least} to {most}, or unset it."
+        )
+    return read
+
+
+def cents(environ: Mapping[str, str], name: str) -> float | None:
+    """An amount in US dollars, such as 0.50 or $2, as US cents; None when it is unset."""
+    given = environ.get(name, "").strip()
+    # What a person leaves blank in the form of a bundle, Claude Desktop leaves unfilled.
+    if not given or given.startswith("${user_config."):
+        return None
+    amount = given.removeprefix("$").strip()
+    # $2 is an amount, and $BUDGET is not.
+    if is_leftover(given) and not amount[:1].isdigit():
+        raise NotConfigured(
+            f"{name} holds a placeholder that the host left unfilled: the limit is not known.",
+            "Fill it in, or take the variable out.",
+        )
+    try:
+        dollars = Decimal(amount)
+    except InvalidOperation:
+        dollars = Decimal(-1)
+    if not (dollars.is_finite() and 0 <= dollars <= MOST_DOLLARS):
+        raise NotConfigured(
+            f"{name} is not an amount in US dollars.", "Write it as 0.50, or unset it."
+        )
+    return tidy(float(dollars * 100))

@@ -1,0 +1,142 @@
+"""One image between the network and its name on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import anyio.to_thread
+
+from runapi_mcp.images.directory import opened
+from runapi_mcp.images.inspection import Seen, look
+from runapi_mcp.images.picture import Finished, Picture
+from runapi_mcp.images.saving import Draft, NotSaved, require_as_saved
+
+AT_ONCE_BYTES: Final = 1_000_000
+"""So much is written in one go: a thread for every chunk would cost more than the writing."""
+
+IN_MEMORY_BYTES: Final = 8_000_000
+"""So large an image need not be written at all to be looked at."""
+
+
+class Landing:
+    """An image as it comes in, written into a draft of its file. What is not async blocks."""
+
+    def __init__(self, finished: Finished, url: str, draft: _Draft) -> None:
+        self._finished = finished
+        self._url = url
+        self._draft = draft
+        self._hash = hashlib.sha256()
+        self._byte_size = 0
+        self._waiting = bytearray()
+
+    @classmethod
+    def begin(cls, finished: Finished, url: str) -> Landing:
+        """A landing in the folder, or without one in a file that nobody sees.
+
+        Raises:
+            NotSaved: the folder cannot be written.
+        """
+        if finished.folder is None:
+            return cls(finished, url, _Unseen())
+        return cls(finished, url, Draft.begin(finished.folder, finished.name_of(url)))
+
+    async def take(self, chunk: bytes) -> None:
+        """Take the next bytes; they are written now and then.
+
+        Raises:
+            NotSaved: they cannot be written.
+        """
+        self._waiting += chunk
+        if len(self._waiting) >= AT_ONCE_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was taken and is not written yet.
+
+        Raises:
+            NotSaved: it cannot be written.
+        """
+        content = bytes(self._waiting)
+        self._waiting.clear()
+        await anyio.to_thread.run_sync(self._write, content)
+
+    def land(self) -> Picture:
+        """The picture, found to be an image, previewed and under its name.
+
+        Raises:
+            NotAnImage: it is none, and nothing of it stays.
+            NotSaved: what was written cannot be read.
+        """
+        with self._draft.read_back() as file:
+            seen = look(file, self._finished.preview_px)
+        try:
+            path = self._draft.land(seen.kind.suffix, self._about(seen))
+        except NotSaved as failure:
+            return Picture(self._url, seen=seen, not_saved=failure.happened)
+        return Picture(self._url, path, seen)
+
+    def discard(self) -> None:
+        """Nothing stays but what has landed."""
+        self._draft.discard()
+
+    def _write(self, content: bytes) -> None:
+        self._hash.update(content)
+        self._byte_size += len(content)
+        self._draft.write(content)
+
+    def _about(self, seen: Seen) -> dict[str, object]:
+        return {
+            **self._finished.about,
+            "source_url": self._url,
+            "media_type": seen.kind.media_type,
+            "width": seen.width,
+            "height": seen.height,
+            "byte_size": self._byte_size,
+            "sha256": self._hash.hexdigest(),
+        }
+
+
+class _Draft(Protocol):
+    """What an image is written into. All of it blocks."""
+
+    def write(self, content: bytes) -> None: ...
+    def read_back(self) -> IO[bytes]: ...
+    def land(self, suffix: str, about: Mapping[str, object]) -> Path | None: ...
+    def discard(self) -> None: ...
+
+
+class _Unseen:
+    """Where an image is that is looked at and not kept; a small one is on no disk, full or not."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, prefix="runapi-")  # noqa: SIM115 - `discard` closes it
+
+    def write(self, content: bytes) -> None:
+        self._file.write(content)
+
+    def read_back(self) -> IO[bytes]:
+        self._file.seek(0)
+        return self._file
+
+    def land(self, suffix: str, about: Mapping[str, object]) -> None:
+        """It lands nowhere."""
+
+    def discard(self) -> None:
+        self._file.close()
+
+
+def seen_at(path: Path, finished: Finished) -> Seen:
+    """What the picture is that was saved at a path. Blocks.
+
+    Raises:
+        Changed: it is not what was saved there.
+        NotAnImage: it is not an image any more.
+        OSError: it cannot be read.
+    """
+    with opened(path.parent, (), make=False) as directory, directory.reading(path.name) as file:
+        require_as_saved(directory, path.name, file, finished.about["task_id"])
+        return look(file, finished.preview_px)

@@ -1,0 +1,243 @@
+"""The ledger's file: its schema, its migrations, its transactions. Blocks; knows no money."""
+
+import errno
+import os
+import sqlite3
+import stat
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.orders.ledger.sqlite.lock_timeout import Patience
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE calls (
+        key TEXT PRIMARY KEY,
+        caller TEXT NOT NULL,
+        model TEXT NOT NULL,
+        output_resolution TEXT,
+        fingerprint TEXT NOT NULL,
+        arguments TEXT,
+        price_cents REAL,
+        status TEXT NOT NULL,
+        task_id TEXT,
+        image_urls TEXT NOT NULL DEFAULT '[]',
+        files TEXT NOT NULL DEFAULT '[]',
+        cost_cents REAL,
+        error TEXT,
+        sandbox INTEGER NOT NULL DEFAULT 0,
+        holder TEXT,
+        held_until REAL,
+        begun_at REAL NOT NULL,
+        made_at REAL,
+        ended_at REAL,
+        running_seconds REAL,
+        drawn_seconds REAL,
+        delivered_at REAL
+    ) WITHOUT ROWID;
+    CREATE INDEX calls_by_time ON calls (caller, begun_at);
+    CREATE INDEX calls_by_task ON calls (task_id) WHERE task_id IS NOT NULL;
+    CREATE INDEX calls_by_age ON calls (begun_at);
+    CREATE INDEX calls_drawn ON calls (model, output_resolution, ended_at)
+        WHERE drawn_seconds IS NOT NULL;
+    CREATE INDEX calls_undelivered ON calls (caller, fingerprint, begun_at)
+        WHERE delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost');
+    CREATE INDEX calls_open ON calls (begun_at)
+        WHERE delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost');
+    CREATE INDEX calls_in_doubt ON calls (caller, begun_at) WHERE status = 'intended';
+    """,
+    """
+    ALTER TABLE calls ADD COLUMN save_as TEXT;
+    ALTER TABLE calls ADD COLUMN sources TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE calls ADD COLUMN ready INTEGER NOT NULL DEFAULT 1;
+    CREATE TABLE uploads (
+        caller TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        url TEXT NOT NULL,
+        expires_at REAL NOT NULL,
+        PRIMARY KEY (caller, sha256)
+    ) WITHOUT ROWID;
+    """,
+    """
+    DROP INDEX calls_by_time;
+    CREATE INDEX calls_by_time
+        ON calls (caller, begun_at, made_at, status, cost_cents, price_cents);
+    """,
+)
+"""What leads from each version of the schema to the next. Never changed, only added to."""
+
+VERSION: Final = len(_MIGRATIONS)
+
+
+class NewerVersion(Exception):
+    """A later version of this program wrote the file."""
+
+    def __init__(self) -> None:
+        super().__init__("a newer runapi-mcp wrote it")
+
+
+class OnlyRead(Exception):
+    """What was opened for reading would have to be written."""
+
+
+class Database:
+    """An open ledger file, or one in memory."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path | None, patience: Patience
+    ) -> None:
+        self.path = path
+        self._connection = connection
+        self._patience = patience
+        self._identity = _identity(path)
+        self._is_writable = False
+        connection.row_factory = sqlite3.Row
+
+    @classmethod
+    def open(cls, path: Path | None, patience: Patience | None = None) -> "Database":
+        """The ledger at a path, made or brought up to date if need be; None is one in memory.
+
+        Raises:
+            NewerVersion: its schema is not known here.
+            sqlite3.Error, OSError: it cannot be used.
+        """
+        if path is not None:
+            _make_private(path)
+        database = cls(_connected(str(path or ":memory:")), path, patience or Patience())
+        with database._closed_if_broken():
+            database._settle_in()
+        return database
+
+    @classmethod
+    def open_to_read(cls, path: Path, patience: Patience) -> "Database":
+        """The ledger at a path as it is, for this moment: what is written later may be missed.
+
+        Raises:
+            NewerVersion, OnlyRead: it is no file with the schema of this version.
+            sqlite3.Error, OSError: it cannot be read.
+        """
+        # A pipe would be waited for.
+        if not path.is_file():
+            raise OnlyRead
+        database = cls(_connected(_address(path), uri=True), path, patience)
+        with database._closed_if_broken():
+            database._require_version()
+        return database
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is still where it was opened."""
+        return self._identity == _identity(self.path)
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Generator[sqlite3.Connection]:
+        """The only writer while it lasts; on the disk at its end, if durable.
+
+        Raises:
+            OnlyRead: it was opened to be read. SQLite itself would not tell before the first write.
+        """
+        if not self._is_writable:
+            raise OnlyRead
+        self._be_patient()
+        self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # A full disk may have rolled back already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
+        """What a query finds."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def _settle_in(self) -> None:
+        self._is_writable = True
+        self._be_patient()
+        # What is forgotten shall not stay on the disk.
+        self._connection.execute("PRAGMA secure_delete = ON")
+        self._bring_up_to_date()
+        # Readers never wait for a writer. Where a file system has no WAL, or another server uses
+        # the file just now, SQLite keeps its default.
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA journal_mode = WAL")
+
+    def _bring_up_to_date(self) -> None:
+        if self._version() == VERSION:
+            return
+        with self.transaction() as connection:
+            version = self._version()
+            if version > VERSION:
+                raise NewerVersion
+            for migration in _MIGRATIONS[version:]:
+                for statement in migration.split(";"):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _require_version(self) -> None:
+        version = self._version()
+        if version > VERSION:
+            raise NewerVersion
+        if version < VERSION:
+            raise OnlyRead
+
+    def _version(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def _be_patient(self) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {self._patience.milliseconds}")
+
+    @contextmanager
+    def _closed_if_broken(self) -> Generator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+
+def _connected(name: str, *, uri: bool = False) -> sqlite3.Connection:
+    # One call at a time, but not always from the same thread.
+    return sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _address(path: Path) -> str:
+    """The URI that reads a file and leaves no trace beside it."""
+    # Beside a file that is being written lie its new pages, in a WAL or a journal. Without them
+    # there is nothing to share, and SQLite is told so: it would else make a WAL to read.
+    sides = (path.with_name(f"{path.name}-{side}") for side in ("wal", "journal"))
+    shared = "" if any(side.exists() and side.stat().st_size for side in sides) else "&immutable=1"
+    return f"{path.as_uri()}?mode=ro{shared}"
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None where there is none."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
+
+
+def _make_private(path: Path) -> None:
+    """A folder and a file that only their user can read; SQLite's side files follow the file."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        # A path such as /dev/null is nobody's to close.
+        if not stat.S_ISREG(mode):
+            raise FileExistsError(errno.EEXIST, "It is no regular file", str(path))
+        if os.name == "posix" and mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)

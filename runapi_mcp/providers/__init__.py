@@ -1,0 +1,1 @@
+"""Who sells pictures: what the paid way needs of them, and RunAPI."""

@@ -1,0 +1,176 @@
+"""HTTP itself: one client for all callers. The only module of this room that imports httpx."""
+
+from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import anyio
+import httpx
+
+from runapi_mcp import __version__
+from runapi_mcp.base.errors import NotConfigured, NotConnected, RateLimited, RunapiDown, Unreachable
+from runapi_mcp.base.settings import Key
+from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.providers.runapi import bodies
+from runapi_mcp.providers.runapi.failures import answer_of, failure_of
+from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request, is_object
+from runapi_mcp.providers.runapi.rate_limit import Pace
+from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, retrying
+
+CONNECT_SECONDS = 5.0
+POOL_SECONDS = 10.0
+UPLOAD_SECONDS = 120.0
+LARGEST_ANSWER_BYTES = 4_000_000
+
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Connection:
+    """RunAPI's address and the client that reaches it."""
+
+    def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._base_url = base_url
+        self._http = _client(base_url, transport)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def send(
+        self,
+        request: Request,
+        key: Key | None,
+        understand: Callable[[Reply], Meaning],
+        pace: Pace | None = None,
+    ) -> Meaning:
+        """What the answer means; the request is repeated as long as that is safe and of use.
+
+        `key` is None for what RunAPI tells anybody, and then there is no pace to keep.
+
+        Raises:
+            RunapiFailure: RunAPI refused, failed or could not be reached.
+            KeyMissing: the request needs a key and there is none.
+            NotConfigured: the key would travel unprotected.
+        """
+        secret = self._secret(key) if key else ""
+
+        async def turn() -> None:
+            if pace is not None:
+                await pace.turn(pays=request.pays, urgency=request.urgency)
+
+        async def attempt(seconds: float) -> Meaning:
+            try:
+                return understand(await self._attempt(request, secret, seconds))
+            except RateLimited as failure:
+                if pace is not None:
+                    pace.hold(failure.answer.retry_after_seconds or 0.0)
+                raise
+
+        return await retrying(attempt, request, turn)
+
+    async def upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
+        """Put bytes to an address RunAPI named. The key stays here: the address is elsewhere.
+
+        Raises:
+            RunapiFailure: the storage refused or could not be reached.
+        """
+        try:
+            with anyio.fail_after(UPLOAD_SECONDS):
+                response = await self._http.put(
+                    url, content=content, headers=dict(headers), timeout=UPLOAD_SECONDS
+                )
+        # ValueError: headers that RunAPI named and that cannot be sent.
+        except (httpx.RequestError, httpx.InvalidURL, ValueError, TimeoutError) as error:
+            raise _unreachable(error, "the upload address", "") from error
+        if not response.is_success:
+            # Not RunAPI's own words for a status: this is elsewhere, and had no key.
+            raise RunapiDown(
+                f"The upload address refused the file (HTTP {response.status_code}).",
+                "Try again in a minute.",
+                answer_of(response.status_code, response.headers),
+            )
+
+    def _secret(self, key: Key) -> str:
+        secret = key.reveal()
+        if not self._base_url.startswith("https://") and not is_loopback(self._base_url):
+            raise NotConfigured(
+                f"The API key is not sent to {self._base_url}: it is neither https nor this "
+                "machine.",
+                "Set RUNAPI_BASE_URL to an https address, or unset it.",
+            )
+        return secret
+
+    async def _attempt(self, request: Request, secret: str, seconds: float) -> Reply:
+        response, content = await self._exchange(request, secret, seconds)
+        headers = {
+            name: bodies.clean_text(value, secret) for name, value in response.headers.items()
+        }
+        answer = answer_of(response.status_code, headers)
+        if response.status_code == 304:
+            return Reply({}, headers, answer)
+        body = bodies.decoded(content, secret)
+        if not response.is_success:
+            raise failure_of(answer, body, reads_task=request.reads_task)
+        if not is_object(body):
+            raise RunapiDown("RunAPI's answer could not be read.", "Try again in a minute.", answer)
+        return Reply(body, headers, answer)
+
+    async def _exchange(
+        self, request: Request, secret: str, seconds: float
+    ) -> tuple[httpx.Response, bytes]:
+        authorization = {"Authorization": f"Bearer {secret}"} if secret else {}
+        sending = self._http.stream(
+            request.method,
+            self._base_url + request.path,
+            params=request.query or None,
+            json=request.body,
+            headers={**request.headers, **authorization},
+        )
+        try:
+            # The client's own timeouts do not bound an answer that trickles.
+            with anyio.fail_after(seconds):
+                async with sending as response:
+                    content = await bodies.read(response.aiter_bytes(), LARGEST_ANSWER_BYTES)
+                    return response, content
+        except (httpx.RequestError, OSError) as error:
+            raise _unreachable(error, self._base_url, secret) from error
+        except bodies.TooLarge as error:
+            raise RunapiDown("RunAPI's answer does not end.", "Try again in a minute.") from error
+        raise AssertionError("the response leaves the block or an error does")
+
+
+def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    try:
+        httpx.URL(base_url)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise NotConfigured(
+            f"RUNAPI_BASE_URL is not an address that can be reached: {error}.",
+            "Correct it, or unset it.",
+        ) from error
+    try:
+        return httpx.AsyncClient(
+            transport=transport,
+            # A request that waits for a place was not sent: it must end before the attempt does,
+            # because the end of an attempt leaves a doubt.
+            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS, pool=POOL_SECONDS),
+            headers={"Accept": "application/json", "User-Agent": f"runapi-mcp/{__version__}"},
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+            # A cookie set for one caller would go out with the next one's request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            # A proxy from the environment would be handed the sandbox's requests.
+            trust_env=not is_loopback(base_url),
+            # Loading the certificates takes longer than all requests to the sandbox.
+            verify=base_url.startswith("https:"),
+        )
+    except (ValueError, OSError, ImportError) as error:
+        raise NotConfigured(
+            f"No connection can be made with this environment: {error}.",
+            "Check the proxy variables (HTTPS_PROXY, ALL_PROXY) and SSL_CERT_FILE.",
+        ) from error
+
+
+def _unreachable(error: Exception, where: str, secret: str) -> Unreachable:
+    kind = NotConnected if isinstance(error, _NOTHING_SENT) else Unreachable
+    detail = bodies.clean_text(str(error) or type(error).__name__, secret)
+    return kind(
+        f"RunAPI did not answer at {where} ({detail}).",
+        "Check the network, a proxy and RUNAPI_BASE_URL, then call again.",
+    )

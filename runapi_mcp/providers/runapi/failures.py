@@ -1,0 +1,158 @@
+"""RunAPI's error answers as failures: sorted by who can act, short, and without secrets."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from runapi_mcp.base import errors
+from runapi_mcp.base.catalog.task_ids import canonical
+from runapi_mcp.base.errors import Answer, RunapiFailure
+from runapi_mcp.base.settings import KEY_PAGE
+from runapi_mcp.providers.runapi.messages import as_list, as_object, as_text
+
+LONGEST_QUOTE = 300
+LONGEST_REQUEST_ID = 128
+LONGEST_PAUSE_SECONDS = 86_400.0
+_LIMITED = "{who} is limiting requests of this key{said}."
+_WAIT = "Wait {pause}, then call again."
+_MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
+_HTML = re.compile(r"<\s*/?\s*[a-z!][^>]*>", re.IGNORECASE)
+
+
+def answer_of(status: int, headers: Mapping[str, str]) -> Answer:
+    """The facts of an answer that belong in an error."""
+    return Answer(
+        status=status,
+        request_id=(as_text(headers.get("x-request-id")) or "")[:LONGEST_REQUEST_ID] or None,
+        task_id=_named_task(headers),
+        retry_after_seconds=retry_after_seconds(headers.get("retry-after")),
+        sandbox="x-runapi-sandbox" in headers,
+    )
+
+
+def retry_after_seconds(value: str | None) -> float | None:
+    """Seconds to wait by a `Retry-After` header: a number or an HTTP date; None for no wish."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _seconds_until(value)
+    # Also false for NaN.
+    return min(seconds, LONGEST_PAUSE_SECONDS) if seconds > 0 else None
+
+
+def _seconds_until(http_date: str) -> float:
+    try:
+        wanted = parsedate_to_datetime(http_date)
+    except (ValueError, OverflowError):
+        return 0.0
+    if wanted.tzinfo is None:
+        wanted = wanted.replace(tzinfo=UTC)
+    return (wanted - datetime.now(UTC)).total_seconds()
+
+
+def _named_task(headers: Mapping[str, str]) -> str | None:
+    """The task that an answer names outside its body: by a header, or by where to follow it."""
+    folder, _, name = headers.get("location", "").partition("?")[0].rpartition("/")
+    followed = canonical(name) if folder.endswith("/tasks") or "/flux_2/" in folder else None
+    return canonical(headers.get("x-runapi-task-id", "")) or followed
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a status means. `{said}` is RunAPI's own word on it, or the bare status."""
+
+    failure: type[RunapiFailure]
+    happened: str
+    advice: str
+
+
+_CASES: Final = {
+    401: _Case(
+        errors.KeyRejected,
+        "{who} did not accept the API key{said}.",
+        f"Check RUNAPI_API_KEY, or create a new key at {KEY_PAGE}.",
+    ),
+    402: _Case(
+        errors.OutOfCredit,
+        "{who} says that the account has not enough credit for this call{said}.",
+        f"Add credit at {KEY_PAGE}, or ask check_pricing for a cheaper variant.",
+    ),
+    404: _Case(
+        errors.TaskNotFound,
+        "{who} knows no task with this id for this API key{said}.",
+        "Check the task_id and that the key is the one that made the task.",
+    ),
+    408: _Case(errors.RateLimited, _LIMITED, _WAIT),
+    409: _Case(
+        errors.Conflict,
+        "{who} reported a conflict{said}.",
+        "Call the tool again; it uses a new idempotency key.",
+    ),
+    429: _Case(errors.RateLimited, _LIMITED, _WAIT),
+}
+_MOVED: Final = _Case(
+    errors.RequestRefused,
+    "{who} is not at this address: it answered with a redirect (HTTP {status}).",
+    "Set RUNAPI_BASE_URL to its address, or unset it.",
+)
+_REFUSED: Final = _Case(
+    errors.RequestRefused,
+    "{who} refused the request{said}.",
+    "Change what it names and call again.",
+)
+_DOWN: Final = _Case(
+    errors.RunapiDown, "{who} is having trouble (HTTP {status}).", "Try again in a minute."
+)
+
+
+def failure_of(answer: Answer, body: object, *, reads_task: bool = False) -> RunapiFailure:
+    """The failure of an answer with an error status; `body` is decoded JSON, or None."""
+    status = answer.status or 0
+    case = _case(status, reads_task=reads_task)
+    said = message_of(body)
+    happened = case.happened.format(
+        who="RunAPI's sandbox" if answer.sandbox else "RunAPI",
+        said=f" ({said.rstrip('.')})" if said else f" (HTTP {status})",
+        status=status,
+    )
+    wait = answer.retry_after_seconds
+    advice = case.advice.format(pause=f"{wait:.0f} seconds" if wait else "a minute")
+    return case.failure(happened, advice, answer)
+
+
+def _case(status: int, *, reads_task: bool) -> _Case:
+    if status in _CASES and (status != 404 or reads_task):
+        return _CASES[status]
+    if 300 <= status < 400:
+        return _MOVED
+    return _REFUSED if 400 <= status < 500 else _DOWN
+
+
+def message_of(body: object) -> str | None:
+    """RunAPI's own words in an error body, with the fields it names; never a page of HTML."""
+    entries = as_object(body)
+    error = entries.get("error")
+    nested = as_object(error).get("message")
+    found = [as_text(error), as_text(nested), *(as_text(entries.get(k)) for k in _MESSAGE_KEYS)]
+    parts = [next((text for text in found if text), None), _fields(entries.get("errors"))]
+    said = ": ".join(part for part in parts if part)
+    if not said or _HTML.search(said):
+        return None
+    flat = " ".join(said.split())
+    return flat if len(flat) <= LONGEST_QUOTE else flat[: LONGEST_QUOTE - 1] + "…"
+
+
+def _fields(errors_by_field: object) -> str | None:
+    entries = as_object(errors_by_field)
+    named = [f"{name} {_reasons(reasons)}" for name, reasons in entries.items()]
+    return "; ".join(named) or None
+
+
+def _reasons(value: object) -> str:
+    reasons = as_list(value) or [value]
+    return " and ".join(str(reason) for reason in reasons)

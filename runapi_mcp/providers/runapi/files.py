@@ -1,0 +1,80 @@
+"""Files: local bytes become a URL that RunAPI can read for about an hour."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from runapi_mcp.base.errors import RunapiDown
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send, as_object, as_text
+
+Upload = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
+"""Puts bytes to an address with exactly the given headers, without any key."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file RunAPI holds. `expires_at` is ISO 8601, where RunAPI says it."""
+
+    url: str
+    expires_at: str | None
+
+
+class Files:
+    """Files of one caller."""
+
+    def __init__(self, send: Send, upload: Upload) -> None:
+        self._send = send
+        self._upload = upload
+
+    async def upload(self, name: str, content: bytes, media_type: str) -> UploadedFile:
+        """The URL of the uploaded bytes: prepare, put, confirm.
+
+        Raises:
+            RunapiFailure: one of the three steps failed; nothing was paid.
+        """
+        checksum = b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+        announced = {
+            "filename": name,
+            "byte_size": len(content),
+            "checksum": checksum,
+            "content_type": media_type,
+        }
+        place = await self._send(_step("prepare", announced), _place)
+        await self._upload(place.url, place.headers, content)
+        return await self._send(_step("confirm", {"signed_id": place.signed_id}), _uploaded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where RunAPI wants the bytes, and the headers that must go with them."""
+
+    signed_id: str
+    url: str
+    headers: Mapping[str, str]
+
+
+def _step(name: str, body: Mapping[str, object]) -> Request:
+    # Never repeated: these posts have no idempotency key.
+    return Request("POST", f"/api/v1/files/{name}", body=body, repeated=False)
+
+
+def _place(reply: Reply) -> _Place:
+    signed_id, url = as_text(reply.body.get("signed_id")), as_text(reply.body.get("upload_url"))
+    if signed_id is None or url is None:
+        raise _unreadable(reply)
+    headers = as_object(reply.body.get("headers"))
+    return _Place(signed_id, url, {name: str(value) for name, value in headers.items()})
+
+
+def _uploaded(reply: Reply) -> UploadedFile:
+    url = as_text(reply.body.get("url"))
+    if url is None:
+        raise _unreadable(reply)
+    return UploadedFile(url, as_text(reply.body.get("expires_at")))
+
+
+def _unreadable(reply: Reply) -> RunapiDown:
+    return RunapiDown(
+        "RunAPI's answer about the file could not be read.", "Try again in a minute.", reply.answer
+    )

@@ -1,0 +1,91 @@
+"""What goes to RunAPI and what comes back, before it means anything."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar, cast
+
+from typing_extensions import TypeIs
+
+from runapi_mcp.base.errors import Answer
+
+Json = dict[str, object]
+Meaning = TypeVar("Meaning")
+
+LARGEST_NUMBER = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of the contract; it may be sent several times, always the same."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: Mapping[str, object] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    total_seconds: float = 15.0
+    """How long all attempts together may take."""
+    repeated: bool = True
+    """Whether a failed attempt that may succeed later is made again."""
+    pays: bool = False
+    """Whether an attempt, once begun, must be seen through although the caller leaves."""
+    in_doubt: bool = False
+    """Whether RunAPI may have carried it out already, for another caller or an earlier process."""
+    reads_task: bool = False
+    urgency: Callable[[], float] | None = None
+    """How much it matters that this goes now, among those of the same key; None for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with a 2xx or 304 status: a JSON object, empty for 304."""
+
+    body: Json
+    headers: Mapping[str, str]
+    answer: Answer
+
+
+class Send(Protocol):
+    """Sends a request as one caller."""
+
+    async def __call__(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
+        """What the answer means. One that `understand` raises for counts as a failed attempt.
+
+        Raises:
+            RunapiFailure: RunAPI refused, failed or could not be reached.
+            KeyMissing: the request needs a key and there is none.
+        """
+        ...
+
+
+def is_object(value: object) -> TypeIs[Json]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def as_object(value: object) -> Json:
+    """A JSON object, empty when the value is anything else."""
+    return value if is_object(value) else {}
+
+
+def as_list(value: object) -> list[object]:
+    """A JSON array, empty when the value is anything else."""
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """A string that says something, or None."""
+    return value.strip() if isinstance(value, str) and value.strip() else None
+
+
+def as_number(value: object) -> float | None:
+    """A JSON number, or None; true, NaN and what no float holds are not numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if -LARGEST_NUMBER < value < LARGEST_NUMBER else None
+
+
+def as_cents(value: object) -> float | None:
+    """An amount of money that is not owed, or None."""
+    number = as_number(value)
+    return number if number is not None and number >= 0 else None

@@ -1,0 +1,192 @@
+"""Tasks: the paid request, and reading what became of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, Literal
+
+from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS, is_http
+from runapi_mcp.base.catalog.money import tidy
+from runapi_mcp.base.catalog.task_ids import canonical
+from runapi_mcp.base.errors import RunapiDown
+from runapi_mcp.providers.runapi.failures import message_of
+from runapi_mcp.providers.runapi.messages import (
+    Json,
+    Reply,
+    Request,
+    Send,
+    as_cents,
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+)
+
+CREATE_SECONDS: Final = 40.0
+MOST_IMAGES: Final = 8
+"""More than any Flux 2 task draws; an answer must not grow with what RunAPI says."""
+
+Status = Literal["pending", "processing", "completed", "failed", "unknown"]
+
+# RunAPI's contract knows the first four; its own servers tolerate the others.
+_STATUSES: Final[Mapping[str, Status]] = {
+    "pending": "pending",
+    "processing": "processing",
+    "completed": "completed",
+    "failed": "failed",
+    "queued": "pending",
+    "running": "processing",
+    "succeeded": "completed",
+    "canceled": "failed",
+    "cancelled": "failed",
+    "timeout": "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as RunAPI last described it. Money is in US cents."""
+
+    id: str
+    status: Status
+    image_urls: tuple[str, ...] = ()
+    error: str | None = None
+    cost_cents: float | None = None
+    """The recorded charge."""
+    reserved_cents: float | None = None
+    """What RunAPI set aside when it took the task."""
+    model: str | None = None
+    retry_after_seconds: float | None = None
+    request_id: str | None = None
+    sandbox: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ("completed", "failed")
+
+
+class Tasks:
+    """Tasks of one caller."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def create(
+        self,
+        variant: Variant,
+        body: Mapping[str, object],
+        idempotency_key: str,
+        total_seconds: float = CREATE_SECONDS,
+        *,
+        in_doubt: bool = False,
+    ) -> Task:
+        """A new task, paid once however often the request has to be repeated.
+
+        `in_doubt` says that the key may have been used for this very task before.
+
+        Raises:
+            RunapiFailure: no task is known; `in_doubt` says whether there may be one.
+        """
+        request = Request(
+            "POST",
+            f"/api/v1/flux_2/{variant.action}",
+            body={"model": variant.model, **body},
+            headers={"Idempotency-Key": idempotency_key},
+            total_seconds=total_seconds,
+            pays=True,
+            in_doubt=in_doubt,
+        )
+        return replace(await self._send(request, _created), model=variant.model)
+
+    async def read(
+        self,
+        task_id: str,
+        variant: Variant | None = None,
+        urgency: Callable[[], float] | None = None,
+    ) -> Task:
+        """The task now, by its id alone; where its variant is known, by that action's address.
+
+        A failed read is not repeated: whoever follows a task asks again anyway.
+
+        Raises:
+            TaskNotFound: this caller has no such task.
+            RunapiFailure: it could not be read.
+        """
+        folder = f"flux_2/{variant.action}" if variant else "tasks"
+        request = Request(
+            "GET",
+            f"/api/v1/{folder}/{task_id}",
+            repeated=False,
+            reads_task=True,
+            urgency=urgency,
+        )
+        task = await self._send(request, partial(_read, task_id))
+        return replace(task, model=variant.model) if variant else task
+
+
+def _created(reply: Reply) -> Task:
+    envelope = _envelope(reply.body)
+    task_id = canonical(as_text(envelope.get("id")) or "") or reply.answer.task_id
+    if task_id is None:
+        raise RunapiDown("RunAPI's answer names no task.", "Try again in a minute.", reply.answer)
+    return _task(task_id, envelope, reply)
+
+
+def _read(task_id: str, reply: Reply) -> Task:
+    envelope = _envelope(reply.body)
+    named = as_text(envelope.get("id"))
+    if named is not None and canonical(named) != task_id:
+        raise RunapiDown(
+            "RunAPI answered about another task.", "Ask for the task again.", reply.answer
+        )
+    return _task(task_id, envelope, reply)
+
+
+def _task(task_id: str, envelope: Json, reply: Reply) -> Task:
+    return Task(
+        id=task_id,
+        status=_status(envelope.get("status")),
+        image_urls=_image_urls(envelope.get("images")),
+        error=message_of({"error": envelope.get("error"), "errors": envelope.get("errors")}),
+        cost_cents=_cost_cents(envelope),
+        reserved_cents=_reserved_cents(envelope),
+        model=as_text(envelope.get("model")),
+        retry_after_seconds=reply.answer.retry_after_seconds,
+        request_id=reply.answer.request_id,
+        sandbox=reply.answer.sandbox,
+    )
+
+
+def _envelope(body: Json) -> Json:
+    """The task's own entries, out of a task result or a `data` object that wraps them."""
+    outer = {**body, **as_object(body.get("data"))}
+    response = as_object(outer.get("response"))
+    envelope = {**outer, **as_object(response.get("body"))}
+    envelope |= {name: outer[name] for name in ("id", "status") if name in outer}
+    if (as_number(response.get("status")) or 0) >= 400:
+        envelope["status"] = "failed"
+    return envelope
+
+
+def _status(value: object) -> Status:
+    return _STATUSES.get((as_text(value) or "").lower(), "unknown")
+
+
+def _image_urls(value: object) -> tuple[str, ...]:
+    urls = (as_text(as_object(image).get("url")) for image in as_list(value))
+    good = (url for url in urls if url and is_http(url) and len(url) <= MAX_URL_CHARACTERS)
+    return tuple(dict.fromkeys(good))[:MOST_IMAGES]
+
+
+def _cost_cents(envelope: Json) -> float | None:
+    cost_usd = as_number(as_object(envelope.get("usage")).get("cost"))
+    if cost_usd is not None:
+        return as_cents(tidy(cost_usd * 100))
+    settlement = as_object(as_object(envelope.get("billing")).get("settlement"))
+    return as_cents(settlement.get("charged_amount_cents"))
+
+
+def _reserved_cents(envelope: Json) -> float | None:
+    reservation = as_object(as_object(envelope.get("billing")).get("reservation"))
+    return as_cents(reservation.get("amount_cents"))

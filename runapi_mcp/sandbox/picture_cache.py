@@ -1,0 +1,66 @@
+"""The sandbox's pictures: drawn when first asked for, from the prompt and the sources."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from anyio.to_thread import run_sync
+
+from runapi_mcp.sandbox.file_store import Files
+from runapi_mcp.sandbox.task_store import Accounts, StoredTask
+
+MOST_KEPT: Final = 32
+GONE: Final = "Not here any more"
+
+
+class Gallery:
+    """PNGs by task id."""
+
+    def __init__(self, accounts: Accounts, files: Files) -> None:
+        self._accounts = accounts
+        self._files = files
+        self._drawn: dict[str, bytes] = {}
+
+    async def png(self, task_id: str) -> bytes | None:
+        """The picture of a completed task."""
+        task = self._accounts.task(task_id)
+        if task is None or task.status(self._accounts.clock()) != "completed":
+            return None
+        if task_id not in self._drawn:
+            self._drawn[task_id] = await self._draw(task)
+            if len(self._drawn) > MOST_KEPT:
+                del self._drawn[next(iter(self._drawn))]
+        return self._drawn[task_id]
+
+    async def _draw(self, task: StoredTask) -> bytes:
+        urls = task.params.model_dump().get("source_image_urls", [])
+        sources = tuple([await self._source(url, task) for url in urls])
+        # Decoding and drawing take long: the event loop goes on answering meanwhile.
+        return await run_sync(_drawing, task, sources)
+
+    async def _source(self, url: str, task: StoredTask) -> bytes | str:
+        """A source's bytes when the sandbox holds them, else why not: nothing is fetched."""
+        parts = urlsplit(url)
+        if parts.netloc != urlsplit(task.base_url).netloc:
+            return f"Not fetched: {parts.hostname or url}"
+        folder, _, name = parts.path.strip("/").partition("/")
+        if folder == "images":
+            return await self.png(name.removesuffix(".png")) or GONE
+        file = self._files.read(name)
+        return (file.content if file else None) or GONE
+
+
+def _drawing(task: StoredTask, sources: tuple[bytes | str, ...]) -> bytes:
+    # Imported here: Pillow is for pictures, and most of the sandbox's answers are not.
+    from runapi_mcp.sandbox import pictures
+
+    fields = task.params.model_dump()
+    resolution, ratio = fields.get("output_resolution", "1k"), fields.get("aspect_ratio", "1:1")
+    first = next((source for source in sources if isinstance(source, bytes)), GONE)
+    width, height = (
+        pictures.size_like(first, resolution)
+        if ratio == "auto"
+        else pictures.size(ratio, resolution)
+    )
+    return pictures.draw(
+        pictures.Picture(task.script.prompt, task.variant.model, task.id, width, height, sources)
+    )

@@ -1,0 +1,58 @@
+"""The sandbox's price list: the snapshot, and a made-up price where RunAPI published none."""
+
+from hashlib import sha256
+from json import dumps
+from typing import Final
+
+from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, VARIANTS, Schedule, Variant
+
+AS_OF: Final = f"{SNAPSHOT_AS_OF}-01T00:00:00Z"
+PRETENDED: Final = Schedule(30, {"1k": 30})
+"""For max, whose price nobody published: in the sandbox it only has to be some price."""
+
+
+def schedule_of(variant: Variant) -> Schedule:
+    """What the sandbox charges for a variant."""
+    return variant.snapshot if variant.snapshot.unit_cents is not None else PRETENDED
+
+
+def cents_of(variant: Variant, output_resolution: str | None) -> int:
+    """What the sandbox charges for a call."""
+    return int(schedule_of(variant).cents(output_resolution) or 0)
+
+
+def price_schedules(
+    service: str | None, action: str | None, model: str | None
+) -> list[dict[str, object]]:
+    """The rows of `GET /api/v1/price_schedules` that the filters let through."""
+    return [
+        _row(variant)
+        for variant in VARIANTS
+        if service in (None, "flux_2")
+        and action in (None, variant.action)
+        and model in (None, variant.model)
+    ]
+
+
+def etag_of(rows: list[dict[str, object]]) -> str:
+    """The ETag of an answer with these rows."""
+    return f'"{sha256(dumps(rows, sort_keys=True).encode()).hexdigest()[:16]}"'
+
+
+def _row(variant: Variant) -> dict[str, object]:
+    schedule = schedule_of(variant)
+    return {
+        "service": "flux_2",
+        "action": variant.action,
+        "model": variant.model,
+        "pricing_status": "active",
+        "catalog_status": "active",
+        "currency": "USD",
+        "billing_unit": "call",
+        "billing_strategy": "per_call",
+        "unit_price_cents": schedule.unit_cents,
+        "billing_config": {
+            "key": "output_resolution",
+            "overrides": dict(schedule.by_resolution),
+        },
+    }

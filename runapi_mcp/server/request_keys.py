@@ -1,0 +1,48 @@
+"""Whose key pays for a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from runapi_mcp.base.errors import KeyMissing
+from runapi_mcp.base.settings import KEY_PAGE, Key, given_key
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Whose key pays: this server's own, or the one a request brings."""
+
+    own: Key
+    """The server's own, where `look` does not find it anew."""
+    http: Literal["brought", "brought or own", "own"] = "brought"
+    """Which key pays for a request over HTTP."""
+    look: Callable[[], Key] | None = None
+    """Finds the server's own key at every request, so that a login needs no restart."""
+
+    def of(self, context: ServerRequestContext[Any, Any]) -> Key:
+        """The key of one request."""
+        if context.request is None or self.http == "own":
+            return self._own()
+        authorization = str(context.request.headers.get("authorization", "")).strip()
+        if not authorization and self.http == "brought or own":
+            return self._own()
+        scheme, _, value = authorization.partition(" ")
+        brought = given_key(value, "The Authorization header")
+        return brought if scheme.lower() == "bearer" and brought.secret else _NO_KEY_SENT
+
+    def _own(self) -> Key:
+        return self.own if self.look is None else self.look()
+
+
+_NO_KEY_SENT: Final = Key(
+    None,
+    KeyMissing(
+        "The request carries no RunAPI API key.",
+        f"Create one at {KEY_PAGE} and send it as the header Authorization: Bearer KEY.",
+    ),
+)

@@ -1,0 +1,105 @@
+"""The ledger and the folder for pictures, judged without touching either."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.base.settings import Settings
+from runapi_mcp.images.folders import Places
+from runapi_mcp.orders.ledger.sqlite.database import VERSION
+from runapi_mcp.setup.doctor import fix_commands
+from runapi_mcp.setup.doctor.findings import Finding, fine, note, problem, warning
+from runapi_mcp.setup.doctor.server_environment import Means
+
+LEAST_FREE_BYTES: Final = 200_000_000
+_UNPAID: Final = "nothing is paid without the ledger, so nothing is drawn"
+_UNSAVED: Final = "pictures that were paid cannot be saved"
+
+
+def disk_findings(means: Means) -> Iterator[Finding]:
+    """The places on the disk that an environment's settings name."""
+    settings = means.settings
+    if settings is None or settings.sandbox:
+        return
+    yield from _ledger(settings)
+    if settings.pictures.save is not False:
+        yield from _pictures(settings)
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    if settings.ledger.locate is None:
+        why = "a crash may lose a paid picture, and limits a day count for one process only"
+        yield note("ledger", "RUNAPI_LEDGER is off", why, "unset RUNAPI_LEDGER")
+        return
+    path = settings.ledger.locate()
+    yield _folder_trouble(path.parent, "ledger", _UNPAID) or _ledger_file(path)
+
+
+def _ledger_file(path: Path) -> Finding:
+    if not path.exists():
+        return fine("ledger", f"the ledger will be made at {path}")
+    if not path.is_file():
+        what = f"the ledger's place, {path}, is not a file"
+        return problem("ledger", what, _UNPAID, fix_commands.move_away(path))
+    if not os.access(path, os.R_OK | os.W_OK):
+        what = f"the ledger {path} cannot be read and written"
+        return problem("ledger", what, _UNPAID, f"chmod u+rw {path}")
+    return _ledger_content(path)
+
+
+def _ledger_content(path: Path) -> Finding:
+    try:
+        version, calls = _version_and_calls(path)
+    except sqlite3.Error:
+        what = f"the ledger {path} is damaged or no ledger"
+        return problem("ledger", what, _UNPAID, fix_commands.move_away(path))
+    if version > VERSION:
+        what = f"the ledger {path} is of a newer runapi-mcp"
+        return problem("ledger", what, _UNPAID, fix_commands.UPDATE)
+    return fine("ledger", f"the ledger has {calls} calls, in {path}")
+
+
+def _version_and_calls(path: Path) -> tuple[int, int]:
+    # Immutable: reading must not leave SQLite's side files beside it.
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not 0 < version <= VERSION:
+            return version, 0
+        return version, int(connection.execute("SELECT count(*) FROM calls").fetchone()[0])
+
+
+def _pictures(settings: Settings) -> Iterator[Finding]:
+    places = Places(settings.pictures.output_dir, settings.pictures.input_dirs)
+    folder = places.output_folder
+    trouble = _folder_trouble(folder, "pictures", _UNSAVED)
+    if trouble:
+        yield trouble
+        return
+    free_bytes = shutil.disk_usage(_nearest(folder)).free
+    if free_bytes < LEAST_FREE_BYTES:
+        what = f"{free_bytes / 1e6:.0f} MB are free for pictures in {folder}"
+        yield warning("pictures", what, _UNSAVED, f"df -h {_nearest(folder)}")
+    else:
+        yield fine("pictures", f"pictures go to {folder}, {free_bytes / 1e9:.0f} GB free")
+
+
+def _folder_trouble(folder: Path, check: str, why: str) -> Finding | None:
+    nearest = _nearest(folder)
+    if not nearest.is_dir():
+        what = f"{nearest} is a file, where a folder is needed"
+        return problem(check, what, why, fix_commands.move_away(nearest))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        what = f"{folder} cannot be written"
+        return problem(check, what, why, fix_commands.make_folder(folder))
+    return None
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what there is of the way to it."""
+    return next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)

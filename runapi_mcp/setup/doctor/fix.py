@@ -1,0 +1,96 @@
+"""What --fix does: only what is safe, and each of it said."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runapi_mcp.base.errors import Failure
+from runapi_mcp.base.hosts.table import host_named
+from runapi_mcp.base.settings import config_path
+from runapi_mcp.base.texts import found
+from runapi_mcp.providers.runapi.messages import as_object
+from runapi_mcp.setup.doctor.findings import Chapter, Report
+from runapi_mcp.setup.install.host_entry import Wish
+from runapi_mcp.setup.install.install_log import Receipts
+from runapi_mcp.setup.install.installer import Change, apply, keys_of, plan_install
+from runapi_mcp.setup.install.start_command import Program, command_of
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """One thing that --fix did, or could not do."""
+
+    what: str
+    worked: bool = True
+    place: tuple[str, ...] = ()
+    """The chapter that it was about."""
+
+
+def mended(report: Report, receipts: Receipts) -> list[Mended]:
+    """Mends what can be mended safely."""
+    done: list[Mended] = []
+    for chapter in report.chapters:
+        remedies = {found.remedy for found in chapter.findings}
+        if "protect" in remedies:
+            done.append(_protected())
+        if "install" in remedies:
+            done.append(_installed(chapter, receipts))
+    return done
+
+
+def confirmed(done: Sequence[Mended], report: Report) -> list[Mended]:
+    """What was done, as a second look has it: what it did not help is no mending."""
+    still = {
+        chapter.place
+        for chapter in report.chapters
+        for each in chapter.findings
+        if each.remedy == "install"
+    }
+    return [
+        replace(each, what=f"{each.what}; it did not help", worked=False)
+        if each.worked and each.place in still
+        else each
+        for each in done
+    ]
+
+
+def _protected() -> Mended:
+    path = config_path(os.environ)
+    if path is None:
+        return Mended("the config file is not to be found", worked=False)
+    try:
+        path.chmod(0o600)
+    except OSError as error:
+        return Mended(f"{path} stays open to others: {error.strerror}", worked=False)
+    return Mended(f"{path} is yours alone now")
+
+
+def _installed(chapter: Chapter, receipts: Receipts) -> Mended:
+    host = host_named(chapter.host)
+    try:
+        wish = Wish(command_of(Program(sys.executable, Path(sys.prefix), os.environ)))
+        with receipts.alone():
+            change = plan_install(host, Path(chapter.where), wish, receipts)
+            backup = apply(change, receipts)
+    except Failure as failure:
+        return Mended(f"{host.title} stays as it is: {failure}", worked=False)
+    if change.changes_nothing:
+        return Mended(f"{host.title} stays as it is: install writes the same", worked=False)
+    kept = f"; as it was: {backup}" if backup else ""
+    what = f"{host.title}: {', '.join(_changed(change))} anew in {chapter.where}{kept}"
+    return Mended(what, place=chapter.place)
+
+
+def _changed(change: Change) -> list[str]:
+    """The names of what is not as it was; values and what is around them may be secret."""
+    before, after = _said(change, change.opened.text), _said(change, change.text)
+    return [name for name in after | before if before.get(name) != after.get(name)]
+
+
+def _said(change: Change, text: str) -> dict[str, object]:
+    """What an entry says, without what it is wrapped in."""
+    host = change.host
+    entry = as_object(found(text, host.dialect, keys_of(host)))
+    return {**entry, **as_object(entry.get(host.wrapped))}

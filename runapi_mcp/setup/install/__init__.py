@@ -1,0 +1,1 @@
+"""This server's entry in a host's file: put there, brought up to date, taken out."""

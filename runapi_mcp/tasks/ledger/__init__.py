@@ -1,6 +1,0 @@
-"""What was paid, for whom, and what became of it: one SQLite file a user, shared by all servers."""
-
-from runapi_mcp.tasks.ledger.entry import Doubt, Entry, Progress, Spending
-from runapi_mcp.tasks.ledger.ledger import Ledger, Which
-
-__all__ = ["Doubt", "Entry", "Ledger", "Progress", "Spending", "Which"]

@@ -1,0 +1,45 @@
+"""The answer to a request that cannot be read. Without one, its sender would wait for ever."""
+
+import json
+
+from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
+from pydantic import ValidationError
+
+from runapi_mcp.providers.runapi.messages import as_object, is_object
+
+
+def complaint(error: Exception) -> JSONRPCError | None:
+    """What to answer; None to what has no id that could be answered."""
+    if not isinstance(error, ValidationError):
+        return None
+    faults = error.errors(include_url=False)
+    first = faults[0]
+    if first["type"] != "json_invalid":
+        # Each names the part that it is about, and one of them the whole.
+        whole = next((fault["input"] for fault in faults if is_object(fault["input"])), None)
+        return _error(whole, INVALID_REQUEST, "The message is JSON, but no JSON-RPC request.")
+    why = first.get("ctx", {}).get("error", "it cannot be read")
+    return _error(
+        _read_by_a_milder_reader(first["input"]),
+        PARSE_ERROR,
+        f"The message is not valid JSON: {why}. A text that was cut inside an emoji does this: "
+        "send it whole.",
+    )
+
+
+def _read_by_a_milder_reader(line: object) -> object:
+    """One that takes half an emoji, which most often is what is wrong."""
+    try:
+        return json.loads(line) if isinstance(line, str) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _error(message: object, code: int, words: str) -> JSONRPCError | None:
+    fields = as_object(message)
+    number = fields.get("id")
+    if "method" not in fields or isinstance(number, bool) or not isinstance(number, str | int):
+        return None
+    if isinstance(number, str) and not number.isprintable():
+        return None
+    return JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=code, message=words))

@@ -1,0 +1,311 @@
+"""What the environment and RunAPI's config file may say."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from runapi_mcp.base.catalog import select
+from runapi_mcp.base.errors import KeyMissing, NotConfigured
+from runapi_mcp.base.settings import LimitSettings, load
+
+KEY, OTHER = "sk-0123456789", "sk-abcdefghij"
+MONEY = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI_CONFIRM_OVER")
+LEFTOVERS = ("${UNSET}", "${user_config.value}", "{env:UNSET}", "$UNSET", "%UNSET%", "<value>", " ")
+
+
+def config(home: Path, content: str) -> Path:
+    path = home / ".config" / "runapi" / "config.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("environment", "file"),
+    [
+        ({"RUNAPI_API_KEY": f" {KEY} ", "RUNAPI_KEY": OTHER}, {"api_key": OTHER}),
+        ({"RUNAPI_API_KEY": " ", "RUNAPI_KEY": KEY}, {"api_key": OTHER}),
+        ({"RUNAPI_API_KEY": "${RUNAPI_API_KEY}", "RUNAPI_KEY": KEY}, {}),
+        ({}, {"api_key": KEY, "apiKey": OTHER}),
+        ({"RUNAPI_KEY": "YOUR_API_KEY"}, {"apiKey": KEY}),
+    ],
+)
+def test_the_key_comes_from_the_first_place_that_has_one(
+    environment: dict[str, str], file: dict[str, str], tmp_path: Path
+) -> None:
+    config(tmp_path, json.dumps(file))
+    assert load({"HOME": str(tmp_path), **environment}).key.reveal() == KEY
+
+
+@pytest.mark.parametrize(
+    "leftover",
+    [
+        "",
+        "${RUNAPI_API_KEY}",
+        "${user_config.api_key}",
+        "{env:RUNAPI_API_KEY}",
+        "$RUNAPI_API_KEY",
+        "YOUR_API_KEY",
+        "<your key>",
+        "%RUNAPI_API_KEY%",
+        "$env:RUNAPI_API_KEY",
+        "{{RUNAPI_API_KEY}}",
+        "your-key-here",
+    ],
+)
+def test_a_template_left_unfilled_is_no_key(leftover: str, tmp_path: Path) -> None:
+    loaded = load({"HOME": str(tmp_path), "RUNAPI_API_KEY": leftover})
+    assert loaded.key.secret is None
+    assert bool(loaded.warnings) == bool(leftover)
+
+
+@pytest.mark.parametrize(
+    "value", ["short", "two words here", "line\nbreak-in-a-key", "schlüssel-mit-ü"]
+)
+def test_what_cannot_be_a_key_is_said_without_showing_it(value: str, tmp_path: Path) -> None:
+    loaded = load({"HOME": str(tmp_path), "RUNAPI_API_KEY": value})
+    assert loaded.warnings == ("RUNAPI_API_KEY holds something that is not an API key.",)
+    with pytest.raises(KeyMissing, match="RUNAPI_API_KEY holds something that is not an API key"):
+        loaded.key.reveal()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"api_key": }', "\x00", "[" * 100_000])
+def test_a_broken_config_file_is_named(content: str, tmp_path: Path) -> None:
+    path = config(tmp_path, content)
+    loaded = load({"HOME": str(tmp_path)})
+    assert str(path) in loaded.warnings[0]
+    with pytest.raises(KeyMissing, match=r"config\.json"):
+        loaded.key.reveal()
+
+
+def test_a_broken_config_file_does_not_hide_a_key_of_the_environment(tmp_path: Path) -> None:
+    config(tmp_path, "{")
+    loaded = load({"HOME": str(tmp_path), "RUNAPI_API_KEY": KEY})
+    assert loaded.key.reveal() == KEY
+    assert "is not valid JSON" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("environment", "file", "base_url"),
+    [
+        ({}, {}, "https://runapi.ai"),
+        (
+            {"RUNAPI_BASE_URL": "https://api.runapi.ai/"},
+            {"base_url": "https://x.y"},
+            "https://api.runapi.ai",
+        ),
+        ({}, {"base_url": "https://x.y"}, "https://x.y"),
+        ({}, {"baseUrl": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
+        ({"RUNAPI_BASE_URL": "HTTPS://runapi.ai"}, {}, "https://runapi.ai"),
+        ({"RUNAPI_BASE_URL": "nonsense", "RUNAPI_SANDBOX": "1"}, {}, "https://runapi.ai"),
+        ({"RUNAPI_BASE_URL": "${RUNAPI_BASE_URL}"}, {}, "https://runapi.ai"),
+    ],
+)
+def test_the_base_url(
+    environment: dict[str, str], file: dict[str, str], base_url: str, tmp_path: Path
+) -> None:
+    config(tmp_path, json.dumps(file))
+    assert load({"HOME": str(tmp_path), **environment}).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("RUNAPI_BASE_URL", "runapi.ai", "not an http"),
+        ("RUNAPI_BASE_URL", "https://me:secret@runapi.ai", "not an http"),
+        ("RUNAPI_BASE_URL", "http://[::1", "not an http"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai:99999", "not an http"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai/\tx", "not an http"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai?x=1", "not an http"),
+        ("RUNAPI_BASE_URL", "https://runapi.ai#x", "not an http"),
+        ("RUNAPI_SANDBOX", "perhaps", "RUNAPI_SANDBOX is neither on nor off"),
+        ("RUNAPI_SANDBOX_DRAW_SECONDS", "fast", "RUNAPI_SANDBOX_DRAW_SECONDS is not a number"),
+        ("RUNAPI_SANDBOX_DRAW_SECONDS", "nan", "RUNAPI_SANDBOX_DRAW_SECONDS is not a number"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_with_a_sentence(
+    name: str, value: str, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NotConfigured, match=sentence) as refused:
+        load({"HOME": str(tmp_path), name: value})
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "models"),
+    [
+        ("max", ["flux-2-max-text-to-image", "flux-2-max-remix-image"]),
+        (
+            " flux-2-pro-remix-image, MAX ",
+            ["flux-2-max-text-to-image", "flux-2-pro-remix-image", "flux-2-max-remix-image"],
+        ),
+        ("flux_2_flex_image_to_image", ["flux-2-flex-image-to-image"]),
+    ],
+)
+def test_variants_are_chosen_by_tier_or_id(names: str, models: list[str], tmp_path: Path) -> None:
+    chosen = load({"HOME": str(tmp_path), "RUNAPI_VARIANTS": names}).variants
+    assert [variant.model for variant in select(chosen or ())] == models
+
+
+@pytest.mark.parametrize("names", ["ultra", "pro,flux-3", ","])
+def test_variants_that_do_not_exist_are_refused_with_what_does(names: str, tmp_path: Path) -> None:
+    chosen = load({"HOME": str(tmp_path), "RUNAPI_VARIANTS": names}).variants
+    with pytest.raises(NotConfigured, match="pro"):
+        select(chosen or ())
+
+
+def test_a_config_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    config(tmp_path, "\ufeff" + json.dumps({"api_key": KEY}))
+    assert load({"HOME": str(tmp_path)}).key.reveal() == KEY
+
+
+@pytest.mark.parametrize("value", [12345678901, True, [KEY]])
+def test_a_key_in_the_config_file_that_is_no_text_is_named(value: object, tmp_path: Path) -> None:
+    config(tmp_path, json.dumps({"api_key": value}))
+    assert load({"HOME": str(tmp_path)}).warnings == (
+        '"api_key" in RunAPI\'s config file holds something that is not an API key.',
+    )
+
+
+def test_a_user_without_a_home_has_no_config_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert load({}).key.secret is None
+
+
+@pytest.mark.parametrize(
+    ("value", "cents"),
+    [
+        ("0.5", 50),
+        ("$0.50", 50),
+        (" $ 0.05 ", 5),
+        ("2", 200),
+        ("$2", 200),
+        ("0.0725", 7.25),
+        ("0", 0),
+        ("1000000", 100_000_000),
+        (" ", None),
+        ("${user_config.daily_budget}", None),  # left blank in a bundle's form
+    ],
+)
+def test_an_amount_in_dollars_is_that_many_cents(value: str, cents: float | None) -> None:
+    assert load(dict.fromkeys(MONEY, value)).limits == LimitSettings(cents, cents, cents)
+
+
+@pytest.mark.parametrize("name", MONEY)
+@pytest.mark.parametrize("value", ["${input:max}", "${UNSET}", "$UNSET", "%UNSET%", "<0.10>"])
+def test_a_limit_that_a_host_left_unfilled_does_not_vanish(name: str, value: str) -> None:
+    with pytest.raises(NotConfigured, match=f"{name} holds a placeholder .* take the variable out"):
+        load({name: value})
+
+
+@pytest.mark.parametrize("name", MONEY)
+@pytest.mark.parametrize("value", ["abc", "-1", "-0.01", "nan", "inf", "1e9", "0,50", "$", "5 USD"])
+def test_what_is_no_amount_in_dollars_is_refused_with_how_to_write_one(
+    name: str, value: str
+) -> None:
+    with pytest.raises(NotConfigured) as refused:
+        load({name: value})
+    sentence = f"{name} is not an amount in US dollars. Write it as 0.50, or unset it."
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("0", 0), ("45", 45), ("600", 600), *((text, None) for text in LEFTOVERS)],
+)
+def test_the_wait_of_a_call_that_does_not_say(value: str, seconds: int | None) -> None:
+    assert load({"RUNAPI_WAIT_SECONDS": value}).wait_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "days"), [("1", 1), ("365", 365), *((text, 90) for text in LEFTOVERS)]
+)
+def test_the_ledger_keeps_90_days_or_as_many_as_are_wanted(value: str, days: float) -> None:
+    assert load({"RUNAPI_LEDGER_DAYS": value}).ledger.keep_days == days
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        *(
+            ("RUNAPI_WAIT_SECONDS", value, "not a number of seconds. Use 0 to 600, or unset it")
+            for value in ("soon", "-1", "601", "nan", "inf")
+        ),
+        *(
+            ("RUNAPI_LEDGER_DAYS", value, "not a number of days. Use ")
+            # Without today's calls there is no daily budget.
+            for value in ("some", "-1", "0", "0.5", "1e9", "nan")
+        ),
+        ("RUNAPI_MCP_TASKS", "perhaps", "neither on nor off. Set it to 1 or 0, or unset it"),
+        ("RUNAPI_LEDGER_PROMPTS", "perhaps", "neither on nor off. Set it to 1 or 0, or unset it"),
+    ],
+)
+def test_a_number_or_switch_that_cannot_be_used_is_refused_with_what_can(
+    name: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(NotConfigured) as refused:
+        load({name: value})
+    assert f"{name} is {sentence}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [("", True), ("${UNSET}", True), ("1", True), ("ON", True), ("0", False), ("Off", False)],
+)
+def test_tasks_and_kept_prompts_are_on_until_switched_off(value: str, on: bool) -> None:  # noqa: FBT001 - a parameter
+    loaded = load({"RUNAPI_MCP_TASKS": value, "RUNAPI_LEDGER_PROMPTS": value})
+    assert (loaded.mcp_tasks, loaded.ledger.keep_prompts) == (on, on)
+
+
+@pytest.mark.parametrize("value", ["off", "OFF", "0", "false", "no"])
+def test_the_ledger_is_off_where_the_user_says_so(value: str) -> None:
+    assert load({"RUNAPI_LEDGER": value}).ledger.locate is None
+
+
+@pytest.mark.parametrize("budget", ["5", "0"])
+def test_a_daily_budget_without_a_ledger_is_refused(budget: str) -> None:
+    sentence = (
+        "RUNAPI_DAILY_BUDGET needs the ledger, and RUNAPI_LEDGER turns it off. Unset one of them."
+    )
+    with pytest.raises(NotConfigured) as refused:
+        load({"RUNAPI_LEDGER": "off", "RUNAPI_DAILY_BUDGET": budget})
+    assert str(refused.value) == sentence
+
+
+def test_the_sandbox_writes_no_ledger_and_has_its_budget_all_the_same() -> None:
+    loaded = load({"RUNAPI_SANDBOX": "1", "RUNAPI_LEDGER": "off", "RUNAPI_DAILY_BUDGET": "5"})
+    assert (loaded.ledger.locate, loaded.limits.per_day_cents) == (None, 500)
+
+
+def test_a_relative_ledger_is_refused_because_each_folder_would_have_its_own_budget() -> None:
+    with pytest.raises(NotConfigured) as refused:
+        load({"RUNAPI_LEDGER": "mine.db"})
+    assert str(refused.value) == (
+        "RUNAPI_LEDGER has mine.db, and what that is relative to depends on the host. Write the "
+        "absolute path."
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders for it")
+@pytest.mark.parametrize(
+    ("state_home", "value", "path"),
+    [
+        ("", "", "{home}/.local/state/runapi-mcp/ledger.sqlite3"),
+        ("{home}/state", "${RUNAPI_LEDGER}", "{home}/state/runapi-mcp/ledger.sqlite3"),
+        ("{home}/state", "~/mine.db", "{home}/mine.db"),
+        ("{home}/state", "/srv/ledger", "/srv/ledger"),
+    ],
+)
+def test_where_the_ledger_lies(
+    state_home: str, value: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", state_home.format(home=tmp_path))
+    locate = load({"RUNAPI_LEDGER": value}).ledger.locate
+    assert locate is not None
+    assert str(locate()) == path.format(home=tmp_path)

@@ -1,0 +1,236 @@
+"""`runapi-mcp login` and `logout` as a person types them."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+from runapi_mcp.base.settings import has_browser
+from tests.support.login_world import GOOD_KEY, Browser, config, decide, key_file
+from tests.support.processes import SIGNALS, Program, finished, network, program
+from tests.support.world import KEY
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(40)]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def saved(entries: dict[str, object]) -> None:
+    """The config file with these entries."""
+    key_file().path.parent.mkdir(parents=True, exist_ok=True)
+    key_file().path.write_text(json.dumps(entries))
+
+
+async def shown(running: Program) -> Browser:
+    """The browser at the address that the command shows."""
+    await running.stdout.holding("This waits for five minutes; Ctrl-C ends it.")
+    line = await running.stdout.holding("/cli/authorize?")
+    browser = Browser(line.strip())
+    assert await running.stdout.holding("Code: ") == f"  Code: {browser.asked['display_code']}"
+    return browser
+
+
+async def test_login_shows_the_address_and_the_code_and_saves_the_key() -> None:
+    saved({"base_url": "https://runapi.ai"})
+    async with network() as net:
+        environment = {"RUNAPI_BASE_URL": net.base_url}
+        async with program("login", "--no-browser", environment=environment) as running:
+            browser = await shown(running)
+            address = f"{net.base_url}/cli/authorize?"
+            line = await running.stdout.holding(address)
+            await browser.comes_back(await decide(net.sandbox, line.strip(), "approve"))
+            await running.stdout.holding("Logged in as sandbox@example.com; the balance is $10.00.")
+            await running.stdout.holding(f"The key is in {key_file().path}")
+            assert await running.ends_promptly() == 0
+    assert set(config()) == {"base_url", "api_key"}
+    assert str(config()["api_key"]) not in "".join(running.stdout.seen + running.stderr.seen)
+    if sys.platform != "win32":
+        assert stat.S_IMODE(key_file().path.stat().st_mode) == 0o600
+
+
+async def test_over_ssh_two_ways_are_named_and_no_browser_is_started() -> None:
+    async with network() as net:
+        environment = {
+            "RUNAPI_BASE_URL": net.base_url,
+            "SSH_CONNECTION": "10.0.0.1 5000 10.0.0.2 22",
+            "DISPLAY": ":0",
+            "BROWSER": f"{sys.executable} -c print('A-BROWSER-CAME') %s",
+        }
+        async with program("login", environment=environment) as running:
+            port = (await shown(running)).port
+            await running.stdout.holding(f"ssh -N -L {port}:127.0.0.1:{port} ")
+            await running.stdout.holding("runapi-mcp login --key -")
+            assert not any("A-BROWSER-CAME" in line for line in running.stdout.seen)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
+@pytest.mark.parametrize(
+    ("environment", "has"),
+    [
+        ({}, False),
+        ({"DISPLAY": ":0"}, True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ({"BROWSER": "firefox"}, True),
+        ({"DISPLAY": ":10", "SSH_CONNECTION": "10.0.0.1 5000 10.0.0.2 22"}, False),
+        ({"BROWSER": "w3m", "SSH_TTY": "/dev/pts/0"}, False),
+    ],
+)
+def test_a_browser_that_the_person_would_not_see_is_none(
+    environment: dict[str, str],
+    has: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    assert has_browser(environment) == has
+
+
+async def test_a_browser_is_opened_where_there_is_one() -> None:
+    async with network() as net:
+        environment = {
+            "RUNAPI_BASE_URL": net.base_url,
+            "BROWSER": f"{sys.executable} -c 'import sys;print(sys.argv)' %s",
+        }
+        async with program("login", environment=environment) as running:
+            await shown(running)
+            await running.stdout.holding("['-c', 'http://127.0.0.1:")
+            assert not any("ssh" in line for line in running.stdout.seen)
+
+
+async def test_a_denied_login_is_a_failure_in_a_sentence() -> None:
+    async with network() as net:
+        environment = {"RUNAPI_BASE_URL": net.base_url}
+        async with program("login", "--no-browser", environment=environment) as running:
+            browser = await shown(running)
+            await browser.comes_back({"error": "access_denied"})
+            denied = "runapi-mcp: The login was denied in the browser. Nothing was saved."
+            await running.stderr.holding(denied)
+            assert await running.ends_promptly() == 2
+    assert running.stderr.seen == [denied]
+    assert config() == {}
+
+
+@SIGNALS
+async def test_ctrl_c_ends_a_login_at_once() -> None:
+    async with network() as net:
+        environment = {"RUNAPI_BASE_URL": net.base_url}
+        async with program("login", "--no-browser", environment=environment) as running:
+            await shown(running)
+            running.process.send_signal(signal.SIGINT)
+            assert await running.ends_promptly() == 130
+    assert running.stderr.seen == ["", "Stopped. Nothing was saved."]
+    assert config() == {}
+
+
+def piped(text: bytes, base_url: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """`runapi-mcp login --key -` with this on its standard input."""
+    return subprocess.run(  # noqa: S603 - this very program
+        [sys.executable, "-m", "runapi_mcp", "login", "--key", "-", *arguments],
+        env={**os.environ, "RUNAPI_BASE_URL": base_url},
+        input=text,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("text", [f"{KEY}\n", f"\ufeff{KEY}\r\n", f"  {KEY}"])
+async def test_a_key_from_standard_input_is_checked_and_saved(text: str) -> None:
+    saved({"a": 1})
+    async with network() as net:
+        ended = await anyio.to_thread.run_sync(piped, text.encode(), net.base_url)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.decode().splitlines() == [
+        "The key works; the balance is $10.00.",
+        f"The key is in {key_file().path}",
+    ]
+    assert config() == {"a": 1, "api_key": KEY}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"", "Standard input holds no API key."),
+        (b"two words", "Standard input holds something that is not an API key."),
+        (b"\xff\xfes\x00k\x00", "Standard input holds something that is not an API key."),
+        (b"k" * 5000, "Standard input holds something that is not an API key."),
+        (b"sk-not-of-the-sandbox", "RunAPI's sandbox did not accept the API key"),
+    ],
+)
+async def test_what_is_no_key_or_is_rejected_is_not_saved(text: bytes, sentence: str) -> None:
+    saved({"api_key": "the-old-one"})
+    async with network() as net:
+        ended = await anyio.to_thread.run_sync(piped, text, net.base_url)
+    said = ended.stderr.decode()
+    assert ended.returncode == 2
+    assert sentence in said
+    assert "Nothing was saved." in said
+    assert "sk-not" not in said
+    assert config() == {"api_key": "the-old-one"}
+
+
+def test_a_key_on_the_command_line_is_refused_and_not_repeated() -> None:
+    for arguments in (
+        ["--key", GOOD_KEY],
+        [f"--key={GOOD_KEY}"],
+        [GOOD_KEY],
+        ["--key", "-", GOOD_KEY],
+    ):
+        ended = finished("login", *arguments)
+        assert ended.returncode == 2
+        assert "A key on the command line can be seen by others" in ended.stderr
+        assert GOOD_KEY not in ended.stderr + ended.stdout
+    assert config() == {}
+
+
+def test_login_without_a_network_fails_and_saves_nothing() -> None:
+    ended = piped(KEY.encode(), "http://127.0.0.1:9")
+    assert ended.returncode == 2
+    assert b"RunAPI did not answer at http://127.0.0.1:9" in ended.stderr
+    assert config() == {}
+
+
+def test_logout_removes_the_key_and_nothing_else() -> None:
+    saved({"api_key": KEY, "apiKey": "older", "base_url": "https://runapi.ai"})
+    ended = finished("logout")
+    assert ended.stdout.splitlines() == [
+        f"The key is removed from {key_file().path}",
+        "It works until you delete it at https://runapi.ai.",
+    ]
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert config() == {"base_url": "https://runapi.ai"}
+    again = finished("logout")
+    assert again.stdout == f"No key was saved in {key_file().path}\n"
+
+
+def test_logout_says_that_the_environment_still_has_a_key() -> None:
+    saved({"api_key": KEY})
+    ended = finished("logout", environment={"RUNAPI_KEY": GOOD_KEY})
+    assert ended.stderr == "RUNAPI_KEY is set in this environment and still provides a key.\n"
+    assert GOOD_KEY not in ended.stdout
+
+
+async def test_login_says_that_a_key_of_the_environment_comes_first() -> None:
+    async with network() as net:
+        os.environ["RUNAPI_API_KEY"] = GOOD_KEY
+        try:
+            ended = await anyio.to_thread.run_sync(piped, KEY.encode(), net.base_url)
+        finally:
+            del os.environ["RUNAPI_API_KEY"]
+    assert config() == {"api_key": KEY}
+    assert b"RUNAPI_API_KEY is set in this environment and comes first" in ended.stderr
+
+
+def test_logout_leaves_a_broken_file_alone() -> None:
+    key_file().path.parent.mkdir(parents=True)
+    key_file().path.write_text('{"api_key": sk-0123456789')
+    ended = finished("logout")
+    assert ended.returncode == 2
+    assert "is not valid JSON" in ended.stderr
+    assert "sk-0" not in ended.stderr
+    assert key_file().path.read_text() == '{"api_key": sk-0123456789'

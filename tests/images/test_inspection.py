@@ -1,0 +1,74 @@
+"""Whatever the image, its preview keeps within bounds, and a damaged one is refused in words."""
+
+from io import BytesIO
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from runapi_mcp.images.inspection import LARGEST_PREVIEW_BYTES, NotAnImage, look
+from tests.support.pictures import decoded, encoded, noise
+
+SIZES = st.one_of(
+    st.tuples(st.integers(1, 900), st.integers(1, 900)),
+    st.sampled_from([(1, 1), (4_000, 1), (1, 4_000), (511, 513), (512, 512), (2, 3_000)]),
+)
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr"]
+FORMS = {"JPEG": ("L", "RGB", "CMYK", "YCbCr"), "WEBP": ("RGB", "RGBA", "L", "P")}
+
+
+@st.composite
+def images(draw: st.DrawFn) -> bytes:
+    """An encoded image of any kind that RunAPI or a camera may give."""
+    mode, size = draw(st.sampled_from(MODES)), draw(SIZES)
+    image = Image.new(mode, size, draw(st.sampled_from([0, 1])))
+    if draw(st.booleans()) and mode in {"L", "RGB", "RGBA", "LA", "CMYK"}:
+        image = noise(mode, size)
+    forms = [form for form, known in FORMS.items() if mode in known]
+    form: str = draw(st.sampled_from([*forms, *([] if mode in {"CMYK", "YCbCr"} else ["PNG"])]))
+    options: dict[str, Any] = {}
+    if form == "PNG" and mode in {"1", "L", "P", "I;16"} and draw(st.booleans()):
+        options["transparency"] = draw(st.integers(0, 1))
+    if form == "PNG" and mode == "RGB" and draw(st.booleans()):
+        options["transparency"] = (0, 0, 0)
+    if form in FORMS:
+        options["exif"] = draw(st.sampled_from([b"", *map(turned, range(10))]) | st.binary())
+    return encoded(image, form, **options)
+
+
+def turned(orientation: int) -> bytes:
+    """What a camera says of how it was held."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+@settings(max_examples=150, deadline=None)
+@given(images(), st.integers(1, 512))
+def test_every_image_has_a_preview_within_bounds(content: bytes, preview_px: int) -> None:
+    whole, seen = decoded(content), look(BytesIO(content), preview_px)
+    assert (seen.width, seen.height) == whole.size
+    assert seen.preview is not None
+    small = decoded(seen.preview.content)
+    assert max(small.size) <= min(preview_px, max(whole.size))
+    assert {"exif", "icc_profile", "comment"}.isdisjoint(small.info)
+    assert min(small.size) >= 1
+    assert len(seen.preview.content) <= LARGEST_PREVIEW_BYTES
+    assert seen.preview.media_type == {"JPEG": "image/jpeg", "PNG": "image/png"}[str(small.format)]
+    if small.format == "PNG":
+        assert whole.has_transparency_data
+
+
+@settings(max_examples=150, deadline=None)
+@given(images(), st.integers(1, 512), st.data())
+def test_a_damaged_image_is_refused_in_words_or_looked_at(
+    content: bytes, preview_px: int, data: st.DataObject
+) -> None:
+    damaged = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        look(BytesIO(damaged[: data.draw(st.integers(0, len(damaged)))]), preview_px)
+    except NotAnImage as failure:
+        assert str(failure)  # noqa: PT017 - most are refused

@@ -1,0 +1,155 @@
+"""Pictures go to the user's folder, or the project's by a name, as hosts start the server."""
+
+from functools import partial
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+from mcp import Client, StdioServerParameters
+
+from runapi_mcp.images.folders import Places
+from tests.support.pictures import DRAW, FOX, files_in, links, path_of, previews
+from tests.support.processes import QUICK, draw, finished, host, network, program, stdio_server
+from tests.support.world import KEY, facts, said, world
+
+pytestmark = pytest.mark.anyio
+IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+@pytest.mark.parametrize(
+    ("repository", "started_in", "folder"),
+    [
+        ("home/code/shop", "home/code/shop", "home/code/shop"),
+        ("home/code/shop", "home/code/shop/src/deep", "home/code/shop"),
+        ("home/code/shop", "home/code", "home/Pictures/runapi"),
+        ("home", "home/code/shop", "home/Pictures/runapi"),
+        ("home", "home", "home/Pictures/runapi"),
+        (".", "home/code/shop", "home/Pictures/runapi"),
+        (".", ".", "home/Pictures/runapi"),
+        ("srv/shop", "srv/shop/src", "srv/shop"),
+        (None, "home/code/shop", "home/Pictures/runapi"),
+    ],
+)
+async def test_a_name_means_a_place_in_the_project_the_server_was_started_in(
+    repository: str | None,
+    started_in: str,
+    folder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for made in ("home", started_in, *([f"{repository}/.git"] if repository else [])):
+        (tmp_path / made).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / started_in)
+    async with world(places=Places()) as w:
+        named = await w.call(DRAW, {**FOX, "save_as": "assets/fox"})
+        unnamed = await w.call(DRAW, FOX)
+    assert path_of(named) == tmp_path / folder / "assets/fox.png"
+    assert path_of(unnamed).parent == tmp_path / "home/Pictures/runapi"
+
+
+@pytest.mark.parametrize("mark", [".git", ".hg", ".jj", ".svn"])
+async def test_a_project_is_what_is_under_version_control(
+    mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A worktree's .git is a file.
+    (tmp_path / mark).touch()
+    monkeypatch.chdir(tmp_path)
+    async with world(places=Places()) as w:
+        assert path_of(await w.call(DRAW, {**FOX, "save_as": "fox"})).parent == tmp_path
+
+
+async def test_the_users_own_folder_comes_before_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop/.git").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "shop")
+    async with world(places=Places(tmp_path / "pictures")) as w:
+        path = path_of(await w.call(DRAW, {**FOX, "save_as": "fox"}))
+    assert path == tmp_path / "pictures/fox.png"
+
+
+async def test_a_server_whose_folder_was_removed_under_it_saves_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    async with world(places=Places()) as w:
+        path = path_of(await w.call(DRAW, {**FOX, "save_as": "fox"}))
+    assert path == Path.home() / "Pictures/runapi/fox.png"
+
+
+@IN_REAL_TIME
+async def test_as_a_host_starts_it_in_a_project(tmp_path: Path) -> None:
+    (tmp_path / "shop/.git").mkdir(parents=True)
+    async with network() as net:
+        environment = {**net.environment(), "HOME": str(tmp_path), "RUNAPI_SAVE": "on"}
+        started = replace_environment(stdio_server(net), tmp_path / "shop", environment)
+        async with Client(started) as client:
+            named = await client.call_tool(DRAW, {"prompt": QUICK, "save_as": "img/fox"})
+            unnamed = await draw(client)
+            assert path_of(named) == tmp_path / "shop/img/fox.png"
+            assert path_of(unnamed).parent == tmp_path / "Pictures/runapi"
+        [first, _] = net.account().tasks
+        images = [path for _, path in net.asked if path.startswith("/images/")]
+        async with Client(started) as client:
+            found = await client.call_tool("get_task", {"task_id": first})
+            assert path_of(found) == path_of(named)
+        assert [path for _, path in net.asked if path.startswith("/images/")] == images
+
+
+def replace_environment(
+    server: StdioServerParameters, cwd: Path, environment: dict[str, str]
+) -> StdioServerParameters:
+    return server.model_copy(update={"cwd": cwd, "env": environment})
+
+
+@IN_REAL_TIME
+@pytest.mark.parametrize(
+    ("path", "save"), [("/mcp", None), ("/mcp", "on"), ("/mcp", "off"), ("/sse", None)]
+)
+async def test_over_http_pictures_are_saved_only_where_the_operator_says_so(
+    path: str, save: str | None, tmp_path: Path
+) -> None:
+    command = ("serve", "--http", "--port", "0")
+    settings = {"RUNAPI_OUTPUT_DIR": str(tmp_path), **({"RUNAPI_SAVE": save} if save else {})}
+    async with (
+        network() as net,
+        program(*command, environment={**net.environment(), **settings}) as running,
+    ):
+        url = (await running.stderr.holding("runapi-mcp serves ")).split()[2]
+        async with host(url.removesuffix("/mcp"), path, "auto", KEY) as client:
+            result = await draw(client)
+            paid = net.paid_requests()
+            named = await client.call_tool(DRAW, {"prompt": QUICK, "save_as": "fox"})
+    assert len(previews(result)) == 1
+    if save == "on":
+        assert path_of(result).parent == tmp_path
+        assert path_of(named) == tmp_path / "fox.png"
+    else:
+        assert {"image_paths", "not_saved"}.isdisjoint(facts(result))
+        assert links(result)[0].uri == facts(result)["image_urls"][0]
+        assert said(named).startswith("save_as cannot be honoured")
+        assert (net.paid_requests(), files_in(tmp_path)) == (paid, [])
+
+
+@IN_REAL_TIME
+async def test_in_a_terminal_a_task_is_saved_and_its_path_told(tmp_path: Path) -> None:
+    async with network() as net:
+        environment = {
+            **net.environment(),
+            "RUNAPI_OUTPUT_DIR": str(tmp_path / "pictures"),
+            "RUNAPI_LEDGER": str(tmp_path / "ledger.sqlite3"),
+        }
+        started = stdio_server(net).model_copy(update={"env": environment})
+        async with Client(started) as client:
+            lost = await client.call_tool(
+                DRAW, {"prompt": QUICK, "wait_seconds": 0, "save_as": "fox"}
+            )
+        for _ in range(2):
+            told = await anyio.to_thread.run_sync(
+                partial(finished, "tasks", facts(lost)["task_id"], environment=environment)
+            )
+            assert told.stdout.startswith(f"image_paths:\n- {tmp_path}/pictures/fox.png\n")
+        assert files_in(tmp_path / "pictures") == ["fox.png", "fox.png.json"]

@@ -1,0 +1,105 @@
+"""The limits of a login on time and size, in virtual time: RunAPI and browsers that do not end."""
+
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, cast
+
+import anyio
+import httpx
+import pytest
+from anyio.abc import SocketStream
+
+from runapi_mcp.base.errors import RunapiDown, Unreachable
+from runapi_mcp.login.browser import LARGEST_HEAD_BYTES, READ_SECONDS, read, write
+from runapi_mcp.login.pages import NOTHING_HERE
+from runapi_mcp.providers.runapi import Upstream
+from runapi_mcp.providers.runapi.login_exchange import Grant, Granted, exchanged
+from tests.support.login_world import GOOD_KEY
+
+pytestmark = pytest.mark.anyio
+GRANT = Grant("the code", "the verifier", 1234, "a machine")
+
+
+async def asked(
+    answer: Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]],
+) -> Granted:
+    """What comes of the exchange with a RunAPI that answers so."""
+    async with aclosing(Upstream("https://runapi.ai", httpx.MockTransport(answer))) as upstream:
+        return await exchanged(upstream.send_publicly, GRANT)
+
+
+async def test_an_exchange_that_hangs_ends_in_fifteen_seconds() -> None:
+    async def hangs(_: httpx.Request) -> httpx.Response:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    with pytest.raises(Unreachable):
+        await asked(hangs)
+    assert anyio.current_time() == pytest.approx(15, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        httpx.Response(201, content=b"<html>welcome</html>"),
+        httpx.Response(201, content=b'["sk-0123456789"]'),
+        httpx.Response(201, content=b"{" * 100_000),
+        httpx.Response(201, content=b'{"key": "' + b"k" * 5_000_000),
+        httpx.Response(200, content=b""),
+        httpx.Response(502, content=b"<html>nginx</html>"),
+    ],
+)
+async def test_junk_is_a_failure_that_shows_nothing_of_it(junk: httpx.Response) -> None:
+    async def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(junk.status_code, content=junk.content)
+
+    with pytest.raises(RunapiDown) as failure:
+        await asked(answer)
+    assert not {"html", "sk-0", "kkk"} & set(str(failure.value).split())
+    assert anyio.current_time() < 15
+
+
+async def test_an_exchange_is_repeated_while_runapi_is_down() -> None:
+    answers = [httpx.Response(503), httpx.Response(201, json={"key": GOOD_KEY})]
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        return answers.pop(0)
+
+    assert (await asked(answer)).key.reveal() == GOOD_KEY
+
+
+class Trickle:
+    """A connection that says a byte a second, for ever, and takes nothing."""
+
+    async def receive(self, _: int) -> bytes:
+        await anyio.sleep(1)
+        return b"G"
+
+    async def send(self, _: bytes) -> None:
+        await anyio.sleep_forever()
+
+
+class Flood:
+    """A connection that sends without end and at once."""
+
+    sent = 0
+
+    async def receive(self, most: int) -> bytes:
+        self.sent += most
+        return b"a" * most
+
+
+async def test_a_request_that_trickles_is_given_up() -> None:
+    assert await read(cast("SocketStream", Trickle())) is None
+    assert anyio.current_time() == READ_SECONDS
+
+
+async def test_an_answer_that_nobody_takes_is_given_up() -> None:
+    await write(cast("SocketStream", Trickle()), NOTHING_HERE, "https://runapi.ai")
+    assert anyio.current_time() == pytest.approx(5)
+
+
+async def test_a_request_without_end_is_given_up_when_it_is_too_large() -> None:
+    flood = Flood()
+    assert await read(cast("SocketStream", flood)) is None
+    assert flood.sent < LARGEST_HEAD_BYTES + 8192

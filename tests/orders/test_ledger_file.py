@@ -1,0 +1,183 @@
+"""The ledger's file: private, where and as the user wants it, and carried over to new versions."""
+
+import hashlib
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from runapi_mcp.orders.ledger.sqlite.database import _MIGRATIONS, VERSION
+from tests.support.ledgers import answers, contents, ledger_at, other, prompts
+from tests.support.photos import REMIX, URL, asking, photo, remixing, uploads
+from tests.support.processes import finished, network, program
+from tests.support.world import facts, world
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+DRAW = "flux_2_pro_text_to_image"
+FOX = {"prompt": "a fox"}
+AT_ONCE = FOX | {"wait_seconds": 0}
+DAY = 24 * 3600.0
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
+IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+@contextmanager
+def everybody_may_read_what_is_made() -> Generator[None]:
+    """As for a user whose umask hides nothing."""
+    before = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+@pytest.mark.parametrize("exists", [False, True])
+async def test_only_its_user_can_read_the_ledger(tmp_path: Path, exists: bool) -> None:  # noqa: FBT001 - a parameter
+    path = tmp_path / "state" / "ledger.sqlite3"
+    if exists:
+        path.parent.mkdir(mode=0o700)
+        path.touch(mode=0o644)
+    with everybody_may_read_what_is_made():
+        async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+            await w.call(DRAW, AT_ONCE)
+            found = [path.parent, *path.parent.rglob("*")]
+            modes = {each.name: f"{each.stat().st_mode & 0o777:o}" for each in found}
+    names = {name: mode for name, mode in modes.items() if not name.endswith(".alive")}
+    assert names == {
+        "state": "700",
+        "ledger.sqlite3": "600",
+        "ledger.sqlite3-wal": "600",
+        "ledger.sqlite3-shm": "600",
+        "ledger.sqlite3.d": "700",
+    }
+    assert {mode for name, mode in modes.items() if name.endswith(".alive")} == {"600"}
+
+
+async def test_readers_of_the_ledger_wait_for_no_writer(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+        task_id = facts(await w.call(DRAW, FOX))["task_id"]
+        with other(path) as writer:
+            assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            writer.execute("BEGIN EXCLUSIVE")
+            listed = await w.call("list_tasks")
+            assert facts(listed)["tasks"][0]["task_id"] == task_id
+
+
+@LINUX
+@IN_REAL_TIME
+@pytest.mark.parametrize(
+    ("more", "is_kept", "has_prompt"),
+    [
+        ({}, True, True),
+        ({"RUNAPI_LEDGER_PROMPTS": "off"}, True, False),
+        ({"RUNAPI_LEDGER": "off"}, False, False),
+    ],
+)
+async def test_what_a_process_leaves_in_the_users_state_folder(
+    more: dict[str, str],
+    is_kept: bool,  # noqa: FBT001 - a parameter
+    has_prompt: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    home = Path(os.environ["HOME"])
+    async with (
+        network() as net,
+        program(environment={**net.environment(), **more}) as running,
+    ):
+        drawn, listed = await answers(running, (DRAW, AT_ONCE), ("list_tasks", {}))
+        [task_id] = net.account().tasks
+        assert task_id in drawn
+        assert task_id in listed
+        assert ("a fox" in listed) == (has_prompt or not is_kept)
+        left_behind = contents(home)
+    assert (home / ".local/state/runapi-mcp/ledger.sqlite3").exists() == is_kept
+    assert (task_id.encode() in left_behind) == is_kept
+    assert (b"a fox" in left_behind) == has_prompt
+
+
+def test_a_server_without_a_ledger_starts_with_no_daily_budget() -> None:
+    ended = finished(environment={"RUNAPI_LEDGER": "off", "RUNAPI_DAILY_BUDGET": "5"})
+    assert ended.returncode != 0
+    assert ended.stdout == ""
+    assert "RUNAPI_DAILY_BUDGET needs the ledger, and RUNAPI_LEDGER turns it off." in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_what_is_older_than_the_days_to_keep_is_gone_from_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    async with ledger_at(folder / "ledger", keep_days=2) as ledger, world(ledger=ledger) as w:
+        await w.call(DRAW, FOX)
+        await anyio.sleep(DAY)
+        await w.call(DRAW, {"prompt": "an owl"})
+        await anyio.sleep(DAY)
+        await w.call(DRAW, {"prompt": "a hare"})
+        assert await prompts(w) == ["a hare", "an owl"]
+    left_behind = contents(folder)
+    assert b"an owl" in left_behind
+    assert b"a fox" not in left_behind
+
+
+async def test_what_is_older_than_the_days_to_keep_is_not_shown_to_who_only_reads(
+    tmp_path: Path,
+) -> None:
+    async with ledger_at(tmp_path / "ledger", keep_days=2) as ledger, world(ledger=ledger) as w:
+        await w.call(DRAW, FOX)
+        await anyio.sleep(2 * DAY - 3600)
+        assert await prompts(w) == ["a fox"]
+        await anyio.sleep(2 * 3600)
+        assert await prompts(w) == []
+
+
+def version_1(path: Path, row: Mapping[str, Any]) -> None:
+    """A ledger file as the version before wrote it, with one call."""
+    arguments = json.loads(row["arguments"])
+    asked = json.dumps([row["model"], arguments], sort_keys=True)
+    old = {**row, "fingerprint": hashlib.sha256(asked.encode()).hexdigest()}
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(_MIGRATIONS[0] + "; PRAGMA user_version = 1;")
+        columns = [column[1] for column in file.execute("PRAGMA table_info(calls)")]
+        assert "save_as" not in columns
+        marks = ", ".join("?" * len(columns))
+        values = [old[column] for column in columns]
+        file.execute(f"INSERT INTO calls VALUES ({marks})", values)  # noqa: S608 - marks only
+        file.commit()
+
+
+@pytest.mark.parametrize("arguments", [{"prompt": "a fox"}, asking(URL)])
+async def test_a_ledger_of_the_version_before_goes_on_with_its_tasks(
+    arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    fox = photo(tmp_path / "photos" / "fox.png")
+    tool = REMIX if "source_image_urls" in arguments else DRAW
+    new, old = tmp_path / "new", tmp_path / "old"
+    async with ledger_at(new) as ledger, remixing(tmp_path, ledger=ledger) as w:
+        made = facts(await w.call(tool, arguments | {"wait_seconds": 0}))
+    with closing(sqlite3.connect(new)) as file:
+        file.row_factory = sqlite3.Row
+        [row] = file.execute("SELECT * FROM calls").fetchall()
+    version_1(old, dict(row))
+    async with (
+        ledger_at(old) as ledger,
+        remixing(tmp_path, ledger=ledger, sandbox=w.sandbox, saves=True) as after,
+    ):
+        [listed] = facts(await after.call("list_tasks"))["tasks"]
+        assert listed["task_id"] == made["task_id"]
+        continued = facts(await after.call(tool, arguments))
+        assert continued["task_id"] == made["task_id"]
+        assert "joined" in continued
+        assert len(continued["image_paths"]) == 1
+        got = facts(await after.call("get_task", {"task_id": made["task_id"]}))
+        assert got["image_paths"] == continued["image_paths"]
+        await after.call(REMIX, asking(fox))
+        await after.call(REMIX, asking(fox))
+        assert uploads(after) == 1
+    with closing(sqlite3.connect(old)) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (VERSION,)

@@ -1,0 +1,82 @@
+"""A call that does not say how long to wait waits as long as its host allows."""
+
+import anyio
+import pytest
+from mcp_types import Implementation, RequestParamsMeta
+
+from runapi_mcp.base.hosts.known import MARGIN_SECONDS
+from tests.support.world import ERAS, World, facts, world
+
+pytestmark = pytest.mark.anyio
+DRAW = "flux_2_pro_text_to_image"
+ENDLESS = {"prompt": "a fox [[never]]"}
+
+# How long each host lets a call go on: silent, and with progress.
+HOSTS = {
+    "claude-code": (300, 300),
+    "codex-mcp-client": (300, 300),
+    "copilot-cli": (180, 300),
+    "gemini-cli-mcp-client": (600, 600),
+    "opencode": (60, 300),
+    "OpenCode": (60, 300),
+    "a-host-of-tomorrow": (60, 60),
+}
+
+
+def named(host: str) -> dict[str, Implementation]:
+    """The client of a host."""
+    return {"client_info": Implementation(name=host, version="1")}
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("meta", [None, {"progress_token": 7}], ids=["silent", "with progress"])
+@pytest.mark.parametrize("host", HOSTS)
+async def test_a_call_ends_before_its_host_gives_it_up(
+    host: str, meta: RequestParamsMeta | None, era: str
+) -> None:
+    async with world(era=era, client=named(host)) as w:
+        result = await w.client.call_tool(DRAW, ENDLESS, meta=meta)
+        assert facts(result)["status"] == "processing"
+        assert lasted() == HOSTS[host][meta is not None] - MARGIN_SECONDS
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_get_task_waits_as_long_as_its_host_allows(era: str) -> None:
+    async with world(era=era, client=named("codex-mcp-client")) as w:
+        made = facts(await w.call(DRAW, {**ENDLESS, "wait_seconds": 0}))
+        await w.call("get_task", {"task_id": made["task_id"]})
+        assert lasted() == 285
+
+
+@pytest.mark.parametrize("host", ["claude-code", "a-host-of-tomorrow"])
+@pytest.mark.parametrize(
+    ("set_seconds", "asked_seconds", "seconds"), [(20, None, 20), (500, None, 500), (20, 70, 70)]
+)
+async def test_what_the_user_sets_and_what_the_call_says_come_first(
+    host: str, set_seconds: int, asked_seconds: int | None, seconds: int
+) -> None:
+    async with world(client=named(host), wait_seconds=set_seconds) as w:
+        asked = {} if asked_seconds is None else {"wait_seconds": asked_seconds}
+        await w.call(DRAW, {**ENDLESS, **asked})
+        assert lasted() == seconds
+
+
+@pytest.mark.parametrize(("host", "pictures"), [("codex-mcp-client", 2), ("opencode", 1)])
+async def test_an_image_counts_as_delivered_until_its_host_gives_up(
+    host: str, pictures: int
+) -> None:
+    """Silent calls: the one host waits for 300 seconds, the other for 60."""
+    async with world(client=named(host)) as w:
+        for _ in range(2):
+            await silently(w, {"prompt": "a fox [[takes 200s]]", "wait_seconds": 250})
+        assert w.task_count == pictures
+
+
+async def silently(w: World, arguments: dict[str, object]) -> None:
+    result = await w.client.call_tool(DRAW, arguments)
+    assert facts(result)["status"] == "completed"
+
+
+def lasted() -> object:
+    """How many seconds the test has lasted, as one compares them."""
+    return pytest.approx(anyio.current_time(), abs=0.01)

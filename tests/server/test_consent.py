@@ -1,0 +1,312 @@
+"""Asking the person before a dear call: only a yes pays, and a client that cannot ask is no yes."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import MCPError
+from mcp.client.context import ClientRequestContext
+from mcp_types import (
+    CallToolResult,
+    ElicitRequestFormParams,
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    InputRequiredResult,
+)
+
+from runapi_mcp.orders.limits import Limits
+from tests.support.photos import REMIX, asking, photo, remixing
+from tests.support.world import ERAS, World, facts, said, world
+
+pytestmark = pytest.mark.anyio
+ERA = pytest.mark.parametrize("era", ERAS)
+DRAW, DEAR = "flux_2_pro_text_to_image", "flux_2_max_text_to_image"
+FOX = {"prompt": "a fox"}
+LARGE_FOX = FOX | {"output_resolution": "2k"}
+UNPRICED = FOX | {"aspect_ratio": "1:1"}
+"""For the variant whose price only the live list tells."""
+OVER_4 = Limits(confirm_over_cents=4)
+YES = ElicitResult(action="accept", content={"pay": True})
+NO = "The person said no to this price. Nothing was paid."
+NOBODY = "The call needs a person's yes, and nobody answered. Nothing was paid."
+
+
+class Person:
+    """Answers every question in the same way; never, if there is no answer."""
+
+    def __init__(self, answer: ElicitResult | ErrorData | None = YES) -> None:
+        self.asked: list[ElicitRequestParams] = []
+        self._answer = answer
+
+    async def __call__(
+        self, context: ClientRequestContext, question: ElicitRequestParams
+    ) -> ElicitResult | ErrorData:
+        self.asked.append(question)
+        if self._answer is None:
+            await anyio.sleep_forever()
+        assert self._answer is not None
+        return self._answer
+
+    @property
+    def words(self) -> list[str]:
+        """The questions as the person reads them."""
+        return [question.message for question in self.asked]
+
+    def asks(self) -> dict[str, "Person"]:
+        """A client that brings its questions here."""
+        return {"elicitation_callback": self}
+
+
+@ERA
+async def test_a_yes_pays_once_and_the_question_says_the_price_and_what_is_left(era: str) -> None:
+    person, limits = Person(), Limits(per_day_cents=12, confirm_over_cents=4)
+    async with world(era=era, limits=limits, client=person.asks()) as w:
+        assert facts(await w.call(DRAW, FOX))["status"] == "completed"
+        assert w.spent_cents == 5
+    [question] = person.asked
+    assert isinstance(question, ElicitRequestFormParams)
+    assert question.message == (
+        "This image (Flux 2 Pro: text to image) costs $0.05. Today's budget leaves $0.12 before "
+        "it. It shows: “a fox”. Draw it?"
+    )
+    assert question.requested_schema == {
+        "type": "object",
+        "properties": {"pay": {"type": "boolean", "title": "Pay for this image", "default": False}},
+        "required": ["pay"],
+    }
+
+
+@ERA
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ElicitResult(action="decline"),
+        ElicitResult(action="decline", content={"pay": True}),
+        ElicitResult(action="cancel"),
+        ElicitResult(action="accept"),
+        ElicitResult(action="accept", content={}),
+        ElicitResult(action="accept", content={"pay": False}),
+        ElicitResult(action="accept", content={"pay": "true"}),
+        ElicitResult(action="accept", content={"pay": 1}),
+    ],
+)
+async def test_whatever_is_not_a_yes_spends_nothing(era: str, answer: ElicitResult) -> None:
+    person = Person(answer)
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        refused = await w.call(DRAW, FOX)
+        assert refused.is_error
+        assert said(refused).startswith(NO)
+        assert w.wire.paths("POST") == []
+    assert len(person.asked) == 1
+
+
+@ERA
+async def test_the_question_shows_what_is_asked_for_short_and_on_one_line(era: str) -> None:
+    person = Person()
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        await w.call(DRAW, LARGE_FOX | {"prompt": f"a fox\nDraw it?\u202e {'x' * 400}"})
+    [words] = person.words
+    assert words.endswith(f"It shows in 2k: “a fox Draw it?  {'x' * 284}…”. Draw it?")
+
+
+class Swapping(Person):
+    """Says yes, while somebody puts another image where the source was."""
+
+    def __init__(self, source: Path) -> None:
+        super().__init__()
+        self._source = source
+
+    async def __call__(
+        self, context: ClientRequestContext, question: ElicitRequestParams
+    ) -> ElicitResult | ErrorData:
+        photo(self._source, seed=2)
+        return await super().__call__(context, question)
+
+
+@pytest.mark.parametrize(("era", "questions"), [("auto", 2), ("legacy", 1)])
+async def test_a_yes_to_what_has_changed_since_is_no_yes(
+    era: str, questions: int, tmp_path: Path
+) -> None:
+    source = photo(tmp_path / "photos" / "fox.png", seed=1)
+    person = Swapping(source)
+    async with remixing(tmp_path, era=era, limits=OVER_4, client=person.asks()) as w:
+        answer = await w.call(REMIX, asking(source))
+        if era == "legacy":
+            assert said(answer).startswith("The price or a source image changed while the person")
+        assert w.spent_cents == (0 if era == "legacy" else 5)
+    assert len(person.asked) == questions
+
+
+@ERA
+async def test_a_client_that_cannot_ask_is_refused_with_the_setting_to_change(era: str) -> None:
+    async with world(era=era, limits=OVER_4) as w:
+        refused = await w.call(DRAW, FOX)
+        assert refused.is_error
+        assert said(refused) == (
+            "This image (Flux 2 Pro: text to image) costs $0.05. That needs a person's yes, and "
+            "this client cannot ask for one. Nothing was paid. Let the user raise or unset "
+            "RUNAPI_CONFIRM_OVER."
+        )
+        assert w.wire.paths("POST") == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [ErrorData(code=-32600, message="no window"), ElicitResult.model_construct(action="perhaps")],
+)
+async def test_a_legacy_client_that_fails_to_ask_is_refused(
+    answer: ElicitResult | ErrorData,
+) -> None:
+    person = Person(answer)
+    async with world(era="legacy", limits=OVER_4, client=person.asks()) as w:
+        refused = await w.call(DRAW, FOX)
+        assert refused.is_error
+        assert said(refused).startswith(NOBODY)
+        assert "RUNAPI_CONFIRM_OVER" in said(refused)
+        assert w.wire.paths("POST") == []
+
+
+async def test_a_modern_client_that_fails_to_ask_ends_its_own_call_and_spends_nothing() -> None:
+    person = Person(ErrorData(code=-32600, message="no window"))
+    async with world(limits=OVER_4, client=person.asks()) as w:
+        with pytest.raises(MCPError, match="no window"):
+            await w.call(DRAW, FOX)
+        assert w.wire.paths("POST") == []
+
+
+async def test_a_person_who_never_answers_is_waited_for_as_long_as_the_host_allows() -> None:
+    person = Person(None)
+    async with world(era="legacy", limits=OVER_4, client=person.asks()) as w:
+        refused = await w.call(DRAW, FOX)
+        assert anyio.current_time() == pytest.approx(45, abs=0.01)
+        assert said(refused).startswith(NOBODY)
+        assert w.wire.paths("POST") == []
+    assert len(person.asked) == 1
+
+
+@ERA
+async def test_a_caller_who_leaves_the_question_open_spends_nothing(era: str) -> None:
+    person = Person(None)
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        with anyio.move_on_after(5):
+            await w.call(DRAW, FOX)
+        await anyio.sleep(60)
+        assert w.wire.paths("POST") == []
+    assert len(person.asked) == 1
+
+
+@ERA
+@pytest.mark.parametrize("wait_seconds", [0, 1])
+async def test_how_long_the_user_waits_for_images_is_not_how_long_a_person_may_think(
+    era: str, wait_seconds: int
+) -> None:
+    class Slow(Person):
+        async def __call__(
+            self, context: ClientRequestContext, question: ElicitRequestParams
+        ) -> ElicitResult | ErrorData:
+            await anyio.sleep(10)
+            return await super().__call__(context, question)
+
+    client = Slow().asks()
+    async with world(era=era, limits=OVER_4, client=client, wait_seconds=wait_seconds) as w:
+        assert not (await w.call(DRAW, FOX)).is_error
+        assert w.task_count == 1
+
+
+@ERA
+@pytest.mark.parametrize("limits", [Limits(), Limits(confirm_over_cents=5)])
+async def test_nobody_is_asked_up_to_the_price_that_is_set(era: str, limits: Limits) -> None:
+    person = Person(ElicitResult(action="decline"))
+    async with world(era=era, limits=limits, client=person.asks()) as w:
+        assert not (await w.call(DRAW, FOX)).is_error
+        assert (await w.call(DRAW, LARGE_FOX)).is_error == (limits.confirm_over_cents is not None)
+    assert len(person.asked) == (limits.confirm_over_cents is not None)
+
+
+@ERA
+async def test_an_unknown_price_is_asked_about(era: str) -> None:
+    person = Person()
+    limits = Limits(confirm_over_cents=5000)
+    async with world(era=era, limits=limits, client=person.asks()) as w:
+        w.sandbox.faults.inject("prices", "500", times=None)
+        assert facts(await w.call(DEAR, UNPRICED))["status"] == "completed"
+    [words] = person.words
+    assert words.startswith("This image (Flux 2 Max: text to image) costs an unknown amount. ")
+
+
+@ERA
+@pytest.mark.parametrize("limits", [Limits(4, None, 4), Limits(None, 4, 4)])
+async def test_nobody_is_asked_about_what_a_limit_forbids(era: str, limits: Limits) -> None:
+    person = Person()
+    async with world(era=era, limits=limits, client=person.asks()) as w:
+        assert "Nothing was paid." in said(await w.call(DRAW, FOX))
+        assert w.wire.paths("POST") == []
+    assert person.asked == []
+
+
+@ERA
+async def test_reading_and_continuing_a_paid_call_ask_nobody(era: str) -> None:
+    person = Person()
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        made = facts(await w.call(DRAW, FOX | {"wait_seconds": 0}))
+        await w.call("check_pricing")
+        await w.call("list_tasks")
+        assert facts(await w.call(DRAW, FOX))["task_id"] == made["task_id"]
+        await w.call("get_task", {"task_id": made["task_id"]})
+        assert len(person.asked) == 1
+        await w.call(DRAW, FOX)  # a new image
+        assert len(person.asked) == 2
+
+
+async def question(w: World, arguments: dict[str, str]) -> str:
+    """The state of the question that a call of a modern client leads to."""
+    asked = await w.client.session.call_tool(DRAW, arguments, allow_input_required=True)
+    assert isinstance(asked, InputRequiredResult)
+    return asked.request_state or ""
+
+
+async def retried(
+    w: World, arguments: dict[str, str], state: str | None
+) -> CallToolResult | InputRequiredResult:
+    """What a modern client gets that comes with a yes and this state."""
+    return await w.client.session.call_tool(
+        DRAW,
+        arguments,
+        input_responses={"confirm": YES},
+        request_state=state,
+        allow_input_required=True,
+    )
+
+
+async def test_a_yes_to_one_price_is_no_yes_to_a_higher_one() -> None:
+    async with world(limits=OVER_4, client=Person().asks()) as w:
+        state = await question(w, FOX)
+        assert isinstance(await retried(w, LARGE_FOX, state), InputRequiredResult)
+        assert w.wire.paths("POST") == []
+
+
+async def test_a_yes_to_one_call_is_no_yes_to_another() -> None:
+    async with world(limits=OVER_4, client=Person().asks()) as w:
+        state = await question(w, FOX)
+        assert isinstance(await retried(w, {"prompt": "an owl"}, state), InputRequiredResult)
+        assert w.wire.paths("POST") == []
+
+
+async def test_one_yes_pays_for_one_image() -> None:
+    async with world(limits=OVER_4, client=Person().asks()) as w:
+        state = await question(w, FOX)
+        assert isinstance(await retried(w, FOX, state), CallToolResult)
+        assert isinstance(await retried(w, FOX, state), InputRequiredResult)
+        assert w.task_count == 1
+
+
+@pytest.mark.parametrize(
+    "state",
+    [None, "", "no number", "5", "5.0", "1e9", "inf", "nan", "-nan", "unknown", "\U0001d7d7"],
+)
+async def test_a_yes_to_a_question_that_was_never_put_pays_nothing(state: str | None) -> None:
+    async with world(limits=OVER_4, client=Person().asks()) as w:
+        result = await retried(w, FOX, state)
+        assert isinstance(result, InputRequiredResult) or result.is_error
+        assert w.wire.paths("POST") == []

@@ -1,0 +1,212 @@
+"""Whoever leaves or dies while a file is uploaded has paid nothing, and the next call pays once."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+import anyio
+import pytest
+
+from runapi_mcp.orders.limits import Limits
+from runapi_mcp.sandbox.faults import Where
+from tests.orders.test_crashes import is_moment
+from tests.support.killing import End, Forks, Start, forks
+from tests.support.ledgers import ledger_at
+from tests.support.photos import REMIX, STEPS, URL, asking, assert_free, photo, remixing
+from tests.support.processes import (
+    LIMIT_SECONDS,
+    SIGNALS,
+    Network,
+    network,
+    opening,
+    program,
+    request,
+)
+from tests.support.world import ERAS, facts, said
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+ERA = pytest.mark.parametrize("era", ERAS)
+IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+QUICK = "a fox [[poll-after 0.05s]]"
+STEP_PATHS = {"prepare": "/files/prepare", "upload": "/uploads/", "confirm": "/files/confirm"}
+AT_ONCE = 6
+
+
+@ERA
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_call_cancelled_while_it_uploads_leaves_nothing(
+    era: str, step: Where, tmp_path: Path, fox: Path
+) -> None:
+    async with remixing(tmp_path, era=era, limits=Limits(per_day_cents=100)) as w:
+        w.sandbox.faults.inject(step, "slow", seconds=15)
+        with anyio.move_on_after(5):
+            await w.call(REMIX, asking(fox))
+        await anyio.sleep(30)
+        await assert_free(w)
+        again = facts(await w.call(REMIX, asking(fox)))
+        assert "joined" not in again
+        assert again["left_today_cents"] == 95
+        assert (w.task_count, w.spent_cents) == (1, 5)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_what_a_process_uploads_that_dies_is_free_for_the_next_one(
+    step: Where, tmp_path: Path, fox: Path
+) -> None:
+    path = tmp_path / "ledger"
+    limits = Limits(per_day_cents=5)
+    async with (
+        ledger_at(path) as first,
+        ledger_at(path) as second,
+        remixing(tmp_path, ledger=first) as dying,
+        remixing(tmp_path, ledger=second, sandbox=dying.sandbox, limits=limits) as living,
+        anyio.create_task_group() as group,
+    ):
+        dying.sandbox.faults.inject(step, "slow", seconds=15)
+        group.start_soon(dying.call, REMIX, asking(fox))
+        await anyio.sleep(5)
+        await first.aclose()
+        other = await living.call(REMIX, asking(URL))
+        assert not other.is_error, said(other)
+        listed = facts(await living.call("list_tasks", {"show": "undelivered"}))["tasks"]
+        assert listed == []
+        group.cancel_scope.cancel()
+
+
+@SIGNALS
+@IN_REAL_TIME
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_while_it_uploads_the_same_call_pays_once(
+    step: Where, tmp_path: Path, fox: Path
+) -> None:
+    async with network() as net:
+        settings = net.environment() | {
+            "RUNAPI_LEDGER": str(tmp_path / "ledger"),
+            "RUNAPI_INPUT_DIRS": str(fox.parent),
+            "RUNAPI_DAILY_BUDGET": "0.05",
+            "RUNAPI_SAVE": "off",
+        }
+        net.sandbox.faults.inject(step, "slow", seconds=60)
+        async with program(environment=settings) as dying:
+            await dying.write(*opening("auto"), remix_on_the_wire(fox))
+            await until(lambda: any(STEP_PATHS[step] in path for _, path in net.asked))
+            dying.process.send_signal(signal.SIGKILL)
+            await dying.process.wait()
+        assert net.account().tasks == {}
+        async with program(environment=settings) as next_one:
+            await next_one.write(*opening("auto"), remix_on_the_wire(fox))
+            answer = await next_one.answer(1)
+        assert answer["structuredContent"]["status"] == "completed", answer
+        assert "joined" not in answer["structuredContent"]
+        assert answer["structuredContent"]["left_today_cents"] == 0
+        assert (len(net.account().tasks), net.account().spent_cents) == (1, 5)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Nothing, once it is so."""
+    with anyio.fail_after(LIMIT_SECONDS):
+        while not is_so():  # noqa: ASYNC110 - what comes over a socket sets no event
+            await anyio.sleep(0.01)
+
+
+def remix_on_the_wire(path: Path, number: int = 1) -> str:
+    arguments = asking(path, prompt=QUICK)
+    return request(number, "tools/call", "auto", name=REMIX, arguments=arguments)
+
+
+@SIGNALS
+@IN_REAL_TIME
+@pytest.mark.parametrize("keeps_prompts", [True, False])
+async def test_a_doubt_is_settled_though_its_file_is_gone_or_its_prompt_was_not_kept(
+    keeps_prompts: bool,  # noqa: FBT001 - a parameter
+    tmp_path: Path,
+    fox: Path,
+) -> None:
+    async with network() as net:
+        settings = net.environment() | {
+            "RUNAPI_LEDGER": str(tmp_path / "ledger"),
+            "RUNAPI_LEDGER_PROMPTS": "on" if keeps_prompts else "off",
+            "RUNAPI_INPUT_DIRS": str(fox.parent),
+            "RUNAPI_SAVE": "off",
+        }
+        net.sandbox.faults.inject("created", "slow", seconds=60)
+        async with program(environment=settings) as dying:
+            await dying.write(*opening("auto"), remix_on_the_wire(fox))
+            await until(lambda: bool(net.account().tasks))
+            dying.process.send_signal(signal.SIGKILL)
+            await dying.process.wait()
+        async with program(environment=settings) as next_one:
+            await next_one.write(*opening("auto"))
+            if keeps_prompts:
+                fox.unlink()  # noqa: ASYNC240 - nobody else is waiting
+                await next_one.write(request(1, "tools/call", "auto", name="list_tasks"))
+            else:
+                await next_one.write(remix_on_the_wire(fox))
+            answer = await next_one.answer(1)
+        [task_id] = net.account().tasks
+        assert task_id in answer["content"][0]["text"]
+        assert net.paid_requests() == 2
+        assert net.account().spent_cents == 5
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A user's machine with a photo, and a RunAPI that only this user knows."""
+
+    forked: Forks
+    net: Network
+    home: Path
+
+    async def end(self, *, log: bool = False, last_step: str | None = None) -> End:
+        steps = str(self.home / "steps") if log or last_step else None
+        folder = self.home / "photos"
+        environment = os.environ | self.net.environment() | {
+            "HOME": str(self.home), "RUNAPI_INPUT_DIRS": str(folder), "RUNAPI_SAVE": "off",
+            "RUNAPI_DAILY_BUDGET": "0.05",
+        }  # fmt: skip
+        call = remix_on_the_wire(folder / "fox.png")
+        with anyio.fail_after(LIMIT_SECONDS):
+            start = Start(environment, steps, last_step)
+            return await self.forked.run(start, opening("auto"), [call])
+
+
+def of_the_upload(way: Sequence[str]) -> Sequence[str]:
+    """Every third step, by its name, between the call's intent and the request that pays."""
+    began = next(n for n, step in enumerate(way) if "_completed" in step)
+    paying = next(n for n, step in enumerate(way) if "tasks.Tasks.create" in step)
+    return [step for step in way[began:paying] if crc32(step.encode()) % 3 == 0]
+
+
+@SIGNALS
+@IN_REAL_TIME
+@pytest.mark.timeout(200)
+@pytest.mark.exhaustive
+async def test_killed_at_any_step_of_an_upload_the_same_call_pays_once(tmp_path: Path) -> None:
+    outcomes: dict[str, tuple[int, int, int]] = {}
+    room = anyio.Semaphore(AT_ONCE)
+
+    async def kill(step: str, number: int) -> None:
+        async with room, network() as net:
+            machine = Machine(forked, net, tmp_path / str(number))
+            photo(machine.home / "photos" / "fox.png")
+            end = await machine.end(last_step=step)
+            if end.status == -signal.SIGKILL:
+                answer = (await machine.end()).answers[-1]["result"]
+                images = len(answer.get("structuredContent", {}).get("image_urls", ()))
+                outcomes[step] = images, len(net.account().tasks), net.account().spent_cents
+
+    with forks() as forked:
+        async with network() as net:
+            first = Machine(forked, net, tmp_path / "first")
+            photo(first.home / "photos" / "fox.png")
+            await first.end(log=True)
+        way = (first.home / "steps").read_text().splitlines()
+        steps = [each for each in of_the_upload(way) if is_moment(each) and each.endswith(" 1")]
+        async with anyio.create_task_group() as group:
+            for number, step in enumerate(steps):
+                group.start_soon(kill, step, number)
+    assert {step: outcome for step, outcome in outcomes.items() if outcome != (1, 1, 5)} == {}
+    assert len(outcomes) > 10

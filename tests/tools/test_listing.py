@@ -1,0 +1,156 @@
+"""list_tasks: what was ordered, so that whoever lost their place finds it."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runapi_mcp.orders.limits import Limits
+from runapi_mcp.tools.facts import utc
+from tests.support.ledgers import ledger_at, other, prompts
+from tests.support.world import ERAS, NOON, facts, said, world
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+DRAW = "flux_2_pro_text_to_image"
+FOX = {"prompt": "a fox"}
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_callers_own_tasks_are_listed_newest_first_and_short(era: str) -> None:
+    limits = Limits(per_day_cents=12)
+    async with world(era=era, limits=limits) as w:
+        ended = facts(await w.call(DRAW, FOX))["task_id"]
+        await anyio.sleep_until(120)
+        long_prompt = f"an owl\n  that {'never ' * 20}[[never]]"
+        running = facts(await w.call(DRAW, {"prompt": long_prompt, "wait_seconds": 0}))["task_id"]
+        listed = await w.call("list_tasks")
+        assert facts(listed) == {
+            "tasks": [
+                {
+                    "status": "pending",
+                    "task_id": running,
+                    "model": "flux-2-pro-text-to-image",
+                    "prompt": "an owl that never never never never never never never never…",
+                    "ordered": utc(NOON + 120),
+                    "delivered": False,
+                    "price_cents": 5,
+                },
+                {
+                    "status": "completed",
+                    "task_id": ended,
+                    "model": "flux-2-pro-text-to-image",
+                    "prompt": "a fox",
+                    "ordered": utc(NOON),
+                    "delivered": True,
+                    "cost_cents": 5,
+                },
+            ],
+            "left_today_cents": 2,
+            "next": "get_task with a task_id gets its image, and costs nothing.",
+            "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
+        }
+        assert ended in said(listed)
+
+
+async def test_the_tasks_of_another_key_and_refused_calls_are_not_listed(tmp_path: Path) -> None:
+    async with ledger_at(tmp_path / "ledger") as ledger, world(ledger=ledger) as w:
+        await w.call(DRAW, {"prompt": "an owl [[402]]"})
+        async with world(key="sandbox-key-of-another", ledger=ledger) as another:
+            await another.call(DRAW, FOX)
+            assert (await prompts(w), await prompts(another)) == ([], ["a fox"])
+
+
+async def test_running_undelivered_and_recent_tasks_are_told_apart() -> None:
+    late, failed, slow = "a late hare [[takes 80s]]", "a hen [[fail]]", "an owl [[never]]"
+    async with world() as w:
+        for prompt, wait_seconds in (("a fox", 30), (late, 600), (failed, 30), (slow, 0)):
+            await w.call(DRAW, {"prompt": prompt, "wait_seconds": wait_seconds})
+        assert await prompts(w, show="running") == [slow]
+        assert await prompts(w, show="undelivered") == [slow, late]
+        assert await prompts(w, show="recent") == [slow, failed, late, "a fox"]
+        assert await prompts(w, limit=2) == [slow, failed]
+
+
+@pytest.mark.parametrize("show", ["recent", "running", "undelivered"])
+async def test_an_empty_list_says_so(show: str) -> None:
+    async with world() as w:
+        assert facts(await w.call("list_tasks", {"show": show})) == {
+            "tasks": [],
+            "next": "Nothing of the kind is in the ledger of this key.",
+        }
+
+
+async def test_what_is_in_doubt_is_listed_with_what_to_do() -> None:
+    async with world() as w:
+        await w.call(DRAW, {"prompt": "a fox [[created torn]]"})
+        listed = facts(await w.call("list_tasks"))
+        [row] = listed["tasks"]
+        assert (row["status"], row["price_cents"], "task_id" in row) == ("intended", 5, False)
+        assert listed["next"].endswith(
+            f" Intended at {utc(NOON)}: may have been charged; the same call again asks under the "
+            "same key, and is not charged twice."
+        )
+
+
+async def test_what_is_too_old_to_ask_about_is_listed_as_that() -> None:
+    async with world() as w:
+        await w.call(DRAW, {"prompt": "a fox [[created torn]]"})
+        await anyio.sleep(25 * 3600)
+        listed = facts(await w.call("list_tasks"))
+        assert listed["next"].endswith(
+            f" Intended at {utc(NOON)}: may have been charged, which check_balance tells; it is "
+            "too old to be asked about again, so the same call pays for a new image."
+        )
+        await w.call(DRAW, {"prompt": "a fox [[created torn]]"})
+        assert w.task_count == 2
+
+
+async def test_what_a_running_call_orders_is_listed_as_that(tmp_path: Path) -> None:
+    path, slow = tmp_path / "ledger", {"prompt": "a fox [[created slow 10s]]", "wait_seconds": 0}
+    async with (
+        ledger_at(path) as first,
+        ledger_at(path) as second,
+        world(ledger=first) as ordering,
+        world(ledger=second, sandbox=ordering.sandbox) as looking,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(ordering.call, DRAW, slow)
+        await anyio.sleep(2)
+        for w in (ordering, looking):
+            listed = facts(await w.call("list_tasks"))
+            assert [row["status"] for row in listed["tasks"]] == ["intended"]
+            assert listed["next"].endswith(
+                f" Intended at {utc(NOON)}: is being ordered by a call that still runs; the same "
+                "call now pays for a second image."
+            )
+        await looking.call(DRAW, slow)
+        assert looking.task_count == 2
+
+
+async def test_nothing_is_promised_while_nobody_can_tell_who_is_alive(tmp_path: Path) -> None:
+    path, torn = tmp_path / "ledger", {"prompt": "a fox [[created torn]]"}
+    async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+        await w.call(DRAW, torn)
+    with other(path) as locker:
+        locker.execute("BEGIN EXCLUSIVE")
+        async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+            assert "Intended at" not in facts(await w.call("list_tasks"))["next"]
+            locker.execute("ROLLBACK")
+            assert "is not charged twice" in facts(await w.call("list_tasks"))["next"]
+
+
+async def test_a_prompt_is_listed_on_one_line_of_what_can_be_printed() -> None:
+    spoof = "a fox\x1b[2J\x1b]0;gone\x07\x00\u202e\u200b\x9b\u2028 and\r\nan owl"
+    async with world() as w:
+        await w.call(DRAW, {"prompt": spoof})
+        listed = await w.call("list_tasks")
+        [row] = facts(listed)["tasks"]
+        assert row["prompt"] == "a fox [2J ]0;gone and an owl"
+        assert all(line.isprintable() for line in said(listed).split("\n"))
+
+
+async def test_a_list_needs_a_key() -> None:
+    async with world(key=None) as w:
+        listed = await w.call("list_tasks")
+        assert listed.is_error
+        assert "API key" in said(listed)
