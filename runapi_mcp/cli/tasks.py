@@ -121,7 +121,7 @@ def _known(entry: Entry) -> dict[str, Any]:
 
 def _show(entry: Entry) -> None:
     """When, how it stands, what it cost, what drew it; its id, and the prompt; where it is."""
-    from runapi_mcp.images.picture import spoken
+    from runapi_mcp.base.printable import printable_path
     from runapi_mcp.tools.facts import utc
     from runapi_mcp.tools.listing import DOUBTS, short_prompt
 
@@ -134,7 +134,7 @@ def _show(entry: Entry) -> None:
     if entry.doubt is not None:
         click.secho(f"  It {DOUBTS[entry.doubt]}", dim=True)
     for file in filter(None, entry.files):
-        click.secho(f"  {spoken(file)}", dim=True)
+        click.secho(f"  {printable_path(file)}", dim=True)
 
 
 def _standing(entry: Entry) -> tuple[str, str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from runapi_mcp.base.errors import Refused
+from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.directory import opened
 from runapi_mcp.images.folders import Places
 from runapi_mcp.images.inspection import NotAnImage
-from runapi_mcp.images.picture import spoken
 from runapi_mcp.images.saving import require_as_saved
 from runapi_mcp.images.stripping import stripped
 
@@ -44,7 +44,7 @@ def local_image(path: str, places: Places) -> LocalImage:
     found, folder = _allowed(path, places)
     *parts, name = found.relative_to(folder).parts or ("",)
     if not name:
-        raise Refused(f"{spoken(path)} is a folder.", "Give the path of an image in it.")
+        raise Refused(f"{printable_path(path)} is a folder.", "Give the path of an image in it.")
     # No step of the way may be a link: one that was swapped in since is not followed.
     with (
         _in_words(path),
@@ -75,10 +75,10 @@ def _in_words(path: Path | str) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        happened = f"{spoken(path)} cannot be read: {error.strerror or error}."
+        happened = f"{printable_path(path)} cannot be read: {error.strerror or error}."
         raise Refused(happened, "Check the path.") from error
     except NotAnImage as failure:
-        raise Refused(f"{spoken(path)}: {failure.happened}", failure.advice) from failure
+        raise Refused(f"{printable_path(path)}: {failure.happened}", failure.advice) from failure
 
 
 def _image(path: Path, file: BinaryIO) -> LocalImage:
@@ -99,16 +99,18 @@ def _allowed(path: str, places: Places) -> tuple[Path, Path]:
         meant = [Path(os.path.realpath(candidate)) for candidate in places.candidates(path)]
     except (OSError, ValueError, RuntimeError) as error:
         # A NUL, a name no system takes, or a home that is not known.
-        raise Refused(f"{spoken(path)} is no path.", "Give the path of an image.") from error
+        raise Refused(
+            f"{printable_path(path)} is no path.", "Give the path of an image."
+        ) from error
     inside = [(one, folder) for one in meant for folder in folders if one.is_relative_to(folder)]
     # Not Path.exists, which raises for a name that is too long.
     if there := next((pair for pair in inside if os.path.exists(pair[0])), None):  # noqa: PTH110
         return there
     # Of several, the likeliest is meant: where that is a link to elsewhere, it is not missing.
     if not inside or inside[0][0] != meant[0]:
-        listed = ", ".join(dict.fromkeys(map(spoken, folders)))
+        listed = ", ".join(dict.fromkeys(map(printable_path, folders)))
         raise Refused(
-            f"{spoken(path)} is not in a folder that images may be taken from: {listed}.",
+            f"{printable_path(path)} is not in a folder that images may be taken from: {listed}.",
             "Copy it there, or add its folder with RUNAPI_INPUT_DIRS.",
         )
     return inside[0]

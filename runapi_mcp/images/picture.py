@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from runapi_mcp.base.printable import printable_path
+
 if TYPE_CHECKING:
     from runapi_mcp.images.inspection import Preview, Seen
-
-
-def spoken(path: Path | str) -> str:
-    """A path as text on one line that any program takes; names may hold what is no text."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in str(path)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,7 @@ class Picture:
     @property
     def place(self) -> str:
         """Where it is, as text; empty where it is not."""
-        return spoken(self.path) if self.path else ""
+        return printable_path(self.path) if self.path else ""
 
     @property
     def preview(self) -> Preview | None:

@@ -18,9 +18,9 @@ from stat import S_ISREG
 from typing import BinaryIO, Final, cast
 
 from runapi_mcp.base.errors import Failure
+from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.directory import Directory, opened
 from runapi_mcp.images.naming import IMAGE_SUFFIXES
-from runapi_mcp.images.picture import spoken
 
 LAST_NUMBER: Final = 9
 MOST_RANDOM: Final = 100
@@ -129,7 +129,8 @@ class Draft:
             if self._comes_back(picture, about, size):
                 return picture
         raise NotSaved(
-            f"The picture was not saved: {spoken(self._directory.path)} is full of {self._stem}.",
+            f"The picture was not saved: {printable_path(self._directory.path)} is full of "
+            f"{self._stem}.",
             "Choose another save_as.",
         )
 
@@ -204,7 +205,7 @@ def require_as_saved(
         return
     is_same = story.get("task_id") == task_id and os.fstat(file.fileno()).st_size == byte_size
     if not is_same or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-        path = spoken(directory.path / picture)
+        path = printable_path(directory.path / picture)
         raise Changed(f"{path} was changed since it was saved.", "Look at what it is.")
     file.seek(0)
 
@@ -239,7 +240,9 @@ def _in_words(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        happened = f"The picture was not saved in {spoken(folder)}: {error.strerror or error}."
+        happened = (
+            f"The picture was not saved in {printable_path(folder)}: {error.strerror or error}."
+        )
         raise NotSaved(happened, _advice(error)) from error
 
 

@@ -20,6 +20,7 @@ from runapi_mcp.base.errors import (
     RunapiDown,
     RunapiFailure,
 )
+from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.base.settings import KEY_PAGE, Key, KeyFile
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.login import pages
@@ -27,7 +28,6 @@ from runapi_mcp.login.attempt import Attempt, this_machine
 from runapi_mcp.login.listener import Callback, Listener, listening
 from runapi_mcp.login.pages import Page
 from runapi_mcp.providers.runapi import RunAPI, Upstream
-from runapi_mcp.providers.runapi.bodies import on_one_line
 from runapi_mcp.providers.runapi.login_exchange import Grant, Granted, exchanged
 
 LONGEST_REASON: Final = 200

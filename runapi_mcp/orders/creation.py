@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import anyio
 
 from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import RunapiFailure
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.shared_state import Desk, noted
 from runapi_mcp.providers.runapi import RunAPI
-from runapi_mcp.providers.runapi.tasks import CREATE_SECONDS, Task
+from runapi_mcp.providers.runapi.tasks import CREATE_SECONDS
 
 logger = logging.getLogger(__name__)
 

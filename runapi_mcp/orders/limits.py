@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from runapi_mcp.base.catalog.money import dollars, tidy
+from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import NotAllowed
 from runapi_mcp.orders.ledger import Spending
-from runapi_mcp.providers.runapi.prices import Price
 
 _HALF_A_MICROCENT = 5e-7
 """Sums of float amounts differ by less; no limit is meant so exactly."""

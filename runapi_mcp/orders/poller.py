@@ -5,13 +5,13 @@ from dataclasses import replace
 import anyio
 
 from runapi_mcp.base.catalog import by_model
+from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import RunapiFailure
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.shared_state import Desk, if_usable, noted
 from runapi_mcp.orders.tracked_task import Watch
 from runapi_mcp.providers.runapi import RunAPI
-from runapi_mcp.providers.runapi.tasks import Task
 
 
 class Poller:

@@ -11,8 +11,8 @@ from typing import Protocol
 from pydantic import MISSING
 
 from runapi_mcp.base.catalog import Params, Variant
+from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.orders.ledger import Entry
-from runapi_mcp.providers.runapi.prices import Price
 
 
 def new_key() -> str:

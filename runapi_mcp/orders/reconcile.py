@@ -7,12 +7,12 @@ from typing import Final
 import anyio
 
 from runapi_mcp.base.catalog import by_model
+from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import NotAllowed, RunapiFailure
 from runapi_mcp.orders.creation import Payment
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.shared_state import Desk, if_usable, noted
 from runapi_mcp.providers.runapi import RunAPI
-from runapi_mcp.providers.runapi.prices import Price
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import anyio
 
+from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import RunapiFailure
 from runapi_mcp.orders.durations import WIDEST_SECONDS, Durations, Interval
 from runapi_mcp.orders.ledger import Entry
-from runapi_mcp.providers.runapi.tasks import Task
 
 SHORTEST_PAUSE_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 10.0

@@ -15,9 +15,9 @@ from mcp_types import (
 
 from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.errors import NotAllowed
+from runapi_mcp.base.json_values import as_text
+from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.orders.limits import NotConfirmed
-from runapi_mcp.providers.runapi.bodies import on_one_line
-from runapi_mcp.providers.runapi.messages import as_text
 from runapi_mcp.server.client_capabilities import Context, answer_to, is_modern, shows_forms
 
 LONGEST_SHOWN: Final = 300

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from mcp_types import ContentBlock, ImageContent, ResourceLink, TextContent
 
-from runapi_mcp.images.picture import Picture, spoken
+from runapi_mcp.base.printable import printable_path
+from runapi_mcp.images.picture import Picture
 
 if TYPE_CHECKING:
     from runapi_mcp.images.inspection import Preview
@@ -46,7 +47,9 @@ def _link(picture: Picture) -> ResourceLink:
     """To the file, where the caller has one; else to RunAPI's copy."""
     path, seen = None if picture.is_far else picture.path, picture.seen
     name = (
-        spoken(path.name) if path else picture.url.partition("?")[0].rpartition("/")[2] or "image"
+        printable_path(path.name)
+        if path
+        else picture.url.partition("?")[0].rpartition("/")[2] or "image"
     )
     uri = path.as_uri() if path else picture.url
     return ResourceLink(name=name, uri=uri, mime_type=seen.kind.media_type if seen else None)

@@ -13,12 +13,12 @@ from pydantic import MISSING
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
 from runapi_mcp.base.errors import Refused
+from runapi_mcp.base.json_values import as_list
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
 from runapi_mcp.images.picture import Finished, Picture
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import Watch
-from runapi_mcp.providers.runapi.messages import as_list
 from runapi_mcp.tools.facts import utc
 from runapi_mcp.tools.tool import Caller
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 
 from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import RunapiFailure
 from runapi_mcp.orders.purchase import Purchase, resolution_of
-from runapi_mcp.providers.runapi.prices import Price
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import pictures_of, target_of
 from runapi_mcp.tools.facts import TaskFacts

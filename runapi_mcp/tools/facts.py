@@ -10,9 +10,9 @@ from typing import Annotated, cast
 from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF
+from runapi_mcp.base.catalog.price import Price
+from runapi_mcp.base.catalog.task import Status
 from runapi_mcp.orders.ledger import Progress
-from runapi_mcp.providers.runapi.prices import Price
-from runapi_mcp.providers.runapi.tasks import Status
 
 SANDBOX_NOTICE = "From the sandbox: a practice answer, not RunAPI; no real money moved."
 

@@ -5,9 +5,8 @@ from typing import Final
 
 from pydantic import MISSING
 
-from runapi_mcp.images.picture import spoken
+from runapi_mcp.base.printable import on_one_line, printable_path
 from runapi_mcp.orders.ledger import Doubt, Entry
-from runapi_mcp.providers.runapi.bodies import on_one_line
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskListFacts, TaskRow, known, utc
 from runapi_mcp.tools.inputs import ListQuestion
@@ -55,7 +54,7 @@ def _row_of(entry: Entry) -> TaskRow:
         prompt=short_prompt(entry) or MISSING,
         ordered=utc(entry.begun_at),
         delivered=entry.delivered_at is not None,
-        image_path=next((spoken(file) for file in entry.files if file), None) or MISSING,
+        image_path=next((printable_path(file) for file in entry.files if file), None) or MISSING,
         # Once it has ended, only the charge counts.
         price_cents=MISSING if entry.ended and entry.status != "lost" else known(entry.price_cents),
         cost_cents=known(entry.cost_cents),

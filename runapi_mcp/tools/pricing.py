@@ -6,8 +6,8 @@ from functools import partial
 from pydantic import MISSING
 
 from runapi_mcp.base.catalog import Variant, by_model
+from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import Refused
-from runapi_mcp.providers.runapi.prices import Price
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import PriceListFacts, PriceRow, known, price_basis
 from runapi_mcp.tools.inputs import PriceQuestion

@@ -6,9 +6,9 @@ from typing import Final
 
 from pydantic import MISSING
 
+from runapi_mcp.base.catalog.money import Balance
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.orders.ledger import Entry
-from runapi_mcp.providers.runapi.account import Balance
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import pictures_of
 from runapi_mcp.tools.facts import BalanceFacts, TaskFacts, known

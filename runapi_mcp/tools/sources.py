@@ -19,9 +19,9 @@ import anyio.to_thread
 
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import Failure, Refused, RunapiFailure
+from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import reporting
 from runapi_mcp.images.folders import Places
-from runapi_mcp.images.picture import spoken
 from runapi_mcp.tools.arguments import as_array
 from runapi_mcp.tools.tool import Caller, RawArguments
 
@@ -201,9 +201,9 @@ def _path(name: str) -> str:
     try:
         parts = urlsplit(name)
     except ValueError as error:
-        raise Refused(f"{spoken(name)} is no file: URL.", "Give the path.") from error
+        raise Refused(f"{printable_path(name)} is no file: URL.", "Give the path.") from error
     if parts.netloc not in ("", "localhost"):
-        raise Refused(f"{spoken(name)} is on another machine.", "Give a path of this one.")
+        raise Refused(f"{printable_path(name)} is on another machine.", "Give a path of this one.")
     return url2pathname(parts.path)
 
 

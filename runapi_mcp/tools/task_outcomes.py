@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from pydantic import MISSING
 
 from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.price import Price
+from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import RunapiFailure
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.tracked_task import Watch
-from runapi_mcp.providers.runapi.prices import Price
-from runapi_mcp.providers.runapi.tasks import Task
 from runapi_mcp.tools.delivery import expiry
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
 from runapi_mcp.tools.tool import Outcome

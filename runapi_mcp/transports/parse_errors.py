@@ -5,7 +5,7 @@ import json
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
-from runapi_mcp.providers.runapi.messages import as_object, is_object
+from runapi_mcp.base.json_values import as_object, is_object
 
 
 def complaint(error: Exception) -> JSONRPCError | None:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from runapi_mcp.orders.ledger.sqlite.database import _MIGRATIONS, VERSION
+from runapi_mcp.orders.ledger.sqlite.database import MIGRATIONS, VERSION
 from tests.support.ledgers import answers, contents, ledger_at, other, prompts
 from tests.support.photos import REMIX, URL, asking, photo, remixing, uploads
 from tests.support.processes import finished, network, program
@@ -142,7 +142,7 @@ def version_1(path: Path, row: Mapping[str, Any]) -> None:
     asked = json.dumps([row["model"], arguments], sort_keys=True)
     old = {**row, "fingerprint": hashlib.sha256(asked.encode()).hexdigest()}
     with closing(sqlite3.connect(path)) as file:
-        file.executescript(_MIGRATIONS[0] + "; PRAGMA user_version = 1;")
+        file.executescript(MIGRATIONS[0] + "; PRAGMA user_version = 1;")
         columns = [column[1] for column in file.execute("PRAGMA table_info(calls)")]
         assert "save_as" not in columns
         marks = ", ".join("?" * len(columns))

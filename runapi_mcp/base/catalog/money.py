@@ -1,5 +1,19 @@
 """Amounts of money, in US cents."""
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Money on the account, in US cents."""
+
+    balance_cents: float
+    paid_balance_cents: float | None
+    bonus_balance_cents: float | None
+    spent_today_cents: float | None
+    spent_total_cents: float | None
+    sandbox: bool
+
 
 def tidy(cents: float) -> float:
     """The amount without the noise of floating point; a whole one is an int: 5, not 5.0."""

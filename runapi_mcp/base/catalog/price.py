@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 SNAPSHOT_AS_OF = "2026-07"
 """The month the snapshot's prices were read off RunAPI's public pages."""
@@ -19,6 +20,14 @@ class Schedule:
         if output_resolution is None:
             return self.unit_cents
         return self.by_resolution.get(output_resolution, self.unit_cents)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The price of one call in US cents. `cents` is None when it is unknown."""
+
+    cents: float | None
+    source: Literal["live", "sandbox", "snapshot", "unknown"]
 
 
 PRO = Schedule(5, {"1k": 5, "2k": 7})

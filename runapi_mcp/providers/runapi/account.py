@@ -1,21 +1,9 @@
 """The caller's account: its balance."""
 
-from dataclasses import dataclass
-
+from runapi_mcp.base.catalog.money import Balance
 from runapi_mcp.base.errors import RunapiDown
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send, as_number
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """Money on the account, in US cents."""
-
-    balance_cents: float
-    paid_balance_cents: float | None
-    bonus_balance_cents: float | None
-    spent_today_cents: float | None
-    spent_total_cents: float | None
-    sandbox: bool
+from runapi_mcp.base.json_values import as_number
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send
 
 
 class Account:

@@ -4,7 +4,8 @@ import json
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-from runapi_mcp.providers.runapi.messages import as_list, is_object
+from runapi_mcp.base.json_values import as_list, is_object
+from runapi_mcp.base.printable import on_one_line
 
 HIDDEN = "[key-hidden]"
 
@@ -44,13 +45,6 @@ def clean(value: object, secret: str) -> object:
         return {clean_text(name, secret): clean(item, secret) for name, item in value.items()}
     items = as_list(value)
     return [clean(item, secret) for item in items] if items else value
-
-
-def on_one_line(text: str) -> str:
-    """The text with a space for what cannot be printed: line breaks, controls, half an emoji."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def clean_text(text: str, secret: str) -> str:

@@ -8,11 +8,12 @@ import httpx
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured, NotConnected, RateLimited, RunapiDown, Unreachable
+from runapi_mcp.base.json_values import is_object
 from runapi_mcp.base.settings import Key
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.providers.runapi import bodies
 from runapi_mcp.providers.runapi.failures import answer_of, failure_of
-from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request, is_object
+from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
 from runapi_mcp.providers.runapi.rate_limit import Pace
 from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, retrying
 

@@ -10,8 +10,8 @@ from typing import Final
 from runapi_mcp.base import errors
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import Answer, RunapiFailure
+from runapi_mcp.base.json_values import as_list, as_object, as_text
 from runapi_mcp.base.settings import KEY_PAGE
-from runapi_mcp.providers.runapi.messages import as_list, as_object, as_text
 
 LONGEST_QUOTE = 300
 LONGEST_REQUEST_ID = 128

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from runapi_mcp.base.errors import RunapiDown
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send, as_object, as_text
+from runapi_mcp.base.json_values import as_object, as_text
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send
 
 Upload = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
 """Puts bytes to an address with exactly the given headers, without any key."""

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from runapi_mcp.base.json_values import as_object, as_text
 from runapi_mcp.base.settings import Key, given_key
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send, as_object, as_text
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send
 
 
 @dataclass(frozen=True, slots=True)

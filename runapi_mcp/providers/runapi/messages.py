@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar, cast
-
-from typing_extensions import TypeIs
+from typing import Literal, Protocol, TypeVar
 
 from runapi_mcp.base.errors import Answer
+from runapi_mcp.base.json_values import Json
 
-Json = dict[str, object]
 Meaning = TypeVar("Meaning")
-
-LARGEST_NUMBER = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +52,3 @@ class Send(Protocol):
             KeyMissing: the request needs a key and there is none.
         """
         ...
-
-
-def is_object(value: object) -> TypeIs[Json]:
-    """Whether a JSON value is an object."""
-    return isinstance(value, dict)
-
-
-def as_object(value: object) -> Json:
-    """A JSON object, empty when the value is anything else."""
-    return value if is_object(value) else {}
-
-
-def as_list(value: object) -> list[object]:
-    """A JSON array, empty when the value is anything else."""
-    return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def as_text(value: object) -> str | None:
-    """A string that says something, or None."""
-    return value.strip() if isinstance(value, str) and value.strip() else None
-
-
-def as_number(value: object) -> float | None:
-    """A JSON number, or None; true, NaN and what no float holds are not numbers."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if -LARGEST_NUMBER < value < LARGEST_NUMBER else None
-
-
-def as_cents(value: object) -> float | None:
-    """An amount of money that is not owed, or None."""
-    number = as_number(value)
-    return number if number is not None and number >= 0 else None

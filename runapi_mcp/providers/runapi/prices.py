@@ -3,22 +3,15 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import anyio
 
 from runapi_mcp.base.catalog import Schedule, Variant
+from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import RunapiDown, RunapiFailure
-from runapi_mcp.providers.runapi.messages import (
-    Json,
-    Reply,
-    Request,
-    Send,
-    as_cents,
-    as_list,
-    as_object,
-    as_text,
-)
+from runapi_mcp.base.json_values import Json, as_cents, as_list, as_object, as_text
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send
 
 FRESH_SECONDS: Final = 600.0
 """How long schedules are used before RunAPI is asked whether they changed."""
@@ -26,14 +19,6 @@ RETRY_SECONDS: Final = 30.0
 """How long after a failed look-up the next one is made."""
 LOOKUP_SECONDS: Final = 4.0
 """The longest that anybody waits for a price."""
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """The price of one call in US cents. `cents` is None when it is unknown."""
-
-    cents: float | None
-    source: Literal["live", "sandbox", "snapshot", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

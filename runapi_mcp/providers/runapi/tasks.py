@@ -1,33 +1,23 @@
 """Tasks: the paid request, and reading what became of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS, is_http
 from runapi_mcp.base.catalog.money import tidy
+from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import RunapiDown
+from runapi_mcp.base.json_values import Json, as_cents, as_list, as_number, as_object, as_text
 from runapi_mcp.providers.runapi.failures import message_of
-from runapi_mcp.providers.runapi.messages import (
-    Json,
-    Reply,
-    Request,
-    Send,
-    as_cents,
-    as_list,
-    as_number,
-    as_object,
-    as_text,
-)
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send
 
 CREATE_SECONDS: Final = 40.0
 MOST_IMAGES: Final = 8
 """More than any Flux 2 task draws; an answer must not grow with what RunAPI says."""
-
-Status = Literal["pending", "processing", "completed", "failed", "unknown"]
 
 # RunAPI's contract knows the first four; its own servers tolerate the others.
 _STATUSES: Final[Mapping[str, Status]] = {
@@ -42,28 +32,6 @@ _STATUSES: Final[Mapping[str, Status]] = {
     "cancelled": "failed",
     "timeout": "failed",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task as RunAPI last described it. Money is in US cents."""
-
-    id: str
-    status: Status
-    image_urls: tuple[str, ...] = ()
-    error: str | None = None
-    cost_cents: float | None = None
-    """The recorded charge."""
-    reserved_cents: float | None = None
-    """What RunAPI set aside when it took the task."""
-    model: str | None = None
-    retry_after_seconds: float | None = None
-    request_id: str | None = None
-    sandbox: bool = False
-
-    @property
-    def ended(self) -> bool:
-        return self.status in ("completed", "failed")
 
 
 class Tasks:

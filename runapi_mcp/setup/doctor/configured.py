@@ -8,8 +8,8 @@ from typing import Literal
 from runapi_mcp.base.errors import Failure, NotConfigured
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import NAME, HostConfig, Http
+from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.texts import Broken, understood
-from runapi_mcp.providers.runapi.messages import as_object
 from runapi_mcp.setup.doctor.read_values import as_texts, as_variables
 from runapi_mcp.setup.doctor.shown_address import Address, address_of
 from runapi_mcp.setup.install.host_file import opened

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.hosts.table import host_named
+from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.settings import config_path
 from runapi_mcp.base.texts import found
-from runapi_mcp.providers.runapi.messages import as_object
 from runapi_mcp.setup.doctor.findings import Chapter, Report
 from runapi_mcp.setup.install.host_entry import Wish
 from runapi_mcp.setup.install.install_log import Receipts

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, cast
 
-from runapi_mcp.providers.runapi.bodies import on_one_line
-from runapi_mcp.providers.runapi.messages import is_object
+from runapi_mcp.base.json_values import is_object
+from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.setup.doctor.configured import Configured
 from runapi_mcp.setup.install.hiding import HIDDEN, spellings
 

@@ -12,7 +12,7 @@ from typing import Final, cast
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 
-from runapi_mcp.providers.runapi.messages import as_list, as_object
+from runapi_mcp.base.json_values import as_list, as_object
 from runapi_mcp.setup.doctor.launch_plan import Start
 from runapi_mcp.setup.doctor.stdio_rpc import Facts, Pipe
 

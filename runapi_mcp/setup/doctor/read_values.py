@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from runapi_mcp.providers.runapi.messages import as_list, as_object
+from runapi_mcp.base.json_values import as_list, as_object
 
 
 def as_texts(value: object) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
-from runapi_mcp.providers.runapi.messages import as_object
+from runapi_mcp.base.json_values import as_object
 
 MOST_NOISE_BYTES: Final = 256_000
 MOST_LINE_BYTES: Final = 16_000_000

@@ -11,7 +11,7 @@ from typing import Final
 
 from runapi_mcp.orders.ledger.sqlite.lock_timeout import Patience
 
-_MIGRATIONS: Final = (
+MIGRATIONS: Final = (
     """
     CREATE TABLE calls (
         key TEXT PRIMARY KEY,
@@ -68,7 +68,7 @@ _MIGRATIONS: Final = (
 )
 """What leads from each version of the schema to the next. Never changed, only added to."""
 
-VERSION: Final = len(_MIGRATIONS)
+VERSION: Final = len(MIGRATIONS)
 
 
 class NewerVersion(Exception):
@@ -178,7 +178,7 @@ class Database:
             version = self._version()
             if version > VERSION:
                 raise NewerVersion
-            for migration in _MIGRATIONS[version:]:
+            for migration in MIGRATIONS[version:]:
                 for statement in migration.split(";"):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")

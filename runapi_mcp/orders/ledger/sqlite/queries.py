@@ -5,8 +5,8 @@ import sqlite3
 from typing import Final
 
 from runapi_mcp.base.catalog.money import tidy
+from runapi_mcp.base.json_values import Json, as_list, as_object
 from runapi_mcp.orders.ledger.entry import Entry
-from runapi_mcp.providers.runapi.messages import Json, as_list, as_object
 
 _OPEN: Final = "delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost')"
 

@@ -1,0 +1,42 @@
+"""JSON that somebody else wrote, taken for what it should be."""
+
+from typing import Final, cast
+
+from typing_extensions import TypeIs
+
+Json = dict[str, object]
+
+LARGEST_NUMBER: Final = 1e12
+
+
+def is_object(value: object) -> TypeIs[Json]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def as_object(value: object) -> Json:
+    """A JSON object, empty when the value is anything else."""
+    return value if is_object(value) else {}
+
+
+def as_list(value: object) -> list[object]:
+    """A JSON array, empty when the value is anything else."""
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """A string that says something, or None."""
+    return value.strip() if isinstance(value, str) and value.strip() else None
+
+
+def as_number(value: object) -> float | None:
+    """A JSON number, or None; true, NaN and what no float holds are not numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if -LARGEST_NUMBER < value < LARGEST_NUMBER else None
+
+
+def as_cents(value: object) -> float | None:
+    """An amount of money that is not owed, or None."""
+    number = as_number(value)
+    return number if number is not None and number >= 0 else None
