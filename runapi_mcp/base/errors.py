@@ -6,14 +6,14 @@ Failure                    one sentence on what happened, one on what to do
 ├── NotConfigured          the user: a setting is missing or broken
 │   ├── KeyMissing
 │   └── LedgerUnusable     what must be written down before paying cannot be
-└── RunapiFailure          RunAPI: what it answered, or that it did not
+└── ProviderFailure        the provider: what it answered, or that it did not
     ├── KeyRejected        401
     ├── OutOfCredit        402
     ├── RequestRefused     400, 413, 415, 422 and other 4xx
     ├── TaskNotFound       404
     ├── Conflict           409
     ├── RateLimited        408, 429
-    └── RunapiDown         5xx, HTML, an unreadable answer
+    └── ProviderDown       5xx, HTML, an unreadable answer
         └── Unreachable    no answer at all
             └── NotConnected   nothing was sent
 """
@@ -62,11 +62,11 @@ class LedgerUnusable(NotConfigured):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """The facts of an HTTP answer that belong in an error.
 
-    `status` is None when there was no answer. `task_id` is RunAPI's, where a failed answer still
-    named the task it made. `sandbox` is true when the sandbox answered instead of RunAPI.
+    `status` is None when there was no answer. `task_id` is the provider's, where a failed answer
+    still named the task it made. `sandbox` is true when the sandbox answered instead of RunAPI.
     """
 
     status: int | None = None
@@ -76,17 +76,17 @@ class Answer:
     sandbox: bool = False
 
 
-class RunapiFailure(Failure):
-    """RunAPI answered with an error, or did not answer."""
+class ProviderFailure(Failure):
+    """The provider answered with an error, or did not answer."""
 
     retryable: ClassVar[bool] = False
     """Whether the same request, sent again, may succeed."""
     in_doubt: bool = False
-    """Whether RunAPI may have carried the request out all the same, now or at an earlier try."""
+    """Whether it may have carried the request out all the same, now or at an earlier try."""
 
-    def __init__(self, happened: str, advice: str, answer: Answer | None = None) -> None:
+    def __init__(self, happened: str, advice: str, answer: HttpAnswer | None = None) -> None:
         super().__init__(happened, advice)
-        self.answer = answer or Answer()
+        self.answer = answer or HttpAnswer()
 
     def __str__(self) -> str:
         return super().__str__() + self.reference
@@ -98,40 +98,40 @@ class RunapiFailure(Failure):
         return f" (RunAPI request id {request_id})" if request_id else ""
 
 
-class KeyRejected(RunapiFailure):
+class KeyRejected(ProviderFailure):
     """HTTP 401."""
 
 
-class OutOfCredit(RunapiFailure):
+class OutOfCredit(ProviderFailure):
     """HTTP 402."""
 
 
-class RequestRefused(RunapiFailure):
+class RequestRefused(ProviderFailure):
     """HTTP 400, 413, 415, 422, and any other 4xx without a class of its own."""
 
 
-class TaskNotFound(RunapiFailure):
+class TaskNotFound(ProviderFailure):
     """HTTP 404."""
 
 
-class Conflict(RunapiFailure):
+class Conflict(ProviderFailure):
     """HTTP 409: the idempotency key was used with other input."""
 
 
-class RateLimited(RunapiFailure):
-    """HTTP 408 or 429; `answer.retry_after_seconds` is RunAPI's wish, where it gave one."""
+class RateLimited(ProviderFailure):
+    """HTTP 408 or 429; `answer.retry_after_seconds` is what it asked for, if it did."""
 
     retryable = True
 
 
-class RunapiDown(RunapiFailure):
+class ProviderDown(ProviderFailure):
     """HTTP 5xx, an HTML page, or an answer that cannot be read."""
 
     retryable = True
     in_doubt = True
 
 
-class Unreachable(RunapiDown):
+class Unreachable(ProviderDown):
     """No connection, a torn connection, or no answer in time."""
 
 

@@ -13,7 +13,7 @@ from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import Desk
-from runapi_mcp.providers.runapi import RunAPI, Upstream
+from runapi_mcp.providers.port import Upstream
 from runapi_mcp.tools.delivery import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, Handover
 
@@ -61,7 +61,7 @@ def service_of(
 
 def person_of(settings: Settings, upstream: Upstream, desk: Desk) -> Caller:
     """Whoever types a command on this machine, as the caller of a tool."""
-    runapi, now = RunAPI(upstream, settings.key), anyio.current_time()
+    runapi, now = upstream.provider(settings.key), anyio.current_time()
     return Caller(
         runapi=runapi,
         orders=Orders(desk, runapi),

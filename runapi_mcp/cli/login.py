@@ -57,9 +57,9 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
     from runapi_mcp.base.catalog.money import dollars
     from runapi_mcp.login import LOGIN_SECONDS
     from runapi_mcp.login.login_flow import opened
-    from runapi_mcp.providers.runapi import Upstream
+    from runapi_mcp.providers.runapi import RunAPI
 
-    upstream = Upstream(loaded.base_url)
+    upstream = RunAPI(loaded.base_url)
     try:
         async with opened(upstream, key_file) as login:
             _show(login)
@@ -77,9 +77,9 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
 async def _given(loaded: Settings, key_file: KeyFile, key: Key) -> None:
     from runapi_mcp.base.catalog.money import dollars
     from runapi_mcp.login.login_flow import saved, verified
-    from runapi_mcp.providers.runapi import Upstream
+    from runapi_mcp.providers.runapi import RunAPI
 
-    upstream = Upstream(loaded.base_url)
+    upstream = RunAPI(loaded.base_url)
     try:
         balance_cents = await verified(upstream, key)
     finally:

@@ -102,7 +102,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp.base.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import desk_of, service_of
     from runapi_mcp.login import logins_of
-    from runapi_mcp.providers.runapi import Upstream
+    from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
 
     logging.basicConfig(format="runapi-mcp: %(message)s")
@@ -110,7 +110,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     for warning in loaded.warnings:
         click.echo(f"runapi-mcp: {warning}", err=True)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
-    upstream, desk = Upstream(base_url), desk_of(loaded)
+    upstream, desk = RunAPI(base_url), desk_of(loaded)
     try:
         async with logins_of(upstream, settings.key_now) as logins:
             service = service_of(loaded, upstream, desk, keys, logins)

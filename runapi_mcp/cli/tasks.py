@@ -74,13 +74,13 @@ async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
     """Whether the task is no failed one."""
     from runapi_mcp.base.catalog.task_ids import canonical
     from runapi_mcp.cli.composition import desk_of, person_of
-    from runapi_mcp.providers.runapi import Upstream
+    from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.tools.delivery import pictures_of
     from runapi_mcp.tools.task_outcomes import outcome_of
 
     if (wanted := canonical(task_id)) is None:
         raise Refused(f"{task_id!r} is not a task id.", "Without one, tasks are listed.")
-    upstream, desk = Upstream(loaded.base_url), desk_of(loaded)
+    upstream, desk = RunAPI(loaded.base_url), desk_of(loaded)
     async with aclosing(upstream), aclosing(desk.ledger):
         person = person_of(loaded, upstream, desk)
         watch = await person.orders.found(wanted, 0)

@@ -6,11 +6,11 @@ from typing import Final, Protocol
 
 import anyio
 
-from runapi_mcp.base.errors import Failure, RunapiFailure
+from runapi_mcp.base.errors import Failure, ProviderFailure
 from runapi_mcp.base.progress import Report, reporting
 from runapi_mcp.images.local_image import LocalImage
 from runapi_mcp.images.picture_store import Album
-from runapi_mcp.providers.runapi.files import Files, UploadedFile
+from runapi_mcp.providers.port import Provider, UploadedFile
 
 LIFETIME_SECONDS: Final = 3600.0
 """How long RunAPI keeps a file, where it does not say."""
@@ -31,7 +31,7 @@ class Uploads(Protocol):
 
 
 async def uploaded(
-    images: Sequence[LocalImage], files: Files, uploads: Uploads, album: Album, report: Report
+    images: Sequence[LocalImage], provider: Provider, uploads: Uploads, album: Album, report: Report
 ) -> list[str]:
     """The address of each image, once RunAPI has all of them.
 
@@ -45,7 +45,7 @@ async def uploaded(
         try:
             # The same image twice, in one call or in two at once, is one upload.
             async with album.attending(image.sha256):
-                urls[number] = await _address(image, files, uploads)
+                urls[number] = await _address(image, provider, uploads)
         except Failure as failure:
             failures.append(failure)
             leave.cancel()
@@ -57,18 +57,18 @@ async def uploaded(
 
     await reporting(report, lambda _: f"uploading {len(urls)} of {len(images)}", upload_all)
     for failure in failures:
-        if isinstance(failure, RunapiFailure):
+        if isinstance(failure, ProviderFailure):
             # Nothing that is paid was sent.
             failure.in_doubt = False
         raise failure
     return [urls[number] for number in range(len(images))]
 
 
-async def _address(image: LocalImage, files: Files, uploads: Uploads) -> str:
+async def _address(image: LocalImage, provider: Provider, uploads: Uploads) -> str:
     known = await uploads.uploaded(image.sha256)
     if known is not None:
         return known
-    file = await files.upload(image.name, image.content, image.media_type)
+    file = await provider.upload(image.name, image.content, image.media_type)
     await uploads.keep_upload(image.sha256, file.url, _lifetime_seconds(file) - SPARE_SECONDS)
     return file.url
 

@@ -15,10 +15,10 @@ from runapi_mcp.base.errors import (
     Failure,
     KeyRejected,
     NotConfigured,
+    ProviderDown,
+    ProviderFailure,
     RateLimited,
     RequestRefused,
-    RunapiDown,
-    RunapiFailure,
 )
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.base.settings import KEY_PAGE, Key, KeyFile
@@ -27,8 +27,7 @@ from runapi_mcp.login import pages
 from runapi_mcp.login.attempt import Attempt, this_machine
 from runapi_mcp.login.listener import Callback, Listener, listening
 from runapi_mcp.login.pages import Page
-from runapi_mcp.providers.runapi import RunAPI, Upstream
-from runapi_mcp.providers.runapi.login_exchange import Grant, Granted, exchanged
+from runapi_mcp.providers.port import IssuedKey, LoginGrant, Upstream
 
 LONGEST_REASON: Final = 200
 _NO_KEY: Final = "RunAPI gave no key for this login"
@@ -104,16 +103,16 @@ class Login:
             happened = f"Nobody approved the login within {seconds / 60:.0f} minutes."
             raise NotLoggedIn(happened, _AGAIN) from error
 
-    async def _granted(self, callback: Callback) -> Granted:
+    async def _granted(self, callback: Callback) -> IssuedKey:
         if callback.error == "access_denied":
             raise Denied("The login was denied in the browser.", "Nothing was saved.")
         if callback.error:
             reason = _short(callback.description or callback.error)
             raise NotLoggedIn(f"RunAPI ended the login ({reason}).", _AGAIN)
-        grant = Grant(callback.code, self._attempt.verifier, self.port, self.hostname)
+        grant = LoginGrant(callback.code, self._attempt.verifier, self.port, self.hostname)
         try:
-            granted = await exchanged(self._upstream.send_publicly, grant)
-        except RunapiFailure as failure:
+            granted = await self._upstream.exchange(grant)
+        except ProviderFailure as failure:
             raise NotLoggedIn(f"{_NO_KEY}: {_why(failure)}.", _AGAIN) from failure
         if granted.key.secret is None:
             raise NotLoggedIn("What RunAPI gave for this login is no API key.", _AGAIN)
@@ -155,11 +154,11 @@ async def verified(upstream: Upstream, key: Key) -> float:
         NotLoggedIn: RunAPI does not accept the key, or could not be asked.
     """
     try:
-        return (await RunAPI(upstream, key).account.balance()).balance_cents
+        return (await upstream.provider(key).balance()).balance_cents
     except KeyRejected as failure:
         advice = f"Nothing was saved. Keys are at {KEY_PAGE}."
         raise NotLoggedIn(failure.happened, advice) from failure
-    except RunapiFailure as failure:
+    except ProviderFailure as failure:
         raise NotLoggedIn(failure.happened, f"Nothing was saved. {failure.advice}") from failure
 
 
@@ -173,9 +172,9 @@ async def saved(key_file: KeyFile, key: Key) -> None:
         await anyio.to_thread.run_sync(key_file.save, key.secret)
 
 
-def _why(failure: RunapiFailure) -> str:
+def _why(failure: ProviderFailure) -> str:
     """RunAPI's words, unless they would be about an API key that nobody has yet."""
-    if isinstance(failure, RequestRefused | RateLimited | RunapiDown):
+    if isinstance(failure, RequestRefused | RateLimited | ProviderDown):
         return failure.happened.rstrip(".")
     return f"HTTP {failure.answer.status}"
 

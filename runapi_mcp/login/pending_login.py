@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from runapi_mcp.base.errors import Failure, NotConfigured
 from runapi_mcp.base.settings import Key, KeyFile
-from runapi_mcp.providers.runapi import Upstream
+from runapi_mcp.providers.port import Upstream
 
 if TYPE_CHECKING:
     from runapi_mcp.login.login_flow import Login

@@ -8,11 +8,10 @@ import anyio
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.task import Task
-from runapi_mcp.base.errors import RunapiFailure
+from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.shared_state import Desk, noted
-from runapi_mcp.providers.runapi import RunAPI
-from runapi_mcp.providers.runapi.tasks import CREATE_SECONDS
+from runapi_mcp.providers.port import CREATE_SECONDS, Provider
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Payment:
     """What is asked of RunAPI under an entry's key, once or however often it takes."""
 
     desk: Desk
-    runapi: RunAPI
+    runapi: Provider
     entry: Entry
     variant: Variant
     body: Mapping[str, object]
@@ -41,13 +40,13 @@ class Payment:
         """The task, its id on the disk.
 
         Raises:
-            RunapiFailure: no task is known; `in_doubt` says whether there may be one.
+            ProviderFailure: no task is known; `in_doubt` says whether there may be one.
         """
         try:
-            task = await self.runapi.tasks.create(
+            task = await self.runapi.create(
                 self.variant, self.body, self.entry.key, total_seconds, in_doubt=self.in_doubt
             )
-        except RunapiFailure as failure:
+        except ProviderFailure as failure:
             await self._note_failure(failure)
             raise
         return await self._note(task)
@@ -57,7 +56,7 @@ class Payment:
 
         The same call, made again meanwhile, goes on with it.
         """
-        made: list[Made | RunapiFailure] = []
+        made: list[Made | ProviderFailure] = []
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._let_go_when_left, made)
@@ -66,25 +65,25 @@ class Payment:
         except anyio.get_cancelled_exc_class():
             await self._note_leaving(made)
             raise
-        if isinstance(made[0], RunapiFailure):
+        if isinstance(made[0], ProviderFailure):
             raise made[0]
         return made[0]
 
-    async def _made_or_failure(self) -> Made | RunapiFailure:
+    async def _made_or_failure(self) -> Made | ProviderFailure:
         try:
             return await self.made()
-        except RunapiFailure as failure:
+        except ProviderFailure as failure:
             # Raised, it would come out of the task group as a group.
             return failure
 
-    async def _let_go_when_left(self, made: list[Made | RunapiFailure]) -> None:
+    async def _let_go_when_left(self, made: list[Made | ProviderFailure]) -> None:
         try:
             await anyio.sleep_forever()
         finally:
             if not made:
                 await noted(self.desk.ledger.release(self.entry))
 
-    async def _note_leaving(self, made: list[Made | RunapiFailure]) -> None:
+    async def _note_leaving(self, made: list[Made | ProviderFailure]) -> None:
         if not made and not self.in_doubt:
             # Cancelling gets through only while RunAPI has taken nothing.
             await noted(self.desk.ledger.withdraw(self.entry))
@@ -110,7 +109,7 @@ class Payment:
             logger.warning("task %s could not be written down; get_task finds it", task.id)
         return Made(task, entry)
 
-    async def _note_failure(self, failure: RunapiFailure) -> None:
+    async def _note_failure(self, failure: ProviderFailure) -> None:
         if failure.answer.task_id is not None:
             known = replace(self.entry, task_id=failure.answer.task_id, status="unknown")
             await noted(self.desk.ledger.update(known))

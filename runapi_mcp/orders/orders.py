@@ -20,7 +20,7 @@ from runapi_mcp.orders.reconcile import settle_doubts
 from runapi_mcp.orders.shared_state import Desk, if_usable, noted
 from runapi_mcp.orders.tracked_task import Watch
 from runapi_mcp.orders.waiting import follow
-from runapi_mcp.providers.runapi import RunAPI
+from runapi_mcp.providers.port import Provider
 
 YOUNG_SECONDS: Final = 60.0
 """A task this young may not be known everywhere at RunAPI yet."""
@@ -40,7 +40,7 @@ class Order:
 class Orders:
     """The orders of one caller."""
 
-    def __init__(self, desk: Desk, runapi: RunAPI) -> None:
+    def __init__(self, desk: Desk, runapi: Provider) -> None:
         self._desk = desk
         self._ledger = desk.ledger
         self._runapi = runapi
@@ -59,7 +59,7 @@ class Orders:
             NotAllowed: it would go over a limit; nothing was paid.
             NotConfirmed: a person must be asked first; nothing was paid.
             LedgerUnusable: it cannot be written down; nothing was paid.
-            RunapiFailure: no task is known; `in_doubt` says whether there may be one.
+            ProviderFailure: no task is known; `in_doubt` says whether there may be one.
         """
         await settle_doubts(self._desk, self._runapi)
         if self.limits.asks_for(purchase.price):
@@ -83,7 +83,7 @@ class Orders:
         """A task by its id, looked at now; it need not be in the ledger.
 
         Raises:
-            RunapiFailure: it could not be read, and there is no time to ask again.
+            ProviderFailure: it could not be read, and there is no time to ask again.
         """
         await settle_doubts(self._desk, self._runapi)
         watch = await self._watch(task_id, await self._entry(task_id))
@@ -99,7 +99,7 @@ class Orders:
         """A task by its id, looked at if a look is due.
 
         Raises:
-            RunapiFailure: it cannot be read, now or later.
+            ProviderFailure: it cannot be read, now or later.
         """
         await settle_doubts(self._desk, self._runapi)
         watch = await self._watch(task_id, await self._entry(task_id))
@@ -132,7 +132,7 @@ class Orders:
             LedgerUnusable: it cannot be read.
         """
         await settle_doubts(self._desk, self._runapi)
-        return await self._ledger.listed(self._runapi.caller, which, limit)
+        return await self._ledger.listed(self._runapi.caller_id, which, limit)
 
     def now(self) -> float:
         """Seconds since the epoch, by the clock that the ledger goes by."""
@@ -148,7 +148,7 @@ class Orders:
         limits = self._desk.limits
         if limits.per_day_cents is None or not self._runapi.has_key:
             return None
-        spending = await if_usable(self._ledger.spending(self._runapi.caller))
+        spending = await if_usable(self._ledger.spending(self._runapi.caller_id))
         return None if spending is None else limits.left_cents(spending)
 
     async def delivered(self, watch: Watch) -> None:
@@ -164,12 +164,12 @@ class Orders:
 
     async def uploaded(self, sha256: str) -> str | None:
         """Where RunAPI has a local file; None when that is not known."""
-        return await if_usable(self._ledger.upload(self._runapi.caller, sha256))
+        return await if_usable(self._ledger.upload(self._runapi.caller_id, sha256))
 
     async def keep_upload(self, sha256: str, url: str, lifetime_seconds: float) -> None:
         """Remember where RunAPI has a local file, for as long as it has it."""
         expires_at = self._ledger.now() + lifetime_seconds
-        await noted(self._ledger.keep_upload(self._runapi.caller, sha256, url, expires_at))
+        await noted(self._ledger.keep_upload(self._runapi.caller_id, sha256, url, expires_at))
 
     async def attended(self, watch: Watch) -> None:
         """The client asks for the task now and then: no call joins it for a while."""
@@ -182,7 +182,7 @@ class Orders:
             await noted(self._ledger.end_lease(watch.entry.key))
 
     async def _entry(self, task_id: str) -> Entry | None:
-        return await if_usable(self._ledger.by_task(self._runapi.caller, task_id))
+        return await if_usable(self._ledger.by_task(self._runapi.caller_id, task_id))
 
     async def _watch(self, task_id: str, entry: Entry | None) -> Watch:
         return self._poller.watch(task_id, entry, await self._poller.durations(entry))
@@ -195,7 +195,7 @@ class Orders:
                 raise NotConfirmed(purchase.price, left, question_of(self._runapi, purchase))
 
         entry = purchase.entry(
-            self._runapi.caller, self._ledger.now(), with_prompt=self._desk.keeps_prompts
+            self._runapi.caller_id, self._ledger.now(), with_prompt=self._desk.keeps_prompts
         )
         return await self._ledger.begin(entry, allow)
 

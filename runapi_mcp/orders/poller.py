@@ -6,25 +6,25 @@ import anyio
 
 from runapi_mcp.base.catalog import by_model
 from runapi_mcp.base.catalog.task import Task
-from runapi_mcp.base.errors import RunapiFailure
+from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.shared_state import Desk, if_usable, noted
 from runapi_mcp.orders.tracked_task import Watch
-from runapi_mcp.providers.runapi import RunAPI
+from runapi_mcp.providers.port import Provider
 
 
 class Poller:
     """The tasks of one caller, as they were last seen."""
 
-    def __init__(self, desk: Desk, runapi: RunAPI) -> None:
+    def __init__(self, desk: Desk, runapi: Provider) -> None:
         self._desk = desk
         self._ledger = desk.ledger
         self._runapi = runapi
 
     def watch(self, task_id: str, entry: Entry | None, durations: Durations) -> Watch:
         """The task's watch, shared by all calls of this caller that wait for it."""
-        watches, key = self._desk.watches, (self._runapi.caller, task_id)
+        watches, key = self._desk.watches, (self._runapi.caller_id, task_id)
         watch = watches.get(key)
         if watch is None:
             watches[key] = watch = Watch(
@@ -53,8 +53,8 @@ class Poller:
         """Look at the task once, and tell its watch; a failed look is told too."""
         variant = by_model(watch.entry.model) if watch.entry else None
         try:
-            task = await self._runapi.tasks.read(watch.task.id, variant, watch.chance)
-        except RunapiFailure as failure:
+            task = await self._runapi.read(watch.task.id, variant, watch.chance)
+        except ProviderFailure as failure:
             watch.failed(failure)
         else:
             await self._note(watch, task, watch.saw(task))

@@ -42,7 +42,7 @@ class Sources(Protocol):
         """The address of each, once RunAPI has all of them.
 
         Raises:
-            RunapiFailure: one could not be uploaded.
+            ProviderFailure: one could not be uploaded.
         """
         ...
 

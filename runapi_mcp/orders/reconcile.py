@@ -8,11 +8,11 @@ import anyio
 
 from runapi_mcp.base.catalog import by_model
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import NotAllowed, RunapiFailure
+from runapi_mcp.base.errors import NotAllowed, ProviderFailure
 from runapi_mcp.orders.creation import Payment
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.shared_state import Desk, if_usable, noted
-from runapi_mcp.providers.runapi import RunAPI
+from runapi_mcp.providers.port import Provider
 
 logger = logging.getLogger(__name__)
 
@@ -22,19 +22,19 @@ AGAIN_SECONDS: Final = 60.0
 MOST_AT_ONCE: Final = 5
 
 
-async def settle_doubts(desk: Desk, runapi: RunAPI) -> None:
+async def settle_doubts(desk: Desk, runapi: Provider) -> None:
     """Settle what an earlier process, or a call that gave up, left in doubt for this caller."""
-    if not desk.may_settle(runapi.caller, AGAIN_SECONDS):
+    if not desk.may_settle(runapi.caller_id, AGAIN_SECONDS):
         return
-    doubts = await if_usable(desk.ledger.doubts(runapi.caller, MOST_AT_ONCE))
+    doubts = await if_usable(desk.ledger.doubts(runapi.caller_id, MOST_AT_ONCE))
     async with anyio.create_task_group() as group:
         for entry in doubts or ():
             group.start_soon(_settle, desk, runapi, entry)
 
 
-async def _may_still_pay(desk: Desk, runapi: RunAPI, entry: Entry) -> bool:
+async def _may_still_pay(desk: Desk, runapi: Provider, entry: Entry) -> bool:
     """Whether the limits allow what was begun when they may have been others."""
-    spending = await if_usable(desk.ledger.spending(runapi.caller))
+    spending = await if_usable(desk.ledger.spending(runapi.caller_id))
     if spending is None:
         return False
     others = replace(spending, reserved_cents=spending.reserved_cents - (entry.price_cents or 0))
@@ -45,7 +45,7 @@ async def _may_still_pay(desk: Desk, runapi: RunAPI, entry: Entry) -> bool:
     return True
 
 
-async def _settle(desk: Desk, runapi: RunAPI, entry: Entry) -> None:
+async def _settle(desk: Desk, runapi: Provider, entry: Entry) -> None:
     if not entry.ready:
         # Its local images never reached RunAPI, so nothing was sent.
         await noted(desk.ledger.withdraw(entry))
@@ -60,5 +60,5 @@ async def _settle(desk: Desk, runapi: RunAPI, entry: Entry) -> None:
     payment = Payment(desk, runapi, entry, variant, entry.arguments or {}, in_doubt=True)
     try:
         await payment.made(SETTLE_SECONDS)
-    except RunapiFailure as failure:
+    except ProviderFailure as failure:
         logger.warning("an earlier call is still in doubt. %s", failure)

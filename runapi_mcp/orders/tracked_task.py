@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 
 from runapi_mcp.base.catalog.task import Task
-from runapi_mcp.base.errors import RunapiFailure
+from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.orders.durations import WIDEST_SECONDS, Durations, Interval
 from runapi_mcp.orders.ledger import Entry
 
@@ -28,7 +28,7 @@ class Watch:
     entry: Entry | None
     durations: Durations
     made_at: float | None
-    failure: RunapiFailure | None = None
+    failure: ProviderFailure | None = None
     _since: float = field(default_factory=anyio.current_time)
     _looked_at: float = -math.inf
     _running_at: float | None = None
@@ -72,7 +72,7 @@ class Watch:
             self.durations.learn(drawn)
         return drawn
 
-    def failed(self, failure: RunapiFailure) -> None:
+    def failed(self, failure: ProviderFailure) -> None:
         """Take in that a look failed."""
         self._looked_at = anyio.current_time()
         self.failure = failure

@@ -28,7 +28,7 @@ from runapi_mcp.login import Logins
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import Desk
-from runapi_mcp.providers.runapi import RunAPI, Upstream
+from runapi_mcp.providers.port import Upstream
 from runapi_mcp.server.client_capabilities import Context, speaks
 from runapi_mcp.server.consent import asked, yes_of
 from runapi_mcp.server.content import blocks
@@ -49,7 +49,7 @@ Result = CallToolResult | InputRequiredResult | dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the server answers with: RunAPI, the ledger and its limits, keys, how long to wait."""
+    """What the server answers with: provider, ledger and limits, keys, how long to wait."""
 
     upstream: Upstream
     desk: Desk
@@ -67,7 +67,7 @@ class Service:
 
     def caller(self, context: Context) -> Caller:
         """Who makes a request."""
-        runapi, wait_seconds = RunAPI(self.upstream, self.keys.of(context)), self.wait_seconds
+        runapi, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
         if wait_seconds is None:
             wait_seconds = _host_limit_seconds(context) - MARGIN_SECONDS
         return Caller(

@@ -6,7 +6,7 @@ from functools import partial
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import RunapiFailure
+from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.orders.purchase import Purchase, resolution_of
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import pictures_of, target_of
@@ -46,7 +46,7 @@ async def _run(variant: Variant, caller: Caller, raw: RawArguments) -> Outcome:
             await caller.orders.follow(order.watch, left, caller.report)
             # Held until they are here: an identical call meanwhile is another picture.
             pictures = await pictures_of(caller, order.watch, drawing.preview_px)
-    except RunapiFailure as failure:
+    except ProviderFailure as failure:
         return await _not_made(caller, failure, variant, purchase.price)
     left_cents = await caller.orders.left_cents()
     outcome = outcome_of(order.watch, pictures, purchase.price, order.joined_at, left_cents)
@@ -62,12 +62,12 @@ async def _wanted(variant: Variant, caller: Caller, raw: RawArguments) -> tuple[
     sources = await given.images(caller) if given else None
     if sources is not None:
         params = params.model_copy(update={FIELD: sources.addresses})
-    price = await caller.runapi.prices.price(variant, resolution_of(params))
+    (price,) = await caller.runapi.prices([(variant, resolution_of(params))])
     return Purchase(variant, params, price, sources, target), drawing
 
 
 async def _not_made(
-    caller: Caller, failure: RunapiFailure, variant: Variant, price: Price
+    caller: Caller, failure: ProviderFailure, variant: Variant, price: Price
 ) -> Outcome:
     """What a failed create leaves: a task it named all the same, or what it may have cost."""
     if failure.answer.task_id is not None:
@@ -78,6 +78,6 @@ async def _not_made(
         # Also for a caller who has left and hears no answer.
         logger.warning("a create ended in doubt; the same call asks under the same key")
         happened = f"{failure.happened} Whether RunAPI made and charged a task is not known."
-        raise RunapiFailure(happened, _DOUBT, failure.answer) from failure
+        raise ProviderFailure(happened, _DOUBT, failure.answer) from failure
     happened = f"{failure.happened} Nothing was paid."
     raise type(failure)(happened, failure.advice, failure.answer) from failure

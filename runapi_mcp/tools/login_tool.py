@@ -49,7 +49,7 @@ async def _with_key(caller: Caller) -> Outcome | None:
     if not caller.runapi.has_key:
         return None
     try:
-        balance = await caller.runapi.account.balance()
+        balance = await caller.runapi.balance()
     except KeyRejected:
         return None
     facts = LoginFacts(

@@ -38,15 +38,15 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
             f"{question.model} does not draw at {question.output_resolution}.",
             "Leave output_resolution out to see what it draws.",
         )
-    prices = caller.runapi.prices
-    found = await prices.all_of(calls)
+    found = await caller.runapi.prices(calls)
+    is_sandbox = any(price.source == "sandbox" for price in found)
     left_cents = await caller.orders.left_cents()
     facts = PriceListFacts(
         prices=[_row(*call, price) for call, price in zip(calls, found, strict=True)],
         max_cost_per_call_cents=known(caller.orders.limits.per_call_cents),
         left_today_cents=known(left_cents),
         next=_NEXT,
-        notice=notice(caller, left_cents, sandbox=prices.from_sandbox),
+        notice=notice(caller, left_cents, sandbox=is_sandbox),
     )
     return Outcome(facts)
 

@@ -48,7 +48,7 @@ def _said(source: Mapping[str, str]) -> str:
 
 async def _check_balance(caller: Caller, raw: RawArguments) -> Outcome:
     accept(raw)
-    balance = await caller.runapi.account.balance()
+    balance = await caller.runapi.balance()
     left_cents = await caller.orders.left_cents()
     said = notice(caller, left_cents, sandbox=balance.sandbox)
     return Outcome(_balance_facts(balance, left_cents, said))

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.task_ids import canonical
-from runapi_mcp.base.errors import Failure, Refused, RunapiFailure
+from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import reporting
 from runapi_mcp.images.folders import Places
@@ -74,14 +74,14 @@ class SourceImages:
         """The address of each, uploaded where it must be.
 
         Raises:
-            RunapiFailure: one could not be uploaded; nothing was paid.
+            ProviderFailure: one could not be uploaded; nothing was paid.
         """
         from runapi_mcp.images.uploads import uploaded
 
         caller = self.caller
         images = [source.image for source in self.sources if source.image]
         found = await uploaded(
-            images, caller.runapi.files, caller.orders, caller.handover.album, caller.report
+            images, caller.runapi, caller.orders, caller.handover.album, caller.report
         )
         urls = iter(found)
         self.sources = [replace(s, url=s.url or next(urls), image=None) for s in self.sources]
@@ -123,7 +123,7 @@ class Given:
 
         try:
             sources = await reporting(caller.report, lambda _: "checking the images", check_all)
-        except RunapiFailure as failure:
+        except ProviderFailure as failure:
             raise type(failure)(failure.happened, _told(failure), failure.answer) from failure
         except Refused as failure:
             raise Refused(failure.happened, _told(failure)) from failure

@@ -10,7 +10,7 @@ from pydantic import MISSING
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Task
-from runapi_mcp.base.errors import RunapiFailure
+from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.tracked_task import Watch
 from runapi_mcp.tools.delivery import expiry
@@ -82,7 +82,7 @@ def outcome_of(
 
 
 def outcome_in_doubt(
-    failure: RunapiFailure,
+    failure: ProviderFailure,
     task_id: str,
     variant: Variant,
     price: Price,

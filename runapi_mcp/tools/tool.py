@@ -14,7 +14,7 @@ from runapi_mcp.images.picture_store import Album
 from runapi_mcp.login import Logins
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.tracked_task import Watch
-from runapi_mcp.providers.runapi import RunAPI
+from runapi_mcp.providers.port import Provider
 
 RawArguments = Mapping[str, object]
 
@@ -53,7 +53,7 @@ class Link:
 class Caller:
     """Who calls, and how: whose key, what was ordered with it, and how the caller waits."""
 
-    runapi: RunAPI
+    runapi: Provider
     orders: Orders
     handover: Handover
     is_local: bool

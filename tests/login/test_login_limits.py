@@ -9,23 +9,23 @@ import httpx
 import pytest
 from anyio.abc import SocketStream
 
-from runapi_mcp.base.errors import RunapiDown, Unreachable
+from runapi_mcp.base.errors import ProviderDown, Unreachable
 from runapi_mcp.login.browser import LARGEST_HEAD_BYTES, READ_SECONDS, read, write
 from runapi_mcp.login.pages import NOTHING_HERE
-from runapi_mcp.providers.runapi import Upstream
-from runapi_mcp.providers.runapi.login_exchange import Grant, Granted, exchanged
+from runapi_mcp.providers.port import IssuedKey, LoginGrant
+from runapi_mcp.providers.runapi import RunAPI
 from tests.support.login_world import GOOD_KEY
 
 pytestmark = pytest.mark.anyio
-GRANT = Grant("the code", "the verifier", 1234, "a machine")
+GRANT = LoginGrant("the code", "the verifier", 1234, "a machine")
 
 
 async def asked(
     answer: Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]],
-) -> Granted:
+) -> IssuedKey:
     """What comes of the exchange with a RunAPI that answers so."""
-    async with aclosing(Upstream("https://runapi.ai", httpx.MockTransport(answer))) as upstream:
-        return await exchanged(upstream.send_publicly, GRANT)
+    async with aclosing(RunAPI("https://runapi.ai", httpx.MockTransport(answer))) as upstream:
+        return await upstream.exchange(GRANT)
 
 
 async def test_an_exchange_that_hangs_ends_in_fifteen_seconds() -> None:
@@ -53,7 +53,7 @@ async def test_junk_is_a_failure_that_shows_nothing_of_it(junk: httpx.Response) 
     async def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(junk.status_code, content=junk.content)
 
-    with pytest.raises(RunapiDown) as failure:
+    with pytest.raises(ProviderDown) as failure:
         await asked(answer)
     assert not {"html", "sk-0", "kkk"} & set(str(failure.value).split())
     assert anyio.current_time() < 15

@@ -22,7 +22,7 @@ from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.settings import key_now
 from runapi_mcp.login import logins_of
 from runapi_mcp.orders.ledger import Ledger
-from runapi_mcp.providers.runapi import Upstream
+from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.server import Keys, create_server
 from tests.support.login_world import LIMIT_SECONDS, Browser, config, decide, key_file
@@ -64,7 +64,7 @@ async def agent(
     """An agent whose server takes its key from the config file, as on stdio."""
     sandbox = sandbox or Sandbox()
     async with (
-        aclosing(Upstream(BASE_URL, Wire(sandbox))) as upstream,
+        aclosing(RunAPI(BASE_URL, Wire(sandbox))) as upstream,
         aclosing(Ledger.in_memory()) as ledger,
         logins_of(upstream, key_now) as logins,
     ):

@@ -10,8 +10,8 @@ import pytest
 from mcp_types import CallToolResult
 
 from runapi_mcp.base.catalog import VARIANTS
-from runapi_mcp.base.errors import NotConfigured, RunapiFailure
-from runapi_mcp.providers.runapi import RunAPI, Upstream
+from runapi_mcp.base.errors import NotConfigured, ProviderFailure
+from runapi_mcp.providers.runapi import RunAPI
 from tests.support.world import MADE_UP_KEY as KEY
 from tests.support.world import Answer, call_answered, client_of, facts, said
 
@@ -214,9 +214,9 @@ async def test_a_cookie_set_for_one_caller_goes_to_nobody() -> None:
         seen.append(request.headers)
         return httpx.Response(200, json={"balance_cents": 1}, headers={"Set-Cookie": "a=b; Path=/"})
 
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
+    upstream = RunAPI("https://runapi.ai", httpx.MockTransport(answer))
     for _ in range(2):
-        await RunAPI(upstream, KEY).account.balance()
+        await upstream.provider(KEY).balance()
     assert [("cookie" in headers) for headers in seen] == [False, False]
 
 
@@ -233,9 +233,9 @@ async def test_a_file_step_is_never_repeated_without_a_key_for_it() -> None:
         asked.append(request.url.path)
         return httpx.Response(503)
 
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    with pytest.raises(RunapiFailure):
-        await RunAPI(upstream, KEY).files.upload("a.png", b"x", "image/png")
+    upstream = RunAPI("https://runapi.ai", httpx.MockTransport(answer))
+    with pytest.raises(ProviderFailure):
+        await upstream.provider(KEY).upload("a.png", b"x", "image/png")
     assert asked == ["/api/v1/files/prepare"]
 
 
@@ -268,7 +268,7 @@ async def test_a_proxy_that_cannot_be_used_is_said_in_a_sentence(
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks9://127.0.0.1:1")
     with pytest.raises(NotConfigured, match="Check the proxy variables"):
-        await RunAPI(Upstream("https://runapi.ai"), KEY).account.balance()
+        await RunAPI("https://runapi.ai").provider(KEY).balance()
 
 
 async def test_an_object_beside_the_id_does_not_hide_it() -> None:

@@ -18,7 +18,7 @@ from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.settings import Key
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
-from runapi_mcp.providers.runapi import Upstream
+from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.server import Keys, create_server
 from tests.support.world import BASE_URL, KEY, clock, facts, service_on
@@ -70,7 +70,7 @@ class _Clocked:
 async def crowd(limits: Limits | None = None) -> AsyncGenerator[Crowd]:
     sandbox, sent = Sandbox(), list[tuple[float, str]]()
     sandbox.app.add_middleware(_Clocked, sent)
-    upstream = Upstream(BASE_URL, httpx.ASGITransport(app=sandbox.app))
+    upstream = RunAPI(BASE_URL, httpx.ASGITransport(app=sandbox.app))
     keys = [Keys(Key(SecretStr(secret))) for secret in (KEY, "sandbox-key-of-another")]
     async with aclosing(Ledger.in_memory(clock)) as ledger, aclosing(upstream):
         service = service_on(upstream, keys[0], ledger, limits=limits)

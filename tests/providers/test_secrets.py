@@ -8,7 +8,8 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.errors import KeyMissing, NotConfigured
 from runapi_mcp.base.settings import Key
-from runapi_mcp.providers.runapi import RunAPI, Upstream
+from runapi_mcp.providers.port import Provider
+from runapi_mcp.providers.runapi import RunAPI
 from tests.support.world import ERAS, said, world
 
 pytestmark = pytest.mark.anyio
@@ -17,9 +18,9 @@ SECRET = "sk-live-0123456789abcdef"
 DRAW = "flux_2_pro_text_to_image"
 
 
-def runapi(base_url: str, answer: httpx.Response) -> RunAPI:
+def runapi(base_url: str, answer: httpx.Response) -> Provider:
     transport = httpx.MockTransport(lambda _: answer)
-    return RunAPI(Upstream(base_url, transport), Key(SecretStr(SECRET)))
+    return RunAPI(base_url, transport).provider(Key(SecretStr(SECRET)))
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -57,7 +58,7 @@ async def test_a_key_that_runapi_echoes_is_in_no_error_and_no_log(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with pytest.raises(Exception, match="RunAPI") as error:
-        await runapi("https://runapi.ai", answer).account.balance()
+        await runapi("https://runapi.ai", answer).balance()
     assert SECRET not in f"{error.value!r} {error.value}"
     assert SECRET not in caplog.text
 
@@ -69,7 +70,7 @@ async def test_a_key_that_runapi_echoes_is_in_no_result() -> None:
         "images": [{"url": f"https://cdn.example/{SECRET}.png"}],
         "error": f"used {SECRET}",
     }
-    task = await runapi("https://runapi.ai", httpx.Response(200, json=echo)).tasks.read(TASK_ID)
+    task = await runapi("https://runapi.ai", httpx.Response(200, json=echo)).read(TASK_ID)
     assert task.image_urls == ("https://cdn.example/[key-hidden].png",)
     assert SECRET not in repr(task)
 
@@ -79,7 +80,7 @@ async def test_a_key_that_runapi_echoes_is_in_no_result() -> None:
 )
 async def test_a_key_is_never_sent_in_the_clear_to_another_machine(base_url: str) -> None:
     with pytest.raises(NotConfigured, match="neither https nor this machine"):
-        await runapi(base_url, httpx.Response(200, json={})).account.balance()
+        await runapi(base_url, httpx.Response(200, json={})).balance()
 
 
 @pytest.mark.parametrize(
@@ -87,9 +88,7 @@ async def test_a_key_is_never_sent_in_the_clear_to_another_machine(base_url: str
     ["https://api.runapi.ai", "http://127.0.0.1:8787", "http://[::1]:1", "http://localhost"],
 )
 async def test_a_key_goes_over_https_and_to_this_machine(base_url: str) -> None:
-    balance = await runapi(
-        base_url, httpx.Response(200, json={"balance_cents": 7})
-    ).account.balance()
+    balance = await runapi(base_url, httpx.Response(200, json={"balance_cents": 7})).balance()
     assert balance.balance_cents == 7
 
 
@@ -110,9 +109,9 @@ async def test_an_upload_address_never_sees_the_key() -> None:
             },
         )
 
-    upstream = Upstream("https://runapi.ai", httpx.MockTransport(answer))
-    files = RunAPI(upstream, Key(SecretStr(SECRET))).files
-    uploaded = await files.upload("fox.png", b"png", "image/png")
+    upstream = RunAPI("https://runapi.ai", httpx.MockTransport(answer))
+    provider = upstream.provider(Key(SecretStr(SECRET)))
+    uploaded = await provider.upload("fox.png", b"png", "image/png")
     assert uploaded.url == "https://runapi.ai/files/1"
     assert [headers["content-md5"] for headers in seen] == ["m"]
     assert SECRET not in str(seen[0].raw)

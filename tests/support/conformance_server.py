@@ -35,7 +35,7 @@ from runapi_mcp.images.folders import Places
 from runapi_mcp.images.picture_store import Album
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.shared_state import Desk
-from runapi_mcp.providers.runapi import Upstream
+from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.serving import start_in_thread
 from runapi_mcp.server import Keys, Service, create_server
 from runapi_mcp.server.task_requests import RunapiTasks
@@ -238,7 +238,7 @@ def _wire(model: CallToolResult | ElicitRequest | MissingRequiredClientCapabilit
 
 async def main() -> None:
     sandbox, sock = start_in_thread(0), bind("127.0.0.1", 0, ())
-    upstream, ledger = Upstream(sandbox.base_url), Ledger.in_memory()
+    upstream, ledger = RunAPI(sandbox.base_url), Ledger.in_memory()
     service = Service(
         upstream, Desk(ledger), Keys(Key(sandbox.key), "own"), Album(sandbox.base_url, Places())
     )

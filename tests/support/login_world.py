@@ -14,7 +14,7 @@ import httpx
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.settings import KeyFile
 from runapi_mcp.login.login_flow import LoggedIn, Login, opened
-from runapi_mcp.providers.runapi import Upstream
+from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from tests.support.world import BASE_URL, Wire
 
@@ -136,7 +136,7 @@ async def waiting(
 ) -> AsyncGenerator[Waiting]:
     """A login that waits for its browser, on a RunAPI behind this transport."""
     async with (
-        aclosing(Upstream(base_url, transport)) as upstream,
+        aclosing(RunAPI(base_url, transport)) as upstream,
         opened(upstream, key_file()) as login,
         anyio.create_task_group() as group,
     ):

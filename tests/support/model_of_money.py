@@ -25,7 +25,7 @@ from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.base.settings import Key
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
-from runapi_mcp.providers.runapi import Upstream
+from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Fault
 from runapi_mcp.sandbox.task_store import StoredTask
@@ -225,7 +225,7 @@ class _Process:
     """
 
     def __init__(self, era: str, remote: _Remote, path: Path, limits: Limits) -> None:
-        self._upstream = Upstream(BASE_URL, _Line(remote, self))
+        self._upstream = RunAPI(BASE_URL, _Line(remote, self))
         self._ledger = Ledger(lambda: path, clock=clock, run=self._on_the_disk)
         keys = Keys(Key(SecretStr(KEY)))
         service = service_on(self._upstream, keys, self._ledger, limits=limits)

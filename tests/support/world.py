@@ -24,7 +24,8 @@ from runapi_mcp.images.picture_store import Album
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.shared_state import Desk
-from runapi_mcp.providers.runapi import Upstream
+from runapi_mcp.providers.port import Upstream
+from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.server import Keys, Service, create_server
@@ -118,7 +119,7 @@ async def world(
     wire = Wire(sandbox)
     keys = Keys(Key(SecretStr(key) if key else None))
     seen = {"mode": era, **(client or {})}
-    upstream = Upstream(BASE_URL, wire)
+    upstream = RunAPI(BASE_URL, wire)
     async with served(upstream, keys, client=seen, images=wire, **server) as connected:
         yield World(connected, sandbox, wire)
 
@@ -196,5 +197,5 @@ def client_of(
     **server: Any,  # Any: as `served` has them
 ) -> AbstractAsyncContextManager[Client]:
     """A client of a server whose RunAPI answers so."""
-    upstream = Upstream(base_url, httpx.MockTransport(answer))
+    upstream = RunAPI(base_url, httpx.MockTransport(answer))
     return served(upstream, Keys(MADE_UP_KEY), limits=limits, **server)

@@ -1,5 +1,5 @@
 """RunAPI over HTTP. Knows nothing of MCP."""
 
-from runapi_mcp.providers.runapi.provider import RunAPI, Upstream
+from runapi_mcp.providers.runapi.provider import RunAPI
 
-__all__ = ["RunAPI", "Upstream"]
+__all__ = ["RunAPI"]

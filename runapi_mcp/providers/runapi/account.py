@@ -1,30 +1,22 @@
-"""The caller's account: its balance."""
+"""The account on the wire: its balance, and the key that a login is exchanged for."""
+
+from typing import Final
 
 from runapi_mcp.base.catalog.money import Balance
-from runapi_mcp.base.errors import RunapiDown
-from runapi_mcp.base.json_values import as_number
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send
+from runapi_mcp.base.errors import ProviderDown
+from runapi_mcp.base.json_values import as_number, as_object, as_text
+from runapi_mcp.base.settings import given_key
+from runapi_mcp.providers.port import IssuedKey, LoginGrant
+from runapi_mcp.providers.runapi.messages import Reply, Request
+
+BALANCE: Final = Request("GET", "/api/v1/me/balance")
 
 
-class Account:
-    """The account behind one caller's key."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    async def balance(self) -> Balance:
-        """The balance now.
-
-        Raises:
-            RunapiFailure: the key was rejected, or RunAPI could not be read.
-        """
-        return await self._send(Request("GET", "/api/v1/me/balance"), _balance)
-
-
-def _balance(reply: Reply) -> Balance:
+def parse_balance(reply: Reply) -> Balance:
+    """The money on the account."""
     balance_cents = as_number(reply.body.get("balance_cents"))
     if balance_cents is None:
-        raise RunapiDown(
+        raise ProviderDown(
             "RunAPI's answer names no balance.", "Try again in a minute.", reply.answer
         )
     return Balance(
@@ -34,4 +26,24 @@ def _balance(reply: Reply) -> Balance:
         spent_today_cents=as_number(reply.body.get("spent_cents_today")),
         spent_total_cents=as_number(reply.body.get("spent_cents_total")),
         sandbox=reply.answer.sandbox,
+    )
+
+
+def exchange_request(grant: LoginGrant) -> Request:
+    """What shows RunAPI that the login is ours."""
+    body = {
+        "code": grant.code,
+        "code_verifier": grant.verifier,
+        "redirect_port": grant.redirect_port,
+    }
+    headers = {"X-CLI-Hostname": grant.hostname}
+    return Request("POST", "/api/v1/cli/exchange", body=body, headers=headers)
+
+
+def parse_issued_key(reply: Reply) -> IssuedKey:
+    """The key; one that cannot be a key is said to be missing."""
+    user = as_object(reply.body.get("user"))
+    return IssuedKey(
+        key=given_key(as_text(reply.body.get("key")) or "", "RunAPI's answer"),
+        email=as_text(user.get("email")),
     )

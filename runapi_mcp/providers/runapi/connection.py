@@ -7,14 +7,20 @@ import anyio
 import httpx
 
 from runapi_mcp import __version__
-from runapi_mcp.base.errors import NotConfigured, NotConnected, RateLimited, RunapiDown, Unreachable
+from runapi_mcp.base.errors import (
+    NotConfigured,
+    NotConnected,
+    ProviderDown,
+    RateLimited,
+    Unreachable,
+)
 from runapi_mcp.base.json_values import is_object
 from runapi_mcp.base.settings import Key
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.providers.runapi import bodies
 from runapi_mcp.providers.runapi.failures import answer_of, failure_of
 from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
-from runapi_mcp.providers.runapi.rate_limit import Pace
+from runapi_mcp.providers.runapi.rate_limit import RateLimit
 from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, retrying
 
 CONNECT_SECONDS = 5.0
@@ -40,38 +46,38 @@ class Connection:
         request: Request,
         key: Key | None,
         understand: Callable[[Reply], Meaning],
-        pace: Pace | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> Meaning:
         """What the answer means; the request is repeated as long as that is safe and of use.
 
-        `key` is None for what RunAPI tells anybody, and then there is no pace to keep.
+        `key` is None for what RunAPI tells anybody, and then there is no rate limit.
 
         Raises:
-            RunapiFailure: RunAPI refused, failed or could not be reached.
+            ProviderFailure: RunAPI refused, failed or could not be reached.
             KeyMissing: the request needs a key and there is none.
             NotConfigured: the key would travel unprotected.
         """
         secret = self._secret(key) if key else ""
 
-        async def turn() -> None:
-            if pace is not None:
-                await pace.turn(pays=request.pays, urgency=request.urgency)
+        async def wait_turn() -> None:
+            if rate_limit is not None:
+                await rate_limit.wait_turn(pays=request.pays, urgency=request.urgency)
 
         async def attempt(seconds: float) -> Meaning:
             try:
                 return understand(await self._attempt(request, secret, seconds))
             except RateLimited as failure:
-                if pace is not None:
-                    pace.hold(failure.answer.retry_after_seconds or 0.0)
+                if rate_limit is not None:
+                    rate_limit.pause(failure.answer.retry_after_seconds or 0.0)
                 raise
 
-        return await retrying(attempt, request, turn)
+        return await retrying(attempt, request, wait_turn)
 
     async def upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
         """Put bytes to an address RunAPI named. The key stays here: the address is elsewhere.
 
         Raises:
-            RunapiFailure: the storage refused or could not be reached.
+            ProviderFailure: the storage refused or could not be reached.
         """
         try:
             with anyio.fail_after(UPLOAD_SECONDS):
@@ -83,7 +89,7 @@ class Connection:
             raise _unreachable(error, "the upload address", "") from error
         if not response.is_success:
             # Not RunAPI's own words for a status: this is elsewhere, and had no key.
-            raise RunapiDown(
+            raise ProviderDown(
                 f"The upload address refused the file (HTTP {response.status_code}).",
                 "Try again in a minute.",
                 answer_of(response.status_code, response.headers),
@@ -111,7 +117,9 @@ class Connection:
         if not response.is_success:
             raise failure_of(answer, body, reads_task=request.reads_task)
         if not is_object(body):
-            raise RunapiDown("RunAPI's answer could not be read.", "Try again in a minute.", answer)
+            raise ProviderDown(
+                "RunAPI's answer could not be read.", "Try again in a minute.", answer
+            )
         return Reply(body, headers, answer)
 
     async def _exchange(
@@ -134,7 +142,7 @@ class Connection:
         except (httpx.RequestError, OSError) as error:
             raise _unreachable(error, self._base_url, secret) from error
         except bodies.TooLarge as error:
-            raise RunapiDown("RunAPI's answer does not end.", "Try again in a minute.") from error
+            raise ProviderDown("RunAPI's answer does not end.", "Try again in a minute.") from error
         raise AssertionError("the response leaves the block or an error does")
 
 

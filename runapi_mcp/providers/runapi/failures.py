@@ -9,7 +9,7 @@ from typing import Final
 
 from runapi_mcp.base import errors
 from runapi_mcp.base.catalog.task_ids import canonical
-from runapi_mcp.base.errors import Answer, RunapiFailure
+from runapi_mcp.base.errors import HttpAnswer, ProviderFailure
 from runapi_mcp.base.json_values import as_list, as_object, as_text
 from runapi_mcp.base.settings import KEY_PAGE
 
@@ -22,9 +22,9 @@ _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
 _HTML = re.compile(r"<\s*/?\s*[a-z!][^>]*>", re.IGNORECASE)
 
 
-def answer_of(status: int, headers: Mapping[str, str]) -> Answer:
+def answer_of(status: int, headers: Mapping[str, str]) -> HttpAnswer:
     """The facts of an answer that belong in an error."""
-    return Answer(
+    return HttpAnswer(
         status=status,
         request_id=(as_text(headers.get("x-request-id")) or "")[:LONGEST_REQUEST_ID] or None,
         task_id=_named_task(headers),
@@ -66,7 +66,7 @@ def _named_task(headers: Mapping[str, str]) -> str | None:
 class _Case:
     """What a status means. `{said}` is RunAPI's own word on it, or the bare status."""
 
-    failure: type[RunapiFailure]
+    failure: type[ProviderFailure]
     happened: str
     advice: str
 
@@ -106,11 +106,11 @@ _REFUSED: Final = _Case(
     "Change what it names and call again.",
 )
 _DOWN: Final = _Case(
-    errors.RunapiDown, "{who} is having trouble (HTTP {status}).", "Try again in a minute."
+    errors.ProviderDown, "{who} is having trouble (HTTP {status}).", "Try again in a minute."
 )
 
 
-def failure_of(answer: Answer, body: object, *, reads_task: bool = False) -> RunapiFailure:
+def failure_of(answer: HttpAnswer, body: object, *, reads_task: bool = False) -> ProviderFailure:
     """The failure of an answer with an error status; `body` is decoded JSON, or None."""
     status = answer.status or 0
     case = _case(status, reads_task=reads_task)

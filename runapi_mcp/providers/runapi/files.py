@@ -5,45 +5,31 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from runapi_mcp.base.errors import RunapiDown
+from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import as_object, as_text
+from runapi_mcp.providers.port import UploadedFile
 from runapi_mcp.providers.runapi.messages import Reply, Request, Send
 
-Upload = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
+Put = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
 """Puts bytes to an address with exactly the given headers, without any key."""
 
 
-@dataclass(frozen=True, slots=True)
-class UploadedFile:
-    """A file RunAPI holds. `expires_at` is ISO 8601, where RunAPI says it."""
+async def upload(send: Send, put: Put, name: str, content: bytes, media_type: str) -> UploadedFile:
+    """Prepare, put, confirm.
 
-    url: str
-    expires_at: str | None
-
-
-class Files:
-    """Files of one caller."""
-
-    def __init__(self, send: Send, upload: Upload) -> None:
-        self._send = send
-        self._upload = upload
-
-    async def upload(self, name: str, content: bytes, media_type: str) -> UploadedFile:
-        """The URL of the uploaded bytes: prepare, put, confirm.
-
-        Raises:
-            RunapiFailure: one of the three steps failed; nothing was paid.
-        """
-        checksum = b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-        announced = {
-            "filename": name,
-            "byte_size": len(content),
-            "checksum": checksum,
-            "content_type": media_type,
-        }
-        place = await self._send(_step("prepare", announced), _place)
-        await self._upload(place.url, place.headers, content)
-        return await self._send(_step("confirm", {"signed_id": place.signed_id}), _uploaded)
+    Raises:
+        ProviderFailure: one of the three steps failed; nothing was paid.
+    """
+    checksum = b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    announced = {
+        "filename": name,
+        "byte_size": len(content),
+        "checksum": checksum,
+        "content_type": media_type,
+    }
+    place = await send(_step("prepare", announced), _place)
+    await put(place.url, place.headers, content)
+    return await send(_step("confirm", {"signed_id": place.signed_id}), _uploaded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +61,7 @@ def _uploaded(reply: Reply) -> UploadedFile:
     return UploadedFile(url, as_text(reply.body.get("expires_at")))
 
 
-def _unreadable(reply: Reply) -> RunapiDown:
-    return RunapiDown(
+def _unreadable(reply: Reply) -> ProviderDown:
+    return ProviderDown(
         "RunAPI's answer about the file could not be read.", "Try again in a minute.", reply.answer
     )

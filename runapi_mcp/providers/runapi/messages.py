@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
-from runapi_mcp.base.errors import Answer
+from runapi_mcp.base.errors import HttpAnswer
 from runapi_mcp.base.json_values import Json
 
 Meaning = TypeVar("Meaning")
@@ -38,7 +38,7 @@ class Reply:
 
     body: Json
     headers: Mapping[str, str]
-    answer: Answer
+    answer: HttpAnswer
 
 
 class Send(Protocol):
@@ -48,7 +48,7 @@ class Send(Protocol):
         """What the answer means. One that `understand` raises for counts as a failed attempt.
 
         Raises:
-            RunapiFailure: RunAPI refused, failed or could not be reached.
+            ProviderFailure: RunAPI refused, failed or could not be reached.
             KeyMissing: the request needs a key and there is none.
         """
         ...

@@ -9,8 +9,9 @@ import anyio
 
 from runapi_mcp.base.catalog import Schedule, Variant
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import RunapiDown, RunapiFailure
+from runapi_mcp.base.errors import ProviderDown, ProviderFailure
 from runapi_mcp.base.json_values import Json, as_cents, as_list, as_object, as_text
+from runapi_mcp.providers.port import PricedCall
 from runapi_mcp.providers.runapi.messages import Reply, Request, Send
 
 FRESH_SECONDS: Final = 600.0
@@ -30,10 +31,6 @@ class Schedules:
     sandbox: bool
 
 
-Call = tuple[Variant, str | None]
-"""A variant at an output resolution, or with none."""
-
-
 class Prices:
     """The price of every call. Needs no key, and never fails: what cannot be read is not live."""
 
@@ -44,16 +41,7 @@ class Prices:
         self._look_again_at = 0.0
         self._looking = anyio.Lock()
 
-    @property
-    def from_sandbox(self) -> bool:
-        """Whether the live prices are the sandbox's."""
-        return self._schedules is not None and self._schedules.sandbox
-
-    async def price(self, variant: Variant, output_resolution: str | None) -> Price:
-        """The exact price of one call: live, else from the snapshot, else unknown."""
-        return (await self.all_of([(variant, output_resolution)]))[0]
-
-    async def all_of(self, calls: Sequence[Call]) -> list[Price]:
+    async def all_of(self, calls: Sequence[PricedCall]) -> list[Price]:
         """The price of each call. Looking them up takes no longer than looking up one."""
         if anyio.current_time() >= self._look_again_at or any(map(self._needs_a_quote, calls)):
             with anyio.move_on_after(LOOKUP_SECONDS) as limit:
@@ -62,28 +50,29 @@ class Prices:
                 self._look_later()
         return [self._known(call) for call in calls]
 
-    def _known(self, call: Call) -> Price:
+    def _known(self, call: PricedCall) -> Price:
         cents = self._live_cents(call)
         if cents is not None:
-            return Price(cents, "sandbox" if self.from_sandbox else "live")
+            is_sandbox = self._schedules is not None and self._schedules.sandbox
+            return Price(cents, "sandbox" if is_sandbox else "live")
         variant, output_resolution = call
         cents = variant.snapshot.cents(output_resolution)
         return Price(cents, "unknown" if cents is None else "snapshot")
 
-    def _live_cents(self, call: Call) -> float | None:
+    def _live_cents(self, call: PricedCall) -> float | None:
         variant, output_resolution = call
         schedule = self._schedules.by_model.get(variant.model) if self._schedules else None
         cents = schedule.cents(output_resolution) if schedule else None
         return self._quotes.get((variant.model, output_resolution)) if cents is None else cents
 
-    def _needs_a_quote(self, call: Call) -> bool:
+    def _needs_a_quote(self, call: PricedCall) -> bool:
         """Whether RunAPI sells it by a schedule in a form that this version does not know."""
         variant, output_resolution = call
         sold = self._schedules is not None and variant.model in self._schedules.by_model
         asked = (variant.model, output_resolution) in self._quotes
         return sold and not asked and self._live_cents(call) is None
 
-    async def _look_up(self, calls: Sequence[Call]) -> None:
+    async def _look_up(self, calls: Sequence[PricedCall]) -> None:
         await self._refresh()
         async with anyio.create_task_group() as group:
             for call in filter(self._needs_a_quote, calls):
@@ -97,7 +86,7 @@ class Prices:
                 return
             try:
                 self._schedules = await self._send(self._list_request(), self._understood)
-            except RunapiFailure:
+            except ProviderFailure:
                 self._look_later()
                 return
             self._quotes.clear()
@@ -123,7 +112,7 @@ class Prices:
             return self._schedules
         by_model = _schedules(reply.body)
         if not by_model:
-            raise RunapiDown(
+            raise ProviderDown(
                 "RunAPI's answer names no prices.", "Try again in a minute.", reply.answer
             )
         return Schedules(by_model, reply.headers.get("etag"), reply.answer.sandbox)
@@ -132,7 +121,7 @@ class Prices:
         """Ask for RunAPI's own sum, and remember it."""
         call = variant.model, output_resolution
         try:
-            with suppress(RunapiFailure):
+            with suppress(ProviderFailure):
                 request = _quote_request(variant, output_resolution)
                 self._quotes[call] = await self._send(request, _quoted_cents)
         finally:

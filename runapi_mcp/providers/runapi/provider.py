@@ -1,37 +1,50 @@
-"""RunAPI as one caller sees it. Light to import: HTTP comes with the first request."""
+"""RunAPI as a provider. Light to import: HTTP comes with the first request."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from runapi_mcp.providers.runapi.account import Account
-from runapi_mcp.providers.runapi.files import Files
+from runapi_mcp.providers.port import CREATE_SECONDS
+from runapi_mcp.providers.runapi import account, files, tasks
 from runapi_mcp.providers.runapi.prices import Prices
-from runapi_mcp.providers.runapi.rate_limit import Pace
-from runapi_mcp.providers.runapi.tasks import Tasks
+from runapi_mcp.providers.runapi.rate_limit import RateLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import httpx
 
+    from runapi_mcp.base.catalog import Variant
+    from runapi_mcp.base.catalog.money import Balance
+    from runapi_mcp.base.catalog.price import Price
+    from runapi_mcp.base.catalog.task import Task
     from runapi_mcp.base.settings import Key
+    from runapi_mcp.providers.port import IssuedKey, LoginGrant, PricedCall, Provider, UploadedFile
     from runapi_mcp.providers.runapi.connection import Connection
     from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
 
 
-class Upstream:
-    """RunAPI as all callers share it: one HTTP client, one memory of prices, one pace a key."""
+class RunAPI:
+    """RunAPI as all callers share it: one HTTP client, one memory of prices, one limit a key."""
 
     def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.base_url = base_url
         self._transport = transport
         self._connection: Connection | None = None
-        self._paces: WeakValueDictionary[str, Pace] = WeakValueDictionary()
+        self._rate_limits: WeakValueDictionary[str, RateLimit] = WeakValueDictionary()
+
+    def provider(self, key: Key) -> Provider:
+        return RunapiProvider(self, key)
+
+    async def exchange(self, grant: LoginGrant) -> IssuedKey:
+        # Understood afterwards: a code works once, so an odd answer is not worth a second try.
+        reply = await self.send_publicly(account.exchange_request(grant), lambda reply: reply)
+        return account.parse_issued_key(reply)
 
     @cached_property
     def prices(self) -> Prices:
@@ -46,12 +59,12 @@ class Upstream:
             self._connection = Connection(self.base_url, self._transport)
         return self._connection
 
-    def pace_of(self, caller: str) -> Pace:
-        """The turns that all requests of a caller take."""
-        pace = self._paces.get(caller)
-        if pace is None:
-            self._paces[caller] = pace = Pace()
-        return pace
+    def rate_limit(self, caller_id: str) -> RateLimit:
+        """The one that all requests of a caller keep."""
+        limit = self._rate_limits.get(caller_id)
+        if limit is None:
+            self._rate_limits[caller_id] = limit = RateLimit()
+        return limit
 
     async def send_publicly(
         self, request: Request, understand: Callable[[Reply], Meaning]
@@ -63,50 +76,68 @@ class Upstream:
             await self._connection.aclose()
 
 
-class RunAPI:
-    """What one caller can ask of RunAPI."""
+class RunapiProvider:
+    """RunAPI as one caller sees it."""
 
-    def __init__(self, upstream: Upstream, key: Key) -> None:
-        self._upstream = upstream
+    def __init__(self, runapi: RunAPI, key: Key) -> None:
+        self._runapi = runapi
         self._key = key
-        self.tasks = Tasks(self._send)
-        self.account = Account(self._send)
-        self.files = Files(self._send, self._upload)
-        self.prices = upstream.prices
 
     @property
     def has_key(self) -> bool:
-        """Whether there is a key to pay with."""
         return self._key.secret is not None
 
     def require_key(self) -> None:
-        """Nothing, when there is a key to pay with.
-
-        Raises:
-            KeyMissing: there is none; it says how to get and set one.
-        """
         self._key.reveal()
 
-    @cached_property
-    def caller(self) -> str:
-        """Who pays, without telling the key: the same for the same key at the same address.
-
-        Raises:
-            KeyMissing: there is no key to pay with; it says how to get and set one.
-        """
-        identity = f"{self._upstream.base_url}\n{self._key.reveal()}"
+    @property
+    def caller_id(self) -> str:
+        identity = f"{self._runapi.base_url}\n{self._key.reveal()}"
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
-    def sealed(self, text: str) -> str:
-        """What only who has the caller's key can make of a text."""
+    def seal(self, text: str) -> str:
         return hmac.new(self._key.reveal().encode(), text.encode(), "sha256").hexdigest()
 
+    async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
+        return await self._runapi.prices.all_of(calls)
+
+    async def create(
+        self,
+        variant: Variant,
+        body: Mapping[str, object],
+        idempotency_key: str,
+        total_seconds: float = CREATE_SECONDS,
+        *,
+        in_doubt: bool = False,
+    ) -> Task:
+        request = tasks.create_request(
+            variant, body, idempotency_key, total_seconds, in_doubt=in_doubt
+        )
+        return replace(await self._send(request, tasks.parse_created), model=variant.model)
+
+    async def read(
+        self,
+        task_id: str,
+        variant: Variant | None = None,
+        urgency: Callable[[], float] | None = None,
+    ) -> Task:
+        request = tasks.read_request(task_id, variant, urgency)
+        task = await self._send(request, partial(tasks.parse_read, task_id))
+        return replace(task, model=variant.model) if variant else task
+
+    async def upload(self, name: str, content: bytes, media_type: str) -> UploadedFile:
+        return await files.upload(self._send, self._put, name, content, media_type)
+
+    async def balance(self) -> Balance:
+        return await self._send(account.BALANCE, account.parse_balance)
+
     @cached_property
-    def _pace(self) -> Pace:
-        return self._upstream.pace_of(self.caller)
+    def _rate_limit(self) -> RateLimit:
+        return self._runapi.rate_limit(self.caller_id)
 
     async def _send(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
-        return await self._upstream.connection.send(request, self._key, understand, self._pace)
+        send = self._runapi.connection.send
+        return await send(request, self._key, understand, self._rate_limit)
 
-    async def _upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
-        await self._upstream.connection.upload(url, headers, content)
+    async def _put(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
+        await self._runapi.connection.upload(url, headers, content)

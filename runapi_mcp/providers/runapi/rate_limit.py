@@ -28,7 +28,7 @@ class _Waiter:
     called: bool = False
 
 
-class Pace:
+class RateLimit:
     """The turns of one key."""
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class Pace:
         self._free_at = 0.0
         self._paying_free_at = 0.0
 
-    async def turn(self, *, pays: bool, urgency: Urgency | None) -> None:
-        """Nothing, once it is this request's turn; without an urgency it goes before the others."""
+    async def wait_turn(self, *, pays: bool, urgency: Urgency | None) -> None:
+        """Return at this request's turn; without an urgency it goes before the others."""
         waiter = _Waiter(pays, urgency)
         self._waiting.append(waiter)
         try:
@@ -47,10 +47,10 @@ class Pace:
         finally:
             self._leave(waiter)
 
-    def hold(self, seconds: float) -> None:
-        """RunAPI asked this key for a pause."""
-        pause = min(seconds, LONGEST_HOLD_SECONDS)
-        self._free_at = max(self._free_at, anyio.current_time() + pause)
+    def pause(self, seconds: float) -> None:
+        """RunAPI asked this key for it."""
+        wanted = min(seconds, LONGEST_HOLD_SECONDS)
+        self._free_at = max(self._free_at, anyio.current_time() + wanted)
 
     async def _wait_or_call(self, waiter: _Waiter) -> None:
         """One of those that wait calls the others, one after another; the rest just wait."""

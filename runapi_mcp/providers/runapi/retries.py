@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 
-from runapi_mcp.base.errors import Conflict, RateLimited, RunapiFailure
+from runapi_mcp.base.errors import Conflict, ProviderFailure, RateLimited
 from runapi_mcp.providers.runapi.messages import Request
 
 ATTEMPT_SECONDS = 20.0
@@ -33,7 +33,7 @@ async def retrying(
     again until it is settled. A caller who leaves before RunAPI took anything pays nothing.
 
     Raises:
-        RunapiFailure: the last failure, when it is final or the time is up.
+        ProviderFailure: the last failure, when it is final or the time is up.
     """
     await _first(turn)
     deadline = anyio.current_time() + request.total_seconds
@@ -42,7 +42,7 @@ async def retrying(
         try:
             with anyio.CancelScope(shield=request.pays):
                 return await attempt(min(ATTEMPT_SECONDS, deadline - anyio.current_time()))
-        except RunapiFailure as failure:
+        except ProviderFailure as failure:
             # A later refusal does not undo what an earlier try may have done.
             failure.in_doubt = in_doubt = in_doubt or failure.in_doubt
             task_id = failure.answer.task_id or task_id
@@ -69,7 +69,7 @@ async def _first(turn: Callable[[], Awaitable[None]]) -> None:
         )
 
 
-def _pause_seconds(failure: RunapiFailure, number: int) -> float:
+def _pause_seconds(failure: ProviderFailure, number: int) -> float:
     longest = min(FIRST_PAUSE_SECONDS * 2**number, LONGEST_PAUSE_SECONDS)
     # Jitter, so that servers that failed together do not return together.
     pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -1,8 +1,6 @@
-"""Tasks: the paid request, and reading what became of it."""
+"""Tasks on the wire: the paid request, and what answers say of a task."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from runapi_mcp.base.catalog import Variant
@@ -10,12 +8,11 @@ from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS, is_http
 from runapi_mcp.base.catalog.money import tidy
 from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.catalog.task_ids import canonical
-from runapi_mcp.base.errors import RunapiDown
+from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import Json, as_cents, as_list, as_number, as_object, as_text
 from runapi_mcp.providers.runapi.failures import message_of
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send
+from runapi_mcp.providers.runapi.messages import Reply, Request
 
-CREATE_SECONDS: Final = 40.0
 MOST_IMAGES: Final = 8
 """More than any Flux 2 task draws; an answer must not grow with what RunAPI says."""
 
@@ -34,78 +31,55 @@ _STATUSES: Final[Mapping[str, Status]] = {
 }
 
 
-class Tasks:
-    """Tasks of one caller."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    async def create(
-        self,
-        variant: Variant,
-        body: Mapping[str, object],
-        idempotency_key: str,
-        total_seconds: float = CREATE_SECONDS,
-        *,
-        in_doubt: bool = False,
-    ) -> Task:
-        """A new task, paid once however often the request has to be repeated.
-
-        `in_doubt` says that the key may have been used for this very task before.
-
-        Raises:
-            RunapiFailure: no task is known; `in_doubt` says whether there may be one.
-        """
-        request = Request(
-            "POST",
-            f"/api/v1/flux_2/{variant.action}",
-            body={"model": variant.model, **body},
-            headers={"Idempotency-Key": idempotency_key},
-            total_seconds=total_seconds,
-            pays=True,
-            in_doubt=in_doubt,
-        )
-        return replace(await self._send(request, _created), model=variant.model)
-
-    async def read(
-        self,
-        task_id: str,
-        variant: Variant | None = None,
-        urgency: Callable[[], float] | None = None,
-    ) -> Task:
-        """The task now, by its id alone; where its variant is known, by that action's address.
-
-        A failed read is not repeated: whoever follows a task asks again anyway.
-
-        Raises:
-            TaskNotFound: this caller has no such task.
-            RunapiFailure: it could not be read.
-        """
-        folder = f"flux_2/{variant.action}" if variant else "tasks"
-        request = Request(
-            "GET",
-            f"/api/v1/{folder}/{task_id}",
-            repeated=False,
-            reads_task=True,
-            urgency=urgency,
-        )
-        task = await self._send(request, partial(_read, task_id))
-        return replace(task, model=variant.model) if variant else task
+def create_request(
+    variant: Variant,
+    body: Mapping[str, object],
+    idempotency_key: str,
+    total_seconds: float,
+    *,
+    in_doubt: bool,
+) -> Request:
+    """The request that pays."""
+    return Request(
+        "POST",
+        f"/api/v1/flux_2/{variant.action}",
+        body={"model": variant.model, **body},
+        headers={"Idempotency-Key": idempotency_key},
+        total_seconds=total_seconds,
+        pays=True,
+        in_doubt=in_doubt,
+    )
 
 
-def _created(reply: Reply) -> Task:
+def read_request(
+    task_id: str, variant: Variant | None, urgency: Callable[[], float] | None
+) -> Request:
+    """By the id alone; where the variant is known, by its action's address, as the SDK does."""
+    folder = f"flux_2/{variant.action}" if variant else "tasks"
+    return Request(
+        "GET",
+        f"/api/v1/{folder}/{task_id}",
+        repeated=False,
+        reads_task=True,
+        urgency=urgency,
+    )
+
+
+def parse_created(reply: Reply) -> Task:
+    """The task that was made."""
     envelope = _envelope(reply.body)
     task_id = canonical(as_text(envelope.get("id")) or "") or reply.answer.task_id
     if task_id is None:
-        raise RunapiDown("RunAPI's answer names no task.", "Try again in a minute.", reply.answer)
+        raise ProviderDown("RunAPI's answer names no task.", "Try again in a minute.", reply.answer)
     return _task(task_id, envelope, reply)
 
 
-def _read(task_id: str, reply: Reply) -> Task:
+def parse_read(task_id: str, reply: Reply) -> Task:
+    """The task that was asked for."""
     envelope = _envelope(reply.body)
     named = as_text(envelope.get("id"))
     if named is not None and canonical(named) != task_id:
-        raise RunapiDown(
+        raise ProviderDown(
             "RunAPI answered about another task.", "Ask for the task again.", reply.answer
         )
     return _task(task_id, envelope, reply)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.errors import Failure, Unreachable
 from runapi_mcp.base.settings import Key
-from runapi_mcp.providers.runapi import RunAPI, Upstream
+from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.providers.runapi.messages import Reply, Request
 
 Meaning = TypeVar("Meaning")
@@ -53,17 +53,15 @@ async def reached(base_url: str) -> Reached:
 async def let_in(base_url: str, key: str) -> LetIn:
     """Whether RunAPI takes the key, and what is on the account."""
     own = Key(SecretStr(key))
-    balance = await _answer(base_url, lambda there: RunAPI(there, own).account.balance())
+    balance = await _answer(base_url, lambda there: there.provider(own).balance())
     if isinstance(balance, Failure):
         return LetIn(balance)
     return LetIn(None, balance.balance_cents, balance.sandbox)
 
 
-async def _answer(
-    base_url: str, ask: Callable[[Upstream], Awaitable[Meaning]]
-) -> Meaning | Failure:
+async def _answer(base_url: str, ask: Callable[[RunAPI], Awaitable[Meaning]]) -> Meaning | Failure:
     """What RunAPI answers there, or why it does not."""
-    upstream = Upstream(base_url)
+    upstream = RunAPI(base_url)
     try:
         with anyio.fail_after(ASK_SECONDS + 1):
             return await ask(upstream)

@@ -1,0 +1,156 @@
+"""What the program needs of whoever sells pictures: all above is written against this."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.money import Balance
+from runapi_mcp.base.catalog.price import Price
+from runapi_mcp.base.catalog.task import Task
+from runapi_mcp.base.settings import Key
+
+CREATE_SECONDS: Final = 40.0
+"""How long a create may take with all its repeats, where the caller has no shorter time."""
+
+PricedCall = tuple[Variant, str | None]
+"""A variant at an output resolution, or with none."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that the provider holds. `expires_at` is ISO 8601, where it says so."""
+
+    url: str
+    expires_at: str | None
+
+
+class Provider(Protocol):
+    """Whoever sells pictures, as one caller sees them. Money is in US cents."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key to pay with."""
+        ...
+
+    @property
+    def caller_id(self) -> str:
+        """Who pays, without telling the key: the same for the same key at the same provider.
+
+        Raises:
+            KeyMissing: there is no key to pay with; it says how to get and set one.
+        """
+        ...
+
+    def require_key(self) -> None:
+        """Return only where there is a key to pay with.
+
+        Raises:
+            KeyMissing: there is none; it says how to get and set one.
+        """
+        ...
+
+    def seal(self, text: str) -> str:
+        """A signature of the text that only who has the caller's key can make."""
+        ...
+
+    async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
+        """The exact price of each call: live, else from the snapshot, else unknown. Needs no key.
+
+        It never fails, and takes four seconds at most.
+        """
+        ...
+
+    async def create(
+        self,
+        variant: Variant,
+        body: Mapping[str, object],
+        idempotency_key: str,
+        total_seconds: float = CREATE_SECONDS,
+        *,
+        in_doubt: bool = False,
+    ) -> Task:
+        """A new task, paid once however often the request has to be repeated.
+
+        An attempt is seen through although the caller leaves meanwhile, and so is a doubt.
+        `in_doubt` says that the key may have been used for this very task before.
+
+        Raises:
+            ProviderFailure: no task is known; `in_doubt` says whether there may be one.
+        """
+        ...
+
+    async def read(
+        self,
+        task_id: str,
+        variant: Variant | None = None,
+        urgency: Callable[[], float] | None = None,
+    ) -> Task:
+        """The task now. A failed read is not repeated: whoever follows a task asks again anyway.
+
+        `urgency` tells from 0 to 1 how much it matters to go before the caller's other reads.
+
+        Raises:
+            TaskNotFound: this caller has no such task.
+            ProviderFailure: it could not be read.
+        """
+        ...
+
+    async def upload(self, name: str, content: bytes, media_type: str) -> UploadedFile:
+        """Local bytes, where the provider can read them for about an hour.
+
+        Raises:
+            ProviderFailure: they did not get there; nothing was paid.
+        """
+        ...
+
+    async def balance(self) -> Balance:
+        """The money on the account now.
+
+        Raises:
+            ProviderFailure: the key was rejected, or the account could not be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoginGrant:
+    """What a browser brought back from a login, and the verifier that proves the login ours."""
+
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    redirect_port: int
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key that a login gave, and whose it is as far as that is told."""
+
+    key: Key
+    email: str | None
+
+
+class Upstream(Protocol):
+    """Whoever sells pictures, before it is known who calls."""
+
+    @property
+    def base_url(self) -> str:
+        """Where it is reached, without a slash at the end."""
+        ...
+
+    def provider(self, key: Key) -> Provider:
+        """The provider as whoever has this key sees it."""
+        ...
+
+    async def exchange(self, grant: LoginGrant) -> IssuedKey:
+        """The key of a login that a person approved; a grant works once.
+
+        Raises:
+            ProviderFailure: it was refused, failed or could not be reached.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        ...
