@@ -63,7 +63,7 @@ class Host:
             cwd=environ["HOME"],
         )
         assert self._process.stdin  # noqa: S101 - both are pipes
-        assert self._process.stdout  # noqa: S101
+        assert self._process.stdout  # noqa: S101 - as above
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._hung = threading.Timer(LONGEST_LIFE_SECONDS, self._process.kill)
         self._hung.daemon = True

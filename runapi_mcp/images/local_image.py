@@ -103,8 +103,7 @@ def _allowed(path: str, places: Places) -> tuple[Path, Path]:
             f"{printable_path(path)} is no path.", "Give the path of an image."
         ) from error
     inside = [(one, folder) for one in meant for folder in folders if one.is_relative_to(folder)]
-    # Not Path.exists, which raises for a name that is too long.
-    if there := next((pair for pair in inside if os.path.exists(pair[0])), None):  # noqa: PTH110
+    if there := next((pair for pair in inside if os.path.exists(pair[0])), None):  # noqa: PTH110 - Path.exists raises for a name that is too long
         return there
     # Of several, the likeliest is meant: where that is a link to elsewhere, it is not missing.
     if not inside or inside[0][0] != meant[0]:

@@ -16,7 +16,7 @@ PAPER: Rgb = (250, 247, 240)
 _SIZES = ((6.4, 2), (5.0, 3), (3.8, 4))
 # What the bundled font has is this and no more, once accents are taken off.
 _UNDRAWABLE = re.compile(r"[^\s!-~©«°±·»‘’“”‹›]+")  # noqa: RUF001 - quotes, not apostrophes
-_NEAREST = str.maketrans({"–": "-", "—": "-", "ß": "ss", "ø": "o", "æ": "ae", "ł": "l"})  # noqa: RUF001
+_NEAREST = str.maketrans({"–": "-", "—": "-", "ß": "ss", "ø": "o", "æ": "ae", "ł": "l"})  # noqa: RUF001 - dashes, as people write them
 _ILLEGIBLE = "(a prompt in a script this font does not have)"
 
 

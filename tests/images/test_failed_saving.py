@@ -193,7 +193,7 @@ def has_small_disks() -> bool:
     """Whether this machine lets us mount a disk of our own."""
     unshare = shutil.which("unshare")
     command = [unshare or "", "-Urm", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return unshare is not None and subprocess.run(command, check=False).returncode == 0  # noqa: S603
+    return unshare is not None and subprocess.run(command, check=False).returncode == 0  # noqa: S603 - found above
 
 
 def test_a_disk_that_fills_up_keeps_what_landed_and_nothing_of_the_rest(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_disk_that_fills_up_keeps_what_landed_and_nothing_of_the_rest(tmp_path
     script = 'mount -t tmpfs -o size=64k none "$1" && exec "$2" -c "$3" "$1"'
     program = "import sys; from tests.images.test_failed_saving import fill; fill(sys.argv[1])"
     command = ["unshare", "-Urm", "sh", "-c", script, "sh", str(tmp_path), sys.executable, program]
-    output = subprocess.check_output(command, cwd=Path(__file__).parents[2])  # noqa: S603
+    output = subprocess.check_output(command, cwd=Path(__file__).parents[2])  # noqa: S603 - this very module
     assert json.loads(output) == [
         f"The picture was not saved in {tmp_path}: No space left on device. {FREE_SPACE}",
         ["fox.png", "fox.png.json"],

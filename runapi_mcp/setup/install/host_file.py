@@ -163,8 +163,7 @@ def missing_folders(path: Path) -> tuple[Path, ...]:
 
 def is_there(path: Path) -> bool:
     """Whether anything stands at a path; what nobody may look at does not."""
-    # Not Path.exists, which raises for a folder that is closed to us.
-    return os.path.exists(path)  # noqa: PTH110
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a folder that is closed to us
 
 
 def _failed(path: Path, how: str, error: OSError) -> NotConfigured:

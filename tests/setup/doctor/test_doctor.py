@@ -492,5 +492,5 @@ def test_calls_that_the_host_gives_up_too_soon(home: Home) -> None:
 
 
 def _runs(words: str) -> bool:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)  # noqa: S607
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)  # noqa: S607 - the system's own
     return any(line.strip() == words for line in listed.stdout.splitlines())

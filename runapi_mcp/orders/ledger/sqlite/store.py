@@ -136,8 +136,7 @@ class Store:
 
     def spending(self, caller: str) -> Spending:
         """The money of a caller since midnight by this machine's clock."""
-        # Without a zone until the end: on some days midnight has another offset than now.
-        today = datetime.fromtimestamp(self._now())  # noqa: DTZ006
+        today = datetime.fromtimestamp(self._now())  # noqa: DTZ006 - on some days midnight has another offset than now
         midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
         since = midnight.timestamp()
         doubt_since = since - DOUBT_HOURS * _HOUR
