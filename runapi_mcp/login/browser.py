@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+import h11
 from anyio.abc import SocketStream
 
 from runapi_mcp.login.pages import Page
@@ -26,52 +27,51 @@ _HEADERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BrowserRequest:
     """The head of a request; nothing here needs a body."""
 
-    method: str
-    path: str
-    query: str
-    host: str
-    origin: str
+    method: str = ""
+    path: str = ""
+    query: str = ""
+    host: str = ""
+    origin: str = ""
 
 
-async def read(stream: SocketStream) -> Asked | None:
-    """The request; None for one that is none, is too large or takes too long."""
-    head = b""
+async def read_request(stream: SocketStream) -> BrowserRequest | None:
+    """The request; None for one that is too large or takes too long."""
+    connection = h11.Connection(h11.SERVER, LARGEST_HEAD_BYTES)
     with anyio.move_on_after(READ_SECONDS):
-        while b"\r\n\r\n" not in head and len(head) <= LARGEST_HEAD_BYTES:
-            head += await stream.receive(4096)
-        return _parsed(head)
+        try:
+            while not isinstance(event := connection.next_event(), h11.Request):
+                connection.receive_data(await stream.receive(4096))
+        except h11.RemoteProtocolError as error:
+            # Of two hosts, as of noise, nothing is believed: it is for no host of ours.
+            return None if error.error_status_hint == 431 else BrowserRequest()
+        return _parsed(event)
     return None
 
 
-async def write(stream: SocketStream, page: Page, origin: str) -> None:
+async def write_page(stream: SocketStream, page: Page, origin: str) -> None:
     """The answer; who does not take it in time does not get it.
 
     RunAPI's own page may fetch rather than redirect: `origin` is whose scripts may read it.
     """
     content = page.html().encode()
     allowed = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-    lines = [f"HTTP/1.1 {page.status.value} {page.status.phrase}"]
     headers = {**_HEADERS, **allowed, **page.headers, "Content-Length": str(len(content))}
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    head = h11.Response(
+        status_code=page.status, reason=page.status.phrase, headers=list(headers.items())
+    )
+    connection = h11.Connection(h11.SERVER)
     with anyio.move_on_after(WRITE_SECONDS):
-        await stream.send("\r\n".join([*lines, "", ""]).encode() + content)
+        for event in (head, h11.Data(content), h11.EndOfMessage()):
+            await stream.send(connection.send(event) or b"")
         await stream.send_eof()
 
 
-def _parsed(head: bytes) -> Asked | None:
-    text, ended, _ = head.decode("latin-1").partition("\r\n\r\n")
-    first, *rest = text.split("\r\n")
-    words = first.split(" ")
-    if not ended or len(words) != 3 or not words[2].startswith("HTTP/1."):
-        return None
-    path, _, query = words[1].partition("?")
-    headers = [
-        (name.lower(), value.strip()) for name, _, value in (it.partition(":") for it in rest)
-    ]
-    hosts = [value for name, value in headers if name == "host"]
-    origins = [value for name, value in headers if name == "origin"]
-    # Of two hosts none is believed.
-    return Asked(words[0], path, query, hosts[0] if len(hosts) == 1 else "", "".join(origins[:1]))
+def _parsed(request: h11.Request) -> BrowserRequest:
+    path, _, query = request.target.decode("latin-1").partition("?")
+    headers = {name: value.decode("latin-1") for name, value in reversed(request.headers)}
+    return BrowserRequest(
+        request.method.decode(), path, query, headers.get(b"host", ""), headers.get(b"origin", "")
+    )

@@ -16,7 +16,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.login import pages
 from runapi_mcp.login.attempt import Attempt
-from runapi_mcp.login.browser import Asked, read, write
+from runapi_mcp.login.browser import BrowserRequest, read_request, write_page
 from runapi_mcp.login.pages import Page
 
 ADDRESS: Final = "127.0.0.1"
@@ -79,47 +79,47 @@ class Listener:
         gone = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
         async with stream:
             with suppress(*gone, OSError):
-                asked = await self._read(stream)
-                if asked is not None:
-                    await self._answer(stream, asked)
+                request = await self._read(stream)
+                if request is not None:
+                    await self._answer(stream, request)
 
-    async def _read(self, stream: SocketStream) -> Asked | None:
+    async def _read(self, stream: SocketStream) -> BrowserRequest | None:
         with anyio.CancelScope() as scope:
             self._reading.append(scope)
             if len(self._reading) > MOST_OPEN:
                 self._reading[0].cancel()
             try:
-                return await read(stream)
+                return await read_request(stream)
             finally:
                 self._reading.remove(scope)
         return None
 
-    async def _answer(self, stream: SocketStream, asked: Asked) -> None:
-        page = self._refusal(asked) or self._take(asked)
+    async def _answer(self, stream: SocketStream, request: BrowserRequest) -> None:
+        page = self._refusal(request) or self._take(request)
         if page is not None:
-            await write(stream, page, self._origin)
+            await write_page(stream, page, self._origin)
             return
         await self._ended.wait()
         try:
-            await write(stream, self._last_page, self._origin)
+            await write_page(stream, self._last_page, self._origin)
         finally:
             self._told.set()
 
-    def _refusal(self, asked: Asked) -> Page | None:
+    def _refusal(self, request: BrowserRequest) -> Page | None:
         """The page for what cannot be the request that is waited for; None for what may be."""
-        if asked.host != f"{ADDRESS}:{self.port}":
+        if request.host != f"{ADDRESS}:{self.port}":
             return pages.OTHER_HOST
-        if asked.path != "/callback":
+        if request.path != "/callback":
             return pages.NOTHING_HERE
-        if asked.method == "OPTIONS" and asked.origin == self._origin:
+        if request.method == "OPTIONS" and request.origin == self._origin:
             return pages.preflight()
-        if asked.method != "GET":
+        if request.method != "GET":
             return pages.NOTHING_HERE
         return None if self._callback is None else pages.DONE_ALREADY
 
-    def _take(self, asked: Asked) -> Page | None:
+    def _take(self, request: BrowserRequest) -> Page | None:
         """Nothing, when that was it: from here on all others come too late."""
-        self._callback = _callback(asked.query, self.attempt.state)
+        self._callback = _callback(request.query, self.attempt.state)
         if self._callback is None:
             return pages.NOT_OURS
         self._came.set()
