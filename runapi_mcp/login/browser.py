@@ -9,6 +9,7 @@ import anyio
 import h11
 from anyio.abc import SocketStream
 
+from runapi_mcp.base.html_page import content_policy
 from runapi_mcp.login.pages import Page
 
 LARGEST_HEAD_BYTES: Final = 16_384
@@ -17,8 +18,7 @@ WRITE_SECONDS: Final = 5.0
 
 _HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": content_policy(),
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from http import HTTPStatus
-from string import Template
 from typing import Final, Literal
 
 from runapi_mcp.base.errors import Failure
+from runapi_mcp.base.html_page import html_page
 
 Tone = Literal["good", "bad", "quiet"]
 
@@ -27,42 +27,40 @@ class Page:
     status: HTTPStatus
     tone: Tone
     title: str
-    words: tuple[str, ...]
+    message: tuple[str, ...]
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def html(self) -> str:
-        # Imported here: most servers never show a page, and every start would pay for it.
-        from importlib.resources import files
-
-        template = files("runapi_mcp.login").joinpath("page.html").read_text(encoding="utf-8")
-        return Template(template).substitute(
-            tone=self.tone,
-            sign=_SIGNS[self.tone],
-            title=escape(self.title),
-            words="\n".join(f"<p>{escape(sentence)}</p>" for sentence in self.words),
-        )
+        title = escape(self.title)
+        values = {
+            "tone": self.tone,
+            "sign": _SIGNS[self.tone],
+            "title": title,
+            "message": "\n".join(f"<p>{escape(sentence)}</p>" for sentence in self.message),
+        }
+        return html_page(f"{title} - runapi-mcp", "runapi_mcp.login", "page.html", values)
 
 
 def logged_in(hostname: str, email: str | None) -> Page:
     whose = f"as {email} " if email else ""
-    words = (
+    message = (
         f"runapi-mcp on {hostname} is logged in {whose}and its key is saved.",
         "You can close this window and go back to your terminal or agent.",
     )
-    return Page(HTTPStatus.OK, "good", "You are logged in", words)
+    return Page(HTTPStatus.OK, "good", "You are logged in", message)
 
 
 def denied() -> Page:
-    words = (
+    message = (
         "You denied the login, so no key was made and nothing was saved.",
         "You can close this window.",
     )
-    return Page(HTTPStatus.OK, "quiet", "Nothing was allowed", words)
+    return Page(HTTPStatus.OK, "quiet", "Nothing was allowed", message)
 
 
 def failed(failure: Failure) -> Page:
-    words = (failure.happened, failure.advice)
-    return Page(HTTPStatus.BAD_GATEWAY, "bad", "The login did not work", words)
+    message = (failure.happened, failure.advice)
+    return Page(HTTPStatus.BAD_GATEWAY, "bad", "The login did not work", message)
 
 
 NOT_OURS: Final = Page(

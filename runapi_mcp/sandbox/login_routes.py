@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from html import escape
-from string import Template
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from runapi_mcp.base.html_page import content_policy, html_page
 from runapi_mcp.sandbox.answers import answer, error
 from runapi_mcp.sandbox.login_store import Asked, BadLogin, Logins
 from runapi_mcp.sandbox.requests import json_body
@@ -78,22 +78,12 @@ def _bad_page(reason: BadLogin) -> Response:
 def _html(
     title: str, name: str, values: Mapping[str, str], form_action: str = "", status: int = 200
 ) -> Response:
-    # Imported here: a sandbox that nobody logs in to shows no page.
-    from importlib.resources import files
-
-    frame, body = (
-        Template(files("runapi_mcp.sandbox").joinpath(file).read_text(encoding="utf-8"))
-        for file in ("page.html", name)
-    )
     # Browsers hold a redirect after a form to the form's own rule.
-    policy = (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-        f"frame-ancestors 'none'; form-action 'self' {form_action}".strip()
-    )
+    policy = content_policy(f"'self' {form_action}".strip())
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-store",
         "Referrer-Policy": "same-origin",
     }
-    page = frame.substitute(title=title, body=body.substitute(values).rstrip())
+    page = html_page(f"{title} - RunAPI's sandbox", "runapi_mcp.sandbox", name, values)
     return HTMLResponse(page, status, headers)

@@ -4,13 +4,12 @@ import logging
 import socket
 import threading
 from dataclasses import dataclass
-from types import FrameType
 
-import uvicorn
 from pydantic import SecretStr
 from starlette.requests import ClientDisconnect
 
 from runapi_mcp.base.sockets import listen
+from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.sandbox.requests import KEY_PREFIX
@@ -42,20 +41,9 @@ def run(sock: socket.socket, draw_seconds: float | None) -> None:
     _server(Sandbox(draw_seconds)).run([sock])
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn that ends on a signal as one ends a program: quietly, and with status 0."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not uvicorn's own, which at the end would send itself the signal again.
-        logging.getLogger("uvicorn.error").disabled = True
-        self.should_exit = True
-
-
-def _server(sandbox: Sandbox) -> uvicorn.Server:
+def _server(sandbox: Sandbox) -> WebServer:
     logging.getLogger("uvicorn.error").addFilter(_is_not_torn)
-    return _Server(
-        uvicorn.Config(sandbox.app, log_config=None, access_log=False, timeout_graceful_shutdown=0)
-    )
+    return WebServer(sandbox.app)
 
 
 def _is_not_torn(record: logging.LogRecord) -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import socket
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any
 
 import anyio
-import uvicorn
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
@@ -28,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.sockets import LOOPBACK, listen
+from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.server.delivery_confirmations import Outbox, opened
 from runapi_mcp.transports.conversation import converse, departures
 from runapi_mcp.transports.process import leave_soon, settle_memory
@@ -78,32 +76,12 @@ def bind(host: str, port: int, allowed_hosts: Sequence[str]) -> socket.socket:
 
 async def serve_http(app: Starlette, sock: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve the app on a bound socket until a signal comes; `on_ready` says that it answers."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=0)
+    web_server = WebServer(app, on_ready=on_ready, on_signal=leave_soon)
     settle_memory()
-    uvicorn_server = _Uvicorn(config, on_ready)
-    await uvicorn_server.serve(sockets=[sock])
+    await web_server.serve(sockets=[sock])
     # Uvicorn does not wait for what it cancelled, but a request that pays may end yet.
-    while uvicorn_server.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+    while web_server.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
         await anyio.sleep(0.02)
-
-
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn that says when it is ready, and leaves in time."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_ready()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not uvicorn's own, which at the end would send itself the signal again.
-        leave_soon()
-        # What is cut off from here on is cut off on purpose, and no error.
-        logging.getLogger("uvicorn.error").disabled = True
-        self.should_exit = True
 
 
 class _SseEndpoint:
