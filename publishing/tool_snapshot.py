@@ -6,7 +6,7 @@ from typing import Any
 from publishing.json_file import as_json
 from publishing.project import Project
 from runapi_mcp.base.catalog import VARIANTS
-from runapi_mcp.server import described
+from runapi_mcp.server import describe
 from runapi_mcp.tools import offered
 
 
@@ -17,5 +17,5 @@ def files(project: Project) -> Mapping[str, str]:
 
 def tools() -> list[dict[str, Any]]:
     """Each tool as the wire has it."""
-    each = (described(tool) for tool in offered(VARIANTS))
+    each = (describe(tool) for tool in offered(VARIANTS))
     return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in each]

@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 PROGRESS_SECONDS: Final = 2.0
 
 
-async def reporting(
+async def report_while(
     report: Report, words: Callable[[float], str], work: Callable[[], Awaitable[Result]]
 ) -> Result:
     """What the work gives. How it goes is told when it begins, and every two seconds.

@@ -18,7 +18,7 @@ from runapi_mcp.tools.delivery import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, Handover
 
 if TYPE_CHECKING:
-    from runapi_mcp.login import Logins
+    from runapi_mcp.login import PendingLogins
     from runapi_mcp.server import Keys, Service
 
 
@@ -40,7 +40,7 @@ def album_of(settings: Settings, base_url: str) -> Album:
 
 
 def service_of(
-    settings: Settings, upstream: Upstream, desk: Desk, keys: Keys, logins: Logins | None
+    settings: Settings, upstream: Upstream, desk: Desk, keys: Keys, logins: PendingLogins | None
 ) -> Service:
     """What the server answers with."""
     # Imported here, because commands that serve nothing need none of MCP.

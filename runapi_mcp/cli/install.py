@@ -17,9 +17,9 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.table import KEY, HostConfig, Http, Scope
-from runapi_mcp.base.settings import Key, KeyFile, config_path, given_key
+from runapi_mcp.base.settings import Key, KeyFile, config_path, parse_key
 from runapi_mcp.base.settings.config_file import read_config
-from runapi_mcp.base.settings.keys import KEY_NAMES, found_key
+from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.base.texts import put
@@ -169,11 +169,11 @@ def _any_key() -> str:
 
 
 def _exported_key() -> Key:
-    return found_key(os.environ, {}, None)[0]
+    return find_key(os.environ, {}, None)[0]
 
 
 def _kept_key() -> Key:
-    return found_key({}, *read_config(config_path(os.environ)))[0]
+    return find_key({}, *read_config(config_path(os.environ)))[0]
 
 
 def _variables(words: Sequence[str]) -> _Variables:
@@ -202,7 +202,7 @@ def _given(values: Mapping[str, str]) -> str | None:
     for name in KEY_NAMES:
         for given, value in values.items():
             if given.upper() == name:
-                return given_key(value, f"--env {given}").reveal()
+                return parse_key(value, f"--env {given}").reveal()
     return None
 
 

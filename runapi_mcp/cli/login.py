@@ -56,18 +56,18 @@ def command(*, key: str | None, words: Sequence[str], no_browser: bool) -> None:
 async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) -> None:
     from runapi_mcp.base.catalog.money import dollars
     from runapi_mcp.login import LOGIN_SECONDS
-    from runapi_mcp.login.login_flow import opened
+    from runapi_mcp.login.login_flow import open_login
     from runapi_mcp.providers.runapi import RunAPI
 
     upstream = RunAPI(loaded.base_url)
     try:
-        async with opened(upstream, key_file) as login:
+        async with open_login(upstream, key_file) as login:
             _show(login)
             if opens and settings.has_browser():
                 _open_browser(login.address)
             else:
                 _show_other_ways(login)
-            logged_in = await login.finished(LOGIN_SECONDS)
+            logged_in = await login.complete(LOGIN_SECONDS)
     finally:
         await upstream.aclose()
     whose = f" as {logged_in.email}" if logged_in.email else ""
@@ -76,15 +76,15 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
 
 async def _given(loaded: Settings, key_file: KeyFile, key: Key) -> None:
     from runapi_mcp.base.catalog.money import dollars
-    from runapi_mcp.login.login_flow import saved, verified
+    from runapi_mcp.login.login_flow import save_key, verify_key
     from runapi_mcp.providers.runapi import RunAPI
 
     upstream = RunAPI(loaded.base_url)
     try:
-        balance_cents = await verified(upstream, key)
+        balance_cents = await verify_key(upstream, key)
     finally:
         await upstream.aclose()
-    await saved(key_file, key)
+    await save_key(key_file, key)
     click.secho(f"The key works; the balance is {dollars(balance_cents)}.", fg="green")
 
 
@@ -95,7 +95,7 @@ def _read_key() -> Key:
         raw = sys.stdin.buffer.read(LONGEST_INPUT + 1)
         # A part of what is too long would be another key. PowerShell pipes a byte order mark.
         text = raw.decode("utf-8-sig", "replace") if len(raw) <= LONGEST_INPUT else "too long"
-    key = settings.given_key(text, "Standard input")
+    key = settings.parse_key(text, "Standard input")
     if key.secret is None:
         happened = key.missing.happened if key.missing else "Standard input holds no API key."
         raise Refused(happened, f"Nothing was saved. Keys are at {settings.KEY_PAGE}.")

@@ -101,7 +101,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import desk_of, service_of
-    from runapi_mcp.login import logins_of
+    from runapi_mcp.login import pending_logins
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
 
@@ -112,7 +112,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     upstream, desk = RunAPI(base_url), desk_of(loaded)
     try:
-        async with logins_of(upstream, settings.key_now) as logins:
+        async with pending_logins(upstream, settings.key_now) as logins:
             service = service_of(loaded, upstream, desk, keys, logins)
             variants = VARIANTS if loaded.variants is None else select(loaded.variants)
             yield create_server(service, variants)

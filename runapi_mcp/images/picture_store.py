@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.errors import Failure
-from runapi_mcp.base.progress import Report, reporting
+from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.images.folders import Places
 from runapi_mcp.images.picture import Finished, Picture
 
@@ -78,7 +78,7 @@ class Album:
                 for url in urls:
                     group.start_soon(take, url)
 
-        await reporting(report, download.words, take_all)
+        await report_while(report, download.words, take_all)
         return pictures
 
     async def _fetched_or_not(self, finished: Finished, url: str, download: _Download) -> Picture:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import anyio
 
 from runapi_mcp.base.errors import Failure, ProviderFailure
-from runapi_mcp.base.progress import Report, reporting
+from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.images.local_image import LocalImage
 from runapi_mcp.images.picture_store import Album
 from runapi_mcp.providers.port import Provider, UploadedFile
@@ -55,7 +55,7 @@ async def uploaded(
             for number, image in enumerate(images):
                 group.start_soon(upload, number, image, group.cancel_scope)
 
-    await reporting(report, lambda _: f"uploading {len(urls)} of {len(images)}", upload_all)
+    await report_while(report, lambda _: f"uploading {len(urls)} of {len(images)}", upload_all)
     for failure in failures:
         if isinstance(failure, ProviderFailure):
             # Nothing that is paid was sent.

@@ -3,6 +3,6 @@
 Light to import: a server loads `login.login` when somebody logs in.
 """
 
-from runapi_mcp.login.pending_login import LOGIN_SECONDS, Logins, logins_of
+from runapi_mcp.login.pending_login import LOGIN_SECONDS, PendingLogins, pending_logins
 
-__all__ = ["LOGIN_SECONDS", "Logins", "logins_of"]
+__all__ = ["LOGIN_SECONDS", "PendingLogins", "pending_logins"]

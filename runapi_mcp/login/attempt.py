@@ -43,7 +43,7 @@ class Attempt:
         return f"{base_url}/cli/authorize?{urlencode(query)}"
 
 
-def this_machine() -> str:
+def machine_name() -> str:
     """This machine's name, as a header can carry it."""
     name = "".join(
         letter for letter in platform.node() if letter.isascii() and letter.isprintable()

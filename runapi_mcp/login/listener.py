@@ -24,12 +24,12 @@ MOST_OPEN: Final = 32
 """So many connections are read at once; then the oldest goes, as it says nothing."""
 MOST_FIELDS: Final = 16
 LONGEST_CODE: Final = 4096
-FAREWELL_SECONDS: Final = 2.0
-RECOVERY_SECONDS: Final = 0.1
+_SHOW_SECONDS: Final = 2.0
+_RECOVERY_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Callback:
+class LoginCallback:
     """What RunAPI sent the browser back with: a code, or why there is none."""
 
     code: str = field(repr=False)
@@ -37,7 +37,7 @@ class Callback:
     description: str = ""
 
 
-class Listener:
+class CallbackListener:
     """Waits for the browser. Whatever else knocks is answered and changes nothing."""
 
     def __init__(
@@ -47,8 +47,8 @@ class Listener:
         self._listener = listener
         self.attempt = attempt
         self._origin = origin
-        self._callback: Callback | None = None
-        self._came, self._ended, self._told = anyio.Event(), anyio.Event(), anyio.Event()
+        self._callback: LoginCallback | None = None
+        self._came, self._ended, self._shown = anyio.Event(), anyio.Event(), anyio.Event()
         self._last_page = pages.DONE_ALREADY
         self._reading: list[anyio.CancelScope] = []
 
@@ -57,25 +57,25 @@ class Listener:
         async with anyio.create_task_group() as group:
             while True:
                 with suppress(OSError):
-                    await self._listener.serve(self._attend, group)
+                    await self._listener.serve(self._handle, group)
                 # Out of descriptors, or gone before it was taken: others may come.
-                await anyio.sleep(RECOVERY_SECONDS)
+                await anyio.sleep(_RECOVERY_SECONDS)
 
-    async def callback(self) -> Callback:
+    async def wait_for_callback(self) -> LoginCallback:
         """What came with the one request that is taken."""
         while self._callback is None:
             await self._came.wait()
         return self._callback
 
-    async def end(self, page: Page) -> None:
+    async def show_end(self, page: Page) -> None:
         """Show the browser that waits how it ended; nothing, when none waits."""
         self._last_page = page
         self._ended.set()
         if self._callback is not None:
-            with anyio.move_on_after(FAREWELL_SECONDS):
-                await self._told.wait()
+            with anyio.move_on_after(_SHOW_SECONDS):
+                await self._shown.wait()
 
-    async def _attend(self, stream: SocketStream) -> None:
+    async def _handle(self, stream: SocketStream) -> None:
         gone = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
         async with stream:
             with suppress(*gone, OSError):
@@ -103,7 +103,7 @@ class Listener:
         try:
             await write_page(stream, self._last_page, self._origin)
         finally:
-            self._told.set()
+            self._shown.set()
 
     def _refusal(self, request: BrowserRequest) -> Page | None:
         """The page for what cannot be the request that is waited for; None for what may be."""
@@ -112,14 +112,14 @@ class Listener:
         if request.path != "/callback":
             return pages.NOTHING_HERE
         if request.method == "OPTIONS" and request.origin == self._origin:
-            return pages.preflight()
+            return pages.PREFLIGHT
         if request.method != "GET":
             return pages.NOTHING_HERE
         return None if self._callback is None else pages.DONE_ALREADY
 
     def _take(self, request: BrowserRequest) -> Page | None:
         """Nothing, when that was it: from here on all others come too late."""
-        self._callback = _callback(request.query, self.attempt.state)
+        self._callback = _parse_callback(request.query, self.attempt.state)
         if self._callback is None:
             return pages.NOT_OURS
         self._came.set()
@@ -127,7 +127,7 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(attempt: Attempt, origin: str) -> AsyncGenerator[Listener]:
+async def open_listener(attempt: Attempt, origin: str) -> AsyncGenerator[CallbackListener]:
     """A listener on a free port, closed at the end.
 
     Raises:
@@ -142,10 +142,10 @@ async def listening(attempt: Attempt, origin: str) -> AsyncGenerator[Listener]:
         ) from error
     async with listener:
         port = int(listener.extra(SocketAttribute.local_port))  # noqa: S610 - no Django here
-        yield Listener(listener, port, attempt, origin)
+        yield CallbackListener(listener, port, attempt, origin)
 
 
-def _callback(query: str, state: str) -> Callback | None:
+def _parse_callback(query: str, state: str) -> LoginCallback | None:
     """What the query says; None when it is not RunAPI's answer to this very attempt."""
     try:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=MOST_FIELDS)
@@ -155,7 +155,7 @@ def _callback(query: str, state: str) -> Callback | None:
     given = {name: values[0] for name, values in fields.items() if len(values) == 1}
     if not hmac.compare_digest(given.get("state", "").encode(), state.encode()):
         return None
-    callback = Callback(
+    callback = LoginCallback(
         code=given.get("code", ""),
         error=given.get("error", ""),
         description=given.get("error_description", ""),

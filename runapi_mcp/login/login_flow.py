@@ -24,8 +24,8 @@ from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.base.settings import KEY_PAGE, Key, KeyFile
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.login import pages
-from runapi_mcp.login.attempt import Attempt, this_machine
-from runapi_mcp.login.listener import Callback, Listener, listening
+from runapi_mcp.login.attempt import Attempt, machine_name
+from runapi_mcp.login.listener import CallbackListener, LoginCallback, open_listener
 from runapi_mcp.login.pages import Page
 from runapi_mcp.providers.port import IssuedKey, LoginGrant, Upstream
 
@@ -53,84 +53,84 @@ class LoggedIn:
 class Login:
     """A login that waits for a person. `address` and `display_code` are for them to see."""
 
-    def __init__(self, upstream: Upstream, key_file: KeyFile, listener: Listener) -> None:
-        self.hostname = this_machine()
-        self.port = listener.port
-        self._attempt = listener.attempt
+    def __init__(self, upstream: Upstream, key_file: KeyFile, listener: CallbackListener) -> None:
         self._upstream = upstream
         self._key_file = key_file
         self._listener = listener
+        self._attempt = listener.attempt
+        self.hostname = machine_name()
+        self.port = listener.port
         self.display_code = self._attempt.display_code
+        self.address = self._attempt.address(upstream.base_url, self.port, self.hostname)
         self.over = False
         """Whether it takes no answer any more, although its last page may still be on its way."""
-        self.address = self._attempt.address(upstream.base_url, listener.port, self.hostname)
 
-    async def finished(self, seconds: float) -> LoggedIn:
+    async def complete(self, seconds: float) -> LoggedIn:
         """Who is logged in, once the person has approved and the key is saved.
 
         Raises:
             Failure: the login came to nothing; the browser, if it was there, has shown why.
         """
-        end = await self._shown_end(seconds)
+        end = await self._serve(seconds)
         if isinstance(end, Failure):
             raise end
         return end
 
-    async def _shown_end(self, seconds: float) -> LoggedIn | Failure:
+    async def _serve(self, seconds: float) -> LoggedIn | Failure:
         async with anyio.create_task_group() as group:
             group.start_soon(self._listener.serve)
-            end = await self._end(seconds)
+            end = await self._log_in(seconds)
             self.over = True
-            await self._listener.end(self._page(end))
+            await self._listener.show_end(self._page(end))
             group.cancel_scope.cancel()
             return end
         raise AssertionError("the end leaves the block or an error does")
 
-    async def _end(self, seconds: float) -> LoggedIn | Failure:
+    async def _log_in(self, seconds: float) -> LoggedIn | Failure:
         try:
-            granted = await self._granted(await self._callback(seconds))
-            balance_cents = await verified(self._upstream, granted.key)
-            await saved(self._key_file, granted.key)
+            issued = await self._exchange(await self._wait_for_callback(seconds))
+            balance_cents = await verify_key(self._upstream, issued.key)
+            await save_key(self._key_file, issued.key)
         except Failure as failure:
             return failure
-        return LoggedIn(granted.email, balance_cents)
+        return LoggedIn(issued.email, balance_cents)
 
-    async def _callback(self, seconds: float) -> Callback:
+    async def _wait_for_callback(self, seconds: float) -> LoginCallback:
         try:
             with anyio.fail_after(seconds):
-                return await self._listener.callback()
+                return await self._listener.wait_for_callback()
         except TimeoutError as error:
             happened = f"Nobody approved the login within {seconds / 60:.0f} minutes."
             raise NotLoggedIn(happened, _AGAIN) from error
 
-    async def _granted(self, callback: Callback) -> IssuedKey:
+    async def _exchange(self, callback: LoginCallback) -> IssuedKey:
         if callback.error == "access_denied":
             raise Denied("The login was denied in the browser.", "Nothing was saved.")
         if callback.error:
-            reason = _short(callback.description or callback.error)
+            reason = _shorten(callback.description or callback.error)
             raise NotLoggedIn(f"RunAPI ended the login ({reason}).", _AGAIN)
         grant = LoginGrant(callback.code, self._attempt.verifier, self.port, self.hostname)
         try:
-            granted = await self._upstream.exchange(grant)
+            issued = await self._upstream.exchange(grant)
         except ProviderFailure as failure:
-            raise NotLoggedIn(f"{_NO_KEY}: {_why(failure)}.", _AGAIN) from failure
-        if granted.key.secret is None:
+            raise NotLoggedIn(f"{_NO_KEY}: {_reason(failure)}.", _AGAIN) from failure
+        if issued.key.secret is None:
             raise NotLoggedIn("What RunAPI gave for this login is no API key.", _AGAIN)
-        return granted
+        return issued
 
     def _page(self, end: LoggedIn | Failure) -> Page:
         match end:
             case LoggedIn():
-                return pages.logged_in(self.hostname, end.email)
+                return pages.success_page(self.hostname, end.email)
             case Denied():
-                return pages.denied()
+                return pages.denied_page()
             case _:
-                return pages.failed(end)
+                return pages.failure_page(end)
 
 
 @asynccontextmanager
-async def opened(upstream: Upstream, key_file: KeyFile) -> AsyncGenerator[Login]:
-    """A login that can begin: its address is known and answers once `finished` is called.
+async def open_login(upstream: Upstream, key_file: KeyFile) -> AsyncGenerator[Login]:
+    """A login that can begin: its address is known and answers once `complete` is called.
 
     Raises:
         NotConfigured: no key could be saved, or it would travel unprotected.
@@ -143,11 +143,11 @@ async def opened(upstream: Upstream, key_file: KeyFile) -> AsyncGenerator[Login]
         )
     await anyio.to_thread.run_sync(key_file.require_usable)
     parts = urlsplit(base_url)
-    async with listening(Attempt.new(), f"{parts.scheme}://{parts.netloc}") as listener:
+    async with open_listener(Attempt.new(), f"{parts.scheme}://{parts.netloc}") as listener:
         yield Login(upstream, key_file, listener)
 
 
-async def verified(upstream: Upstream, key: Key) -> float:
+async def verify_key(upstream: Upstream, key: Key) -> float:
     """The balance that the key opens, in US cents.
 
     Raises:
@@ -162,8 +162,8 @@ async def verified(upstream: Upstream, key: Key) -> float:
         raise NotLoggedIn(failure.happened, f"Nothing was saved. {failure.advice}") from failure
 
 
-async def saved(key_file: KeyFile, key: Key) -> None:
-    """Nothing, once the key is in the file.
+async def save_key(key_file: KeyFile, key: Key) -> None:
+    """Put the key into the file.
 
     Raises:
         NotConfigured: it could not be written.
@@ -172,12 +172,12 @@ async def saved(key_file: KeyFile, key: Key) -> None:
         await anyio.to_thread.run_sync(key_file.save, key.secret)
 
 
-def _why(failure: ProviderFailure) -> str:
+def _reason(failure: ProviderFailure) -> str:
     """RunAPI's words, unless they would be about an API key that nobody has yet."""
     if isinstance(failure, RequestRefused | RateLimited | ProviderDown):
         return failure.happened.rstrip(".")
     return f"HTTP {failure.answer.status}"
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return " ".join(on_one_line(text).split())[:LONGEST_REASON].rstrip(".")

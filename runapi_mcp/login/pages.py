@@ -41,7 +41,7 @@ class Page:
         return html_page(f"{title} - runapi-mcp", "runapi_mcp.login", "page.html", values)
 
 
-def logged_in(hostname: str, email: str | None) -> Page:
+def success_page(hostname: str, email: str | None) -> Page:
     whose = f"as {email} " if email else ""
     message = (
         f"runapi-mcp on {hostname} is logged in {whose}and its key is saved.",
@@ -50,7 +50,7 @@ def logged_in(hostname: str, email: str | None) -> Page:
     return Page(HTTPStatus.OK, "good", "You are logged in", message)
 
 
-def denied() -> Page:
+def denied_page() -> Page:
     message = (
         "You denied the login, so no key was made and nothing was saved.",
         "You can close this window.",
@@ -58,7 +58,7 @@ def denied() -> Page:
     return Page(HTTPStatus.OK, "quiet", "Nothing was allowed", message)
 
 
-def failed(failure: Failure) -> Page:
+def failure_page(failure: Failure) -> Page:
     message = (failure.happened, failure.advice)
     return Page(HTTPStatus.BAD_GATEWAY, "bad", "The login did not work", message)
 
@@ -90,12 +90,11 @@ OTHER_HOST: Final = Page(
     "This address is not answered",
     ("runapi-mcp answers to 127.0.0.1 only.",),
 )
-
-
-def preflight() -> Page:
-    """What lets RunAPI's page ask from its own address, where a browser wants to know first."""
-    allowed = {
-        "Access-Control-Allow-Methods": "GET",
-        "Access-Control-Allow-Private-Network": "true",
-    }
-    return Page(HTTPStatus.OK, "quiet", "RunAPI may ask here", (), allowed)
+PREFLIGHT: Final = Page(
+    HTTPStatus.OK,
+    "quiet",
+    "RunAPI may ask here",
+    (),
+    {"Access-Control-Allow-Methods": "GET", "Access-Control-Allow-Private-Network": "true"},
+)
+"""Lets RunAPI's page ask from its own address, where a browser wants to know first."""

@@ -22,12 +22,12 @@ LOGIN_SECONDS: Final = 300.0
 logger = logging.getLogger(__name__)
 
 
-class Logins:
+class PendingLogins:
     """Begins a login and waits for it in the background, until it ends or the server does."""
 
-    def __init__(self, upstream: Upstream, look: Callable[[], Key], group: TaskGroup) -> None:
+    def __init__(self, upstream: Upstream, find_key: Callable[[], Key], group: TaskGroup) -> None:
         self._upstream = upstream
-        self._look = look
+        self._find_key = find_key
         self._group = group
         self._beginning = anyio.Lock()
         self._waiting: Login | None = None
@@ -37,7 +37,7 @@ class Logins:
         self.last_end: str | None = None
         """How the last login ended that came to nothing."""
 
-    async def begun(self) -> Login:
+    async def begin(self) -> Login:
         """The login that waits: the one begun earlier, or a new one.
 
         Raises:
@@ -59,7 +59,7 @@ class Logins:
         self._scope.cancel()
 
     def _require_effect(self) -> None:
-        key = self._look()
+        key = self._find_key()
         if key.from_environment:
             raise NotConfigured(
                 f"RunAPI did not accept the API key, and it comes from {key.source} in the "
@@ -69,22 +69,22 @@ class Logins:
 
     async def _wait(self, *, task_status: TaskStatus[Login]) -> None:
         # Imported here, because every start would pay for a login that few need.
-        from runapi_mcp.login.login_flow import opened
+        from runapi_mcp.login.login_flow import open_login
 
         try:
-            async with opened(self._upstream, KeyFile.of()) as login:
+            async with open_login(self._upstream, KeyFile.of()) as login:
                 with anyio.CancelScope() as self._scope:
                     self._waiting, self._closed = login, anyio.Event()
                     task_status.started(login)
-                    self.last_end = await _end_of(login)
+                    self.last_end = await _complete(login)
         finally:
             self._waiting = None
             self._closed.set()
 
 
-async def _end_of(login: Login) -> str | None:
+async def _complete(login: Login) -> str | None:
     try:
-        await login.finished(LOGIN_SECONDS)
+        await login.complete(LOGIN_SECONDS)
     except Failure as failure:
         return str(failure)
     except Exception:
@@ -94,8 +94,10 @@ async def _end_of(login: Login) -> str | None:
 
 
 @asynccontextmanager
-async def logins_of(upstream: Upstream, look: Callable[[], Key]) -> AsyncGenerator[Logins]:
-    """The logins of one server; `look` finds the key that it uses now."""
+async def pending_logins(
+    upstream: Upstream, find_key: Callable[[], Key]
+) -> AsyncGenerator[PendingLogins]:
+    """The logins of one server; `find_key` finds the key that it uses now."""
     async with anyio.create_task_group() as group:
-        yield Logins(upstream, look, group)
+        yield PendingLogins(upstream, find_key, group)
         group.cancel_scope.cancel()

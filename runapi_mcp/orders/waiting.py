@@ -6,7 +6,7 @@ from functools import partial
 
 import anyio
 
-from runapi_mcp.base.progress import Report, reporting
+from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.orders.tracked_task import Watch
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ async def _watch(watch: Watch, look: Look, wait_seconds: float, report: Report) 
         with anyio.move_on_after(wait_seconds):
             await _until_ended(watch, look)
 
-    await reporting(report, partial(_words, watch), until_then)
+    await report_while(report, partial(_words, watch), until_then)
 
 
 async def _until_ended(watch: Watch, look: Look) -> None:

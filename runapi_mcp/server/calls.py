@@ -24,7 +24,7 @@ from runapi_mcp.base.errors import Failure, NotAllowed
 from runapi_mcp.base.hosts.known import MARGIN_SECONDS, Host, host_of
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture_store import Album
-from runapi_mcp.login import Logins
+from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import Desk
@@ -32,7 +32,7 @@ from runapi_mcp.providers.port import Upstream
 from runapi_mcp.server.client_capabilities import Context, speaks
 from runapi_mcp.server.consent import asked, yes_of
 from runapi_mcp.server.content import blocks
-from runapi_mcp.server.delivery_confirmations import when_sent
+from runapi_mcp.server.delivery_confirmations import confirm_when_sent
 from runapi_mcp.server.request_keys import Keys
 from runapi_mcp.server.tasks_extension import speaks_tasks, task_created
 from runapi_mcp.server.url_elicitation import handed
@@ -62,7 +62,7 @@ class Service:
     saves: bool | None = None
     """Whether pictures are saved here; None for those of callers on this machine."""
     previews: bool = True
-    logins: Logins | None = None
+    logins: PendingLogins | None = None
     """Where a key can be got for callers on this machine; None for nowhere."""
 
     def caller(self, context: Context) -> Caller:
@@ -116,14 +116,14 @@ async def call_tool(
     watch = outcome.watch
     if caller.as_task and watch is not None and watch.entry and not watch.task.ended:
         return task_created(watch, watch.entry, outcome)
-    return await handed_over(context, caller, outcome)
+    return await to_result(context, caller, outcome)
 
 
-async def handed_over(context: Context, caller: Caller, outcome: Outcome) -> CallToolResult:
+async def to_result(context: Context, caller: Caller, outcome: Outcome) -> CallToolResult:
     """The result; once it is out, an image in it counts as delivered."""
     watch = outcome.watch
     if watch is not None and watch.task.image_urls and not _is_late(context, caller):
-        await when_sent(context.request_id, partial(caller.orders.delivered, watch))
+        await confirm_when_sent(context.request_id, partial(caller.orders.delivered, watch))
     facts = structured(outcome.facts)
     # What only the page reads: a model is given no `_meta`.
     shows_page = speaks(context, gallery.EXTENSION)

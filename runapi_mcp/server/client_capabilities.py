@@ -41,7 +41,7 @@ def opens_addresses(context: Context) -> bool:
     return elicitation is not None and elicitation.url is not None
 
 
-async def answer_to(question: Awaitable[ElicitResult], seconds: float) -> ElicitResult | None:
+async def await_answer(question: Awaitable[ElicitResult], seconds: float) -> ElicitResult | None:
     """The answer to a question put over the open connection; None when none came."""
     try:
         with anyio.move_on_after(seconds):

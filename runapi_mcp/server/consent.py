@@ -18,7 +18,7 @@ from runapi_mcp.base.errors import NotAllowed
 from runapi_mcp.base.json_values import as_text
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.orders.limits import NotConfirmed
-from runapi_mcp.server.client_capabilities import Context, answer_to, is_modern, shows_forms
+from runapi_mcp.server.client_capabilities import Context, await_answer, is_modern, shows_forms
 
 LONGEST_SHOWN: Final = 300
 """How much of a prompt a question shows, in characters."""
@@ -72,7 +72,7 @@ async def asked(
             request_state=question.question,
         )
     pushed = context.session.elicit_form(words, _SCHEMA, related_request_id=context.request_id)
-    _require_yes(await answer_to(pushed, seconds))
+    _require_yes(await await_answer(pushed, seconds))
     return question.question
 
 

@@ -11,35 +11,36 @@ from typing import Final
 
 from mcp_types import RequestId
 
-Receipt = Callable[[], Awaitable[None]]
+Confirmation = Callable[[], Awaitable[None]]
+"""Notes that an answer was delivered."""
 
 
 class Outbox:
-    """Receipts of answers that are not out yet, by the request they answer."""
+    """Confirmations of answers that are not out yet, by the request they answer."""
 
     def __init__(self) -> None:
-        self._receipts: dict[RequestId | None, Receipt] = {}
+        self._confirmations: dict[RequestId | None, Confirmation] = {}
 
-    def expect(self, request_id: RequestId | None, receipt: Receipt) -> None:
+    def expect(self, request_id: RequestId | None, confirmation: Confirmation) -> None:
         """Do this once the answer is out."""
-        self._receipts[request_id] = receipt
+        self._confirmations[request_id] = confirmation
 
-    def take(self, request_id: RequestId | None) -> Receipt | None:
+    def take(self, request_id: RequestId | None) -> Confirmation | None:
         """What to do now that the answer is out."""
-        return self._receipts.pop(request_id, None)
+        return self._confirmations.pop(request_id, None)
 
-    def take_all(self) -> list[Receipt]:
+    def take_all(self) -> list[Confirmation]:
         """What to do now that everything is out."""
-        receipts = list(self._receipts.values())
-        self._receipts.clear()
-        return receipts
+        confirmations = list(self._confirmations.values())
+        self._confirmations.clear()
+        return confirmations
 
 
 _outbox: Final[ContextVar[Outbox | None]] = ContextVar("outbox", default=None)
 
 
 @contextmanager
-def opened(outbox: Outbox) -> Generator[None]:
+def use_outbox(outbox: Outbox) -> Generator[None]:
     """Let the requests that are handled from here on use this outbox."""
     token = _outbox.set(outbox)
     try:
@@ -48,10 +49,10 @@ def opened(outbox: Outbox) -> Generator[None]:
         _outbox.reset(token)
 
 
-async def when_sent(request_id: RequestId | None, receipt: Receipt) -> None:
+async def confirm_when_sent(request_id: RequestId | None, confirmation: Confirmation) -> None:
     """Do this once the answer to the request is out."""
     outbox = _outbox.get()
     if outbox is None:
-        await receipt()
+        await confirmation()
     else:
-        outbox.expect(request_id, receipt)
+        outbox.expect(request_id, confirmation)

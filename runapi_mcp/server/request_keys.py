@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from runapi_mcp.base.errors import KeyMissing
-from runapi_mcp.base.settings import KEY_PAGE, Key, given_key
+from runapi_mcp.base.settings import KEY_PAGE, Key, parse_key
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -32,7 +32,7 @@ class Keys:
         if not authorization and self.http == "brought or own":
             return self._own()
         scheme, _, value = authorization.partition(" ")
-        brought = given_key(value, "The Authorization header")
+        brought = parse_key(value, "The Authorization header")
         return brought if scheme.lower() == "bearer" and brought.secret else _NO_KEY_SENT
 
     def _own(self) -> Key:

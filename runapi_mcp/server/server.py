@@ -61,7 +61,7 @@ def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
     tools = {tool.name: tool for tool in offered(variants)}
 
     async def list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[described(tool) for tool in tools.values()])
+        return ListToolsResult(tools=[describe(tool) for tool in tools.values()])
 
     async def on_call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
         # A task in place of a result is the extension's, which the SDK's types do not know.
@@ -138,7 +138,7 @@ async def _list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPr
 
 
 @cache
-def described(tool: Tool) -> McpTool:
+def describe(tool: Tool) -> McpTool:
     """What a host sees of a tool."""
     return McpTool(
         name=tool.name,

@@ -10,7 +10,7 @@ from pydantic import MISSING
 
 from runapi_mcp.base.errors import Failure, TaskNotFound
 from runapi_mcp.orders.tracked_task import Watch
-from runapi_mcp.server.calls import Context, Service, handed_over
+from runapi_mcp.server.calls import Context, Service, to_result
 from runapi_mcp.server.tasks_extension import TaskId, Wire, task_state, unknown_task
 from runapi_mcp.tools import Caller
 from runapi_mcp.tools.delivery import pictures_of
@@ -40,7 +40,7 @@ class RunapiTasks:
             left_cents=await caller.orders.left_cents(),
             made_at=named.made_at,
         )
-        result = await handed_over(context, caller, outcome)
+        result = await to_result(context, caller, outcome)
         shown = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return {**state, "status": "completed", "result": shown}
 

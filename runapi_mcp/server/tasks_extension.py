@@ -33,9 +33,9 @@ from runapi_mcp.server.client_capabilities import Context, is_modern, speaks
 from runapi_mcp.tools import Outcome
 
 Wire = dict[str, Any]  # Any: JSON as the protocol has it
-Status = Literal["working", "input_required", "completed", "failed", "cancelled"]
+WireStatus = Literal["working", "input_required", "completed", "failed", "cancelled"]
 
-EXTENSION: Final = "io.modelcontextprotocol/tasks"
+TASKS_EXTENSION: Final = "io.modelcontextprotocol/tasks"
 TTL_MS: Final = IMAGE_SECONDS * 1000
 LATEST_SECONDS: Final = 253_402_300_799
 """The end of the year 9999, the last that a date can have."""
@@ -106,7 +106,7 @@ class TaskSource(Protocol):
 
 def speaks_tasks(context: Context) -> bool:
     """Whether the client of this request takes a task for an answer."""
-    return is_modern(context) and speaks(context, EXTENSION)
+    return is_modern(context) and speaks(context, TASKS_EXTENSION)
 
 
 def serve_tasks(server: Server[Any], source: TaskSource) -> None:
@@ -126,7 +126,7 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
         await source.cancel(context, params.task_id)
         return {}
 
-    server.extensions[EXTENSION] = {}
+    server.extensions[TASKS_EXTENSION] = {}
     server.add_request_handler("tasks/get", TaskParams, get)
     server.add_request_handler("tasks/update", TaskUpdateParams, update)
     server.add_request_handler("tasks/cancel", TaskParams, cancel)
@@ -142,7 +142,7 @@ def task_created(watch: Watch, entry: Entry, outcome: Outcome) -> Wire:
     return {"resultType": "task", **state, **words}
 
 
-def task_state(task_id: TaskId, status: Status, updated_at: float, watch: Watch) -> Wire:
+def task_state(task_id: TaskId, status: WireStatus, updated_at: float, watch: Watch) -> Wire:
     """What every answer about a task says."""
     # Rounded up: a client that asks too soon would be told what it knows.
     poll_ms = math.ceil(watch.pause_seconds() * 1000) + 1
@@ -171,11 +171,11 @@ def _require(context: Context, params: TaskParams) -> None:
         raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)
     if not speaks_tasks(context):
         needed = MissingRequiredClientCapabilityErrorData(
-            required_capabilities=ClientCapabilities(extensions={EXTENSION: {}})
+            required_capabilities=ClientCapabilities(extensions={TASKS_EXTENSION: {}})
         )
         raise MCPError(
             MISSING_REQUIRED_CLIENT_CAPABILITY,
-            f"The request does not declare the extension {EXTENSION}.",
+            f"The request does not declare the extension {TASKS_EXTENSION}.",
             needed.model_dump(by_alias=True, mode="json", exclude_none=True),
         )
     named = context.request.headers.get("mcp-name") if context.request is not None else None

@@ -14,7 +14,7 @@ from mcp_types import (
 )
 
 from runapi_mcp.base.errors import NotAllowed
-from runapi_mcp.server.client_capabilities import Context, answer_to, is_modern, opens_addresses
+from runapi_mcp.server.client_capabilities import Context, await_answer, is_modern, opens_addresses
 from runapi_mcp.tools.tool import Link
 
 _QUESTION: Final = "open"
@@ -33,12 +33,12 @@ async def handed(
         if not opens_addresses(context):
             return None
         if is_modern(context):
-            asking = ElicitRequestURLParams(message=link.words, url=link.address)
+            asking = ElicitRequestURLParams(message=link.message, url=link.address)
             return InputRequiredResult(input_requests={_QUESTION: ElicitRequest(params=asking)})
         shown = context.session.elicit_url(
-            link.words, link.address, str(uuid.uuid4()), related_request_id=context.request_id
+            link.message, link.address, str(uuid.uuid4()), related_request_id=context.request_id
         )
-        answer = await answer_to(shown, seconds)
+        answer = await await_answer(shown, seconds)
     if answer is not None and answer.action != "accept":
         link.withdraw()
         raise NotAllowed("The person did not open the address.", "The login is withdrawn.")

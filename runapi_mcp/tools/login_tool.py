@@ -8,7 +8,7 @@ from pydantic import MISSING, Field
 
 from runapi_mcp.base.errors import KeyRejected, Refused
 from runapi_mcp.base.settings import KEY_PAGE
-from runapi_mcp.login import LOGIN_SECONDS, Logins
+from runapi_mcp.login import LOGIN_SECONDS, PendingLogins
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, Facts
 from runapi_mcp.tools.tool import Caller, Link, Outcome, RawArguments, Tool
@@ -60,8 +60,8 @@ async def _with_key(caller: Caller) -> Outcome | None:
     return Outcome(facts)
 
 
-async def _begun(logins: Logins) -> Outcome:
-    login = await logins.begun()
+async def _begun(logins: PendingLogins) -> Outcome:
+    login = await logins.begin()
     facts = LoginFacts(
         status="waiting",
         address=login.address,
@@ -69,8 +69,8 @@ async def _begun(logins: Logins) -> Outcome:
         last_login=MISSING if logins.last_end is None else logins.last_end,
         next=_next(login),
     )
-    words = f"Log in to RunAPI. The page must show the code {login.display_code}."
-    return Outcome(facts, link=Link(login.address, words, logins.withdraw))
+    message = f"Log in to RunAPI. The page must show the code {login.display_code}."
+    return Outcome(facts, link=Link(login.address, message, logins.withdraw))
 
 
 def _next(login: Login) -> str:

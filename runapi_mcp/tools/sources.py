@@ -20,7 +20,7 @@ import anyio.to_thread
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
 from runapi_mcp.base.printable import printable_path
-from runapi_mcp.base.progress import reporting
+from runapi_mcp.base.progress import report_while
 from runapi_mcp.images.folders import Places
 from runapi_mcp.tools.arguments import as_array
 from runapi_mcp.tools.tool import Caller, RawArguments
@@ -122,7 +122,7 @@ class Given:
             return [await _source(caller, n, str(name)) for n, name in enumerate(self.names)]
 
         try:
-            sources = await reporting(caller.report, lambda _: "checking the images", check_all)
+            sources = await report_while(caller.report, lambda _: "checking the images", check_all)
         except ProviderFailure as failure:
             raise type(failure)(failure.happened, _told(failure), failure.answer) from failure
         except Refused as failure:

@@ -11,7 +11,7 @@ from runapi_mcp.base.catalog.fields import Capability
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.images.picture_store import Album
-from runapi_mcp.login import Logins
+from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.tracked_task import Watch
 from runapi_mcp.providers.port import Provider
@@ -43,7 +43,7 @@ class Link:
     """An address that only a person can use."""
 
     address: str
-    words: str
+    message: str
     """What it is for, in a sentence or two."""
     withdraw: Callable[[], None]
     """Called when the person does not want it."""
@@ -63,7 +63,7 @@ class Caller:
     wait_seconds: float
     """How long a call waits that does not say."""
     report: Report
-    logins: Logins | None = None
+    logins: PendingLogins | None = None
     """Where a key is got for the server that the caller started; None for who brings one."""
     yes: str | None = None
     """What came back with a person's yes to this call."""

@@ -13,44 +13,44 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCResponse
 
-from runapi_mcp.server.delivery_confirmations import Outbox, Receipt, opened
-from runapi_mcp.transports.parse_errors import complaint
+from runapi_mcp.server.delivery_confirmations import Confirmation, Outbox, use_outbox
+from runapi_mcp.transports.parse_errors import parse_error_reply
 
 
-class Departures:
+class PendingSends:
     """Messages in the order in which they leave, each with what is to be done once it is out."""
 
     def __init__(self, group: TaskGroup) -> None:
         self._group = group
-        self._receipts: deque[Receipt | None] = deque()
+        self._confirmations: deque[Confirmation | None] = deque()
 
-    def add(self, receipt: Receipt | None) -> None:
+    def add(self, confirmation: Confirmation | None) -> None:
         """One more message is on its way."""
-        self._receipts.append(receipt)
+        self._confirmations.append(confirmation)
 
-    def first_is_out(self) -> None:
+    def confirm_first(self) -> None:
         """The first message that was on its way is out."""
-        if self._receipts and (receipt := self._receipts.popleft()):
-            self._group.start_soon(_finished, receipt)
+        if self._confirmations and (confirmation := self._confirmations.popleft()):
+            self._group.start_soon(_confirm, confirmation)
 
-    def end(self) -> None:
+    def clear(self) -> None:
         """What is still on its way does not count as out."""
-        self._receipts.clear()
+        self._confirmations.clear()
 
 
 @asynccontextmanager
-async def departures() -> AsyncGenerator[Departures]:
-    """Departures of one conversation; at its end, what is out is also done."""
+async def pending_sends() -> AsyncGenerator[PendingSends]:
+    """The sends of one conversation; at its end, what is out is also confirmed."""
     async with anyio.create_task_group() as group:
-        leaving = Departures(group)
+        sends = PendingSends(group)
         try:
-            yield leaving
+            yield sends
         finally:
-            leaving.end()
+            sends.clear()
 
 
 async def converse(
-    server: Server[Any], read: Any, write: Any, leaving: Departures, *, out_when_taken: bool
+    server: Server[Any], read: Any, write: Any, sends: PendingSends, *, out_when_taken: bool
 ) -> None:
     """Serve one client over the streams, until it has no more to say.
 
@@ -58,71 +58,69 @@ async def converse(
     streams are private types; what is used of them is in the classes below.
     """
     outbox = Outbox()
-    outgoing: Any = _Outgoing(write, outbox, leaving, out_when_taken=out_when_taken)
+    outgoing: Any = _Outgoing(write, outbox, sends, out_when_taken=out_when_taken)
     incoming: Any = _Incoming(read, outgoing)
-    with opened(outbox):
+    with use_outbox(outbox):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
 
-class _Incoming:
+class _Stream:
+    """What the SDK wants of either stream besides its messages."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *reason: object) -> None:
+        await self.aclose()
+
+
+class _Incoming(_Stream):
     """The messages of a client, without a context of their own: it would hide the outbox.
 
     One that cannot be read is answered here: nobody else would.
     """
 
     def __init__(self, stream: Any, outgoing: _Outgoing) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._outgoing = outgoing
 
-    def __aiter__(self) -> _Incoming:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> object:
         while isinstance(item := await self._stream.__anext__(), Exception):
-            if (answer := complaint(item)) is not None:
-                await self._outgoing.send(SessionMessage(answer))
+            if (reply := parse_error_reply(item)) is not None:
+                await self._outgoing.send(SessionMessage(reply))
         return item
 
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *reason: object) -> None:
-        await self.aclose()
-
-
-class _Outgoing:
+class _Outgoing(_Stream):
     """The answers to a client."""
 
     def __init__(
-        self, stream: Any, outbox: Outbox, leaving: Departures, *, out_when_taken: bool
+        self, stream: Any, outbox: Outbox, sends: PendingSends, *, out_when_taken: bool
     ) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._outbox = outbox
-        self._leaving = leaving
+        self._sends = sends
         self._out_when_taken = out_when_taken
 
     async def send(self, item: SessionMessage) -> None:
         message = item.message
         answered = message.id if isinstance(message, JSONRPCResponse) else None
-        self._leaving.add(None if answered is None else self._outbox.take(answered))
+        self._sends.add(None if answered is None else self._outbox.take(answered))
         await self._stream.send(item)
         if self._out_when_taken:
-            self._leaving.first_is_out()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *reason: object) -> None:
-        await self.aclose()
+            self._sends.confirm_first()
 
 
-async def _finished(receipt: Receipt) -> None:
+async def _confirm(confirmation: Confirmation) -> None:
     # The end of a conversation does not take back that an answer is out.
     with anyio.CancelScope(shield=True):
-        await receipt()
+        await confirmation()

@@ -26,8 +26,8 @@ from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.sockets import LOOPBACK, listen
 from runapi_mcp.base.web_server import WebServer
-from runapi_mcp.server.delivery_confirmations import Outbox, opened
-from runapi_mcp.transports.conversation import converse, departures
+from runapi_mcp.server.delivery_confirmations import Outbox, use_outbox
+from runapi_mcp.transports.conversation import converse, pending_sends
 from runapi_mcp.transports.process import leave_soon, settle_memory
 
 _NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)(:\d{1,5})?")
@@ -48,7 +48,7 @@ def http_app(server: Server[Any], allowed_hosts: Sequence[str]) -> Starlette:
     app.user_middleware += [
         Middleware(_HostCheck, settings=security),
         Middleware(_SessionOwner),
-        Middleware(_Receipts),
+        Middleware(_DeliveryConfirmation),
     ]
     return app
 
@@ -92,8 +92,9 @@ class _SseEndpoint:
         self._sse = sse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with departures() as leaving, self._sse.connect_sse(scope, receive, send) as streams:
-            await converse(self._server, *streams, leaving, out_when_taken=True)
+        connection = self._sse.connect_sse(scope, receive, send)
+        async with pending_sends() as sends, connection as streams:
+            await converse(self._server, *streams, sends, out_when_taken=True)
 
 
 class _HostCheck:
@@ -110,7 +111,7 @@ class _HostCheck:
         await (refusal or self._app)(scope, receive, send)
 
 
-class _Receipts:
+class _DeliveryConfirmation:
     """Does what is to be done once the answer to a POST is out."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -122,10 +123,10 @@ class _Receipts:
         async def sending(message: Message) -> None:
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
-                for receipt in outbox.take_all():
-                    await receipt()
+                for confirmation in outbox.take_all():
+                    await confirmation()
 
-        with opened(outbox):
+        with use_outbox(outbox):
             await self._app(scope, receive, sending)
 
 

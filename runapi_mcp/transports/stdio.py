@@ -13,7 +13,7 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-from runapi_mcp.transports.conversation import converse, departures
+from runapi_mcp.transports.conversation import converse, pending_sends
 from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 
@@ -24,10 +24,10 @@ async def serve_stdio(server: Server[Any]) -> None:
         stream: Any = stdout  # Any: it is all of a file that is used
         async with stdio_server(stdout=stream) as (read, write):
             settle_memory()
-            async with _cancelled_by_signals() as signalled, departures() as leaving:
-                stdout.on_out = leaving.first_is_out
-                messages = _UntilTheEnd(read)
-                await converse(server, messages, write, leaving, out_when_taken=False)
+            async with _cancelled_by_signals() as signalled, pending_sends() as sends:
+                stdout.on_flush = sends.confirm_first
+                messages = _Messages(read)
+                await converse(server, messages, write, sends, out_when_taken=False)
             if signalled:
                 # The thread that reads stdin cannot be woken: joining it would last until the host
                 # closes the pipe.
@@ -47,17 +47,17 @@ class _Stdout:
         own = os.dup(1)
         os.dup2(2, 1)
         self._file = anyio.wrap_file(os.fdopen(own, "w", encoding="utf-8", closefd=False))
-        self.on_out: Callable[[], object] = bool
+        self.on_flush: Callable[[], object] = bool
 
     async def write(self, text: str) -> None:
         await self._file.write(text)
 
     async def flush(self) -> None:
         await self._file.flush()
-        self.on_out()
+        self.on_flush()
 
 
-class _UntilTheEnd:
+class _Messages:
     """The host's messages. Once there are no more, or nobody to answer, the process ends soon."""
 
     def __init__(self, read: Any) -> None:  # Any: the SDK's stream type is private

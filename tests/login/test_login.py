@@ -12,7 +12,7 @@ from runapi_mcp.base.errors import Failure, NotConfigured
 from runapi_mcp.login.attempt import LETTERS, Attempt
 from runapi_mcp.login.browser import READ_SECONDS
 from runapi_mcp.login.listener import MOST_OPEN
-from runapi_mcp.login.login_flow import LoggedIn, opened
+from runapi_mcp.login.login_flow import LoggedIn, open_login
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from tests.support.login_world import (
@@ -356,7 +356,7 @@ async def test_nobody_is_bothered_when_no_key_could_be_saved(sandbox: Sandbox) -
 @pytest.mark.parametrize("base_url", ["http://runapi.ai", "http://127.0.0.1.evil.example"])
 async def test_no_key_travels_unprotected(base_url: str) -> None:
     with pytest.raises(NotConfigured, match="neither https nor this machine"):
-        async with opened(RunAPI(base_url), key_file()):
+        async with open_login(RunAPI(base_url), key_file()):
             pass
 
 

@@ -20,7 +20,7 @@ from mcp_types import (
 
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.settings import key_now
-from runapi_mcp.login import logins_of
+from runapi_mcp.login import pending_logins
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
@@ -66,7 +66,7 @@ async def agent(
     async with (
         aclosing(RunAPI(BASE_URL, Wire(sandbox))) as upstream,
         aclosing(Ledger.in_memory()) as ledger,
-        logins_of(upstream, key_now) as logins,
+        pending_logins(upstream, key_now) as logins,
     ):
         keys = Keys(key_now(), look=key_now)
         service = service_on(upstream, keys, ledger, logins=logins)

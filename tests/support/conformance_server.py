@@ -40,11 +40,11 @@ from runapi_mcp.sandbox.serving import start_in_thread
 from runapi_mcp.server import Keys, Service, create_server
 from runapi_mcp.server.task_requests import RunapiTasks
 from runapi_mcp.server.tasks_extension import (
-    EXTENSION,
+    TASKS_EXTENSION,
     Context,
-    Status,
     TaskSource,
     Wire,
+    WireStatus,
     serve_tasks,
     speaks_tasks,
 )
@@ -64,7 +64,7 @@ class FixtureTask:
     """A task in memory."""
 
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    status: Status = "working"
+    status: WireStatus = "working"
     entries: Wire = field(default_factory=dict[str, Any])
     """What its status adds: a result, an error, questions."""
     answers: Wire = field(default_factory=dict[str, Any])
@@ -112,7 +112,7 @@ class FixtureTask:
             **self.entries,
         }
 
-    def _become(self, status: Status, **entries: object) -> None:
+    def _become(self, status: WireStatus, **entries: object) -> None:
         self.status, self.entries, self._updated_at = status, entries, _now()
 
 
@@ -176,7 +176,7 @@ def add_fixtures(server: Server[Any], service: Service, group: TaskGroup) -> Non
 
 def _task_required() -> MCPError:
     needed = MissingRequiredClientCapabilityErrorData(
-        required_capabilities=ClientCapabilities(extensions={EXTENSION: {}})
+        required_capabilities=ClientCapabilities(extensions={TASKS_EXTENSION: {}})
     )
     message = "This tool is a task or nothing."
     return MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, message, _wire(needed))

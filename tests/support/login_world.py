@@ -13,7 +13,7 @@ import httpx
 
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.settings import KeyFile
-from runapi_mcp.login.login_flow import LoggedIn, Login, opened
+from runapi_mcp.login.login_flow import LoggedIn, Login, open_login
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from tests.support.world import BASE_URL, Wire
@@ -109,7 +109,7 @@ class Waiting:
     async def run(self, seconds: float) -> None:
         with self._scope:
             try:
-                self._end = await self.login.finished(seconds)
+                self._end = await self.login.complete(seconds)
             except Failure as failure:
                 self._end = failure
             self._ended.set()
@@ -137,7 +137,7 @@ async def waiting(
     """A login that waits for its browser, on a RunAPI behind this transport."""
     async with (
         aclosing(RunAPI(base_url, transport)) as upstream,
-        opened(upstream, key_file()) as login,
+        open_login(upstream, key_file()) as login,
         anyio.create_task_group() as group,
     ):
         made = Waiting(login)

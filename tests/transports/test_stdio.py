@@ -168,6 +168,7 @@ NOISE = (
     "[" * 100_000,
     "x" * 5_000_000,
     '{"jsonrpc": "2.0", "id": null, "method": "tools/list"}',
+    '{"jsonrpc": "2.0", "id": true, "method": 5}',
     '{"jsonrpc": "2.0", "id": 5, "result": {}}',
     '{"jsonrpc": "2.0", "method": "notifications/unheard"}',
 )

@@ -2,7 +2,7 @@
 
 from runapi_mcp.base.settings.config_file import config_path
 from runapi_mcp.base.settings.key_file import KeyFile
-from runapi_mcp.base.settings.keys import KEY_PAGE, Key, given_key
+from runapi_mcp.base.settings.keys import KEY_PAGE, Key, parse_key
 from runapi_mcp.base.settings.screen import has_browser
 from runapi_mcp.base.settings.settings import (
     KEEP_DAYS,
@@ -29,9 +29,9 @@ __all__ = [
     "PictureSettings",
     "Settings",
     "config_path",
-    "given_key",
     "has_browser",
     "key_now",
     "load",
+    "parse_key",
     "sandbox_environment",
 ]

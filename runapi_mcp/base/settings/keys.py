@@ -40,7 +40,7 @@ class Key:
         return self.secret.get_secret_value()
 
 
-def given_key(value: str, source: str) -> Key:
+def parse_key(value: str, source: str) -> Key:
     """A key from somebody's hands, checked for what no key can be."""
     text = value.strip()
     if not text or is_leftover(text):
@@ -50,7 +50,7 @@ def given_key(value: str, source: str) -> Key:
     return Key(SecretStr(text), source=source)
 
 
-def found_key(
+def find_key(
     environ: Mapping[str, str], file: Mapping[str, object], broken: str | None
 ) -> tuple[Key, tuple[str, ...]]:
     """The first key that is one, and what was found of others before it."""
@@ -75,7 +75,7 @@ def passed_over(environ: Mapping[str, str], file: Mapping[str, object]) -> tuple
 
 def _given_keys(environ: Mapping[str, str], file: Mapping[str, object]) -> list[Key]:
     candidates = _key_candidates(environ, file)
-    return [given_key(value, source) for source, value in candidates if value.strip()]
+    return [parse_key(value, source) for source, value in candidates if value.strip()]
 
 
 def _key_candidates(

@@ -10,7 +10,7 @@ from typing import Final
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.settings import values
 from runapi_mcp.base.settings.config_file import config_path, read_config
-from runapi_mcp.base.settings.keys import Key, found_key
+from runapi_mcp.base.settings.keys import Key, find_key
 
 KEEP_DAYS: Final = 90.0
 MOST_DAYS: Final = 36_500
@@ -80,7 +80,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     """
     environ = os.environ if environ is None else environ
     file, broken = read_config(config_path(environ))
-    key, key_warnings = found_key(environ, file, broken)
+    key, key_warnings = find_key(environ, file, broken)
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     return Settings(
@@ -104,7 +104,7 @@ def key_now(environ: Mapping[str, str] | None = None) -> Key:
     A server asks at every call, so that a login or logout elsewhere needs no restart.
     """
     environ = os.environ if environ is None else environ
-    return found_key(environ, *read_config(config_path(environ)))[0]
+    return find_key(environ, *read_config(config_path(environ)))[0]
 
 
 def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Final
 from runapi_mcp.base.catalog.money import Balance
 from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import as_number, as_object, as_text
-from runapi_mcp.base.settings import given_key
+from runapi_mcp.base.settings import parse_key
 from runapi_mcp.providers.port import IssuedKey, LoginGrant
 from runapi_mcp.providers.runapi.messages import Reply, Request
 
@@ -44,6 +44,6 @@ def parse_issued_key(reply: Reply) -> IssuedKey:
     """The key; one that cannot be a key is said to be missing."""
     user = as_object(reply.body.get("user"))
     return IssuedKey(
-        key=given_key(as_text(reply.body.get("key")) or "", "RunAPI's answer"),
+        key=parse_key(as_text(reply.body.get("key")) or "", "RunAPI's answer"),
         email=as_text(user.get("email")),
     )

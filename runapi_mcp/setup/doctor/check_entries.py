@@ -9,7 +9,7 @@ from typing import Final
 
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import NAME
-from runapi_mcp.base.settings import given_key
+from runapi_mcp.base.settings import parse_key
 from runapi_mcp.base.settings.keys import KEY_NAMES
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.configured import Configured, Shelf, Unreadable
@@ -105,7 +105,7 @@ def _key_candidates(configured: Configured) -> Iterator[str]:
 
 
 def _is_key(value: str) -> bool:
-    return "{" not in value and given_key(value, "").missing is None
+    return "{" not in value and parse_key(value, "").missing is None
 
 
 def _short_calls(configured: Configured) -> Iterator[Finding]:
