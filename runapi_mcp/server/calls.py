@@ -30,12 +30,11 @@ from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import Desk
 from runapi_mcp.providers.port import Upstream
 from runapi_mcp.server.client_capabilities import Context, speaks
-from runapi_mcp.server.consent import asked, yes_of
 from runapi_mcp.server.content import blocks
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
+from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, returned_consent
 from runapi_mcp.server.request_keys import Keys
 from runapi_mcp.server.tasks_extension import speaks_tasks, task_created
-from runapi_mcp.server.url_elicitation import handed
 from runapi_mcp.tools import Caller, Outcome, Tool
 from runapi_mcp.tools.facts import structured, text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
@@ -105,7 +104,7 @@ async def call_tool(
     try:
         caller = replace(
             service.caller(context),
-            yes=yes_of(params),
+            yes=returned_consent(params),
             as_task=tool.effect == "pays" and service.gives_tasks and speaks_tasks(context),
         )
         outcome = await _outcome(context, tool, caller, params)
@@ -145,9 +144,9 @@ async def _outcome(
     try:
         outcome = await tool.run(caller, arguments)
     except NotConfirmed as question:
-        yes = await asked(context, tool.title, arguments, question, patience)
+        yes = await elicit_consent(context, tool.title, arguments, question, patience)
     else:
-        to_open = outcome.link and await handed(context, params, outcome.link, patience)
+        to_open = outcome.link and await elicit_opening(context, params, outcome.link, patience)
         return to_open or outcome
     if isinstance(yes, InputRequiredResult):
         return yes

@@ -1,0 +1,153 @@
+"""Asking the person through the client, in both protocol eras. No answer is never a yes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
+
+import anyio
+import pydantic
+from mcp import MCPError
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    InputRequiredResult,
+)
+
+from runapi_mcp.base.catalog.money import dollars
+from runapi_mcp.base.errors import NotAllowed
+from runapi_mcp.base.json_values import as_text
+from runapi_mcp.base.printable import on_one_line
+from runapi_mcp.orders.limits import NotConfirmed
+from runapi_mcp.server.client_capabilities import Context, is_modern, opens_addresses, shows_forms
+from runapi_mcp.tools.tool import Link
+
+LONGEST_PROMPT: Final = 300
+"""How much of a prompt a question shows, in characters."""
+
+_CONSENT: Final = "confirm"
+_OPENING: Final = "open"
+_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "pay": {"type": "boolean", "title": "Pay for this image", "default": False},
+    },
+    "required": ["pay"],
+}
+
+
+def returned_consent(params: CallToolRequestParams) -> str | None:
+    """What came back with a person's yes, to be checked by whoever pays; None for no answer.
+
+    Raises:
+        NotAllowed: the answer is no.
+    """
+    answer = (params.input_responses or {}).get(_CONSENT)
+    if not isinstance(answer, ElicitResult):
+        return None
+    _require_yes(answer)
+    return params.request_state
+
+
+async def elicit_consent(
+    context: Context,
+    title: str,
+    arguments: Mapping[str, object],
+    question: NotConfirmed,
+    seconds: float,
+) -> str | InputRequiredResult:
+    """What comes back with the person's yes, or the question for the client to ask.
+
+    Raises:
+        NotAllowed: the person said no or nothing, or the client cannot ask.
+    """
+    if not shows_forms(context):
+        raise NotAllowed(
+            f"{_price(title, question)} That needs a person's yes, and this client cannot ask "
+            "for one.",
+            "Nothing was paid. Let the user raise or unset RUNAPI_CONFIRM_OVER.",
+        )
+    message = f"{_price(title, question)}{_left(question)} {_picture(arguments)}Draw it?"
+    if is_modern(context):
+        form = ElicitRequestFormParams(message=message, requested_schema=_SCHEMA)
+        return InputRequiredResult(
+            input_requests={_CONSENT: ElicitRequest(params=form)},
+            request_state=question.question,
+        )
+    pushed = context.session.elicit_form(message, _SCHEMA, related_request_id=context.request_id)
+    _require_yes(await _answer(pushed, seconds))
+    return question.question
+
+
+async def elicit_opening(
+    context: Context, params: CallToolRequestParams, link: Link, seconds: float
+) -> InputRequiredResult | None:
+    """What lets the client show the address; None once it has, or where it cannot.
+
+    Raises:
+        NotAllowed: the person does not want it opened.
+    """
+    answer = (params.input_responses or {}).get(_OPENING)
+    if not isinstance(answer, ElicitResult):
+        if not opens_addresses(context):
+            return None
+        if is_modern(context):
+            asking = ElicitRequestURLParams(message=link.message, url=link.address)
+            return InputRequiredResult(input_requests={_OPENING: ElicitRequest(params=asking)})
+        pushed = context.session.elicit_url(
+            link.message, link.address, str(uuid.uuid4()), related_request_id=context.request_id
+        )
+        answer = await _answer(pushed, seconds)
+    if answer is not None and answer.action != "accept":
+        link.withdraw()
+        raise NotAllowed("The person did not open the address.", "The login is withdrawn.")
+    return None
+
+
+async def _answer(pushed: Awaitable[ElicitResult], seconds: float) -> ElicitResult | None:
+    """The answer to a question put over the open connection; None when none came."""
+    try:
+        with anyio.move_on_after(seconds):
+            return await pushed
+    except (MCPError, pydantic.ValidationError):
+        return None
+    return None
+
+
+def _require_yes(answer: ElicitResult | None) -> None:
+    if answer is None:
+        raise NotAllowed(
+            "The call needs a person's yes, and nobody answered.",
+            "Nothing was paid. Ask the user, then call again; RUNAPI_CONFIRM_OVER sets from which "
+            "price on a person is asked.",
+        )
+    if answer.action != "accept" or (answer.content or {}).get("pay") is not True:
+        raise NotAllowed(
+            "The person said no to this price.",
+            "Nothing was paid. Ask the user what to change before calling again.",
+        )
+
+
+def _price(title: str, question: NotConfirmed) -> str:
+    cents = question.price.cents
+    costs = "costs an unknown amount" if cents is None else f"costs {dollars(cents)}"
+    return f"This image ({title}) {costs}."
+
+
+def _left(question: NotConfirmed) -> str:
+    left = question.left_cents
+    return "" if left is None else f" Today's budget leaves {dollars(left)} before it."
+
+
+def _picture(arguments: Mapping[str, object]) -> str:
+    """What is asked for, so that a person can tell two questions apart."""
+    resolution = as_text(arguments.get("output_resolution"))
+    large = f" in {on_one_line(resolution)[:8]}" if resolution else ""
+    prompt = on_one_line(as_text(arguments.get("prompt")) or "")
+    if len(prompt) > LONGEST_PROMPT:
+        prompt = f"{prompt[:LONGEST_PROMPT].rstrip()}…"
+    return f"It shows{large}: “{prompt}”. "
