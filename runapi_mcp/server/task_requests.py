@@ -25,12 +25,12 @@ class RunapiTasks:
 
     async def get(self, context: Context, task_id: str) -> Wire:
         """The task now. A failed image is a completed task with an error for a result."""
-        named, caller = TaskId.read(task_id), self.service.caller(context)
-        watch = await _seen(caller, named)
+        named, caller = TaskId.parse(task_id), self.service.caller(context)
+        watch = await _poll(caller, named)
         state = task_state(named, "working", self.service.desk.ledger.now(), watch)
         if not watch.task.ended:
             await caller.orders.attended(watch)
-            return {**state, **_words(watch)}
+            return {**state, **_status_message(watch)}
         wanted_px = MISSING if named.preview_px is None else named.preview_px
         pictures = await pictures_of(caller, watch, wanted_px)
         outcome = outcome_of(
@@ -46,15 +46,15 @@ class RunapiTasks:
 
     async def update(self, context: Context, task_id: str, answers: Wire) -> None:
         """Nothing: these tasks ask nothing."""
-        await _seen(self.service.caller(context), TaskId.read(task_id))
+        await _poll(self.service.caller(context), TaskId.parse(task_id))
 
     async def cancel(self, context: Context, task_id: str) -> None:
         """Stop waiting. RunAPI cannot cancel: the image is drawn, and the same call joins it."""
         caller = self.service.caller(context)
-        await caller.orders.left_alone(await _seen(caller, TaskId.read(task_id)))
+        await caller.orders.left_alone(await _poll(caller, TaskId.parse(task_id)))
 
 
-async def _seen(caller: Caller, named: TaskId) -> Watch:
+async def _poll(caller: Caller, named: TaskId) -> Watch:
     """The task as it was last seen, looked at again if that is due.
 
     Raises:
@@ -71,5 +71,5 @@ async def _seen(caller: Caller, named: TaskId) -> Watch:
     return watch
 
 
-def _words(watch: Watch) -> Wire:
+def _status_message(watch: Watch) -> Wire:
     return {"statusMessage": watch.failure.happened} if watch.failure else {}

@@ -73,7 +73,7 @@ class TaskId:
         return f"{self.runapi_id}.{self.model}.{self.made_at}.{self.joined_at}{preview}"
 
     @classmethod
-    def read(cls, text: str) -> TaskId:
+    def parse(cls, text: str) -> TaskId:
         """The id that a client sent.
 
         Raises:
@@ -138,8 +138,8 @@ def task_created(watch: Watch, entry: Entry, outcome: Outcome) -> Wire:
     joined_at = int(entry.begun_at) if outcome.joined else 0
     task_id = TaskId(watch.task.id, entry.model, made_at, joined_at, outcome.preview_px)
     state = task_state(task_id, "working", made_at, watch)
-    words = {"statusMessage": outcome.joined} if outcome.joined else {}
-    return {"resultType": "task", **state, **words}
+    message = {"statusMessage": outcome.joined} if outcome.joined else {}
+    return {"resultType": "task", **state, **message}
 
 
 def task_state(task_id: TaskId, status: WireStatus, updated_at: float, watch: Watch) -> Wire:
@@ -162,10 +162,9 @@ def unknown_task() -> MCPError:
 
 
 def _require(context: Context, params: TaskParams) -> None:
-    """Nothing, for a request that the extension allows.
-
+    """
     Raises:
-        MCPError: it does not.
+        MCPError: the extension does not allow this request.
     """
     if not is_modern(context):
         raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)

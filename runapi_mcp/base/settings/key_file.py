@@ -14,8 +14,8 @@ from runapi_mcp.base.atomic_files import make_folders, write_whole
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.settings.config_file import config_path, irregular, is_irregular
 
-NAME: Final = "api_key"
-OLDER_NAME: Final = "apiKey"
+_NAME: Final = "api_key"
+_OLDER_NAME: Final = "apiKey"
 _BOM: Final = "\ufeff"
 _EMPTY: Final = "{}\n"
 _ADVICE: Final = "Correct it, or move it away; a key may also be set as RUNAPI_API_KEY."
@@ -131,9 +131,9 @@ def _with_key(text: str, key: str | None) -> str:
     """A text with this key, or without any; nothing else of it changes."""
     from runapi_mcp.base.texts import understood
 
-    for name in (OLDER_NAME, NAME) if key is None else (OLDER_NAME,):
+    for name in (_OLDER_NAME, _NAME) if key is None else (_OLDER_NAME,):
         text = understood(text, "json").cut((name,))
-    return text if key is None else understood(text, "json").put((NAME,), key)
+    return text if key is None else understood(text, "json").put((_NAME,), key)
 
 
 def _reason(error: OSError) -> str:

@@ -84,7 +84,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     return Settings(
-        base_url=values.DEFAULT_BASE_URL if sandbox else values.base_url(environ, file),
+        base_url=values.DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file),
         key=key,
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),
@@ -134,14 +134,14 @@ def _pictures(environ: Mapping[str, str]) -> PictureSettings:
 
 
 def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
-    where = values.text(environ, "RUNAPI_LEDGER")
+    where = values.stated(environ, "RUNAPI_LEDGER")
     off = where is not None and where.lower() in values.OFF
     if where is not None and where.lower() in values.ON:
         where = None
     # Where a home is, is looked for when the ledger is needed.
     if where is not None and not off and not where.startswith("~"):
         values.require_absolute("RUNAPI_LEDGER", Path(where))
-    if off and not sandbox and values.text(environ, "RUNAPI_DAILY_BUDGET"):
+    if off and not sandbox and values.stated(environ, "RUNAPI_DAILY_BUDGET"):
         raise NotConfigured(
             "RUNAPI_DAILY_BUDGET needs the ledger, and RUNAPI_LEDGER turns it off.",
             "Unset one of them.",

@@ -26,17 +26,17 @@ def is_leftover(value: str) -> bool:
     return _LEFTOVER.fullmatch(value.strip()) is not None
 
 
-def base_url(environ: Mapping[str, str], file: Mapping[str, object]) -> str:
+def runapi_url(environ: Mapping[str, str], file: Mapping[str, object]) -> str:
     """RunAPI's address: as the environment has it, then the config file, then as it is known."""
     candidates = [environ.get("RUNAPI_BASE_URL"), file.get("base_url"), file.get("baseUrl")]
     for value in candidates:
         text = "" if value is None else str(value).strip().rstrip("/")
         if text and not is_leftover(text):
-            return _checked_base_url(text)
+            return _check_url(text)
     return DEFAULT_BASE_URL
 
 
-def _checked_base_url(url: str) -> str:
+def _check_url(url: str) -> str:
     if not _is_http_address(url):
         raise NotConfigured(
             "The RunAPI base URL is not an http(s) address.",
@@ -51,7 +51,7 @@ def _is_http_address(url: str) -> bool:
     return is_http(url) and not {"@", "?", "#"} & set(url)
 
 
-def text(environ: Mapping[str, str], name: str) -> str | None:
+def stated(environ: Mapping[str, str], name: str) -> str | None:
     """The value as it stands; None when it is unset, blank or left unfilled by a host."""
     value = environ.get(name, "").strip()
     return None if not value or is_leftover(value) else value
@@ -59,13 +59,13 @@ def text(environ: Mapping[str, str], name: str) -> str | None:
 
 def names(environ: Mapping[str, str], name: str) -> tuple[str, ...] | None:
     """A list of words, separated by commas or spaces; None when it is unset."""
-    value = text(environ, name)
+    value = stated(environ, name)
     return None if value is None else tuple(value.replace(",", " ").split())
 
 
 def folders(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
     """Absolute paths, separated as in PATH; none when it is unset."""
-    value = text(environ, name) or ""
+    value = stated(environ, name) or ""
     try:
         paths = [Path(part).expanduser() for part in value.split(os.pathsep) if part.strip()]
     except RuntimeError as error:
@@ -92,7 +92,7 @@ def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 def choice(environ: Mapping[str, str], name: str) -> bool | None:
     """On or off; None when it is left open."""
-    value = (text(environ, name) or "").lower()
+    value = (stated(environ, name) or "").lower()
     if value in ON or value in OFF:
         return value in ON
     if not value:
@@ -104,7 +104,7 @@ def number(
     environ: Mapping[str, str], name: str, unit: str, most: int, least: int = 0
 ) -> float | None:
     """A number of a unit; None when it is unset."""
-    value = text(environ, name)
+    value = stated(environ, name)
     if value is None:
         return None
     try:

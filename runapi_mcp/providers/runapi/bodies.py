@@ -14,7 +14,7 @@ class TooLarge(Exception):
     """A body that goes on after its limit."""
 
 
-async def read(chunks: AsyncIterator[bytes], largest_bytes: int) -> bytes:
+async def read_bounded(chunks: AsyncIterator[bytes], largest_bytes: int) -> bytes:
     """The whole body.
 
     Raises:
@@ -28,7 +28,7 @@ async def read(chunks: AsyncIterator[bytes], largest_bytes: int) -> bytes:
     return bytes(content)
 
 
-def decoded(content: bytes, secret: str) -> object:
+def parse(content: bytes, secret: str) -> object:
     """The JSON of a body, cleaned; None for anything else."""
     try:
         # Always UTF-8, as JSON is: the charset an answer claims may be a codec that raises.

@@ -18,15 +18,15 @@ from runapi_mcp.base.json_values import is_object
 from runapi_mcp.base.settings import Key
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.providers.runapi import bodies
-from runapi_mcp.providers.runapi.failures import answer_of, failure_of
+from runapi_mcp.providers.runapi.failures import http_answer, to_failure
 from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
 from runapi_mcp.providers.runapi.rate_limit import RateLimit
-from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, retrying
+from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, retry
 
-CONNECT_SECONDS = 5.0
-POOL_SECONDS = 10.0
-UPLOAD_SECONDS = 120.0
-LARGEST_ANSWER_BYTES = 4_000_000
+_CONNECT_SECONDS = 5.0
+_POOL_SECONDS = 10.0
+_UPLOAD_SECONDS = 120.0
+_LARGEST_ANSWER_BYTES = 4_000_000
 
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -71,7 +71,7 @@ class Connection:
                     rate_limit.pause(failure.answer.retry_after_seconds or 0.0)
                 raise
 
-        return await retrying(attempt, request, wait_turn)
+        return await retry(attempt, request, wait_turn)
 
     async def upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
         """Put bytes to an address RunAPI named. The key stays here: the address is elsewhere.
@@ -80,9 +80,9 @@ class Connection:
             ProviderFailure: the storage refused or could not be reached.
         """
         try:
-            with anyio.fail_after(UPLOAD_SECONDS):
+            with anyio.fail_after(_UPLOAD_SECONDS):
                 response = await self._http.put(
-                    url, content=content, headers=dict(headers), timeout=UPLOAD_SECONDS
+                    url, content=content, headers=dict(headers), timeout=_UPLOAD_SECONDS
                 )
         # ValueError: headers that RunAPI named and that cannot be sent.
         except (httpx.RequestError, httpx.InvalidURL, ValueError, TimeoutError) as error:
@@ -92,7 +92,7 @@ class Connection:
             raise ProviderDown(
                 f"The upload address refused the file (HTTP {response.status_code}).",
                 "Try again in a minute.",
-                answer_of(response.status_code, response.headers),
+                http_answer(response.status_code, response.headers),
             )
 
     def _secret(self, key: Key) -> str:
@@ -110,12 +110,12 @@ class Connection:
         headers = {
             name: bodies.clean_text(value, secret) for name, value in response.headers.items()
         }
-        answer = answer_of(response.status_code, headers)
+        answer = http_answer(response.status_code, headers)
         if response.status_code == 304:
             return Reply({}, headers, answer)
-        body = bodies.decoded(content, secret)
+        body = bodies.parse(content, secret)
         if not response.is_success:
-            raise failure_of(answer, body, reads_task=request.reads_task)
+            raise to_failure(answer, body, reads_task=request.reads_task)
         if not is_object(body):
             raise ProviderDown(
                 "RunAPI's answer could not be read.", "Try again in a minute.", answer
@@ -137,7 +137,9 @@ class Connection:
             # The client's own timeouts do not bound an answer that trickles.
             with anyio.fail_after(seconds):
                 async with sending as response:
-                    content = await bodies.read(response.aiter_bytes(), LARGEST_ANSWER_BYTES)
+                    content = await bodies.read_bounded(
+                        response.aiter_bytes(), _LARGEST_ANSWER_BYTES
+                    )
                     return response, content
         except (httpx.RequestError, OSError) as error:
             raise _unreachable(error, self._base_url, secret) from error
@@ -159,7 +161,7 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
             transport=transport,
             # A request that waits for a place was not sent: it must end before the attempt does,
             # because the end of an attempt leaves a doubt.
-            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=CONNECT_SECONDS, pool=POOL_SECONDS),
+            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS, pool=_POOL_SECONDS),
             headers={"Accept": "application/json", "User-Agent": f"runapi-mcp/{__version__}"},
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
             # A cookie set for one caller would go out with the next one's request.

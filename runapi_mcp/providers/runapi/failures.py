@@ -13,27 +13,27 @@ from runapi_mcp.base.errors import HttpAnswer, ProviderFailure
 from runapi_mcp.base.json_values import as_list, as_object, as_text
 from runapi_mcp.base.settings import KEY_PAGE
 
-LONGEST_QUOTE = 300
+LONGEST_MESSAGE = 300
 LONGEST_REQUEST_ID = 128
-LONGEST_PAUSE_SECONDS = 86_400.0
-_LIMITED = "{who} is limiting requests of this key{said}."
+LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+_LIMITED = "{who} is limiting requests of this key{message}."
 _WAIT = "Wait {pause}, then call again."
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
 _HTML = re.compile(r"<\s*/?\s*[a-z!][^>]*>", re.IGNORECASE)
 
 
-def answer_of(status: int, headers: Mapping[str, str]) -> HttpAnswer:
+def http_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
     """The facts of an answer that belong in an error."""
     return HttpAnswer(
         status=status,
         request_id=(as_text(headers.get("x-request-id")) or "")[:LONGEST_REQUEST_ID] or None,
         task_id=_named_task(headers),
-        retry_after_seconds=retry_after_seconds(headers.get("retry-after")),
+        retry_after_seconds=parse_retry_after(headers.get("retry-after")),
         sandbox="x-runapi-sandbox" in headers,
     )
 
 
-def retry_after_seconds(value: str | None) -> float | None:
+def parse_retry_after(value: str | None) -> float | None:
     """Seconds to wait by a `Retry-After` header: a number or an HTTP date; None for no wish."""
     if value is None:
         return None
@@ -42,7 +42,7 @@ def retry_after_seconds(value: str | None) -> float | None:
     except ValueError:
         seconds = _seconds_until(value)
     # Also false for NaN.
-    return min(seconds, LONGEST_PAUSE_SECONDS) if seconds > 0 else None
+    return min(seconds, LONGEST_RETRY_AFTER_SECONDS) if seconds > 0 else None
 
 
 def _seconds_until(http_date: str) -> float:
@@ -64,7 +64,7 @@ def _named_task(headers: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What a status means. `{said}` is RunAPI's own word on it, or the bare status."""
+    """What a status means. `{message}` is RunAPI's own word on it, or the bare status."""
 
     failure: type[ProviderFailure]
     happened: str
@@ -74,23 +74,23 @@ class _Case:
 _CASES: Final = {
     401: _Case(
         errors.KeyRejected,
-        "{who} did not accept the API key{said}.",
+        "{who} did not accept the API key{message}.",
         f"Check RUNAPI_API_KEY, or create a new key at {KEY_PAGE}.",
     ),
     402: _Case(
         errors.OutOfCredit,
-        "{who} says that the account has not enough credit for this call{said}.",
+        "{who} says that the account has not enough credit for this call{message}.",
         f"Add credit at {KEY_PAGE}, or ask check_pricing for a cheaper variant.",
     ),
     404: _Case(
         errors.TaskNotFound,
-        "{who} knows no task with this id for this API key{said}.",
+        "{who} knows no task with this id for this API key{message}.",
         "Check the task_id and that the key is the one that made the task.",
     ),
     408: _Case(errors.RateLimited, _LIMITED, _WAIT),
     409: _Case(
         errors.Conflict,
-        "{who} reported a conflict{said}.",
+        "{who} reported a conflict{message}.",
         "Call the tool again; it uses a new idempotency key.",
     ),
     429: _Case(errors.RateLimited, _LIMITED, _WAIT),
@@ -102,7 +102,7 @@ _MOVED: Final = _Case(
 )
 _REFUSED: Final = _Case(
     errors.RequestRefused,
-    "{who} refused the request{said}.",
+    "{who} refused the request{message}.",
     "Change what it names and call again.",
 )
 _DOWN: Final = _Case(
@@ -110,14 +110,14 @@ _DOWN: Final = _Case(
 )
 
 
-def failure_of(answer: HttpAnswer, body: object, *, reads_task: bool = False) -> ProviderFailure:
+def to_failure(answer: HttpAnswer, body: object, *, reads_task: bool = False) -> ProviderFailure:
     """The failure of an answer with an error status; `body` is decoded JSON, or None."""
     status = answer.status or 0
     case = _case(status, reads_task=reads_task)
-    said = message_of(body)
+    message = parse_message(body)
     happened = case.happened.format(
         who="RunAPI's sandbox" if answer.sandbox else "RunAPI",
-        said=f" ({said.rstrip('.')})" if said else f" (HTTP {status})",
+        message=f" ({message.rstrip('.')})" if message else f" (HTTP {status})",
         status=status,
     )
     wait = answer.retry_after_seconds
@@ -133,18 +133,18 @@ def _case(status: int, *, reads_task: bool) -> _Case:
     return _REFUSED if 400 <= status < 500 else _DOWN
 
 
-def message_of(body: object) -> str | None:
+def parse_message(body: object) -> str | None:
     """RunAPI's own words in an error body, with the fields it names; never a page of HTML."""
     entries = as_object(body)
     error = entries.get("error")
     nested = as_object(error).get("message")
     found = [as_text(error), as_text(nested), *(as_text(entries.get(k)) for k in _MESSAGE_KEYS)]
     parts = [next((text for text in found if text), None), _fields(entries.get("errors"))]
-    said = ": ".join(part for part in parts if part)
-    if not said or _HTML.search(said):
+    message = ": ".join(part for part in parts if part)
+    if not message or _HTML.search(message):
         return None
-    flat = " ".join(said.split())
-    return flat if len(flat) <= LONGEST_QUOTE else flat[: LONGEST_QUOTE - 1] + "…"
+    flat = " ".join(message.split())
+    return flat if len(flat) <= LONGEST_MESSAGE else flat[: LONGEST_MESSAGE - 1] + "…"
 
 
 def _fields(errors_by_field: object) -> str | None:

@@ -18,7 +18,7 @@ FRESH_SECONDS: Final = 600.0
 """How long schedules are used before RunAPI is asked whether they changed."""
 RETRY_SECONDS: Final = 30.0
 """How long after a failed look-up the next one is made."""
-LOOKUP_SECONDS: Final = 4.0
+_LOOKUP_SECONDS: Final = 4.0
 """The longest that anybody waits for a price."""
 
 
@@ -38,16 +38,16 @@ class Prices:
         self._send = send
         self._schedules: Schedules | None = None
         self._quotes: dict[tuple[str, str | None], float | None] = {}
-        self._look_again_at = 0.0
-        self._looking = anyio.Lock()
+        self._next_lookup_at = 0.0
+        self._refreshing = anyio.Lock()
 
-    async def all_of(self, calls: Sequence[PricedCall]) -> list[Price]:
+    async def of(self, calls: Sequence[PricedCall]) -> list[Price]:
         """The price of each call. Looking them up takes no longer than looking up one."""
-        if anyio.current_time() >= self._look_again_at or any(map(self._needs_a_quote, calls)):
-            with anyio.move_on_after(LOOKUP_SECONDS) as limit:
+        if anyio.current_time() >= self._next_lookup_at or any(map(self._needs_a_quote, calls)):
+            with anyio.move_on_after(_LOOKUP_SECONDS) as limit:
                 await self._look_up(calls)
             if limit.cancelled_caught:
-                self._look_later()
+                self._postpone_lookup()
         return [self._known(call) for call in calls]
 
     def _known(self, call: PricedCall) -> Price:
@@ -79,22 +79,22 @@ class Prices:
                 group.start_soon(self._quote, *call)
 
     async def _refresh(self) -> None:
-        if anyio.current_time() < self._look_again_at:
+        if anyio.current_time() < self._next_lookup_at:
             return
-        async with self._looking:
-            if anyio.current_time() < self._look_again_at:
+        async with self._refreshing:
+            if anyio.current_time() < self._next_lookup_at:
                 return
             try:
-                self._schedules = await self._send(self._list_request(), self._understood)
+                self._schedules = await self._send(self._list_request(), self._parse)
             except ProviderFailure:
-                self._look_later()
+                self._postpone_lookup()
                 return
             self._quotes.clear()
-            self._look_again_at = anyio.current_time() + FRESH_SECONDS
+            self._next_lookup_at = anyio.current_time() + FRESH_SECONDS
 
-    def _look_later(self) -> None:
+    def _postpone_lookup(self) -> None:
         """A look-up that failed or took too long is not begun again by the next call."""
-        self._look_again_at = max(self._look_again_at, anyio.current_time() + RETRY_SECONDS)
+        self._next_lookup_at = max(self._next_lookup_at, anyio.current_time() + RETRY_SECONDS)
 
     def _list_request(self) -> Request:
         known = self._schedules
@@ -106,7 +106,7 @@ class Prices:
             repeated=False,
         )
 
-    def _understood(self, reply: Reply) -> Schedules:
+    def _parse(self, reply: Reply) -> Schedules:
         """The schedules of an answer; the known ones when nothing changed."""
         if reply.answer.status == 304 and self._schedules is not None:
             return self._schedules

@@ -99,7 +99,7 @@ class RunapiProvider:
         return hmac.new(self._key.reveal().encode(), text.encode(), "sha256").hexdigest()
 
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
-        return await self._runapi.prices.all_of(calls)
+        return await self._runapi.prices.of(calls)
 
     async def create(
         self,

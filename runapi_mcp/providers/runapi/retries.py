@@ -4,12 +4,11 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import count
-from typing import TypeVar
 
 import anyio
 
 from runapi_mcp.base.errors import Conflict, ProviderFailure, RateLimited
-from runapi_mcp.providers.runapi.messages import Request
+from runapi_mcp.providers.runapi.messages import Meaning, Request
 
 ATTEMPT_SECONDS = 20.0
 LONGEST_TURN_SECONDS = 30.0
@@ -17,13 +16,11 @@ SHORTEST_ATTEMPT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.4
 LONGEST_PAUSE_SECONDS = 5.0
 
-Meaning = TypeVar("Meaning")
 
-
-async def retrying(
+async def retry(
     attempt: Callable[[float], Awaitable[Meaning]],
     request: Request,
-    turn: Callable[[], Awaitable[None]],
+    wait_turn: Callable[[], Awaitable[None]],
 ) -> Meaning:
     """The meaning of the first attempt that works; each is told how many seconds it has.
 
@@ -35,7 +32,7 @@ async def retrying(
     Raises:
         ProviderFailure: the last failure, when it is final or the time is up.
     """
-    await _first(turn)
+    await _wait_first_turn(wait_turn)
     deadline = anyio.current_time() + request.total_seconds
     in_doubt, task_id, pause = request.in_doubt, None, 0.0
     for number in count():
@@ -56,13 +53,13 @@ async def retrying(
                 raise
         with anyio.CancelScope(shield=request.pays and in_doubt):
             await anyio.sleep(pause)
-            await turn()
+            await wait_turn()
     raise AssertionError("count() does not end")
 
 
-async def _first(turn: Callable[[], Awaitable[None]]) -> None:
+async def _wait_first_turn(wait_turn: Callable[[], Awaitable[None]]) -> None:
     with anyio.move_on_after(LONGEST_TURN_SECONDS) as limit:
-        await turn()
+        await wait_turn()
     if limit.cancelled_caught:
         raise RateLimited(
             "Too many requests of this key wait for their turn.", "Wait a minute, then call again."

@@ -10,7 +10,7 @@ from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import Json, as_cents, as_list, as_number, as_object, as_text
-from runapi_mcp.providers.runapi.failures import message_of
+from runapi_mcp.providers.runapi.failures import parse_message
 from runapi_mcp.providers.runapi.messages import Reply, Request
 
 MOST_IMAGES: Final = 8
@@ -90,7 +90,7 @@ def _task(task_id: str, envelope: Json, reply: Reply) -> Task:
         id=task_id,
         status=_status(envelope.get("status")),
         image_urls=_image_urls(envelope.get("images")),
-        error=message_of({"error": envelope.get("error"), "errors": envelope.get("errors")}),
+        error=parse_message({"error": envelope.get("error"), "errors": envelope.get("errors")}),
         cost_cents=_cost_cents(envelope),
         reserved_cents=_reserved_cents(envelope),
         model=as_text(envelope.get("model")),
