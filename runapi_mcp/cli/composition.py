@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,12 +25,7 @@ if TYPE_CHECKING:
 
 def desk_of(settings: Settings) -> Desk:
     """The ledger where the settings want it, and their limits."""
-    wanted = settings.limits
-    limits = Limits(
-        per_call_cents=wanted.per_call_cents,
-        per_day_cents=wanted.per_day_cents,
-        confirm_over_cents=wanted.confirm_over_cents,
-    )
+    limits = Limits(**asdict(settings.limits))
     return Desk(ledger_of(settings), limits, keeps_prompts=settings.ledger.keep_prompts)
 
 

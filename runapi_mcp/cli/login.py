@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from runapi_mcp.login.login_flow import Login
 
 LONGEST_INPUT: Final = 4096
+_REMOTE: Final = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
+_SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 @click.command("login")
@@ -63,7 +66,7 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
     try:
         async with open_login(upstream, key_file) as login:
             _show(login)
-            if opens and settings.has_browser():
+            if opens and has_browser(os.environ):
                 _open_browser(login.address)
             else:
                 _show_other_ways(login)
@@ -117,6 +120,16 @@ def _show_other_ways(login: Login) -> None:
         f"  {forward}\n\n"
         f"Or stop this, create a key at {settings.KEY_PAGE}, and run `runapi-mcp login --key -`."
     )
+
+
+def has_browser(environ: Mapping[str, str]) -> bool:
+    """Whether a browser that opens here is one that the person sees.
+
+    Without a screen, Python would start a text browser in the middle of the terminal.
+    """
+    if any(environ.get(name) for name in _REMOTE):
+        return False
+    return sys.platform in ("darwin", "win32") or any(environ.get(name) for name in _SCREENS)
 
 
 def _open_browser(address: str) -> None:

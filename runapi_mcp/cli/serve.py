@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.server import Keys
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8765
+_HOST = "127.0.0.1"
+_PORT = 8765
 
 _HINT = (
     "runapi-mcp speaks MCP on stdin and stdout: a coding agent starts it. "
@@ -31,11 +31,11 @@ _HINT = (
 
 @click.command("serve")
 @click.option("--http", is_flag=True, help="Serve HTTP instead of stdio: /mcp, /sse, /healthz.")
-@click.option("--host", help=f"Address to listen on; {DEFAULT_HOST} without it.")
+@click.option("--host", help=f"Address to listen on; {_HOST} without it.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help=f"Port, or 0 for a free one; {DEFAULT_PORT} without it.",
+    help=f"Port, or 0 for a free one; {_PORT} without it.",
 )
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Also answer to this host name.")
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
@@ -54,7 +54,7 @@ def command(
     Over HTTP each request brings its own RunAPI key as Authorization: Bearer KEY.
     """
     if http:
-        address = (host or DEFAULT_HOST, DEFAULT_PORT if port is None else port)
+        address = (host or _HOST, _PORT if port is None else port)
         serve = partial(_serve_http, *address, allow_host, share_key=share_key, sandbox=sandbox)
         anyio.run(serve)
     elif host or port is not None or allow_host or share_key:

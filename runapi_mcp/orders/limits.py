@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from runapi_mcp.base.catalog.money import dollars, tidy
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import NotAllowed
+from runapi_mcp.base.settings import LimitSettings
 from runapi_mcp.orders.ledger import Spending
 
 _HALF_A_MICROCENT = 5e-7
@@ -23,13 +24,8 @@ class NotConfirmed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The user's limits; None where there is none."""
-
-    per_call_cents: float | None = None
-    per_day_cents: float | None = None
-    confirm_over_cents: float | None = None
-    """A dearer call is made only after a person said yes."""
+class Limits(LimitSettings):
+    """What the limits mean for a call."""
 
     def left_cents(self, spending: Spending) -> float | None:
         """What may still be spent today; None without a daily limit."""

@@ -26,7 +26,7 @@ from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.server.client_capabilities import Context, is_modern, opens_addresses, shows_forms
 from runapi_mcp.tools.tool import Link
 
-LONGEST_PROMPT: Final = 300
+_LONGEST_PROMPT: Final = 300
 """How much of a prompt a question shows, in characters."""
 
 _CONSENT: Final = "confirm"
@@ -148,6 +148,6 @@ def _picture(arguments: Mapping[str, object]) -> str:
     resolution = as_text(arguments.get("output_resolution"))
     large = f" in {on_one_line(resolution)[:8]}" if resolution else ""
     prompt = on_one_line(as_text(arguments.get("prompt")) or "")
-    if len(prompt) > LONGEST_PROMPT:
-        prompt = f"{prompt[:LONGEST_PROMPT].rstrip()}…"
+    if len(prompt) > _LONGEST_PROMPT:
+        prompt = f"{prompt[:_LONGEST_PROMPT].rstrip()}…"
     return f"It shows{large}: “{prompt}”. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, cast
 
@@ -35,11 +35,6 @@ from runapi_mcp.tools import Tool, instructions, offered
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.schema import input_schema, output_schema
 
-ListTools = Callable[[Context, PaginatedRequestParams | None], Awaitable[ListToolsResult]]
-CallTool = Callable[[Context, CallToolRequestParams], Awaitable[CallToolResult]]
-ListResources = Callable[[Context, PaginatedRequestParams | None], Awaitable[ListResourcesResult]]
-ReadResource = Callable[[Context, ReadResourceRequestParams], Awaitable[ReadResourceResult]]
-
 SERVER_NAME: Final = "runapi-mcp"
 
 _HOUR_MS: Final = 3_600_000
@@ -58,31 +53,8 @@ _CACHE_HINTS: Final[Mapping[CacheableMethod, CacheHint]] = {
 
 def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
     """The MCP server; both protocol eras, any transport."""
-    tools = {tool.name: tool for tool in offered(variants)}
-
-    async def list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[describe(tool) for tool in tools.values()])
-
-    async def on_call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
-        # A task in place of a result is the extension's, which the SDK's types do not know.
-        return cast("CallToolResult", await call_tool(service, tools, context, params))
-
-    framing = gallery.framing(service.upstream.base_url)
-    server = _server(variants, list_tools, on_call_tool, *_gallery(framing))
-    server.extensions[gallery.EXTENSION] = {}
-    if service.gives_tasks:
-        serve_tasks(server, RunapiTasks(service))
-    return server
-
-
-def _server(
-    variants: Sequence[Variant],
-    list_tools: ListTools,
-    on_call_tool: CallTool,
-    list_resources: ListResources,
-    read_resource: ReadResource,
-) -> Server[Any]:
-    return Server(
+    handlers = _Handlers(service, {tool.name: tool for tool in offered(variants)})
+    server: Server[Any] = Server(
         SERVER_NAME,
         version=__version__,
         title="Flux 2 on RunAPI",
@@ -90,40 +62,58 @@ def _server(
         cache_hints=_CACHE_HINTS,
         # No x-mcp-header is used, so a call over HTTP needs no look at the schemas first.
         get_tool_input_schema=lambda _: None,
-        on_list_tools=list_tools,
-        on_call_tool=on_call_tool,
-        on_list_resources=list_resources,
+        on_list_tools=handlers.list_tools,
+        on_call_tool=handlers.call_tool,
+        on_list_resources=handlers.list_resources,
+        on_read_resource=handlers.read_resource,
         on_list_resource_templates=_list_resource_templates,
-        on_read_resource=read_resource,
         on_list_prompts=_list_prompts,
     )
+    server.extensions[gallery.EXTENSION] = {}
+    if service.gives_tasks:
+        serve_tasks(server, RunapiTasks(service))
+    return server
 
 
-def _gallery(framing: dict[str, object]) -> tuple[ListResources, ReadResource]:
-    """The one resource there is, listed and read."""
+class _Handlers:
+    """What answers the requests for tools, and for the one resource there is."""
 
-    async def list_resources(_: Context, __: PaginatedRequestParams | None) -> ListResourcesResult:
+    def __init__(self, service: Service, tools: Mapping[str, Tool]) -> None:
+        self._service = service
+        self._tools = tools
+        self._framing = gallery.framing(service.upstream.base_url)
+
+    async def list_tools(self, _: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
+        return ListToolsResult(tools=[describe(tool) for tool in self._tools.values()])
+
+    async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
+        # A task in place of a result is the extension's, which the SDK's types do not know.
+        return cast("CallToolResult", await call_tool(self._service, self._tools, context, params))
+
+    async def list_resources(
+        self, _: Context, __: PaginatedRequestParams | None
+    ) -> ListResourcesResult:
         listed = Resource(
             uri=gallery.URI,
             name=gallery.NAME,
             title=gallery.TITLE,
             description=gallery.DESCRIPTION,
             mime_type=gallery.MIME_TYPE,
-            _meta=framing,
+            _meta=self._framing,
         )
         return ListResourcesResult(resources=[listed])
 
-    async def read_resource(_: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+    async def read_resource(
+        self, _: Context, params: ReadResourceRequestParams
+    ) -> ReadResourceResult:
         uri = str(params.uri)
         if uri != gallery.URI:
             message = f"There is no such resource: this server has tools and {gallery.URI}."
             raise MCPError(INVALID_PARAMS, message, {"uri": uri})
         contents = TextResourceContents(
-            uri=gallery.URI, mime_type=gallery.MIME_TYPE, text=gallery.page(), _meta=framing
+            uri=gallery.URI, mime_type=gallery.MIME_TYPE, text=gallery.page(), _meta=self._framing
         )
         return ReadResourceResult(contents=[contents])
-
-    return list_resources, read_resource
 
 
 # Hosts ask every server for these lists; an empty one is kinder than an error in their logs.

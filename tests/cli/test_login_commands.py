@@ -10,7 +10,7 @@ import sys
 import anyio
 import pytest
 
-from runapi_mcp.base.settings import has_browser
+from runapi_mcp.cli.login import has_browser
 from tests.support.login_world import GOOD_KEY, Browser, config, decide, key_file
 from tests.support.processes import SIGNALS, Program, finished, network, program
 from tests.support.world import KEY

@@ -3,7 +3,6 @@
 from runapi_mcp.base.settings.config_file import config_path
 from runapi_mcp.base.settings.key_file import KeyFile
 from runapi_mcp.base.settings.keys import KEY_PAGE, Key, parse_key
-from runapi_mcp.base.settings.screen import has_browser
 from runapi_mcp.base.settings.settings import (
     KEEP_DAYS,
     LONGEST_WAIT_SECONDS,
@@ -29,7 +28,6 @@ __all__ = [
     "PictureSettings",
     "Settings",
     "config_path",
-    "has_browser",
     "key_now",
     "load",
     "parse_key",

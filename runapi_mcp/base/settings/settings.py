@@ -21,9 +21,10 @@ LONGEST_WAIT_SECONDS: Final = 600
 class LimitSettings:
     """The user's limits in US cents; None where there is none."""
 
-    per_call_cents: float | None
-    per_day_cents: float | None
-    confirm_over_cents: float | None
+    per_call_cents: float | None = None
+    per_day_cents: float | None = None
+    confirm_over_cents: float | None = None
+    """A dearer call is made only after a person said yes."""
 
 
 @dataclass(frozen=True, slots=True)
