@@ -29,24 +29,21 @@ class Provider(Protocol):
     """Whoever sells pictures, as one caller sees them. Money is in US cents."""
 
     @property
-    def has_key(self) -> bool:
-        """Whether there is a key to pay with."""
-        ...
+    def has_key(self) -> bool: ...
 
     @property
     def caller_id(self) -> str:
         """Who pays, without telling the key: the same for the same key at the same provider.
 
         Raises:
-            KeyMissing: there is no key to pay with; it says how to get and set one.
+            KeyMissing: there is no key.
         """
         ...
 
     def require_key(self) -> None:
-        """Return only where there is a key to pay with.
-
+        """
         Raises:
-            KeyMissing: there is none; it says how to get and set one.
+            KeyMissing: there is no key to pay with; it says how to get and set one.
         """
         ...
 
@@ -55,9 +52,9 @@ class Provider(Protocol):
         ...
 
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
-        """The exact price of each call: live, else from the snapshot, else unknown. Needs no key.
+        """The exact price of each call: live, else from the snapshot, else unknown.
 
-        It never fails, and takes four seconds at most.
+        Needs no key, never fails, and takes four seconds at most.
         """
         ...
 
@@ -151,6 +148,4 @@ class Upstream(Protocol):
         """
         ...
 
-    async def aclose(self) -> None:
-        """Close its connections."""
-        ...
+    async def aclose(self) -> None: ...

@@ -23,14 +23,12 @@ def speaks(context: Context, extension: str) -> bool:
 
 
 def shows_forms(context: Context) -> bool:
-    """Whether it can ask a person to fill in a form."""
     elicitation = _elicitation(context)
     # An empty declaration means forms.
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
 def opens_addresses(context: Context) -> bool:
-    """Whether it can ask a person to open an address."""
     elicitation = _elicitation(context)
     return elicitation is not None and elicitation.url is not None
 

@@ -25,7 +25,6 @@ class Keys:
     """Finds the server's own key at every request, so that a login needs no restart."""
 
     def of(self, context: ServerRequestContext[Any, Any]) -> Key:
-        """The key of one request."""
         if context.request is None or self.http == "own":
             return self._own()
         authorization = str(context.request.headers.get("authorization", "")).strip()

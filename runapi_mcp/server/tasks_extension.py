@@ -57,8 +57,6 @@ class TaskUpdateParams(TaskParams):
 
 @dataclass(frozen=True, slots=True)
 class TaskId:
-    """What the id of a task says."""
-
     runapi_id: str
     model: str
     made_at: int
@@ -110,7 +108,6 @@ def speaks_tasks(context: Context) -> bool:
 
 
 def serve_tasks(server: Server[Any], source: TaskSource) -> None:
-    """Let the server answer for the tasks of a source."""
 
     async def get(context: Context, params: TaskParams) -> Wire:
         _require(context, params)

@@ -101,8 +101,6 @@ class _Incoming(_Stream):
 
 
 class _Outgoing(_Stream):
-    """The answers to a client."""
-
     def __init__(
         self, stream: Any, outbox: Outbox, sends: PendingSends, *, out_when_taken: bool
     ) -> None:

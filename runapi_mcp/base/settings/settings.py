@@ -29,8 +29,6 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """Where the ledger is, and what it keeps."""
-
     locate: Callable[[], Path] | None
     """Tells its path, when that is needed; None for no ledger on the disk."""
     keep_days: float
@@ -39,8 +37,6 @@ class LedgerSettings:
 
 @dataclass(frozen=True, slots=True)
 class PictureSettings:
-    """Where pictures go and come from."""
-
     output_dir: Path | None
     """None for the usual places."""
     save: bool | None

@@ -4,14 +4,15 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import as_object, as_text
 from runapi_mcp.providers.port import UploadedFile
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send, unreadable
 
 Put = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
 """Puts bytes to an address with exactly the given headers, without any key."""
+_WHY: Final = "about the file could not be read"
 
 
 async def upload(send: Send, put: Put, name: str, content: bytes, media_type: str) -> UploadedFile:
@@ -27,9 +28,9 @@ async def upload(send: Send, put: Put, name: str, content: bytes, media_type: st
         "checksum": checksum,
         "content_type": media_type,
     }
-    place = await send(_step("prepare", announced), _place)
+    place = await send(_step("prepare", announced), _parse_place)
     await put(place.url, place.headers, content)
-    return await send(_step("confirm", {"signed_id": place.signed_id}), _uploaded)
+    return await send(_step("confirm", {"signed_id": place.signed_id}), _parse_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +47,16 @@ def _step(name: str, body: Mapping[str, object]) -> Request:
     return Request("POST", f"/api/v1/files/{name}", body=body, repeated=False)
 
 
-def _place(reply: Reply) -> _Place:
+def _parse_place(reply: Reply) -> _Place:
     signed_id, url = as_text(reply.body.get("signed_id")), as_text(reply.body.get("upload_url"))
     if signed_id is None or url is None:
-        raise _unreadable(reply)
+        raise unreadable(reply, _WHY)
     headers = as_object(reply.body.get("headers"))
     return _Place(signed_id, url, {name: str(value) for name, value in headers.items()})
 
 
-def _uploaded(reply: Reply) -> UploadedFile:
+def _parse_file(reply: Reply) -> UploadedFile:
     url = as_text(reply.body.get("url"))
     if url is None:
-        raise _unreadable(reply)
+        raise unreadable(reply, _WHY)
     return UploadedFile(url, as_text(reply.body.get("expires_at")))
-
-
-def _unreadable(reply: Reply) -> ProviderDown:
-    return ProviderDown(
-        "RunAPI's answer about the file could not be read.", "Try again in a minute.", reply.answer
-    )

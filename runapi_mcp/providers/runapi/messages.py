@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
-from runapi_mcp.base.errors import HttpAnswer
+from runapi_mcp.base.errors import HttpAnswer, ProviderDown
 from runapi_mcp.base.json_values import Json
 
 Meaning = TypeVar("Meaning")
@@ -39,6 +39,11 @@ class Reply:
     body: Json
     headers: Mapping[str, str]
     answer: HttpAnswer
+
+
+def unreadable(reply: Reply, why: str) -> ProviderDown:
+    """The failure of an answer that has not what it must have."""
+    return ProviderDown(f"RunAPI's answer {why}.", "Try again in a minute.", reply.answer)
 
 
 class Send(Protocol):

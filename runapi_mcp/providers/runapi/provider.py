@@ -110,9 +110,8 @@ class RunapiProvider:
         *,
         in_doubt: bool = False,
     ) -> Task:
-        request = tasks.create_request(
-            variant, body, idempotency_key, total_seconds, in_doubt=in_doubt
-        )
+        request = tasks.create_request(variant, body, idempotency_key)
+        request = replace(request, total_seconds=total_seconds, in_doubt=in_doubt)
         return replace(await self._send(request, tasks.parse_created), model=variant.model)
 
     async def read(

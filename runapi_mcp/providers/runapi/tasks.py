@@ -11,7 +11,7 @@ from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import Json, as_cents, as_list, as_number, as_object, as_text
 from runapi_mcp.providers.runapi.failures import parse_message
-from runapi_mcp.providers.runapi.messages import Reply, Request
+from runapi_mcp.providers.runapi.messages import Reply, Request, unreadable
 
 MOST_IMAGES: Final = 8
 """More than any Flux 2 task draws; an answer must not grow with what RunAPI says."""
@@ -31,23 +31,13 @@ _STATUSES: Final[Mapping[str, Status]] = {
 }
 
 
-def create_request(
-    variant: Variant,
-    body: Mapping[str, object],
-    idempotency_key: str,
-    total_seconds: float,
-    *,
-    in_doubt: bool,
-) -> Request:
-    """The request that pays."""
+def create_request(variant: Variant, body: Mapping[str, object], idempotency_key: str) -> Request:
     return Request(
         "POST",
         f"/api/v1/flux_2/{variant.action}",
         body={"model": variant.model, **body},
         headers={"Idempotency-Key": idempotency_key},
-        total_seconds=total_seconds,
         pays=True,
-        in_doubt=in_doubt,
     )
 
 
@@ -66,16 +56,14 @@ def read_request(
 
 
 def parse_created(reply: Reply) -> Task:
-    """The task that was made."""
     envelope = _envelope(reply.body)
     task_id = canonical(as_text(envelope.get("id")) or "") or reply.answer.task_id
     if task_id is None:
-        raise ProviderDown("RunAPI's answer names no task.", "Try again in a minute.", reply.answer)
+        raise unreadable(reply, "names no task")
     return _task(task_id, envelope, reply)
 
 
 def parse_read(task_id: str, reply: Reply) -> Task:
-    """The task that was asked for."""
     envelope = _envelope(reply.body)
     named = as_text(envelope.get("id"))
     if named is not None and canonical(named) != task_id:
