@@ -6,23 +6,23 @@ from typing import Final, TypeVar
 import anyio
 
 Report = Callable[[str], Awaitable[None]]
-"""Tells it in words for a person."""
+"""Shows a message to a person."""
 Result = TypeVar("Result")
 
 PROGRESS_SECONDS: Final = 2.0
 
 
 async def report_while(
-    report: Report, words: Callable[[float], str], work: Callable[[], Awaitable[Result]]
+    report: Report, message: Callable[[float], str], work: Callable[[], Awaitable[Result]]
 ) -> Result:
     """What the work gives. How it goes is told when it begins, and every two seconds.
 
-    `words` is given the seconds since the beginning.
+    `message` is given the seconds since the beginning.
     """
     results: list[Result] = []
     errors: list[Exception] = []
     async with anyio.create_task_group() as group:
-        group.start_soon(_tell, report, words)
+        group.start_soon(_report_on, report, message)
         try:
             results.append(await work())
         except Exception as error:  # noqa: BLE001 - out of the group it would come as a group
@@ -33,8 +33,8 @@ async def report_while(
     return results[0]
 
 
-async def _tell(report: Report, words: Callable[[float], str]) -> None:
+async def _report_on(report: Report, message: Callable[[float], str]) -> None:
     started = anyio.current_time()
     while True:
-        await report(words(anyio.current_time() - started))
+        await report(message(anyio.current_time() - started))
         await anyio.sleep(PROGRESS_SECONDS)
