@@ -158,11 +158,11 @@ class Directory:
         return plain if self._descriptor is not None else str(self.path / plain)
 
 
-Opening = Callable[..., AbstractContextManager[Directory]]
+OpenDirectory = Callable[..., AbstractContextManager[Directory]]
 
 
 @contextmanager
-def held(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
+def open_by_descriptor(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
     """The directory, each folder below the root opened from the one above it."""
     top = _top(root, make=make)
     descriptor = os.open(top, os.O_RDONLY | _FOLDER)
@@ -177,7 +177,7 @@ def held(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory
 
 
 @contextmanager
-def checked(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
+def open_by_path(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
     """The directory, its path seen to stay below the root, once."""
     top = path = _top(root, make=make)
     for part in parts:
@@ -191,7 +191,9 @@ def checked(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Direct
     yield Directory(path)
 
 
-opened: Final[Opening] = held if os.open in os.supports_dir_fd else checked
+open_directory: Final[OpenDirectory] = (
+    open_by_descriptor if os.open in os.supports_dir_fd else open_by_path
+)
 
 
 def _top(root: Path, *, make: bool) -> Path:

@@ -15,7 +15,7 @@ _BELOW: Final = "/./"
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Folders:
     """The folders of one server. `output_dir` is the user's own choice, None without one."""
 
     output_dir: Path | None = None
@@ -62,8 +62,8 @@ class Places:
     def input_folders(self) -> list[Path]:
         """Where local images may be taken from."""
         started_in = _started_in()
-        places = [self.output_folder, _project() or started_in, *self.input_dirs]
-        return [place for place in places if place is not None]
+        folders = [self.output_folder, _project() or started_in, *self.input_dirs]
+        return [folder for folder in folders if folder is not None]
 
     def candidates(self, path: str) -> Iterator[Path]:
         """What a path in a call may mean, the likeliest first: a relative one has several."""

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, cast
 
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.printable import printable_path
-from runapi_mcp.images.directory import Directory, opened
+from runapi_mcp.images.directory import Directory, open_directory
 from runapi_mcp.images.naming import IMAGE_SUFFIXES
 
 LAST_NUMBER: Final = 9
@@ -61,7 +61,7 @@ class Draft:
         """
         *parts, stem = name.split("/")
         with _in_words(folder), ExitStack() as hold:
-            directory = hold.enter_context(opened(folder, parts, make=True))
+            directory = hold.enter_context(open_directory(folder, parts, make=True))
             draft = hold.enter_context(directory.temporary())
             return cls(directory, stem, draft, hold.pop_all())
 
@@ -84,7 +84,7 @@ class Draft:
         with self._discarded_if_it_fails():
             return self._directory.reading(self._temporary)
 
-    def land(self, suffix: str, about: Mapping[str, object]) -> Path:
+    def commit(self, suffix: str, about: Mapping[str, object]) -> Path:
         """The absolute path of the finished picture, which has `about` as JSON beside it.
 
         The name is the wanted one, or with -2 to -9, or with four random hex digits: the first
@@ -99,9 +99,9 @@ class Draft:
         """
         story = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
         with self._discarded_if_it_fails():
-            size_bytes = _settled(self._file)
+            size_bytes = _close_on_disk(self._file)
             self._directory.confirm()
-            picture = self._landed(suffix, about, story, size_bytes)
+            picture = self._take_first_free_name(suffix, about, story, size_bytes)
         self.discard()
         return self._directory.path / picture
 
@@ -118,7 +118,9 @@ class Draft:
             self.discard()
             raise
 
-    def _landed(self, suffix: str, about: Mapping[str, object], story: str, size: int) -> str:
+    def _take_first_free_name(
+        self, suffix: str, about: Mapping[str, object], story: str, size: int
+    ) -> str:
         for stem in _stems(self._stem):
             picture = stem + suffix
             if self._comes_back(picture, about, size):
@@ -174,7 +176,7 @@ class Draft:
         with self._directory.temporary() as (temporary, file):
             # An unpaired surrogate becomes what JSON writes for it.
             file.write(story.encode(errors="backslashreplace"))
-            _settled(file)
+            _close_on_disk(file)
             try:
                 self._directory.place(temporary, f"{picture}.json")
             except FileExistsError:
@@ -219,7 +221,7 @@ def _story(directory: Directory, picture: str) -> Mapping[str, object]:
     return cast("dict[str, object]", story) if isinstance(story, dict) else {}
 
 
-def _settled(file: BinaryIO) -> int:
+def _close_on_disk(file: BinaryIO) -> int:
     """The size of the file, closed, once all of it is on the disk."""
     with file:
         file.flush()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runapi_mcp.images.naming import checked_name, default_stem
-from tests.support.landing import NEWS, TASK_ID, files, land
+from tests.support.drafts import NEWS, TASK_ID, files, save
 
 DAY = date(2026, 11, 20)
 DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
@@ -62,8 +62,8 @@ def test_any_name_that_passes_lands_in_the_folder_and_nowhere_else(text: str) ->
         return
     with TemporaryDirectory() as place:
         root = Path(place).resolve() / "pictures"
-        first = land(root, name)
-        second = land(root, name, about=NEWS, suffix=".jpeg")
+        first = save(root, name)
+        second = save(root, name, about=NEWS, suffix=".jpeg")
         assert (first, second) == (root / f"{name}.png", root / f"{name}-2.jpeg")
         assert len(files(Path(place))) == 4
 

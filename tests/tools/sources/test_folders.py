@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.photos import NOT_ALLOWED, REMIX, asking, assert_free, photo, remixing, way
 from tests.support.watching import opening_of
 from tests.support.world import said
@@ -35,8 +35,8 @@ async def test_a_server_started_in_the_home_takes_nothing_from_there(
 async def test_files_of_the_system_are_no_pictures_even_where_its_folder_is_allowed(
     tmp_path: Path,
 ) -> None:
-    places = Places(tmp_path, (Path("/dev"), Path("/proc/self"), Path("/sys/kernel")))
-    async with remixing(tmp_path, places=places) as w:
+    folders = Folders(tmp_path, (Path("/dev"), Path("/proc/self"), Path("/sys/kernel")))
+    async with remixing(tmp_path, folders=folders) as w:
         for name in ("/dev/zero", "/dev/urandom", "/proc/self/environ", "/proc/self/maps"):
             with anyio.fail_after(5):
                 refused = await w.call(REMIX, asking(name))
