@@ -31,13 +31,13 @@ _LONGEST_CHUNK: Final = 4096
 _KONSOLE_WITH_IMAGES: Final = 220400
 
 
-def shown(path: Path, draw: Draw) -> str:
+def render(path: Path, draw: Draw) -> str:
     """The picture at a path, ready to be printed."""
     with Image.open(path) as image:
         return f"{draw(image.convert('RGB'))}\n"
 
 
-def way_of(environ: Mapping[str, str], *, truecolor: bool) -> Draw | None:
+def choose_protocol(environ: Mapping[str, str], *, truecolor: bool) -> Draw | None:
     """How the terminal of this environment shows pictures; None if it cannot."""
     return _pixels_of(environ) or (half_blocks if truecolor else None)
 
@@ -45,7 +45,7 @@ def way_of(environ: Mapping[str, str], *, truecolor: bool) -> Draw | None:
 def kitty(image: Image.Image) -> str:
     """By kitty's graphics protocol."""
     image.thumbnail((_LARGEST_PX, _LARGEST_PX))
-    content = b64encode(_encoded(image, "PNG")).decode()
+    content = b64encode(_encode(image, "PNG")).decode()
     # q=2: no answer, which nobody would read.
     first, *rest = [
         content[at : at + _LONGEST_CHUNK] for at in range(0, len(content), _LONGEST_CHUNK)
@@ -57,7 +57,7 @@ def kitty(image: Image.Image) -> str:
 def iterm2(image: Image.Image) -> str:
     """As iTerm2's inline image."""
     image.thumbnail((_LARGEST_PX, _LARGEST_PX))
-    content = _encoded(image, "JPEG")
+    content = _encode(image, "JPEG")
     about = f"size={len(content)};width={COLUMNS};preserveAspectRatio=1;inline=1"
     return f"{_INDENT}\x1b]1337;File={about}:{b64encode(content).decode()}\a"
 
@@ -126,7 +126,7 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _encoded(image: Image.Image, format_: str) -> bytes:
+def _encode(image: Image.Image, format_: str) -> bytes:
     out = BytesIO()
     image.save(out, format_)
     return out.getvalue()

@@ -139,7 +139,7 @@ def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
     """
     with (
         open_directory(path.parent, (), make=False) as directory,
-        directory.reading(path.name) as file,
+        directory.open_file(path.name) as file,
     ):
         require_as_saved(directory, path.name, file, finished.about["task_id"])
         return inspect(file, finished.preview_px)

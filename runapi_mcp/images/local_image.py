@@ -49,7 +49,7 @@ def read_local_image(path: str, folders: Folders) -> LocalImage:
     with (
         _in_words(path),
         open_directory(folder, parts, make=False) as directory,
-        directory.reading(name) as file,
+        directory.open_file(name) as file,
     ):
         return _strip_for_upload(found, file)
 
@@ -64,7 +64,7 @@ def read_saved_image(path: Path, task_id: str) -> LocalImage:
     with (
         _in_words(path),
         open_directory(path.parent, (), make=False) as directory,
-        directory.reading(path.name) as file,
+        directory.open_file(path.name) as file,
     ):
         require_as_saved(directory, path.name, file, task_id)
         return _strip_for_upload(path, file)

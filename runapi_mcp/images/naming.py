@@ -32,7 +32,7 @@ def default_stem(prompt: str, task_id: str, day: date) -> str:
     return "-".join(filter(None, parts))
 
 
-def checked_name(save_as: str) -> str:
+def normalise_name(save_as: str) -> str:
     """The name as it will be used: relative, with forward slashes, without an image suffix.
 
     Raises:

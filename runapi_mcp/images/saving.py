@@ -62,7 +62,7 @@ class Draft:
         *parts, stem = name.split("/")
         with _in_words(folder), ExitStack() as hold:
             directory = hold.enter_context(open_directory(folder, parts, make=True))
-            draft = hold.enter_context(directory.temporary())
+            draft = hold.enter_context(directory.temporary_file())
             return cls(directory, stem, draft, hold.pop_all())
 
     def write(self, content: bytes) -> None:
@@ -82,7 +82,7 @@ class Draft:
             NotSaved: it cannot be read; the draft is discarded.
         """
         with self._discarded_if_it_fails():
-            return self._directory.reading(self._temporary)
+            return self._directory.open_file(self._temporary)
 
     def commit(self, suffix: str, about: Mapping[str, object]) -> Path:
         """The absolute path of the finished picture, which has `about` as JSON beside it.
@@ -100,7 +100,7 @@ class Draft:
         story = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
         with self._discarded_if_it_fails():
             size_bytes = _close_on_disk(self._file)
-            self._directory.confirm()
+            self._directory.require_in_place()
             picture = self._take_first_free_name(suffix, about, story, size_bytes)
         self.discard()
         return self._directory.path / picture
@@ -156,7 +156,7 @@ class Draft:
             return False
 
     def _digest(self, name: str) -> bytes:
-        with self._directory.reading(name) as file:
+        with self._directory.open_file(name) as file:
             return hashlib.file_digest(file, "sha256").digest()
 
     def _is_given(self, picture: str, size_bytes: int) -> bool:
@@ -173,7 +173,7 @@ class Draft:
 
     def _is_placed(self, picture: str, story: str, size_bytes: int) -> bool:
         """Whether the picture and its JSON got the name, or somebody else did."""
-        with self._directory.temporary() as (temporary, file):
+        with self._directory.temporary_file() as (temporary, file):
             # An unpaired surrogate becomes what JSON writes for it.
             file.write(story.encode(errors="backslashreplace"))
             _close_on_disk(file)

@@ -126,8 +126,8 @@ async def handed_over(context: Context, caller: Caller, outcome: Outcome) -> Cal
         await when_sent(context.request_id, partial(caller.orders.delivered, watch))
     facts = structured(outcome.facts)
     # What only the page reads: a model is given no `_meta`.
-    shows_page = speaks(context, gallery.EXTENSION)
-    for_page = {gallery.ASKED: outcome.asked} if outcome.asked and shows_page else None
+    shows_page = speaks(context, gallery.UI_EXTENSION)
+    for_page = {gallery.ARGUMENTS_META: outcome.asked} if outcome.asked and shows_page else None
     size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(
         content=blocks(text(facts), size, outcome.pictures),

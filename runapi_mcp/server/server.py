@@ -67,9 +67,9 @@ def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
         # A task in place of a result is the extension's, which the SDK's types do not know.
         return cast("CallToolResult", await call_tool(service, tools, context, params))
 
-    framing = gallery.framing(service.upstream.base_url)
+    framing = gallery.page_meta(service.upstream.base_url)
     server = _server(variants, list_tools, on_call_tool, *_gallery(framing))
-    server.extensions[gallery.EXTENSION] = {}
+    server.extensions[gallery.UI_EXTENSION] = {}
     if service.gives_tasks:
         serve_tasks(server, RunapiTasks(service))
     return server
@@ -104,22 +104,25 @@ def _gallery(framing: dict[str, object]) -> tuple[ListResources, ReadResource]:
 
     async def list_resources(_: Context, __: PaginatedRequestParams | None) -> ListResourcesResult:
         listed = Resource(
-            uri=gallery.URI,
-            name=gallery.NAME,
-            title=gallery.TITLE,
-            description=gallery.DESCRIPTION,
-            mime_type=gallery.MIME_TYPE,
+            uri=gallery.PAGE_URI,
+            name=gallery.PAGE_NAME,
+            title=gallery.PAGE_TITLE,
+            description=gallery.PAGE_DESCRIPTION,
+            mime_type=gallery.PAGE_MIME_TYPE,
             _meta=framing,
         )
         return ListResourcesResult(resources=[listed])
 
     async def read_resource(_: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         uri = str(params.uri)
-        if uri != gallery.URI:
-            message = f"There is no such resource: this server has tools and {gallery.URI}."
+        if uri != gallery.PAGE_URI:
+            message = f"There is no such resource: this server has tools and {gallery.PAGE_URI}."
             raise MCPError(INVALID_PARAMS, message, {"uri": uri})
         contents = TextResourceContents(
-            uri=gallery.URI, mime_type=gallery.MIME_TYPE, text=gallery.page(), _meta=framing
+            uri=gallery.PAGE_URI,
+            mime_type=gallery.PAGE_MIME_TYPE,
+            text=gallery.read_page(),
+            _meta=framing,
         )
         return ReadResourceResult(contents=[contents])
 
@@ -152,5 +155,5 @@ def described(tool: Tool) -> McpTool:
             idempotent_hint=tool.effect != "pays",
             open_world_hint=True,
         ),
-        _meta=dict(gallery.BINDING) if tool.output is TaskFacts else None,
+        _meta=dict(gallery.TOOL_META) if tool.output is TaskFacts else None,
     )

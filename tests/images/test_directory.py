@@ -48,7 +48,7 @@ def test_only_plain_names_are_names_in_a_directory(
         (tmp_path / "in/fox").write_bytes(FOX)
         acts: Sequence[Callable[[str], object]] = (
             directory.create,
-            directory.reading,
+            directory.open_file,
             directory.exists,
             directory.remove,
             partial(directory.place, "fox"),
@@ -65,16 +65,16 @@ def test_a_directory_places_reads_and_removes_by_name(
     tmp_path: Path, opening: OpenDirectory
 ) -> None:
     with opening(tmp_path / "root", ["a", "b"], make=True) as directory:
-        with directory.temporary() as (temporary, file):
+        with directory.temporary_file() as (temporary, file):
             file.write(FOX)
             file.close()
             directory.place(temporary, "fox")
         assert directory.path == tmp_path / "root/a/b"
         assert directory.read("fox", 100) == FOX
         assert directory.read("fox", 4) == FOX[:4]
-        with directory.temporary() as (temporary, _), pytest.raises(FileExistsError):
+        with directory.temporary_file() as (temporary, _), pytest.raises(FileExistsError):
             directory.place(temporary, "fox")
-        directory.confirm()
+        directory.require_in_place()
         assert files(tmp_path) == ["root/a/b/fox"]
         directory.remove("fox")
         assert not directory.exists("fox")
@@ -98,9 +98,9 @@ def test_reading_follows_no_link_awaits_no_pipe_and_is_not_inherited(
     os.mkfifo(tmp_path / "pipe")
     with opening(tmp_path, [], make=False) as directory:
         with pytest.raises(OSError) as refused:  # noqa: PT011 - looked at below
-            directory.open_to_read("link")
+            directory.open_descriptor("link")
         assert refused.value.errno == errno.ELOOP
-        pipe = directory.open_to_read("pipe")
+        pipe = directory.open_descriptor("pipe")
         assert stat.S_ISFIFO(os.fstat(pipe).st_mode)
         assert not os.get_inheritable(pipe)
         os.close(pipe)

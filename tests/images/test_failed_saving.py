@@ -148,7 +148,7 @@ def place_without_hard_links(folder: Path) -> str:
     without_hard_links()
     with (
         open_directory(folder, [], make=False) as directory,
-        directory.temporary() as (temporary, _),
+        directory.temporary_file() as (temporary, _),
     ):
         try:
             directory.place(temporary, "fox")
