@@ -35,7 +35,7 @@ class Download:
 
     @classmethod
     def begin(cls, finished: Finished, url: str) -> Download:
-        """A landing in the folder, or without one in a file that nobody sees.
+        """A download into the folder, or without one into a file that nobody sees.
 
         Raises:
             NotSaved: the folder cannot be written.
@@ -45,7 +45,7 @@ class Download:
         return cls(finished, url, Draft.begin(finished.folder, finished.name_of(url)))
 
     async def take(self, chunk: bytes) -> None:
-        """Take the next bytes; they are written now and then.
+        """Take the next bytes, of which some may wait to be written.
 
         Raises:
             NotSaved: they cannot be written.
@@ -67,6 +67,8 @@ class Download:
     def commit(self) -> Picture:
         """The picture, found to be an image, previewed and under its name.
 
+        Where it cannot get its name, it says so itself: size and preview are known all the same.
+
         Raises:
             NotAnImage: it is none, and nothing of it stays.
             NotSaved: what was written cannot be read.
@@ -80,7 +82,7 @@ class Download:
         return Picture(self._url, path, info)
 
     def discard(self) -> None:
-        """Nothing stays but what has landed."""
+        """Nothing stays but what was committed."""
         self._draft.discard()
 
     def _write(self, content: bytes) -> None:
@@ -101,7 +103,7 @@ class Download:
 
 
 class _Draft(Protocol):
-    """What an image is written into. All of it blocks."""
+    """What an image is written into, as `saving.Draft` has it. All of it blocks."""
 
     def write(self, content: bytes) -> None: ...
     def read_back(self) -> IO[bytes]: ...
@@ -110,7 +112,10 @@ class _Draft(Protocol):
 
 
 class _UnsavedDraft:
-    """Where an image is that is looked at and not kept; a small one is on no disk, full or not."""
+    """A draft of an image that is looked at and not kept.
+
+    A small one is on no disk: the disk may be the very reason why it is not kept.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, prefix="runapi-")  # noqa: SIM115 - `discard` closes it
@@ -123,14 +128,14 @@ class _UnsavedDraft:
         return self._file
 
     def commit(self, suffix: str, about: Mapping[str, object]) -> None:
-        """It lands nowhere."""
+        """There is no file to name."""
 
     def discard(self) -> None:
         self._file.close()
 
 
 def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
-    """What the picture is that was saved at a path. Blocks.
+    """What the picture is that an earlier call saved at a path. Blocks.
 
     Raises:
         Changed: it is not what was saved there.

@@ -1,4 +1,4 @@
-"""Finished images taken home: fetched, found to be images, saved as they came, previewed.
+"""Finished images collected: fetched, found to be images, saved as they came, previewed.
 
 Light to import: HTTP, Pillow and the rest of the room come with the first image.
 """
@@ -28,7 +28,7 @@ MOST_FETCHED_AT_ONCE: Final = 4
 
 
 class PictureStore:
-    """Where the pictures of all callers go; one for each server.
+    """The pictures of all callers; one for each server.
 
     `base_url` and `transport` are those of RunAPI.
     """
@@ -43,13 +43,14 @@ class PictureStore:
         self._fetches = anyio.Semaphore(MOST_FETCHED_AT_ONCE)
         self.decoder = anyio.Lock()
         """For whoever decodes: that takes the memory of a whole image, so never two at once."""
-        self._attended: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        # Weak: a lock is kept as long as somebody holds or awaits it, and no list of tasks grows.
+        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     def lock_for(self, name: str) -> anyio.Lock:
-        """What lets one at a time take care of the thing of this name."""
-        lock = self._attended.get(name)
+        """The lock of a task or file: who collects or uploads it second finds it done."""
+        lock = self._locks.get(name)
         if lock is None:
-            self._attended[name] = lock = anyio.Lock()
+            self._locks[name] = lock = anyio.Lock()
         return lock
 
     async def collect(self, finished: Finished, report: Report) -> tuple[Picture, ...]:
@@ -70,15 +71,15 @@ class PictureStore:
         pictures: dict[str, Picture] = {}
         progress = _DownloadProgress()
 
-        async def take(url: str) -> None:
+        async def fetch(url: str) -> None:
             pictures[url] = await self._fetch_or_explain(finished, url, progress)
 
-        async def take_all() -> None:
+        async def fetch_all() -> None:
             async with anyio.create_task_group() as group:
                 for url in urls:
-                    group.start_soon(take, url)
+                    group.start_soon(fetch, url)
 
-        await reporting(report, progress.words, take_all)
+        await reporting(report, progress.message, fetch_all)
         return pictures
 
     async def _fetch_or_explain(
@@ -128,16 +129,19 @@ class PictureStore:
 
         download = await anyio.to_thread.run_sync(Download.begin, finished, url)
         try:
-            fetcher, told = self._open_fetcher(), partial(progress.told, url)
-            await fetcher.fetch(url, download.take, finished.left_seconds(), told)
+            report_bytes = partial(progress.record, url)
+            await self._shared_fetcher().fetch(
+                url, download.take, finished.left_seconds(), report_bytes
+            )
             await download.flush()
             async with self.decoder:
                 return await anyio.to_thread.run_sync(download.commit)
         finally:
+            # A caller who leaves must not leave half a file behind.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(download.discard)
 
-    def _open_fetcher(self) -> Fetcher:
+    def _shared_fetcher(self) -> Fetcher:
         if self._fetcher is None:
             from runapi_mcp.images.fetching import Fetcher
 
@@ -147,15 +151,15 @@ class PictureStore:
 
 @dataclass(slots=True)
 class _DownloadProgress:
-    """How far the images of a task have come."""
+    """How many bytes of each image have come, and of how many."""
 
     so_far: dict[str, int] = field(default_factory=dict[str, int])
     totals: dict[str, int | None] = field(default_factory=dict[str, "int | None"])
 
-    def told(self, url: str, so_far: int, total: int | None) -> None:
+    def record(self, url: str, so_far: int, total: int | None) -> None:
         self.so_far[url], self.totals[url] = so_far, total
 
-    def words(self, _: float) -> str:
+    def message(self, _: float) -> str:
         """In percent, once every length is known."""
         so_far, totals = sum(self.so_far.values()), list(self.totals.values())
         known = [total for total in totals if total]
