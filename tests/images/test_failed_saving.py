@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -141,6 +141,32 @@ def test_a_folder_swapped_for_a_link_at_any_step_never_leads_a_file_outside(
         if not (root / "animals").is_symlink():
             assert step > 8
             return
+    pytest.fail("it was never saved")
+
+
+def take_name(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    with suppress(FileExistsError), (folder / "fox.png").open("xb") as file:
+        file.write(b"theirs")
+
+
+@POSIX
+@pytest.mark.parametrize("system", [ordinary, without_hard_links])
+def test_who_takes_the_name_at_any_step_keeps_it_and_gets_no_json_of_ours(
+    tmp_path: Path, system: Callable[[], None]
+) -> None:
+    for step in range(1, MOST_STEPS):
+        root = tmp_path / str(step)
+        root.mkdir()
+        take = partial(take_name, root / "animals")
+        ended = elsewhere(save_with, take, (*STEPS, REMOVING), system, root, step)
+        if ended == f"{root}/animals/fox.png":
+            assert files(root) == ["animals/fox.png", "animals/fox.png.json"]
+            assert step > 4
+            return
+        assert ended == f"{root}/animals/fox-2.png"
+        assert (root / "animals/fox.png").read_bytes() == b"theirs"
+        assert files(root / "animals") == ["fox-2.png", "fox-2.png.json", "fox.png"]
     pytest.fail("it was never saved")
 
 

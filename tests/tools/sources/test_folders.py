@@ -79,6 +79,18 @@ async def test_nothing_tells_whether_there_is_a_file_outside(
     assert "RUNAPI_INPUT_DIRS" in answer
 
 
+@POSIX
+async def test_of_a_link_to_elsewhere_no_other_file_of_its_name_is_meant(
+    tmp_path: Path, project: Path
+) -> None:
+    elsewhere = photo(tmp_path / "secrets" / "fox.png")
+    (project / "web" / "fox.png").symlink_to(elsewhere)
+    async with remixing(tmp_path) as w:
+        refused = said(await w.call(REMIX, asking("fox.png")))
+        assert refused.startswith(f"fox.png {NOT_ALLOWED}")
+        await assert_free(w)
+
+
 def link_swapped_in(here: Path) -> None:
     (here / "photos/album/fox.png").unlink()
     (here / "photos/album/fox.png").symlink_to(here / "secrets/fox.png")
