@@ -43,7 +43,6 @@ def choose_protocol(environ: Mapping[str, str], *, truecolor: bool) -> Draw | No
 
 
 def kitty(image: Image.Image) -> str:
-    """By kitty's graphics protocol."""
     image.thumbnail((_LARGEST_PX, _LARGEST_PX))
     content = b64encode(_encode(image, "PNG")).decode()
     # q=2: no answer, which nobody would read.
@@ -55,7 +54,6 @@ def kitty(image: Image.Image) -> str:
 
 
 def iterm2(image: Image.Image) -> str:
-    """As iTerm2's inline image."""
     image.thumbnail((_LARGEST_PX, _LARGEST_PX))
     content = _encode(image, "JPEG")
     about = f"size={len(content)};width={COLUMNS};preserveAspectRatio=1;inline=1"
@@ -63,11 +61,11 @@ def iterm2(image: Image.Image) -> str:
 
 
 def sixel(image: Image.Image) -> str:
-    """As sixels."""
     image.thumbnail((_SIXEL_PX, _SIXEL_PX))
     indexed = image.quantize(_SIXEL_COLOURS)
     palette = indexed.getpalette() or []
     colours = "".join(
+        # In percent, as the terminals of old had them.
         f"#{index};2;" + ";".join(str(round(part / 2.55)) for part in palette[at : at + 3])
         for index, at in enumerate(range(0, len(palette), 3))
     )
@@ -77,6 +75,7 @@ def sixel(image: Image.Image) -> str:
 
 def half_blocks(image: Image.Image) -> str:
     """As coloured characters, each of two pixels."""
+    # A character is about twice as high as it is wide.
     rows = round(COLUMNS * image.height / image.width / 2)
     small = ImageOps.fit(image, (COLUMNS, rows * 2)).tobytes()
     pixels = [";".join(map(str, small[at : at + 3])) for at in range(0, len(small), 3)]
@@ -111,6 +110,7 @@ def _pixels_of(environ: Mapping[str, str]) -> Draw | None:
     What a terminal says of itself counts before what it may have inherited from another one that
     it was started in.
     """
+    # A multiplexer passes such sequences on only where it was told to.
     term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
     if any(map(environ.get, _MULTIPLEXERS)) or term.startswith(("tmux", "screen")):
         return None

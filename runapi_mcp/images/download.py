@@ -76,6 +76,7 @@ class Download:
         with self._draft.read_back() as file:
             info = inspect(file, self._finished.preview_px)
         try:
+            # The suffix is the content's, whatever the address or the caller called it.
             path = self._draft.commit(info.format.suffix, self._about(info))
         except NotSaved as failure:
             return Picture(self._url, info=info, not_saved=failure.happened)

@@ -58,6 +58,7 @@ _HEADERS: Final = {
     "Accept-Encoding": "identity",
     "User-Agent": f"runapi-mcp/{__version__}",
 }
+# int() would take signs, spaces and underscores too.
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _BROKEN: Final = (
     httpx.HTTPError,
@@ -116,6 +117,7 @@ class Fetcher:
                 if not response.has_redirect_location:
                     await _deliver(response, url, sink, report)
                     return
+                # The next round checks it like the first: a public host may point inside.
                 url = parse_url(response.headers["Location"], url)
         raise fetch_failure(url, "it was redirected too often", ELSEWHERE)
 
@@ -139,6 +141,7 @@ class Fetcher:
         except NotPublic as error:
             raise refusal(url, "it is not on the public internet") from error
         except NotFound as error:
+            # Behind a proxy this machine often knows no names outside; the proxy does.
             if proxy is None:
                 raise fetch_failure(url, "there is no such host", "Check the network.") from error
             addresses = ()
@@ -176,11 +179,12 @@ async def _send(
     """The answer, of the first address that can be connected to."""
     timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS).as_dict()
     request = httpx.Request("GET", url, headers=_HEADERS, extensions={"timeout": timeout})
-    tries = [_pinned(request, address) for address in addresses] or [request]
+    tries = [_pin(request, address) for address in addresses] or [request]
     try:
         for attempt in tries[:-1]:
             try:
                 return await network.handle_async_request(attempt)
+            # What fails later has reached a host, and is what that host has to say.
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 continue
         return await network.handle_async_request(tries[-1])
@@ -188,7 +192,7 @@ async def _send(
         raise fetch_failure(url, _reason(error), _AGAIN) from error
 
 
-def _pinned(request: httpx.Request, address: IPAddress) -> httpx.Request:
+def _pin(request: httpx.Request, address: IPAddress) -> httpx.Request:
     """The request, bound for this address: a second look-up could find another one.
 
     The certificate is still checked for the name.
@@ -206,7 +210,7 @@ async def _deliver(
 ) -> None:
     _require_image(response, url)
     total = _length(response)
-    _require_size(total or 0, url)
+    _require_size(total or 0, url)  # before a byte of it is taken
     so_far = 0
     async with aclosing(_chunks(response, url)) as chunks:
         async for chunk in chunks:
@@ -238,6 +242,7 @@ def _require_image(response: httpx.Response, url: httpx.URL) -> None:
         raise fetch_failure(url, f"HTTP {status}, so its address has probably expired", _EXPIRED)
     if status != 200:
         raise fetch_failure(url, f"HTTP {status}", _AGAIN)
+    # A few compressed bytes can unpack to more than any disk holds.
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
         raise fetch_failure(url, "it was sent compressed, which was not asked for", ELSEWHERE)

@@ -54,8 +54,6 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What a whole image is."""
-
     format: ImageFormat
     width: int
     height: int
@@ -84,12 +82,13 @@ def decode(file: IO[bytes]) -> Image.Image:
 
     try:
         image = Image.open(file, formats=("PNG", "JPEG", "WEBP"))
+        # The header tells, before the pixels take memory.
         if image.width * image.height <= MOST_PIXELS:
             image.load()
             return image
     except Image.DecompressionBombError as error:
         raise NotAnImage("The image has far too many pixels.", _MOST) from error
-    except Exception as error:
+    except Exception as error:  # whatever decoders raise: SyntaxError, struct.error, EOFError
         raise NotAnImage(
             "The file is not a whole PNG, JPEG or WebP image.", "Look at what it is."
         ) from error

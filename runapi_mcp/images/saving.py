@@ -22,6 +22,7 @@ from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.directory import Directory, open_directory
 from runapi_mcp.images.naming import IMAGE_SUFFIXES
 
+# Counting on would take as many steps as there are pictures of the name.
 LAST_NUMBER: Final = 9
 MOST_RANDOM: Final = 100
 """How many random names are tried; one is free sooner unless nearly all 65,536 are taken."""
@@ -100,6 +101,7 @@ class Draft:
         sidecar = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
         with self._discard_on_failure():
             size_bytes = _close_on_disk(self._file)
+            # Where the folder was moved to, nobody would look for the picture.
             self._directory.require_in_place()
             picture = self._place_under_free_name(suffix, about, sidecar, size_bytes)
         self.discard()
@@ -223,6 +225,7 @@ def _close_on_disk(file: BinaryIO) -> int:
     """The size of the file, closed, once all of it is on the disk."""
     with file:
         file.flush()
+        # Else a name can survive a power cut that its content does not.
         os.fsync(file.fileno())
         return file.tell()
 

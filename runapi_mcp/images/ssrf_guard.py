@@ -78,6 +78,7 @@ async def resolve_public_host(host: str, port: int, resolve: Resolve) -> Sequenc
     """
     literal = _parse_address(host)
     addresses = [literal] if literal else await _resolve_name(host, port, resolve)
+    # One private address among public ones is how a name is rebound to a network from inside.
     public = [address for address in addresses if address and is_public(address)]
     if len(public) < len(addresses):
         raise NotPublic
@@ -89,6 +90,7 @@ def is_public(address: IPAddress) -> bool:
     """Whether the address is one of the public internet, with no way on to another one."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_V4)
+    # fe80::1%eth0: a scope is of one link of this machine.
     if address.scope_id is not None:
         return False
     if any(address in network for network in _IPV4_AT_THE_END):
@@ -109,7 +111,7 @@ async def _resolve_name(host: str, port: int, resolve: Resolve) -> Sequence[IPAd
     try:
         with anyio.fail_after(RESOLVE_SECONDS):
             found = await resolve(host, port)
-    except OSError as error:
+    except OSError as error:  # a TimeoutError is one
         raise NotFound from error
     if not found:
         raise NotFound

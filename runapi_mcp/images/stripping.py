@@ -19,8 +19,6 @@ _PART_OF_THE_PICTURE: Final = ("icc_profile", "transparency")
 
 @dataclass(frozen=True, slots=True)
 class StrippedImage:
-    """An image without metadata."""
-
     content: bytes
     format: ImageFormat
 
