@@ -102,7 +102,7 @@ def _from_memory(environ: Environ, era: Era, rounds: int) -> Ratio:
             },
             rounds,
         )
-    return _printed(times)
+    return _print_table(times)
 
 
 def _create(environ: Environ, era: Era, rounds: int) -> Mapping[str, Milliseconds]:
@@ -224,7 +224,7 @@ def _new_key() -> str:
     return f"sandbox-benchmark-{next(_KEYS)}"
 
 
-def _printed(times: Mapping[str, Milliseconds]) -> Ratio:
+def _print_table(times: Mapping[str, Milliseconds]) -> Ratio:
     print_times(times)
     ours, theirs = times.values()
     return Ratio(ours, theirs)

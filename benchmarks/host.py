@@ -127,20 +127,20 @@ class Host:
             self._stdin.write(json.dumps(message).encode() + b"\n")
             self._stdin.flush()
         except BrokenPipeError:
-            raise self._gone() from None
+            raise self._failure() from None
 
     def _result(self) -> Json:
         while line := self._stdout.readline():
             message = cast("Json", json.loads(line))
             if message.get("id") == self._last_id:
-                return self._checked(message)
-        raise self._gone()
+                return self._result_of(message)
+        raise self._failure()
 
-    def _gone(self) -> SystemExit:
+    def _failure(self) -> SystemExit:
         self._stderr.seek(0)
         return SystemExit(f"The server ended or hung. It said:\n{self._stderr.read().decode()}")
 
-    def _checked(self, message: Json) -> Json:
+    def _result_of(self, message: Json) -> Json:
         if "error" in message:
             sys.exit(f"The server answered with an error: {message['error']}")
         return cast("Json", message["result"])

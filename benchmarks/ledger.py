@@ -62,7 +62,7 @@ def _measure(path: Path, rows: int, rounds: int, limits: Limits) -> None:
 
 
 def _steps(store: Store, entry: Entry) -> Iterator[tuple[str, Callable[[], object]]]:
-    yield "a paid call", lambda: _paid(store, entry)
+    yield "a paid call", lambda: _pay(store, entry)
     yield "by task", lambda: store.by_task(CALLER, str(entry.task_id))
     yield "listed", lambda: store.listed(CALLER, "recent", 10)
     yield "undelivered", lambda: store.listed(CALLER, "undelivered", 10)
@@ -71,7 +71,7 @@ def _steps(store: Store, entry: Entry) -> Iterator[tuple[str, Callable[[], objec
     yield "doubts", lambda: store.doubts(CALLER, 5)
 
 
-def _paid(store: Store, entry: Entry) -> None:
+def _pay(store: Store, entry: Entry) -> None:
     held = store.begin(replace(entry, status="intended", task_id=None), _allow)
     made = replace(held, task_id=entry.task_id, status="pending")
     store.update(made)

@@ -27,7 +27,7 @@ _CLOSING_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """One request as it came in."""
 
     at: float
@@ -49,10 +49,10 @@ class Loopback:
     sandbox: Sandbox
     png: bytes | None = None
     """What every picture is; the sandbox draws them, without it."""
-    asked: list[Asked] = field(default_factory=list[Asked])
+    requests: list[Request] = field(default_factory=list[Request])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.asked.append(Asked(monotonic(), scope["method"], scope["path"]))
+        self.requests.append(Request(monotonic(), scope["method"], scope["path"]))
         if self.png is not None and scope["path"].startswith("/images/"):
             await Response(self.png, media_type="image/png")(scope, receive, send)
             return

@@ -145,10 +145,10 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     if not Path("/proc/self/status").exists():
         sys.exit("Not measured: CPU and memory are read from /proc, which only Linux has.")
-    return anyio.run(_measured, rounds)
+    return anyio.run(_measure_all, rounds)
 
 
-async def _measured(rounds: int) -> int:
+async def _measure_all(rounds: int) -> int:
     png, limits = _photograph(), Limits()
     print(f"{PICTURE_PX} x {PICTURE_PX}, a PNG of {len(png) / 1e6:.1f} MB, {rounds} rounds")
     costs: dict[Side, Costs] = {side: Costs() for side in SIDES}
@@ -156,7 +156,7 @@ async def _measured(rounds: int) -> int:
         for number in range(rounds):
             for side in SIDES[:: -1 if number % 2 else 1]:
                 await _measure(runapi, side, costs[side])
-        imported = await _imported(runapi)
+        imported = await _imports_of_a_start(runapi)
     _print(costs)
     _check(costs["pictures"], costs["without"], limits)
     early = [name for name in ONLY_WHEN_NEEDED if name in imported]
@@ -218,7 +218,7 @@ def _settings(runapi: Loopback, home: str) -> dict[str, str]:
     }
 
 
-async def _imported(runapi: Loopback) -> set[str]:
+async def _imports_of_a_start(runapi: Loopback) -> set[str]:
     """What a server has imported once it has listed its tools."""
     with clean_environ() as environ, tempfile.TemporaryFile("w+") as said:
         environ.update(_settings(runapi, environ["HOME"]), PYTHONPROFILEIMPORTTIME="1")

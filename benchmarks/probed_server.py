@@ -55,15 +55,18 @@ async def _beat(file: int) -> None:
     # The thread's time on a CPU, and its time in the queue for one, in nanoseconds.
     schedule = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
 
-    def queued() -> float:
+    def queue_seconds() -> float:
         return int(os.pread(schedule, 100, 0).split()[1]) / 1e9
 
     while True:
-        began, queued_before, computed_before = monotonic(), queued(), thread_time()
+        began, queued_before, computed_before = monotonic(), queue_seconds(), thread_time()
         await anyio.sleep(BEAT_SECONDS)
         away = monotonic() - began - BEAT_SECONDS
         if away > WORTH_A_LINE_SECONDS:
-            blocked, computed = away - (queued() - queued_before), thread_time() - computed_before
+            blocked, computed = (
+                away - (queue_seconds() - queued_before),
+                thread_time() - computed_before,
+            )
             line = f"{monotonic():.6f} {away:.6f} {blocked:.6f} {computed:.6f}\n"
             os.write(file, line.encode())
 

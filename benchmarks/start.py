@@ -35,18 +35,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Start-up of runapi-mcp against a bare server.")
     explained = "starts of each (default 30)"
     parser.add_argument("--rounds", type=at_least_two, metavar="N", default=30, help=explained)
-    times = _measured(parser.parse_args().rounds)
+    times = _measure(parser.parse_args().rounds)
     print_times(times)
     limits = Limits()
     for era in ERAS:
-        ratio = Ratio(times[_listed("runapi-mcp", era)], times[_listed("bare", era)])
+        ratio = Ratio(times[_label("runapi-mcp", era)], times[_label("bare", era)])
         limits.ratio(f"start to tools/list, {era}, over bare", ratio, MOST_START)
-    version = Ratio(times["runapi-mcp --version"], times[_listed("bare", ERAS[0])])
+    version = Ratio(times["runapi-mcp --version"], times[_label("bare", ERAS[0])])
     limits.ratio(f"--version over bare's start, {ERAS[0]}", version, MOST_VERSION)
     return limits.exit_status
 
 
-def _measured(rounds: int) -> Times:
+def _measure(rounds: int) -> Times:
     contestants = _contestants()
     times: dict[str, Milliseconds] = defaultdict(list)
     with clean_environ() as environ:
@@ -74,14 +74,14 @@ def _starting(name: str, program: Sequence[str], era: Era) -> Contestant:
         listed = perf_counter()
         host.close()
         return {
-            _listed(name, era): (listed - host.started) * 1000,
+            _label(name, era): (listed - host.started) * 1000,
             f"{name} {era}: start to exit": (perf_counter() - host.started) * 1000,
         }
 
     return start
 
 
-def _listed(name: str, era: Era) -> str:
+def _label(name: str, era: Era) -> str:
     return f"{name} {era}: start to list"
 
 

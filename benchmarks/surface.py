@@ -113,11 +113,11 @@ def _tokeniser() -> tuple[str, Count]:
         # By name, because checkers see no module that is not installed: it weighs 40 MB.
         encoding = import_module("bpe_openai").get_encoding("o200k_base")
     except ImportError:
-        return "tokens estimated from bytes (pip install bpe-openai counts them)", _estimated
+        return "tokens estimated from bytes (pip install bpe-openai counts them)", _estimate
     return "o200k tokens", lambda text, _: len(encoding.encode(text))
 
 
-def _estimated(text: str, bytes_per_token: float) -> int:
+def _estimate(text: str, bytes_per_token: float) -> int:
     return round(len(text.encode()) / bytes_per_token)
 
 

@@ -40,7 +40,7 @@ async def our_server(runapi: Loopback) -> AsyncGenerator[Draw]:
         environ["XDG_STATE_HOME"] = str(Path(environ["HOME"], "state"))
         server = StdioServerParameters(command=RUNAPI_MCP[0], args=[*RUNAPI_MCP[1:]], env=environ)
         async with Client(server) as client:
-            yield partial(_called, client)
+            yield partial(_call, client)
 
 
 @asynccontextmanager
@@ -53,10 +53,10 @@ async def poller(every_seconds: float, runapi: Loopback) -> AsyncGenerator[Draw]
         limits=httpx.Limits(),  # none: a crowd would wait for places
         trust_env=False,
     ) as http:
-        yield partial(_polled, http, every_seconds)
+        yield partial(_poll, http, every_seconds)
 
 
-async def _called(client: Client, prompt: str) -> str | None:
+async def _call(client: Client, prompt: str) -> str | None:
     arguments: Json = {"prompt": prompt, "wait_seconds": WAIT_SECONDS}
     try:
         result = await client.call_tool(_TOOL, arguments)
@@ -72,7 +72,7 @@ def _not_delivered(reason: object) -> None:
     print(f"not delivered: {reason}", file=sys.stderr)
 
 
-async def _polled(http: httpx.AsyncClient, every_seconds: float, prompt: str) -> str | None:
+async def _poll(http: httpx.AsyncClient, every_seconds: float, prompt: str) -> str | None:
     body, headers = {"model": _MODEL, "prompt": prompt}, {"Idempotency-Key": str(uuid4())}
     task = (await http.post(_PATH, json=body, headers=headers)).raise_for_status().json()
     with anyio.move_on_after(WAIT_SECONDS):

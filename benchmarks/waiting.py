@@ -30,7 +30,7 @@ from typing import Final, Literal, get_args
 
 import anyio
 from figures import at_least_two
-from loopback import Asked, Loopback, loopback
+from loopback import Loopback, Request, loopback
 from waiters import WAIT_SECONDS, Draw, Waiter, our_server, poller
 
 SEED: Final = 20261121
@@ -83,10 +83,10 @@ class Round:
     lags: Sequence[float]
     """In seconds, one for each errand."""
     began_at: float
-    asked: Sequence[Asked]
+    requests: Sequence[Request]
     """Also before the round: its first second may begin in the round before."""
 
-    def measured(self) -> Figures:
+    def figures(self) -> Figures:
         """The figures of a column."""
         return {
             "pictures not delivered": self.lags.count(inf),
@@ -97,11 +97,11 @@ class Round:
         }
 
     def _polls(self) -> int:
-        return sum(asked.polls for asked in self.asked if asked.at >= self.began_at)
+        return sum(request.polls for request in self.requests if request.at >= self.began_at)
 
     def _busiest_second(self) -> int:
         """Of the seconds that end with a request of this round, the one with most requests."""
-        times = [asked.at for asked in self.asked if "/price_schedules" not in asked.path]
+        times = [request.at for request in self.requests if "/price_schedules" not in request.path]
         seconds = (
             last - bisect_right(times, at - 1)
             for last, at in enumerate(times, 1)
@@ -176,35 +176,35 @@ SCENARIOS: Final = (
 
 def main() -> int:
     """Run the scenarios, print their tables, check the limits."""
-    scenarios = _chosen()
+    scenarios = _chosen_scenarios()
     print("In real time; all three scenarios take about four minutes.", file=sys.stderr)
     broken = [
         measure
         for _, group in groupby(scenarios, lambda scenario: scenario.at_a_time)
-        for scenario, columns in anyio.run(_measured, list(group))
+        for scenario, columns in anyio.run(_measure, list(group))
         for measure in _print_table(scenario, columns)
     ]
     return 1 if broken else 0
 
 
-def _chosen() -> list[Scenario]:
+def _chosen_scenarios() -> list[Scenario]:
     parser = argparse.ArgumentParser(description="How late runapi-mcp delivers, beside pollers.")
     parser.add_argument("--only", choices=get_args(Name), help="run one scenario")
     explained = "pictures of each scenario (default 60, of the crowd 200)"
     parser.add_argument("--tasks", type=at_least_two, metavar="N", help=explained)
     options = parser.parse_args()
     return [
-        _sized(scenario, options.tasks or scenario.tasks)
+        _with_tasks(scenario, options.tasks or scenario.tasks)
         for scenario in SCENARIOS
         if options.only in (None, scenario.name)
     ]
 
 
-def _sized(scenario: Scenario, tasks: int) -> Scenario:
+def _with_tasks(scenario: Scenario, tasks: int) -> Scenario:
     return replace(scenario, tasks=tasks, new_tasks=min(tasks, scenario.new_tasks))
 
 
-async def _measured(scenarios: Sequence[Scenario]) -> Sequence[tuple[Scenario, Columns]]:
+async def _measure(scenarios: Sequence[Scenario]) -> Sequence[tuple[Scenario, Columns]]:
     """What came of scenarios that run side by side."""
     measured: list[tuple[Scenario, Columns]] = [(scenario, {}) for scenario in scenarios]
     async with anyio.create_task_group() as group:
@@ -256,7 +256,7 @@ async def _round(runapi: Loopback, draw: Draw, errands: Sequence[Errand]) -> Rou
     async with anyio.create_task_group() as group:
         for errand in errands:
             group.start_soon(deliver, errand)
-    return Round(lags, began_at, runapi.asked[:])
+    return Round(lags, began_at, runapi.requests[:])
 
 
 async def _lag_seconds(runapi: Loopback, draw: Draw, prompt: str) -> float:
@@ -269,12 +269,12 @@ async def _lag_seconds(runapi: Loopback, draw: Draw, prompt: str) -> float:
 
 def _print_table(scenario: Scenario, columns: Columns) -> Sequence[Measure]:
     """Print what was measured beside its limits; returns the measures whose limit is broken."""
-    figures: dict[Column, Figures] = {name: round_.measured() for name, round_ in columns.items()}
-    broken = _broken(scenario, figures)
+    figures: dict[Column, Figures] = {name: round_.figures() for name, round_ in columns.items()}
+    broken = _broken_measures(scenario, figures)
     print(f"\n{scenario.name}: {scenario.tasks} pictures, {scenario.words}")
     _print_row("", "", ("new", "learned", "limit", "every 5 s", "every 2 s"))
     for measure in _MEASURES:
-        new, learned, *others = (_shown(measure, figures[name]) for name in get_args(Column))
+        new, learned, *others = (_cell(measure, figures[name]) for name in get_args(Column))
         limit = f"{scenario.limits[measure]:g}" if measure in scenario.limits else ""
         verdict = "BROKEN" if measure in broken else "ok" if limit else ""
         _print_row(verdict, measure, (new, learned, limit, *others))
@@ -285,7 +285,7 @@ def _print_row(verdict: str, words: str, cells: Sequence[str]) -> None:
     print(f"{verdict:<8}{words:<24}" + "".join(f"{cell:>11}" for cell in cells))
 
 
-def _broken(scenario: Scenario, figures: Mapping[Column, Figures]) -> Sequence[Measure]:
+def _broken_measures(scenario: Scenario, figures: Mapping[Column, Figures]) -> Sequence[Measure]:
     return [
         measure
         for measure, most in scenario.limits.items()
@@ -293,7 +293,7 @@ def _broken(scenario: Scenario, figures: Mapping[Column, Figures]) -> Sequence[M
     ]
 
 
-def _shown(measure: Measure, figures: Figures) -> str:
+def _cell(measure: Measure, figures: Figures) -> str:
     return f"{figures[measure]:.{0 if measure in _COUNTS else 2}f}"
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from runapi_mcp.base.settings import Settings
-from runapi_mcp.images.folders import Places
-from runapi_mcp.images.picture_store import Album
+from runapi_mcp.images.folders import Folders
+from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.orders import Orders
@@ -29,10 +29,10 @@ def desk_of(settings: Settings) -> Desk:
     return Desk(ledger_of(settings), limits, keeps_prompts=settings.ledger.keep_prompts)
 
 
-def album_of(settings: Settings, base_url: str) -> Album:
+def picture_store_of(settings: Settings, base_url: str) -> PictureStore:
     """Where pictures go to and come from, of RunAPI at this address."""
     pictures = settings.pictures
-    return Album(base_url, Places(pictures.output_dir, pictures.input_dirs))
+    return PictureStore(base_url, Folders(pictures.output_dir, pictures.input_dirs))
 
 
 def service_of(
@@ -46,7 +46,7 @@ def service_of(
         upstream=upstream,
         desk=desk,
         keys=keys,
-        album=album_of(settings, upstream.base_url),
+        picture_store=picture_store_of(settings, upstream.base_url),
         wait_seconds=settings.wait_seconds,
         gives_tasks=settings.mcp_tasks,
         saves=settings.pictures.save,
@@ -62,7 +62,7 @@ def person_of(settings: Settings, upstream: Upstream, desk: Desk) -> Caller:
         runapi=runapi,
         orders=Orders(desk, runapi),
         handover=Handover(
-            album=album_of(settings, upstream.base_url),
+            picture_store=picture_store_of(settings, upstream.base_url),
             saves=settings.pictures.save is not False,
             default_preview_px=0,
             most_preview_px=0,

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from runapi_mcp.cli.printing import Printed
-from runapi_mcp.cli.terminal_picture import NARROWEST, Draw, shown, way_of
+from runapi_mcp.cli.terminal_picture import NARROWEST, Draw, choose_protocol, render
 
 Show = Callable[[str], None]
 """Shows how a call goes."""
@@ -24,7 +24,7 @@ class Stage:
     def __init__(self) -> None:
         stdout: Any = Printed()  # Any: it is all of a file that is used
         self._console = Console(highlight=False, file=stdout)
-        self._draw = _way_of(self._console)
+        self._draw = _choose_protocol(self._console)
         self._console.print(
             "[bold]runapi-mcp demo[/]  [dim]a client, this server, the sandbox; no key, no cost[/]"
         )
@@ -55,18 +55,18 @@ class Stage:
         self._console.print(f"  task {facts['task_id']}", soft_wrap=True)
         self._console.print(f"  price ${facts['cost_cents'] / 100:.2f}, in sandbox money")
         if self._draw is not None:
-            self._console.file.write(shown(path, self._draw))
+            self._console.file.write(render(path, self._draw))
 
     def close(self) -> None:
         """The end, and where to go from here."""
         self._console.print("\nNext: the README says how to add runapi-mcp to your coding agent.")
 
 
-def _way_of(console: Console) -> Draw | None:
+def _choose_protocol(console: Console) -> Draw | None:
     """How pictures show on the console; None where there is no terminal, or no wish for colour."""
     # FORCE_COLOR makes a terminal of anything, for rich.
     if not console.file.isatty() or console.is_dumb_terminal or console.no_color:
         return None
     if console.width < NARROWEST:
         return None
-    return way_of(os.environ, truecolor=console.color_system == "truecolor")
+    return choose_protocol(os.environ, truecolor=console.color_system == "truecolor")

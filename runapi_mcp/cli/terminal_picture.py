@@ -31,21 +31,20 @@ _LONGEST_CHUNK: Final = 4096
 _KONSOLE_WITH_IMAGES: Final = 220400
 
 
-def shown(path: Path, draw: Draw) -> str:
+def render(path: Path, draw: Draw) -> str:
     """The picture at a path, ready to be printed."""
     with Image.open(path) as image:
         return f"{draw(image.convert('RGB'))}\n"
 
 
-def way_of(environ: Mapping[str, str], *, truecolor: bool) -> Draw | None:
+def choose_protocol(environ: Mapping[str, str], *, truecolor: bool) -> Draw | None:
     """How the terminal of this environment shows pictures; None if it cannot."""
     return _pixels_of(environ) or (half_blocks if truecolor else None)
 
 
 def kitty(image: Image.Image) -> str:
-    """By kitty's graphics protocol."""
     image.thumbnail((_LARGEST_PX, _LARGEST_PX))
-    content = b64encode(_encoded(image, "PNG")).decode()
+    content = b64encode(_encode(image, "PNG")).decode()
     # q=2: no answer, which nobody would read.
     first, *rest = [
         content[at : at + _LONGEST_CHUNK] for at in range(0, len(content), _LONGEST_CHUNK)
@@ -55,19 +54,18 @@ def kitty(image: Image.Image) -> str:
 
 
 def iterm2(image: Image.Image) -> str:
-    """As iTerm2's inline image."""
     image.thumbnail((_LARGEST_PX, _LARGEST_PX))
-    content = _encoded(image, "JPEG")
+    content = _encode(image, "JPEG")
     about = f"size={len(content)};width={COLUMNS};preserveAspectRatio=1;inline=1"
     return f"{_INDENT}\x1b]1337;File={about}:{b64encode(content).decode()}\a"
 
 
 def sixel(image: Image.Image) -> str:
-    """As sixels."""
     image.thumbnail((_SIXEL_PX, _SIXEL_PX))
     indexed = image.quantize(_SIXEL_COLOURS)
     palette = indexed.getpalette() or []
     colours = "".join(
+        # In percent, as the terminals of old had them.
         f"#{index};2;" + ";".join(str(round(part / 2.55)) for part in palette[at : at + 3])
         for index, at in enumerate(range(0, len(palette), 3))
     )
@@ -77,6 +75,7 @@ def sixel(image: Image.Image) -> str:
 
 def half_blocks(image: Image.Image) -> str:
     """As coloured characters, each of two pixels."""
+    # A character is about twice as high as it is wide.
     rows = round(COLUMNS * image.height / image.width / 2)
     small = ImageOps.fit(image, (COLUMNS, rows * 2)).tobytes()
     pixels = [";".join(map(str, small[at : at + 3])) for at in range(0, len(small), 3)]
@@ -111,6 +110,7 @@ def _pixels_of(environ: Mapping[str, str]) -> Draw | None:
     What a terminal says of itself counts before what it may have inherited from another one that
     it was started in.
     """
+    # A multiplexer passes such sequences on only where it was told to.
     term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
     if any(map(environ.get, _MULTIPLEXERS)) or term.startswith(("tmux", "screen")):
         return None
@@ -126,7 +126,7 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _encoded(image: Image.Image, format_: str) -> bytes:
+def _encode(image: Image.Image, format_: str) -> bytes:
     out = BytesIO()
     image.save(out, format_)
     return out.getvalue()

@@ -1,27 +1,55 @@
-"""The page a host may show beside a result. Knows no MCP, no tools."""
+"""The page a host may show beside a result, as a resource of the MCP Apps extension.
 
-from runapi_mcp.gallery.resource import (
-    ASKED,
-    BINDING,
-    DESCRIPTION,
-    EXTENSION,
-    MIME_TYPE,
-    NAME,
-    TITLE,
-    URI,
-    framing,
-    page,
-)
+Knows no MCP, no tools: names, `_meta` and text are for the server to hand out.
+"""
 
-__all__ = [
-    "ASKED",
-    "BINDING",
-    "DESCRIPTION",
-    "EXTENSION",
-    "MIME_TYPE",
-    "NAME",
-    "TITLE",
-    "URI",
-    "framing",
-    "page",
-]
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+from urllib.parse import urlsplit
+
+UI_EXTENSION: Final = "io.modelcontextprotocol/ui"
+PAGE_URI: Final = "ui://runapi/gallery.html"
+PAGE_MIME_TYPE: Final = "text/html;profile=mcp-app"
+PAGE_NAME: Final = "gallery"
+PAGE_TITLE: Final = "Flux 2 gallery"
+PAGE_DESCRIPTION: Final = "Shows a drawn image with its price, and draws it again or remixes it."
+ARGUMENTS_META: Final = "runapi-mcp/asked"
+"""In a result's `_meta`: the arguments of the call that ordered its task."""
+
+TOOL_META: Final[Mapping[str, object]] = {
+    "ui": {"resourceUri": PAGE_URI},
+    # The older place, where the official host bridge still looks.
+    "ui/resourceUri": PAGE_URI,
+}
+"""The `_meta` of a tool whose result the page shows."""
+
+_IMAGE_ORIGINS: Final = ("https://runapi.ai", "https://*.runapi.ai")
+
+
+def page_meta(base_url: str) -> dict[str, object]:
+    """The `_meta` of the page: how a host frames it, and from where it may load images."""
+    origins = dict.fromkeys([*_IMAGE_ORIGINS, _origin(base_url)])
+    return {
+        "ui": {
+            "csp": {"resourceDomains": list(origins)},
+            "permissions": {"clipboardWrite": {}},
+            "prefersBorder": True,
+        }
+    }
+
+
+@cache
+def read_page() -> str:
+    """The page's HTML, read when a host first asks for it."""
+    # Imported here: most hosts show no page, and every start would pay for it.
+    from importlib.resources import files
+
+    return files("runapi_mcp.gallery").joinpath("page.html").read_text(encoding="utf-8")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -41,10 +41,12 @@ class Directory:
     def create(self, name: str) -> BinaryIO:
         """A new file to write, with the usual mode; fails with FileExistsError."""
         return open(
-            _plain(name), "xb", opener=lambda name, flags: self._open(name, flags | _NO_LINK)
+            _require_plain(name),
+            "xb",
+            opener=lambda name, flags: self._open(name, flags | _NO_LINK),
         )
 
-    def open_to_read(self, name: str) -> int:
+    def open_descriptor(self, name: str) -> int:
         """A descriptor of the file, which the caller closes; a link is refused, a pipe not awaited.
 
         It may be of anything else that has a name: look before reading. Subprocesses do not
@@ -54,13 +56,13 @@ class Directory:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
         return self._open(name, os.O_RDONLY | _NO_LINK | _AT_ONCE | _BINARY)
 
-    def reading(self, name: str) -> BufferedReader:
-        """The file to read, opened as by `open_to_read`; fails where it is no regular file."""
-        return open(_plain(name), "rb", opener=lambda name, _: self._open_regular(name))
+    def open_file(self, name: str) -> BufferedReader:
+        """The file to read, opened as by `open_descriptor`; fails where it is no regular file."""
+        return open(_require_plain(name), "rb", opener=lambda name, _: self._open_regular(name))
 
     def read(self, name: str, most_bytes: int) -> bytes:
         """The beginning of the file, or all of it."""
-        with self.reading(name) as file:
+        with self.open_file(name) as file:
             return file.read(most_bytes)
 
     def status(self, name: str) -> os.stat_result:
@@ -76,7 +78,7 @@ class Directory:
         return True
 
     @contextmanager
-    def temporary(self) -> Generator[tuple[str, BinaryIO]]:
+    def temporary_file(self) -> Generator[tuple[str, BinaryIO]]:
         """A new hidden file to write; closed and removed in the end, unless it was placed."""
         name = f".runapi-{os.urandom(8).hex()}.part"
         file = self.create(name)
@@ -108,7 +110,7 @@ class Directory:
         """Remove the file; fails with FileNotFoundError."""
         os.unlink(self._at(name), dir_fd=self._descriptor)
 
-    def confirm(self) -> None:
+    def require_in_place(self) -> None:
         """Nothing, where its path still leads to it; else an OSError."""
         if not self._is_in_place():
             raise OSError(errno.ENOENT, "it was moved or replaced meanwhile", str(self.path))
@@ -143,7 +145,7 @@ class Directory:
             raise
 
     def _open_regular(self, name: str) -> int:
-        descriptor = self.open_to_read(name)
+        descriptor = self.open_descriptor(name)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(errno.EINVAL, "not a regular file", name)
@@ -154,21 +156,21 @@ class Directory:
 
     def _at(self, name: str) -> str:
         """How the system is told of a name in here: with a descriptor, the name alone."""
-        plain = _plain(name)
+        plain = _require_plain(name)
         return plain if self._descriptor is not None else str(self.path / plain)
 
 
-Opening = Callable[..., AbstractContextManager[Directory]]
+OpenDirectory = Callable[..., AbstractContextManager[Directory]]
 
 
 @contextmanager
-def held(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
+def open_by_descriptor(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
     """The directory, each folder below the root opened from the one above it."""
-    top = _top(root, make=make)
+    top = _real_root(root, make=make)
     descriptor = os.open(top, os.O_RDONLY | _FOLDER)
     try:
         for part in parts:
-            inner = _inner(descriptor, _plain(part), make=make)
+            inner = _open_inner(descriptor, _require_plain(part), make=make)
             os.close(descriptor)
             descriptor = inner
         yield Directory(top.joinpath(*parts), descriptor)
@@ -177,11 +179,11 @@ def held(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory
 
 
 @contextmanager
-def checked(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
+def open_by_path(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
     """The directory, its path seen to stay below the root, once."""
-    top = path = _top(root, make=make)
+    top = path = _real_root(root, make=make)
     for part in parts:
-        path = path / _plain(part)
+        path = path / _require_plain(part)
         if make:
             with suppress(FileExistsError):
                 path.mkdir()
@@ -191,10 +193,12 @@ def checked(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Direct
     yield Directory(path)
 
 
-opened: Final[Opening] = held if os.open in os.supports_dir_fd else checked
+open_directory: Final[OpenDirectory] = (
+    open_by_descriptor if os.open in os.supports_dir_fd else open_by_path
+)
 
 
-def _top(root: Path, *, make: bool) -> Path:
+def _real_root(root: Path, *, make: bool) -> Path:
     """The root as it really lies; that it may be a link is its owner's choice."""
     if make:
         # Whatever else is there is no directory, which opening it will say better.
@@ -203,7 +207,7 @@ def _top(root: Path, *, make: bool) -> Path:
     return Path(os.path.realpath(root, strict=True))
 
 
-def _inner(descriptor: int, name: str, *, make: bool) -> int:
+def _open_inner(descriptor: int, name: str, *, make: bool) -> int:
     if make:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=descriptor)
@@ -216,7 +220,7 @@ def _inner(descriptor: int, name: str, *, make: bool) -> int:
         raise
 
 
-def _plain(name: str) -> str:
+def _require_plain(name: str) -> str:
     """The name, if it cannot lead anywhere else."""
     streams = ":" if os.name == "nt" else ""
     if name in {"", ".", ".."} or set(name) & {os.sep, os.altsep, "\0", *streams}:

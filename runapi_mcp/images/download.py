@@ -10,8 +10,8 @@ from typing import IO, Final, Protocol
 
 import anyio.to_thread
 
-from runapi_mcp.images.directory import opened
-from runapi_mcp.images.inspection import Seen, look
+from runapi_mcp.images.directory import open_directory
+from runapi_mcp.images.inspection import ImageInfo, inspect
 from runapi_mcp.images.picture import Finished, Picture
 from runapi_mcp.images.saving import Draft, NotSaved, require_as_saved
 
@@ -22,7 +22,7 @@ IN_MEMORY_BYTES: Final = 8_000_000
 """So large an image need not be written at all to be looked at."""
 
 
-class Landing:
+class Download:
     """An image as it comes in, written into a draft of its file. What is not async blocks."""
 
     def __init__(self, finished: Finished, url: str, draft: _Draft) -> None:
@@ -34,18 +34,18 @@ class Landing:
         self._waiting = bytearray()
 
     @classmethod
-    def begin(cls, finished: Finished, url: str) -> Landing:
-        """A landing in the folder, or without one in a file that nobody sees.
+    def begin(cls, finished: Finished, url: str) -> Download:
+        """A download into the folder, or without one into a file that nobody sees.
 
         Raises:
             NotSaved: the folder cannot be written.
         """
         if finished.folder is None:
-            return cls(finished, url, _Unseen())
+            return cls(finished, url, _UnsavedDraft())
         return cls(finished, url, Draft.begin(finished.folder, finished.name_of(url)))
 
     async def take(self, chunk: bytes) -> None:
-        """Take the next bytes; they are written now and then.
+        """Take the next bytes, of which some may wait to be written.
 
         Raises:
             NotSaved: they cannot be written.
@@ -64,23 +64,26 @@ class Landing:
         self._waiting.clear()
         await anyio.to_thread.run_sync(self._write, content)
 
-    def land(self) -> Picture:
+    def commit(self) -> Picture:
         """The picture, found to be an image, previewed and under its name.
+
+        Where it cannot get its name, it says so itself: size and preview are known all the same.
 
         Raises:
             NotAnImage: it is none, and nothing of it stays.
             NotSaved: what was written cannot be read.
         """
         with self._draft.read_back() as file:
-            seen = look(file, self._finished.preview_px)
+            info = inspect(file, self._finished.preview_px)
         try:
-            path = self._draft.land(seen.kind.suffix, self._about(seen))
+            # The suffix is the content's, whatever the address or the caller called it.
+            path = self._draft.commit(info.format.suffix, self._about(info))
         except NotSaved as failure:
-            return Picture(self._url, seen=seen, not_saved=failure.happened)
-        return Picture(self._url, path, seen)
+            return Picture(self._url, info=info, not_saved=failure.happened)
+        return Picture(self._url, path, info)
 
     def discard(self) -> None:
-        """Nothing stays but what has landed."""
+        """Nothing stays but what was committed."""
         self._draft.discard()
 
     def _write(self, content: bytes) -> None:
@@ -88,29 +91,32 @@ class Landing:
         self._byte_size += len(content)
         self._draft.write(content)
 
-    def _about(self, seen: Seen) -> dict[str, object]:
+    def _about(self, info: ImageInfo) -> dict[str, object]:
         return {
             **self._finished.about,
             "source_url": self._url,
-            "media_type": seen.kind.media_type,
-            "width": seen.width,
-            "height": seen.height,
+            "media_type": info.format.media_type,
+            "width": info.width,
+            "height": info.height,
             "byte_size": self._byte_size,
             "sha256": self._hash.hexdigest(),
         }
 
 
 class _Draft(Protocol):
-    """What an image is written into. All of it blocks."""
+    """What an image is written into, as `saving.Draft` has it. All of it blocks."""
 
     def write(self, content: bytes) -> None: ...
     def read_back(self) -> IO[bytes]: ...
-    def land(self, suffix: str, about: Mapping[str, object]) -> Path | None: ...
+    def commit(self, suffix: str, about: Mapping[str, object]) -> Path | None: ...
     def discard(self) -> None: ...
 
 
-class _Unseen:
-    """Where an image is that is looked at and not kept; a small one is on no disk, full or not."""
+class _UnsavedDraft:
+    """A draft of an image that is looked at and not kept.
+
+    A small one is on no disk: the disk may be the very reason why it is not kept.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, prefix="runapi-")  # noqa: SIM115 - `discard` closes it
@@ -122,21 +128,24 @@ class _Unseen:
         self._file.seek(0)
         return self._file
 
-    def land(self, suffix: str, about: Mapping[str, object]) -> None:
-        """It lands nowhere."""
+    def commit(self, suffix: str, about: Mapping[str, object]) -> None:
+        """There is no file to name."""
 
     def discard(self) -> None:
         self._file.close()
 
 
-def seen_at(path: Path, finished: Finished) -> Seen:
-    """What the picture is that was saved at a path. Blocks.
+def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
+    """What the picture is that an earlier call saved at a path. Blocks.
 
     Raises:
         Changed: it is not what was saved there.
         NotAnImage: it is not an image any more.
         OSError: it cannot be read.
     """
-    with opened(path.parent, (), make=False) as directory, directory.reading(path.name) as file:
+    with (
+        open_directory(path.parent, (), make=False) as directory,
+        directory.open_file(path.name) as file,
+    ):
         require_as_saved(directory, path.name, file, finished.about["task_id"])
-        return look(file, finished.preview_px)
+        return inspect(file, finished.preview_px)

@@ -8,7 +8,7 @@ from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.sockets import LOOPBACK
 from runapi_mcp.providers.runapi.bodies import clean_text
 
-LONGEST_QUOTE: Final = 200
+MOST_QUOTED_CHARACTERS: Final = 200
 ELSEWHERE: Final = "If the address is right, open it in a browser."
 
 Origin = tuple[str, bytes, int | None]
@@ -19,7 +19,7 @@ class NotFetched(Failure):
     """An image that could not be read from its address."""
 
 
-def parsed(address: str, base: httpx.URL | None = None) -> httpx.URL:
+def parse_url(address: str, base: httpx.URL | None = None) -> httpx.URL:
     """The URL, absolute, with its host in one spelling.
 
     Raises:
@@ -27,18 +27,18 @@ def parsed(address: str, base: httpx.URL | None = None) -> httpx.URL:
     """
     try:
         url = base.join(address) if base else httpx.URL(address)
-        url = url.copy_with(host=host_of(url).removesuffix("."), fragment=None)
+        url = url.copy_with(host=ascii_host(url).removesuffix("."), fragment=None)
     # Half an emoji is a UnicodeError, which is a ValueError, as are urllib's own in `join`.
     except (httpx.InvalidURL, ValueError) as error:
         raise NotFetched("The image's address cannot be read.", ELSEWHERE) from error
     if url.userinfo:
-        raise refused(url, "its address contains a user name")
+        raise refusal(url, "its address contains a user name")
     if url.port is not None and not 0 < url.port < 65_536:
-        raise refused(url, "its address has no possible port")
+        raise refusal(url, "its address has no possible port")
     return url
 
 
-def host_of(url: httpx.URL) -> str:
+def ascii_host(url: httpx.URL) -> str:
     """The host as it is looked up."""
     # `url.host` decodes punycode, and raises where that is broken.
     return url.raw_host.decode("ascii")
@@ -55,19 +55,21 @@ def sandbox_origin(base_url: str) -> Origin | None:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:
         return None
-    return origin_of(url) if url.scheme == "http" and host_of(url) in LOOPBACK else None
+    return origin_of(url) if url.scheme == "http" and ascii_host(url) in LOOPBACK else None
 
 
-def refused(url: httpx.URL, reason: str) -> NotFetched:
+def refusal(url: httpx.URL, reason: str) -> NotFetched:
     """The failure of a URL that is not gone to."""
-    return NotFetched(f"No image is fetched from {_shown(url)}: {reason}.", ELSEWHERE)
+    return NotFetched(f"No image is fetched from {_quotable_host(url)}: {reason}.", ELSEWHERE)
 
 
-def failed(url: httpx.URL, reason: str, advice: str) -> NotFetched:
+def fetch_failure(url: httpx.URL, reason: str, advice: str) -> NotFetched:
     """The failure of a URL that was gone to, in vain."""
-    return NotFetched(f"The image could not be fetched from {_shown(url)}: {reason}.", advice)
+    return NotFetched(
+        f"The image could not be fetched from {_quotable_host(url)}: {reason}.", advice
+    )
 
 
-def _shown(url: httpx.URL) -> str:
+def _quotable_host(url: httpx.URL) -> str:
     """The host alone: whoever has a signed address whole can fetch the image."""
-    return clean_text(host_of(url), "")[:LONGEST_QUOTE] or "its address"
+    return clean_text(ascii_host(url), "")[:MOST_QUOTED_CHARACTERS] or "its address"

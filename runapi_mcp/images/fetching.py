@@ -19,33 +19,33 @@ import httpx
 from runapi_mcp import __version__
 from runapi_mcp.images.fetch_targets import (
     ELSEWHERE,
-    LONGEST_QUOTE,
+    MOST_QUOTED_CHARACTERS,
     NotFetched,
-    failed,
-    host_of,
+    ascii_host,
+    fetch_failure,
     origin_of,
-    parsed,
-    refused,
+    parse_url,
+    refusal,
     sandbox_origin,
 )
-from runapi_mcp.images.proxies import open_network, proxy_at, proxy_for
+from runapi_mcp.images.proxies import open_transport, parse_proxy, proxy_for
 from runapi_mcp.images.ssrf_guard import (
-    Address,
+    IPAddress,
     NotFound,
     NotPublic,
     Resolve,
-    look_up,
-    public_addresses,
+    resolve_host,
+    resolve_public_host,
 )
 from runapi_mcp.providers.runapi.bodies import clean_text
 
-LARGEST_BYTES: Final = 50_000_000
+LARGEST_IMAGE_BYTES: Final = 50_000_000
 MOST_REDIRECTS: Final = 3
-CONNECT_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 5.0
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes the next bytes of an image. What it raises passes through `fetch`."""
-Report = Callable[[int, int | None], None]
+ReportBytes = Callable[[int, int | None], None]
 """Is told how many bytes came so far, and of how many, where that is known."""
 
 _AGAIN: Final = "Try again in a minute."
@@ -58,6 +58,7 @@ _HEADERS: Final = {
     "Accept-Encoding": "identity",
     "User-Agent": f"runapi-mcp/{__version__}",
 }
+# int() would take signs, spaces and underscores too.
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _BROKEN: Final = (
     httpx.HTTPError,
@@ -72,11 +73,11 @@ class _Route:
     Through a proxy there are no addresses: the proxy looks the name up itself.
     """
 
-    addresses: Sequence[Address] = ()
+    addresses: Sequence[IPAddress] = ()
     proxy: str | None = None
 
 
-def _unheard(so_far: int, total: int | None) -> None:
+def _ignore(so_far: int, total: int | None) -> None:
     """For who does not want to know."""
 
 
@@ -87,7 +88,7 @@ class Fetcher:
         self,
         base_url: str,
         transport: httpx.AsyncBaseTransport | None = None,
-        resolve: Resolve = look_up,
+        resolve: Resolve = resolve_host,
     ) -> None:
         """`transport` replaces the network, which is reached only after all checks."""
         self._sandbox = sandbox_origin(base_url)
@@ -97,66 +98,68 @@ class Fetcher:
         self._loading = anyio.Lock()
 
     async def fetch(
-        self, url: str, sink: Sink, within_seconds: float, report: Report = _unheard
+        self, url: str, sink: Sink, within_seconds: float, report: ReportBytes = _ignore
     ) -> None:
         """Hand the image's bytes to the sink as they come, which may be before a failure.
 
         Raises:
             NotFetched: the address is not safe to go to, or no whole body came in time.
         """
-        first = parsed(url)
+        first = parse_url(url)
         with anyio.move_on_after(within_seconds):
             await self._follow(first, sink, report)
             return
-        raise failed(first, f"it did not arrive within {within_seconds:.0f} s", _AGAIN)
+        raise fetch_failure(first, f"it did not arrive within {within_seconds:.0f} s", _AGAIN)
 
-    async def _follow(self, url: httpx.URL, sink: Sink, report: Report) -> None:
+    async def _follow(self, url: httpx.URL, sink: Sink, report: ReportBytes) -> None:
         for _ in range(MOST_REDIRECTS + 1):
-            async with self._answer(url) as response:
+            async with self._request(url) as response:
                 if not response.has_redirect_location:
                     await _deliver(response, url, sink, report)
                     return
-                url = parsed(response.headers["Location"], url)
-        raise failed(url, "it was redirected too often", ELSEWHERE)
+                # The next round checks it like the first: a public host may point inside.
+                url = parse_url(response.headers["Location"], url)
+        raise fetch_failure(url, "it was redirected too often", ELSEWHERE)
 
     @asynccontextmanager
-    async def _answer(self, url: httpx.URL) -> AsyncGenerator[httpx.Response]:
-        route = await self._route(url)
+    async def _request(self, url: httpx.URL) -> AsyncGenerator[httpx.Response]:
+        route = await self._find_route(url)
         async with (
-            self._network(url, route.proxy) as network,
-            aclosing(await _sent(url, route.addresses, network)) as response,
+            self._open_network(url, route.proxy) as network,
+            aclosing(await _send(url, route.addresses, network)) as response,
         ):
             yield response
 
-    async def _route(self, url: httpx.URL) -> _Route:
+    async def _find_route(self, url: httpx.URL) -> _Route:
         if origin_of(url) == self._sandbox:
             return _Route()
         if url.scheme != "https":
-            raise refused(url, "only https addresses are fetched")
+            raise refusal(url, "only https addresses are fetched")
         proxy = await proxy_for(url)
         try:
-            addresses = await public_addresses(host_of(url), url.port or 443, self._resolve)
+            addresses = await resolve_public_host(ascii_host(url), url.port or 443, self._resolve)
         except NotPublic as error:
-            raise refused(url, "it is not on the public internet") from error
+            raise refusal(url, "it is not on the public internet") from error
         except NotFound as error:
+            # Behind a proxy this machine often knows no names outside; the proxy does.
             if proxy is None:
-                raise failed(url, "there is no such host", "Check the network.") from error
+                raise fetch_failure(url, "there is no such host", "Check the network.") from error
             addresses = ()
         return _Route(proxy=proxy) if proxy else _Route(addresses)
 
     @asynccontextmanager
-    async def _network(
+    async def _open_network(
         self, url: httpx.URL, proxy: str | None
     ) -> AsyncGenerator[httpx.AsyncBaseTransport]:
         """The network, of this one request: connections are never shared between names."""
         if self._transport is not None:
             yield self._transport
             return
-        trust = await self._certificates() if url.scheme == "https" else None
-        async with open_network(trust, proxy_at(proxy, trust) if proxy else None) as transport:
+        trust = await self._load_certificates() if url.scheme == "https" else None
+        async with open_transport(trust, parse_proxy(proxy, trust) if proxy else None) as transport:
             yield transport
 
-    async def _certificates(self) -> ssl.SSLContext:
+    async def _load_certificates(self) -> ssl.SSLContext:
         async with self._loading:
             if self._trust is None:
                 try:
@@ -170,25 +173,26 @@ class Fetcher:
             return self._trust
 
 
-async def _sent(
-    url: httpx.URL, addresses: Sequence[Address], network: httpx.AsyncBaseTransport
+async def _send(
+    url: httpx.URL, addresses: Sequence[IPAddress], network: httpx.AsyncBaseTransport
 ) -> httpx.Response:
     """The answer, of the first address that can be connected to."""
-    timeout = httpx.Timeout(None, connect=CONNECT_SECONDS).as_dict()
+    timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS).as_dict()
     request = httpx.Request("GET", url, headers=_HEADERS, extensions={"timeout": timeout})
-    tries = [_pinned(request, address) for address in addresses] or [request]
+    tries = [_pin(request, address) for address in addresses] or [request]
     try:
         for attempt in tries[:-1]:
             try:
                 return await network.handle_async_request(attempt)
+            # What fails later has reached a host, and is what that host has to say.
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 continue
         return await network.handle_async_request(tries[-1])
     except _BROKEN as error:
-        raise failed(url, _reason(error), _AGAIN) from error
+        raise fetch_failure(url, _reason(error), _AGAIN) from error
 
 
-def _pinned(request: httpx.Request, address: Address) -> httpx.Request:
+def _pin(request: httpx.Request, address: IPAddress) -> httpx.Request:
     """The request, bound for this address: a second look-up could find another one.
 
     The certificate is still checked for the name.
@@ -197,14 +201,16 @@ def _pinned(request: httpx.Request, address: Address) -> httpx.Request:
         request.method,
         request.url.copy_with(host=str(address)),
         headers=request.headers,
-        extensions={**request.extensions, "sni_hostname": host_of(request.url)},
+        extensions={**request.extensions, "sni_hostname": ascii_host(request.url)},
     )
 
 
-async def _deliver(response: httpx.Response, url: httpx.URL, sink: Sink, report: Report) -> None:
+async def _deliver(
+    response: httpx.Response, url: httpx.URL, sink: Sink, report: ReportBytes
+) -> None:
     _require_image(response, url)
     total = _length(response)
-    _require_size(total or 0, url)
+    _require_size(total or 0, url)  # before a byte of it is taken
     so_far = 0
     async with aclosing(_chunks(response, url)) as chunks:
         async for chunk in chunks:
@@ -215,7 +221,7 @@ async def _deliver(response: httpx.Response, url: httpx.URL, sink: Sink, report:
             # Thousands of tiny chunks come in one packet, and the others wait meanwhile.
             await anyio.lowlevel.checkpoint()
     if so_far == 0 or total not in (None, so_far):
-        raise failed(url, "the answer is empty or incomplete", _AGAIN)
+        raise fetch_failure(url, "the answer is empty or incomplete", _AGAIN)
 
 
 async def _chunks(response: httpx.Response, url: httpx.URL) -> AsyncGenerator[bytes]:
@@ -227,24 +233,25 @@ async def _chunks(response: httpx.Response, url: httpx.URL) -> AsyncGenerator[by
         async for chunk in stream:
             yield chunk
     except _BROKEN as error:
-        raise failed(url, _reason(error), _AGAIN) from error
+        raise fetch_failure(url, _reason(error), _AGAIN) from error
 
 
 def _require_image(response: httpx.Response, url: httpx.URL) -> None:
     status = response.status_code
     if status in (403, 404, 410):
-        raise failed(url, f"HTTP {status}, so its address has probably expired", _EXPIRED)
+        raise fetch_failure(url, f"HTTP {status}, so its address has probably expired", _EXPIRED)
     if status != 200:
-        raise failed(url, f"HTTP {status}", _AGAIN)
+        raise fetch_failure(url, f"HTTP {status}", _AGAIN)
+    # A few compressed bytes can unpack to more than any disk holds.
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise failed(url, "it was sent compressed, which was not asked for", ELSEWHERE)
+        raise fetch_failure(url, "it was sent compressed, which was not asked for", ELSEWHERE)
 
 
 def _require_size(size_bytes: int, url: httpx.URL) -> None:
-    if size_bytes > LARGEST_BYTES:
-        largest = f"{LARGEST_BYTES // 1_000_000} MB"
-        raise failed(url, f"it is larger than {largest}, as no image is", ELSEWHERE)
+    if size_bytes > LARGEST_IMAGE_BYTES:
+        largest = f"{LARGEST_IMAGE_BYTES // 1_000_000} MB"
+        raise fetch_failure(url, f"it is larger than {largest}, as no image is", ELSEWHERE)
 
 
 def _length(response: httpx.Response) -> int | None:
@@ -255,7 +262,7 @@ def _length(response: httpx.Response) -> int | None:
 def _reason(error: Exception) -> str:
     """What went wrong; words of the far end are not repeated."""
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-        return f"no connection ({clean_text(str(error), '')[:LONGEST_QUOTE]})"
+        return f"no connection ({clean_text(str(error), '')[:MOST_QUOTED_CHARACTERS]})"
     if isinstance(error, httpx.ConnectTimeout):
         return "no connection in time"
     return f"the answer broke off or is not HTTP ({type(error).__name__})"

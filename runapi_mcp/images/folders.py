@@ -15,7 +15,7 @@ _BELOW: Final = "/./"
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Folders:
     """The folders of one server. `output_dir` is the user's own choice, None without one."""
 
     output_dir: Path | None = None
@@ -61,9 +61,8 @@ class Places:
 
     def input_folders(self) -> list[Path]:
         """Where local images may be taken from."""
-        started_in = _started_in()
-        places = [self.output_folder, _project() or started_in, *self.input_dirs]
-        return [place for place in places if place is not None]
+        folders = [self.output_folder, _project() or _working_directory(), *self.input_dirs]
+        return [folder for folder in folders if folder is not None]
 
     def candidates(self, path: str) -> Iterator[Path]:
         """What a path in a call may mean, the likeliest first: a relative one has several."""
@@ -71,7 +70,7 @@ class Places:
         if meant.is_absolute():
             yield meant
             return
-        for folder in (_started_in(), _project(), self.output_folder):
+        for folder in (_working_directory(), _project(), self.output_folder):
             if folder is not None:
                 yield folder / meant
 
@@ -83,24 +82,25 @@ def name_of(target: str) -> str:
 
 def _project() -> Path | None:
     """The project around the working directory: the nearest folder with a repository."""
-    started_in = _started_in()
-    for folder in (started_in, *started_in.parents) if started_in else ():
-        if _is_place(folder) and any((folder / mark).exists() for mark in _REPOSITORY):
+    directory = _working_directory()
+    for folder in (directory, *directory.parents) if directory else ():
+        # In a worktree or submodule .git is a file.
+        if _is_chosen(folder) and any((folder / mark).exists() for mark in _REPOSITORY):
             return folder
     return None
 
 
-def _started_in() -> Path | None:
-    """The working directory, where it says anything."""
+def _working_directory() -> Path | None:
+    """None where it says nothing of what the user works on."""
     try:
         folder = Path.cwd()
-    except OSError:
+    except OSError:  # it was deleted since
         return None
-    return folder if _is_place(folder) else None
+    return folder if _is_chosen(folder) else None
 
 
-def _is_place(folder: Path) -> bool:
-    """Whether it is neither the user's home nor above it, so that it was chosen."""
+def _is_chosen(folder: Path) -> bool:
+    """Whether it is neither the user's home nor above it, where hosts start without a project."""
     try:
         home = Path.home().resolve()
     except (OSError, RuntimeError):

@@ -29,18 +29,18 @@ class NotAnImage(Failure):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ImageFormat:
     """What an image is, by its content."""
 
     media_type: str
     suffix: str
 
 
-KINDS: Final = {
-    "PNG": Kind("image/png", ".png"),
-    "JPEG": Kind("image/jpeg", ".jpg"),
-    "MPO": Kind("image/jpeg", ".jpg"),  # a JPEG of a phone, with more pictures behind it
-    "WEBP": Kind("image/webp", ".webp"),
+FORMATS: Final = {
+    "PNG": ImageFormat("image/png", ".png"),
+    "JPEG": ImageFormat("image/jpeg", ".jpg"),
+    "MPO": ImageFormat("image/jpeg", ".jpg"),  # a JPEG of a phone, with more pictures behind it
+    "WEBP": ImageFormat("image/webp", ".webp"),
 }
 
 
@@ -53,28 +53,26 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a whole image is."""
-
-    kind: Kind
+class ImageInfo:
+    format: ImageFormat
     width: int
     height: int
     preview: Preview | None
 
 
-def look(file: IO[bytes], preview_px: int = 0) -> Seen:
+def inspect(file: IO[bytes], preview_px: int = 0) -> ImageInfo:
     """What the file is; with a preview of at most that many pixels a side, unless it is 0.
 
     Raises:
         NotAnImage: it is not a whole PNG, JPEG or WebP, or has more pixels than any picture.
     """
-    with opened(file) as image:
-        (width, height), kind = image.size, KINDS[str(image.format)]
+    with decode(file) as image:
+        (width, height), image_format = image.size, FORMATS[str(image.format)]
         preview = _preview(image, preview_px) if preview_px else None
-        return Seen(kind, width, height, preview)
+        return ImageInfo(image_format, width, height, preview)
 
 
-def opened(file: IO[bytes]) -> Image.Image:
+def decode(file: IO[bytes]) -> Image.Image:
     """The image, decoded to its last row: a cut one does not pass.
 
     Raises:
@@ -84,12 +82,13 @@ def opened(file: IO[bytes]) -> Image.Image:
 
     try:
         image = Image.open(file, formats=("PNG", "JPEG", "WEBP"))
+        # The header tells, before the pixels take memory.
         if image.width * image.height <= MOST_PIXELS:
             image.load()
             return image
     except Image.DecompressionBombError as error:
         raise NotAnImage("The image has far too many pixels.", _MOST) from error
-    except Exception as error:
+    except Exception as error:  # whatever decoders raise: SyntaxError, struct.error, EOFError
         raise NotAnImage(
             "The file is not a whole PNG, JPEG or WebP image.", "Look at what it is."
         ) from error
@@ -101,10 +100,10 @@ def _preview(image: Image.Image, px: int) -> Preview | None:
 
     The image itself is made small where that is possible: a copy would take its memory again.
     """
-    small = _plain(image)
+    small = _simplify(image)
     while px >= 1:
         small.thumbnail((px, px), reducing_gap=2.0)
-        preview = _encoded(small)
+        preview = _encode(small)
         if len(preview.content) <= LARGEST_PREVIEW_BYTES:
             return preview
         px = px * 3 // 4
@@ -122,7 +121,7 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _simplify(image: Image.Image) -> Image.Image:
     """The image upright and in colours that every viewer has, without its metadata."""
     plain = upright(image)
     # Pillow writes a profile or comment again, which may be larger than the preview.
@@ -136,7 +135,7 @@ def _plain(image: Image.Image) -> Image.Image:
     return plain.convert("RGBA" if plain.has_transparency_data else "RGB")
 
 
-def _encoded(small: Image.Image) -> Preview:
+def _encode(small: Image.Image) -> Preview:
     out = BytesIO()
     if small.mode == "RGBA" and small.getchannel("A").getextrema() != (255, 255):
         small.save(out, "PNG")

@@ -10,13 +10,13 @@ from typing import BinaryIO, Final
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.printable import printable_path
-from runapi_mcp.images.directory import opened
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.directory import open_directory
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.inspection import NotAnImage
 from runapi_mcp.images.saving import require_as_saved
-from runapi_mcp.images.stripping import stripped
+from runapi_mcp.images.stripping import strip
 
-LARGEST_BYTES: Final = 20_000_000
+LARGEST_SOURCE_BYTES: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +35,26 @@ class LocalImage:
         return f"source.{self.media_type.rpartition('/')[2]}"
 
 
-def local_image(path: str, places: Places) -> LocalImage:
+def read_local_image(path: str, folders: Folders) -> LocalImage:
     """The image at a path.
 
     Raises:
         Refused: it lies outside the allowed folders, is no readable image, or too large.
     """
-    found, folder = _allowed(path, places)
+    found, folder = _find_allowed(path, folders)
     *parts, name = found.relative_to(folder).parts or ("",)
     if not name:
         raise Refused(f"{printable_path(path)} is a folder.", "Give the path of an image in it.")
     # No step of the way may be a link: one that was swapped in since is not followed.
     with (
         _in_words(path),
-        opened(folder, parts, make=False) as directory,
-        directory.reading(name) as file,
+        open_directory(folder, parts, make=False) as directory,
+        directory.open_file(name) as file,
     ):
-        return _image(found, file)
+        return _strip_for_upload(found, file)
 
 
-def saved_image(path: Path, task_id: str) -> LocalImage:
+def read_saved_image(path: Path, task_id: str) -> LocalImage:
     """The picture of a task that was saved at a path, whatever folder that is in.
 
     Raises:
@@ -63,11 +63,11 @@ def saved_image(path: Path, task_id: str) -> LocalImage:
     """
     with (
         _in_words(path),
-        opened(path.parent, (), make=False) as directory,
-        directory.reading(path.name) as file,
+        open_directory(path.parent, (), make=False) as directory,
+        directory.open_file(path.name) as file,
     ):
         require_as_saved(directory, path.name, file, task_id)
-        return _image(path, file)
+        return _strip_for_upload(path, file)
 
 
 @contextmanager
@@ -81,33 +81,33 @@ def _in_words(path: Path | str) -> Generator[None]:
         raise Refused(f"{printable_path(path)}: {failure.happened}", failure.advice) from failure
 
 
-def _image(path: Path, file: BinaryIO) -> LocalImage:
+def _strip_for_upload(path: Path, file: BinaryIO) -> LocalImage:
     _require_not_too_large(os.fstat(file.fileno()).st_size)
-    image = stripped(file)
+    image = strip(file)
     _require_not_too_large(len(image.content))
     sha256 = hashlib.sha256(image.content).hexdigest()
-    return LocalImage(path, image.content, image.kind.media_type, sha256)
+    return LocalImage(path, image.content, image.format.media_type, sha256)
 
 
-def _allowed(path: str, places: Places) -> tuple[Path, Path]:
+def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:
     """The path without links, and the allowed folder it lies in.
 
     Whether there is a file is told only of allowed folders: elsewhere that is nobody's business.
     """
     try:
-        folders = [Path(os.path.realpath(folder)) for folder in places.input_folders()]
-        meant = [Path(os.path.realpath(candidate)) for candidate in places.candidates(path)]
+        allowed = [Path(os.path.realpath(folder)) for folder in folders.input_folders()]
+        meant = [Path(os.path.realpath(candidate)) for candidate in folders.candidates(path)]
     except (OSError, ValueError, RuntimeError) as error:
         # A NUL, a name no system takes, or a home that is not known.
         raise Refused(
             f"{printable_path(path)} is no path.", "Give the path of an image."
         ) from error
-    inside = [(one, folder) for one in meant for folder in folders if one.is_relative_to(folder)]
+    inside = [(one, folder) for one in meant for folder in allowed if one.is_relative_to(folder)]
     if there := next((pair for pair in inside if os.path.exists(pair[0])), None):  # noqa: PTH110 - Path.exists raises for a name that is too long
         return there
     # Of several, the likeliest is meant: where that is a link to elsewhere, it is not missing.
     if not inside or inside[0][0] != meant[0]:
-        listed = ", ".join(dict.fromkeys(map(printable_path, folders)))
+        listed = ", ".join(dict.fromkeys(map(printable_path, allowed)))
         raise Refused(
             f"{printable_path(path)} is not in a folder that images may be taken from: {listed}.",
             "Copy it there, or add its folder with RUNAPI_INPUT_DIRS.",
@@ -116,8 +116,8 @@ def _allowed(path: str, places: Places) -> tuple[Path, Path]:
 
 
 def _require_not_too_large(size_bytes: int) -> None:
-    if size_bytes > LARGEST_BYTES:
+    if size_bytes > LARGEST_SOURCE_BYTES:
         raise NotAnImage(
             f"The image has {size_bytes / 1e6:.0f} MB.",
-            f"At most {LARGEST_BYTES // 1_000_000} are taken; make it smaller.",
+            f"At most {LARGEST_SOURCE_BYTES // 1_000_000} are taken; make it smaller.",
         )

@@ -13,6 +13,7 @@ LONGEST_BYTES: Final = 255 - len("-12ab.jpeg.json")
 """Systems allow 255 a component; saving may add a number, a suffix and the JSON's suffix."""
 LONGEST_SUBJECT: Final = 40
 
+# What Unicode does not take apart into a letter of ASCII and its marks.
 _SPELLED: Final = str.maketrans(
     {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i"}
     | dict.fromkeys("'\u2019", "")
@@ -21,6 +22,7 @@ _BETWEEN_WORDS: Final = re.compile(r"[^a-z0-9]+")
 _ARTICLE: Final = re.compile(r"\A(?:an?|the)-")
 _SUFFIXES: Final = re.compile(r"(?:\.(?:png|jpe?g|webp))+\Z", re.IGNORECASE)
 _DRIVE: Final = re.compile(r"[a-z]:", re.IGNORECASE)
+# Windows takes `nul.png` for the device as well, and ¹²³ for digits.
 _DEVICE: Final = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³]) *(?:\.|\Z)", re.IGNORECASE
 )
@@ -32,12 +34,13 @@ def default_stem(prompt: str, task_id: str, day: date) -> str:
     return "-".join(filter(None, parts))
 
 
-def checked_name(save_as: str) -> str:
+def normalise_name(save_as: str) -> str:
     """The name as it will be used: relative, with forward slashes, without an image suffix.
 
     Raises:
         ValueError: "must ..." why it cannot be used, in words that say what is allowed.
     """
+    # NFC: macOS may give a name taken apart, and one name in two spellings would be two files.
     name = _SUFFIXES.sub("", unicodedata.normalize("NFC", save_as).strip().replace("\\", "/"))
     if name.startswith("/") or _DRIVE.match(name):
         raise ValueError("must be relative to the output folder, without a drive or leading slash")

@@ -12,7 +12,7 @@ import anyio
 from runapi_mcp.base.printable import printable_path
 
 if TYPE_CHECKING:
-    from runapi_mcp.images.inspection import Preview, Seen
+    from runapi_mcp.images.inspection import ImageInfo, Preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Picture:
 
     url: str
     path: Path | None = None
-    seen: Seen | None = None
+    info: ImageInfo | None = None
     not_saved: str | None = None
     """Why it is not on the disk, though it was to be."""
     is_far: bool = False
@@ -79,4 +79,4 @@ class Picture:
 
     @property
     def preview(self) -> Preview | None:
-        return self.seen.preview if self.seen else None
+        return self.info.preview if self.info else None

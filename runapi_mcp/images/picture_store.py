@@ -1,4 +1,4 @@
-"""Finished images taken home: fetched, found to be images, saved as they came, previewed.
+"""Finished images collected: fetched, found to be images, saved as they came, previewed.
 
 Light to import: HTTP, Pillow and the rest of the room come with the first image.
 """
@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.progress import Report, report_while
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture import Finished, Picture
 
 if TYPE_CHECKING:
@@ -27,113 +27,121 @@ if TYPE_CHECKING:
 MOST_FETCHED_AT_ONCE: Final = 4
 
 
-class Album:
-    """Where the pictures of all callers go; one for each server.
+class PictureStore:
+    """The pictures of all callers; one for each server.
 
     `base_url` and `transport` are those of RunAPI.
     """
 
     def __init__(
-        self, base_url: str, places: Places, transport: httpx.AsyncBaseTransport | None = None
+        self, base_url: str, folders: Folders, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self.places = places
+        self.folders = folders
         self._base_url = base_url
         self._transport = transport
         self._fetcher: Fetcher | None = None
         self._fetches = anyio.Semaphore(MOST_FETCHED_AT_ONCE)
         self.decoder = anyio.Lock()
         """For whoever decodes: that takes the memory of a whole image, so never two at once."""
-        self._attended: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        # Weak: a lock is kept as long as somebody holds or awaits it, and no list of tasks grows.
+        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
-    def attending(self, name: str) -> anyio.Lock:
-        """What lets one at a time take care of the thing of this name."""
-        lock = self._attended.get(name)
+    def lock_for(self, name: str) -> anyio.Lock:
+        """The lock of a task or file: who collects or uploads it second finds it done."""
+        lock = self._locks.get(name)
         if lock is None:
-            self._attended[name] = lock = anyio.Lock()
+            self._locks[name] = lock = anyio.Lock()
         return lock
 
-    async def taken_home(self, finished: Finished, report: Report) -> tuple[Picture, ...]:
+    async def collect(self, finished: Finished, report: Report) -> tuple[Picture, ...]:
         """The images, each as far as it could be fetched, saved and previewed.
 
         Whatever goes wrong is said of the picture: the task itself is none the worse for it.
         """
-        pictures = {url: await self._at_home(finished, url) for url in finished.urls}
+        pictures = {url: await self._find_saved(finished, url) for url in finished.urls}
         missing = [url for url, picture in pictures.items() if picture.path is None]
         if missing and (finished.folder or finished.preview_px):
-            for url, fetched in (await self._fetched_all(finished, missing, report)).items():
+            for url, fetched in (await self._fetch_all(finished, missing, report)).items():
                 pictures[url] = fetched.after(pictures[url])
         return tuple(pictures.values())
 
-    async def _fetched_all(
+    async def _fetch_all(
         self, finished: Finished, urls: Sequence[str], report: Report
     ) -> dict[str, Picture]:
         pictures: dict[str, Picture] = {}
-        download = _Download()
+        progress = _DownloadProgress()
 
-        async def take(url: str) -> None:
-            pictures[url] = await self._fetched_or_not(finished, url, download)
+        async def fetch(url: str) -> None:
+            pictures[url] = await self._fetch_or_explain(finished, url, progress)
 
-        async def take_all() -> None:
+        async def fetch_all() -> None:
             async with anyio.create_task_group() as group:
                 for url in urls:
-                    group.start_soon(take, url)
+                    group.start_soon(fetch, url)
 
-        await report_while(report, download.words, take_all)
+        await report_while(report, progress.message, fetch_all)
         return pictures
 
-    async def _fetched_or_not(self, finished: Finished, url: str, download: _Download) -> Picture:
+    async def _fetch_or_explain(
+        self, finished: Finished, url: str, progress: _DownloadProgress
+    ) -> Picture:
         from runapi_mcp.images.saving import NotSaved
 
         try:
             with anyio.move_on_after(finished.left_seconds()):
                 async with self._fetches:
-                    return await self._fetched(finished, url, download)
+                    return await self._fetch(finished, url, progress)
         except NotSaved as failure:
-            unsaved = await self._only_looked_at(finished, url, download)
+            unsaved = await self._fetch_unsaved(finished, url, progress)
             return replace(unsaved, not_saved=failure.happened)
         except (Failure, OSError) as error:
             happened = error.happened if isinstance(error, Failure) else f"{error}."
             return Picture(url, not_saved=happened if finished.folder else None)
         return finished.late(url)
 
-    async def _only_looked_at(self, finished: Finished, url: str, download: _Download) -> Picture:
+    async def _fetch_unsaved(
+        self, finished: Finished, url: str, progress: _DownloadProgress
+    ) -> Picture:
         """A picture that cannot be saved, fetched anew for its preview: no half of it was kept."""
         if not finished.preview_px:
             return Picture(url)
-        return await self._fetched_or_not(replace(finished, folder=None), url, download)
+        return await self._fetch_or_explain(replace(finished, folder=None), url, progress)
 
-    async def _at_home(self, finished: Finished, url: str) -> Picture:
+    async def _find_saved(self, finished: Finished, url: str) -> Picture:
         """The picture that an earlier call saved, where it still is as it was."""
         path = finished.saved_at(url)
         if path is None:
             return Picture(url)
-        from runapi_mcp.images.download import seen_at
+        from runapi_mcp.images.download import inspect_saved
         from runapi_mcp.images.saving import Changed
 
         try:
             async with self.decoder:
-                seen = await anyio.to_thread.run_sync(seen_at, path, finished)
+                info = await anyio.to_thread.run_sync(inspect_saved, path, finished)
         except Changed as failure:
             return Picture(url, not_saved=failure.happened)
         except (Failure, OSError):
             return Picture(url)
-        return Picture(url, path, seen)
+        return Picture(url, path, info)
 
-    async def _fetched(self, finished: Finished, url: str, download: _Download) -> Picture:
-        from runapi_mcp.images.download import Landing
+    async def _fetch(self, finished: Finished, url: str, progress: _DownloadProgress) -> Picture:
+        from runapi_mcp.images.download import Download
 
-        landing = await anyio.to_thread.run_sync(Landing.begin, finished, url)
+        download = await anyio.to_thread.run_sync(Download.begin, finished, url)
         try:
-            fetcher, told = self._the_fetcher(), partial(download.told, url)
-            await fetcher.fetch(url, landing.take, finished.left_seconds(), told)
-            await landing.flush()
+            report_bytes = partial(progress.record, url)
+            await self._shared_fetcher().fetch(
+                url, download.take, finished.left_seconds(), report_bytes
+            )
+            await download.flush()
             async with self.decoder:
-                return await anyio.to_thread.run_sync(landing.land)
+                return await anyio.to_thread.run_sync(download.commit)
         finally:
+            # A caller who leaves must not leave half a file behind.
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(landing.discard)
+                await anyio.to_thread.run_sync(download.discard)
 
-    def _the_fetcher(self) -> Fetcher:
+    def _shared_fetcher(self) -> Fetcher:
         if self._fetcher is None:
             from runapi_mcp.images.fetching import Fetcher
 
@@ -142,16 +150,16 @@ class Album:
 
 
 @dataclass(slots=True)
-class _Download:
-    """How far the images of a task have come."""
+class _DownloadProgress:
+    """How many bytes of each image have come, and of how many."""
 
     so_far: dict[str, int] = field(default_factory=dict[str, int])
     totals: dict[str, int | None] = field(default_factory=dict[str, "int | None"])
 
-    def told(self, url: str, so_far: int, total: int | None) -> None:
+    def record(self, url: str, so_far: int, total: int | None) -> None:
         self.so_far[url], self.totals[url] = so_far, total
 
-    def words(self, _: float) -> str:
+    def message(self, _: float) -> str:
         """In percent, once every length is known."""
         so_far, totals = sum(self.so_far.values()), list(self.totals.values())
         known = [total for total in totals if total]

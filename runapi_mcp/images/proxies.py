@@ -19,7 +19,7 @@ async def proxy_for(url: httpx.URL) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def proxy_at(address: str, trust: ssl.SSLContext | None) -> httpx.Proxy:
+def parse_proxy(address: str, trust: ssl.SSLContext | None) -> httpx.Proxy:
     """The proxy that is at this address, whose password must not be quoted."""
     try:
         proxy = httpx.Proxy(address)
@@ -33,7 +33,7 @@ def proxy_at(address: str, trust: ssl.SSLContext | None) -> httpx.Proxy:
     return proxy
 
 
-def open_network(
+def open_transport(
     trust: ssl.SSLContext | None, proxy: httpx.Proxy | None
 ) -> httpx.AsyncHTTPTransport:
     """The network itself, or what a proxy lets through of it."""

@@ -1,9 +1,9 @@
-"""Saving a picture as it came: under a name of its own, whole or not at all, its story beside it.
+"""Saving a picture as it came: under a name of its own, whole or not at all, its JSON beside it.
 
-A picture lies under a hidden name until it is whole, and lands by getting its name as a hard link,
-which fails where the name is taken. Its JSON lands first, so whoever lands a JSON has the name. A
-crash can leave hidden `.runapi-*.part` files and a JSON without its picture; they are not cleared
-away, since finding them would mean reading through folders of any size.
+A picture lies under a hidden name until it is whole, and is committed by a hard link, which fails
+where the name is taken. Its JSON comes first, so whoever places a JSON has the name. A crash can
+leave hidden `.runapi-*.part` files and a JSON without its picture; they are not cleared away, since
+finding them would mean reading through folders of any size.
 """
 
 import errno
@@ -19,13 +19,14 @@ from typing import BinaryIO, Final, cast
 
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.printable import printable_path
-from runapi_mcp.images.directory import Directory, opened
+from runapi_mcp.images.directory import Directory, open_directory
 from runapi_mcp.images.naming import IMAGE_SUFFIXES
 
+# Counting on would take as many steps as there are pictures of the name.
 LAST_NUMBER: Final = 9
 MOST_RANDOM: Final = 100
 """How many random names are tried; one is free sooner unless nearly all 65,536 are taken."""
-LARGEST_JSON: Final = 1_000_000
+LARGEST_SIDECAR_BYTES: Final = 1_000_000
 
 _SAME_PICTURE: Final = ("task_id", "sha256")
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -43,12 +44,12 @@ class Draft:
     """A picture on its way into a folder, under a hidden temporary name. One thread at a time."""
 
     def __init__(
-        self, directory: Directory, stem: str, draft: tuple[str, BinaryIO], hold: ExitStack
+        self, directory: Directory, stem: str, file: tuple[str, BinaryIO], resources: ExitStack
     ) -> None:
         self._directory = directory
         self._stem = stem
-        self._temporary, self._file = draft
-        self._hold = hold
+        self._temporary, self._file = file
+        self._resources = resources
 
     @classmethod
     def begin(cls, folder: Path, name: str) -> "Draft":
@@ -60,10 +61,10 @@ class Draft:
             NotSaved: the folder cannot be made or written.
         """
         *parts, stem = name.split("/")
-        with _in_words(folder), ExitStack() as hold:
-            directory = hold.enter_context(opened(folder, parts, make=True))
-            draft = hold.enter_context(directory.temporary())
-            return cls(directory, stem, draft, hold.pop_all())
+        with _explain_errors(folder), ExitStack() as resources:
+            directory = resources.enter_context(open_directory(folder, parts, make=True))
+            file = resources.enter_context(directory.temporary_file())
+            return cls(directory, stem, file, resources.pop_all())
 
     def write(self, content: bytes) -> None:
         """Append to the picture.
@@ -71,62 +72,65 @@ class Draft:
         Raises:
             NotSaved: it cannot be written; the draft is discarded.
         """
-        with self._discarded_if_it_fails():
+        with self._discard_on_failure():
             self._file.write(content)
             self._file.flush()
 
     def read_back(self) -> BinaryIO:
-        """What was written so far, to read from its beginning. Close it before landing.
+        """What was written so far, to read from its beginning. Close it before committing.
 
         Raises:
             NotSaved: it cannot be read; the draft is discarded.
         """
-        with self._discarded_if_it_fails():
-            return self._directory.reading(self._temporary)
+        with self._discard_on_failure():
+            return self._directory.open_file(self._temporary)
 
-    def land(self, suffix: str, about: Mapping[str, object]) -> Path:
+    def commit(self, suffix: str, about: Mapping[str, object]) -> Path:
         """The absolute path of the finished picture, which has `about` as JSON beside it.
 
         The name is the wanted one, or with -2 to -9, or with four random hex digits: the first
         that no picture of any suffix has, nor any JSON of one, since fox.png beside fox.jpg reads
-        as one picture twice. Two that land at the same moment may still share it but for the
-        suffix. Where an earlier landing left the same picture, by size, `sha256` and `task_id`,
+        as one picture twice. Two that are committed at the same moment may still share it but for
+        the suffix. Where an earlier draft left the same picture, by size, `sha256` and `task_id`,
         under one of the names tried, that one is the answer and nothing is written; where it left
         the JSON alone, the picture comes back to it.
 
         Raises:
             NotSaved: it cannot be written; the draft is discarded.
         """
-        story = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
-        with self._discarded_if_it_fails():
-            size_bytes = _settled(self._file)
-            self._directory.confirm()
-            picture = self._landed(suffix, about, story, size_bytes)
+        sidecar = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
+        with self._discard_on_failure():
+            size_bytes = _close_on_disk(self._file)
+            # Where the folder was moved to, nobody would look for the picture.
+            self._directory.require_in_place()
+            picture = self._place_under_free_name(suffix, about, sidecar, size_bytes)
         self.discard()
         return self._directory.path / picture
 
     def discard(self) -> None:
-        """Nothing of the draft stays, whatever was written; a picture that landed does."""
-        self._hold.close()
+        """Nothing of the draft stays, whatever was written; a committed picture does."""
+        self._resources.close()
 
     @contextmanager
-    def _discarded_if_it_fails(self) -> Generator[None]:
+    def _discard_on_failure(self) -> Generator[None]:
         try:
-            with _in_words(self._directory.path):
+            with _explain_errors(self._directory.path):
                 yield
         except BaseException:
             self.discard()
             raise
 
-    def _landed(self, suffix: str, about: Mapping[str, object], story: str, size: int) -> str:
-        for stem in _stems(self._stem):
+    def _place_under_free_name(
+        self, suffix: str, about: Mapping[str, object], sidecar: str, size: int
+    ) -> str:
+        for stem in _stems_to_try(self._stem):
             picture = stem + suffix
-            if self._comes_back(picture, about, size):
+            if self._place_again(picture, about, size):
                 return picture
-            if not self._is_taken(stem) and self._is_placed(picture, story, size):
+            if not self._is_taken(stem) and self._place_both(picture, sidecar, size):
                 return picture
-            # Another server may have told of it a moment ago.
-            if self._comes_back(picture, about, size):
+            # Another server may have placed this very picture a moment ago.
+            if self._place_again(picture, about, size):
                 return picture
         raise NotSaved(
             f"The picture was not saved: {printable_path(self._directory.path)} is full of "
@@ -134,14 +138,11 @@ class Draft:
             "Choose another save_as.",
         )
 
-    def _comes_back(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
-        """Whether this very picture has the name, its JSON from an earlier landing."""
-        return self._is_told(picture, about) and self._is_given(picture, size_bytes)
-
-    def _is_told(self, picture: str, about: Mapping[str, object]) -> bool:
-        """Whether an earlier landing left the JSON of this very picture."""
-        told = _story(self._directory, picture)
-        return all(key in about and told.get(key) == about[key] for key in _SAME_PICTURE)
+    def _place_again(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
+        """Whether this very picture now has the name, by its JSON of an earlier draft."""
+        saved = _read_sidecar(self._directory, picture)
+        is_same = all(key in about and saved.get(key) == about[key] for key in _SAME_PICTURE)
+        return is_same and self._place_picture(picture, size_bytes)
 
     def _is_there(self, picture: str, size_bytes: int) -> bool:
         """Whether a file of the same content has the name."""
@@ -154,11 +155,11 @@ class Draft:
             return False
 
     def _digest(self, name: str) -> bytes:
-        with self._directory.reading(name) as file:
+        with self._directory.open_file(name) as file:
             return hashlib.file_digest(file, "sha256").digest()
 
-    def _is_given(self, picture: str, size_bytes: int) -> bool:
-        """Whether the picture has the name, whose JSON is there already, or something else has."""
+    def _place_picture(self, picture: str, size_bytes: int) -> bool:
+        """Whether the picture now has the name, whose JSON is there already; else another has."""
         try:
             self._directory.place(self._temporary, picture)
         except FileExistsError:
@@ -169,12 +170,12 @@ class Draft:
         pictures = [stem + suffix for suffix in IMAGE_SUFFIXES]
         return any(map(self._directory.exists, pictures + [f"{name}.json" for name in pictures]))
 
-    def _is_placed(self, picture: str, story: str, size_bytes: int) -> bool:
-        """Whether the picture and its JSON got the name, or somebody else did."""
-        with self._directory.temporary() as (temporary, file):
+    def _place_both(self, picture: str, sidecar: str, size_bytes: int) -> bool:
+        """Whether the picture and its JSON now have the name, or somebody else was first."""
+        with self._directory.temporary_file() as (temporary, file):
             # An unpaired surrogate becomes what JSON writes for it.
-            file.write(story.encode(errors="backslashreplace"))
-            _settled(file)
+            file.write(sidecar.encode(errors="backslashreplace"))
+            _close_on_disk(file)
             try:
                 self._directory.place(temporary, f"{picture}.json")
             except FileExistsError:
@@ -182,9 +183,9 @@ class Draft:
         with ExitStack() as undo:
             undo.callback(self._remove, f"{picture}.json")
             # Another server with the same picture may have given it the name by our JSON.
-            if is_given := self._is_given(picture, size_bytes):
+            if is_placed := self._place_picture(picture, size_bytes):
                 undo.pop_all()
-            return is_given
+            return is_placed
 
     def _remove(self, name: str) -> None:
         with suppress(OSError):
@@ -199,35 +200,37 @@ def require_as_saved(
     Raises:
         Changed: it is not.
     """
-    story = _story(directory, picture)
-    byte_size, sha256 = story.get("byte_size"), story.get("sha256")
+    saved = _read_sidecar(directory, picture)
+    byte_size, sha256 = saved.get("byte_size"), saved.get("sha256")
+    # Without its JSON nothing says that the file was changed.
     if byte_size is None or sha256 is None:
         return
-    is_same = story.get("task_id") == task_id and os.fstat(file.fileno()).st_size == byte_size
+    is_same = saved.get("task_id") == task_id and os.fstat(file.fileno()).st_size == byte_size
     if not is_same or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
         path = printable_path(directory.path / picture)
         raise Changed(f"{path} was changed since it was saved.", "Look at what it is.")
     file.seek(0)
 
 
-def _story(directory: Directory, picture: str) -> Mapping[str, object]:
+def _read_sidecar(directory: Directory, picture: str) -> Mapping[str, object]:
     """What the JSON beside a picture says; nothing where there is none of ours."""
     try:
-        story: object = json.loads(directory.read(f"{picture}.json", LARGEST_JSON))
+        sidecar: object = json.loads(directory.read(f"{picture}.json", LARGEST_SIDECAR_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
-    return cast("dict[str, object]", story) if isinstance(story, dict) else {}
+    return cast("dict[str, object]", sidecar) if isinstance(sidecar, dict) else {}
 
 
-def _settled(file: BinaryIO) -> int:
+def _close_on_disk(file: BinaryIO) -> int:
     """The size of the file, closed, once all of it is on the disk."""
     with file:
         file.flush()
+        # Else a name can survive a power cut that its content does not.
         os.fsync(file.fileno())
         return file.tell()
 
 
-def _stems(stem: str) -> Iterator[str]:
+def _stems_to_try(stem: str) -> Iterator[str]:
     yield stem
     for number in range(2, LAST_NUMBER + 1):
         yield f"{stem}-{number}"
@@ -236,7 +239,7 @@ def _stems(stem: str) -> Iterator[str]:
 
 
 @contextmanager
-def _in_words(folder: Path) -> Generator[None]:
+def _explain_errors(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

@@ -8,9 +8,9 @@ from typing import Final
 
 import anyio
 
-LOOKUP_SECONDS: Final = 5.0
+RESOLVE_SECONDS: Final = 5.0
 
-Address = IPv4Address | IPv6Address
+IPAddress = IPv4Address | IPv6Address
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a name, for a port; OSError where there are none."""
@@ -63,21 +63,22 @@ class NotFound(Exception):
     """A name that is not found from here."""
 
 
-async def look_up(host: str, port: int) -> Sequence[str]:
+async def resolve_host(host: str, port: int) -> Sequence[str]:
     """The addresses this machine's resolver knows for the name."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [sockaddr[0] for *_, sockaddr in found]
 
 
-async def public_addresses(host: str, port: int, resolve: Resolve) -> Sequence[Address]:
+async def resolve_public_host(host: str, port: int, resolve: Resolve) -> Sequence[IPAddress]:
     """Where the host is: at least one address, every one public.
 
     Raises:
         NotPublic: an address is not, or the host is spelled as only an attack would.
         NotFound: a proper name, but no address is known.
     """
-    literal = _address(host)
-    addresses = [literal] if literal else await _looked_up(host, port, resolve)
+    literal = _parse_address(host)
+    addresses = [literal] if literal else await _resolve_name(host, port, resolve)
+    # One private address among public ones is how a name is rebound to a network from inside.
     public = [address for address in addresses if address and is_public(address)]
     if len(public) < len(addresses):
         raise NotPublic
@@ -85,10 +86,11 @@ async def public_addresses(host: str, port: int, resolve: Resolve) -> Sequence[A
     return sorted(dict.fromkeys(public), key=lambda address: address.version)
 
 
-def is_public(address: Address) -> bool:
+def is_public(address: IPAddress) -> bool:
     """Whether the address is one of the public internet, with no way on to another one."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_V4)
+    # fe80::1%eth0: a scope is of one link of this machine.
     if address.scope_id is not None:
         return False
     if any(address in network for network in _IPV4_AT_THE_END):
@@ -96,24 +98,24 @@ def is_public(address: Address) -> bool:
     return address in _UNICAST_V6 and not any(address in network for network in _NOT_PUBLIC_V6)
 
 
-def _address(text: str) -> Address | None:
+def _parse_address(text: str) -> IPAddress | None:
     try:
         return ip_address(text)
     except ValueError:
         return None
 
 
-async def _looked_up(host: str, port: int, resolve: Resolve) -> Sequence[Address | None]:
+async def _resolve_name(host: str, port: int, resolve: Resolve) -> Sequence[IPAddress | None]:
     if not _is_public_name(host):
         raise NotPublic
     try:
-        with anyio.fail_after(LOOKUP_SECONDS):
+        with anyio.fail_after(RESOLVE_SECONDS):
             found = await resolve(host, port)
-    except OSError as error:
+    except OSError as error:  # a TimeoutError is one
         raise NotFound from error
     if not found:
         raise NotFound
-    return [_address(text) for text in found]
+    return [_parse_address(text) for text in found]
 
 
 def _is_public_name(host: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runapi_mcp.images.inspection import KINDS, Kind, NotAnImage, opened, upright
+from runapi_mcp.images.inspection import FORMATS, ImageFormat, NotAnImage, decode, upright
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,14 +18,12 @@ _PART_OF_THE_PICTURE: Final = ("icc_profile", "transparency")
 
 
 @dataclass(frozen=True, slots=True)
-class Stripped:
-    """An image without metadata."""
-
+class StrippedImage:
     content: bytes
-    kind: Kind
+    format: ImageFormat
 
 
-def stripped(file: BinaryIO) -> Stripped:
+def strip(file: BinaryIO) -> StrippedImage:
     """The image's pixels, upright, with its colour profile and nothing else.
 
     Taking known metadata out would leave what nobody thought of: maker notes, a second picture
@@ -34,10 +32,9 @@ def stripped(file: BinaryIO) -> Stripped:
     Raises:
         NotAnImage: it is not a whole PNG, JPEG or WebP, or of no size to draw from.
     """
-    with opened(file) as image:
+    with decode(file) as image:
         _check_size(image)
-        kind = KINDS[str(image.format)]
-        return Stripped(_encoded(image), kind)
+        return StrippedImage(_encode(image), FORMATS[str(image.format)])
 
 
 def _check_size(image: Image.Image) -> None:
@@ -48,7 +45,7 @@ def _check_size(image: Image.Image) -> None:
         )
 
 
-def _encoded(image: Image.Image) -> bytes:
+def _encode(image: Image.Image) -> bytes:
     turned, out = upright(image), BytesIO()
     kept = {name: image.info[name] for name in _PART_OF_THE_PICTURE if name in image.info}
     # What stays in `info` would be written again: a JPEG's comment, for one.

@@ -9,7 +9,7 @@ import anyio
 from runapi_mcp.base.errors import Failure, ProviderFailure
 from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.images.local_image import LocalImage
-from runapi_mcp.images.picture_store import Album
+from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.providers.port import Provider, UploadedFile
 
 LIFETIME_SECONDS: Final = 3600.0
@@ -31,7 +31,11 @@ class Uploads(Protocol):
 
 
 async def uploaded(
-    images: Sequence[LocalImage], provider: Provider, uploads: Uploads, album: Album, report: Report
+    images: Sequence[LocalImage],
+    provider: Provider,
+    uploads: Uploads,
+    picture_store: PictureStore,
+    report: Report,
 ) -> list[str]:
     """The address of each image, once RunAPI has all of them.
 
@@ -44,7 +48,7 @@ async def uploaded(
     async def upload(number: int, image: LocalImage, leave: anyio.CancelScope) -> None:
         try:
             # The same image twice, in one call or in two at once, is one upload.
-            async with album.attending(image.sha256):
+            async with picture_store.lock_for(image.sha256):
                 urls[number] = await _address(image, provider, uploads)
         except Failure as failure:
             failures.append(failure)

@@ -23,7 +23,7 @@ from runapi_mcp import gallery
 from runapi_mcp.base.errors import Failure, NotAllowed
 from runapi_mcp.base.hosts.known import MARGIN_SECONDS, Host, host_of
 from runapi_mcp.base.progress import Report
-from runapi_mcp.images.picture_store import Album
+from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
@@ -53,7 +53,7 @@ class Service:
     upstream: Upstream
     desk: Desk
     keys: Keys
-    album: Album
+    picture_store: PictureStore
     wait_seconds: float | None = None
     """How long a call waits that does not say; None for as long as its host allows."""
     gives_tasks: bool = True
@@ -82,7 +82,7 @@ class Service:
 
     def _handover(self, context: Context) -> Handover:
         return Handover(
-            album=self.album,
+            picture_store=self.picture_store,
             saves=_is_local(context) if self.saves is None else self.saves,
             default_preview_px=LARGEST_PREVIEW_PX if _host(context).shows_images else 0,
             most_preview_px=LARGEST_PREVIEW_PX if self.previews else 0,
@@ -125,8 +125,8 @@ async def to_result(context: Context, caller: Caller, outcome: Outcome) -> CallT
         await confirm_when_sent(context.request_id, partial(caller.orders.delivered, watch))
     facts = structured(outcome.facts)
     # What only the page reads: a model is given no `_meta`.
-    shows_page = speaks(context, gallery.EXTENSION)
-    for_page = {gallery.ASKED: outcome.asked} if outcome.asked and shows_page else None
+    shows_page = speaks(context, gallery.UI_EXTENSION)
+    for_page = {gallery.ARGUMENTS_META: outcome.asked} if outcome.asked and shows_page else None
     size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(
         content=blocks(text(facts), size, outcome.pictures),

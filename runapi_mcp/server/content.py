@@ -45,11 +45,11 @@ def _image(preview: Preview) -> ImageContent:
 
 def _link(picture: Picture) -> ResourceLink:
     """To the file, where the caller has one; else to RunAPI's copy."""
-    path, seen = None if picture.is_far else picture.path, picture.seen
+    path, info = None if picture.is_far else picture.path, picture.info
     name = (
         printable_path(path.name)
         if path
         else picture.url.partition("?")[0].rpartition("/")[2] or "image"
     )
     uri = path.as_uri() if path else picture.url
-    return ResourceLink(name=name, uri=uri, mime_type=seen.kind.media_type if seen else None)
+    return ResourceLink(name=name, uri=uri, mime_type=info.format.media_type if info else None)

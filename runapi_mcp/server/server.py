@@ -69,7 +69,7 @@ def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
         on_list_resource_templates=_list_resource_templates,
         on_list_prompts=_list_prompts,
     )
-    server.extensions[gallery.EXTENSION] = {}
+    server.extensions[gallery.UI_EXTENSION] = {}
     if service.gives_tasks:
         serve_tasks(server, RunapiTasks(service))
     return server
@@ -81,7 +81,7 @@ class _Handlers:
     def __init__(self, service: Service, tools: Mapping[str, Tool]) -> None:
         self._service = service
         self._tools = tools
-        self._framing = gallery.framing(service.upstream.base_url)
+        self._framing = gallery.page_meta(service.upstream.base_url)
 
     async def list_tools(self, _: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=[describe(tool) for tool in self._tools.values()])
@@ -94,11 +94,11 @@ class _Handlers:
         self, _: Context, __: PaginatedRequestParams | None
     ) -> ListResourcesResult:
         listed = Resource(
-            uri=gallery.URI,
-            name=gallery.NAME,
-            title=gallery.TITLE,
-            description=gallery.DESCRIPTION,
-            mime_type=gallery.MIME_TYPE,
+            uri=gallery.PAGE_URI,
+            name=gallery.PAGE_NAME,
+            title=gallery.PAGE_TITLE,
+            description=gallery.PAGE_DESCRIPTION,
+            mime_type=gallery.PAGE_MIME_TYPE,
             _meta=self._framing,
         )
         return ListResourcesResult(resources=[listed])
@@ -107,11 +107,14 @@ class _Handlers:
         self, _: Context, params: ReadResourceRequestParams
     ) -> ReadResourceResult:
         uri = str(params.uri)
-        if uri != gallery.URI:
-            message = f"There is no such resource: this server has tools and {gallery.URI}."
+        if uri != gallery.PAGE_URI:
+            message = f"There is no such resource: this server has tools and {gallery.PAGE_URI}."
             raise MCPError(INVALID_PARAMS, message, {"uri": uri})
         contents = TextResourceContents(
-            uri=gallery.URI, mime_type=gallery.MIME_TYPE, text=gallery.page(), _meta=self._framing
+            uri=gallery.PAGE_URI,
+            mime_type=gallery.PAGE_MIME_TYPE,
+            text=gallery.read_page(),
+            _meta=self._framing,
         )
         return ReadResourceResult(contents=[contents])
 
@@ -142,5 +145,5 @@ def describe(tool: Tool) -> McpTool:
             idempotent_hint=tool.effect != "pays",
             open_world_hint=True,
         ),
-        _meta=dict(gallery.BINDING) if tool.output is TaskFacts else None,
+        _meta=dict(gallery.TOOL_META) if tool.output is TaskFacts else None,
     )

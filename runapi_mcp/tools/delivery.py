@@ -38,7 +38,7 @@ async def pictures_of(
         return ()
     finished = _finished(caller, watch, preview_px)
     with anyio.move_on_after(finished.left_seconds()) as patience:
-        async with caller.handover.album.attending(watch.task.id):
+        async with caller.handover.picture_store.lock_for(watch.task.id):
             patience.deadline = math.inf
             pictures = await _taken_home(caller, watch, finished)
             return tuple(replace(picture, is_far=not caller.is_local) for picture in pictures)
@@ -49,7 +49,7 @@ async def _taken_home(caller: Caller, watch: Watch, finished: Finished) -> tuple
     if watch.entry is not None and caller.handover.saves:
         # Another call may have saved them while this one waited.
         finished = replace(finished, saved=watch.entry.files)
-    pictures = await caller.handover.album.taken_home(finished, caller.report)
+    pictures = await caller.handover.picture_store.collect(finished, caller.report)
     files = tuple(str(picture.path or "") for picture in pictures)
     if watch.entry is not None and any(files) and files != watch.entry.files:
         await caller.orders.saved(watch, files)
@@ -69,7 +69,7 @@ def target_of(caller: Caller, save_as: str | MISSING) -> str | None:
             "save_as cannot be honoured: this server saves no pictures.",
             "Leave it out: the answer has the image's address. Nothing was sent or paid.",
         )
-    return caller.handover.album.places.target(save_as, named=caller.is_local)
+    return caller.handover.picture_store.folders.target(save_as, named=caller.is_local)
 
 
 def expiry(entry: Entry | None, made_at: float | None = None) -> str | None:
@@ -92,10 +92,10 @@ def _finished(caller: Caller, watch: Watch, preview_px: int | MISSING) -> Finish
 
 
 def _folder(caller: Caller, target: str | None) -> Path:
-    places = caller.handover.album.places
+    folders = caller.handover.picture_store.folders
     if target is None:
-        return places.output_folder
-    return places.folder_of(target, named=caller.is_local)
+        return folders.output_folder
+    return folders.folder_of(target, named=caller.is_local)
 
 
 def _fetch_by(caller: Caller) -> float:

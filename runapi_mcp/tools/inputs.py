@@ -9,7 +9,7 @@ from runapi_mcp.base.catalog import VARIANTS, by_model
 from runapi_mcp.base.catalog.fields import Capability
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS
-from runapi_mcp.images.naming import checked_name
+from runapi_mcp.images.naming import normalise_name
 
 DEFAULT_LISTED: Final = 10
 MOST_LISTED: Final = 50
@@ -56,7 +56,7 @@ class Waiting(Capability):
 
 class SaveAs(Capability):
     save_as: Annotated[
-        Annotated[str, AfterValidator(checked_name)] | MISSING,
+        Annotated[str, AfterValidator(normalise_name)] | MISSING,
         Field(description="File name or path."),
     ] = MISSING
 

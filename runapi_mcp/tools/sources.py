@@ -21,7 +21,7 @@ from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import report_while
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.tools.arguments import as_array
 from runapi_mcp.tools.tool import Caller, RawArguments
 
@@ -81,7 +81,7 @@ class SourceImages:
         caller = self.caller
         images = [source.image for source in self.sources if source.image]
         found = await uploaded(
-            images, caller.runapi, caller.orders, caller.handover.album, caller.report
+            images, caller.runapi, caller.orders, caller.handover.picture_store, caller.report
         )
         urls = iter(found)
         self.sources = [replace(s, url=s.url or next(urls), image=None) for s in self.sources]
@@ -144,7 +144,7 @@ async def _source(caller: Caller, number: int, name: str) -> Source:
             f"{FIELD}[{number}] is a path, and this server runs on another machine than its file.",
             "Give an http(s) URL, or the task_id of an earlier image.",
         )
-    image = await _read(caller, _path(name), caller.handover.album.places)
+    image = await _read(caller, _path(name), caller.handover.picture_store.folders)
     record = {"path": str(image.path), "sha256": image.sha256}
     return Source(f"sha256:{image.sha256}", record, image=image)
 
@@ -168,10 +168,10 @@ async def _saved(caller: Caller, task_id: str) -> LocalImage | None:
     path = await caller.orders.saved_only(task_id)
     if path is None:
         return None
-    from runapi_mcp.images.local_image import saved_image
+    from runapi_mcp.images.local_image import read_saved_image
 
     try:
-        return await _in_turn(caller, partial(saved_image, path, task_id))
+        return await _in_turn(caller, partial(read_saved_image, path, task_id))
     except Failure as failure:
         # Moved, deleted or edited since; RunAPI may still have its own.
         if await caller.orders.is_kept(task_id):
@@ -183,14 +183,14 @@ async def _saved(caller: Caller, task_id: str) -> LocalImage | None:
         ) from failure
 
 
-async def _read(caller: Caller, path: str, places: Places) -> LocalImage:
-    from runapi_mcp.images.local_image import local_image
+async def _read(caller: Caller, path: str, folders: Folders) -> LocalImage:
+    from runapi_mcp.images.local_image import read_local_image
 
-    return await _in_turn(caller, partial(local_image, path, places))
+    return await _in_turn(caller, partial(read_local_image, path, folders))
 
 
 async def _in_turn(caller: Caller, read: Callable[[], LocalImage]) -> LocalImage:
-    async with caller.handover.album.decoder:
+    async with caller.handover.picture_store.decoder:
         return await anyio.to_thread.run_sync(read)
 
 

@@ -18,7 +18,7 @@ from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis
 from runapi_mcp.tools.tool import Outcome
 
 if TYPE_CHECKING:
-    from runapi_mcp.images.inspection import Seen
+    from runapi_mcp.images.inspection import ImageInfo
 
 _SAVED = (
     "Tell the user the path. To change the image, give its path or task_id as source_image_urls "
@@ -64,7 +64,7 @@ def outcome_of(
         status=task.status,
         task_id=task.id,
         model=task.model or MISSING,
-        image_sizes=[_size(seen) for picture in pictures if (seen := picture.seen)] or MISSING,
+        image_sizes=[_size(info) for picture in pictures if (info := picture.info)] or MISSING,
         image_urls=list(task.image_urls) or MISSING,
         expires=(expiry(watch.entry, made_at) if task.image_urls else None) or MISSING,
         not_saved=_not_saved(pictures) or MISSING,
@@ -134,8 +134,8 @@ def _error(watch: Watch) -> str | None:
     return None
 
 
-def _size(seen: Seen) -> str:
-    return f"{seen.width}x{seen.height}"
+def _size(info: ImageInfo) -> str:
+    return f"{info.width}x{info.height}"
 
 
 def _not_saved(pictures: Sequence[Picture]) -> str | None:

@@ -10,7 +10,7 @@ from pydantic import MISSING, BaseModel
 from runapi_mcp.base.catalog.fields import Capability
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture import Picture
-from runapi_mcp.images.picture_store import Album
+from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.tracked_task import Watch
@@ -23,7 +23,7 @@ RawArguments = Mapping[str, object]
 class Handover:
     """How pictures reach a caller."""
 
-    album: Album
+    picture_store: PictureStore
     saves: bool
     """Whether they are saved on this machine."""
     default_preview_px: int

@@ -13,7 +13,7 @@ from mcp.client.extension import advertise
 from mcp_types import TextResourceContents
 
 from runapi_mcp.base.catalog import VARIANTS
-from runapi_mcp.gallery import framing
+from runapi_mcp.gallery import page_meta
 from tests.support.photos import REMIX, asking, photo, remixing
 from tests.support.pictures import DRAW
 from tests.support.world import BASE_URL, ERAS, facts, world
@@ -94,7 +94,7 @@ def test_images_may_come_from_runapi_and_from_where_the_server_asks(
     base_url: str, origins: list[str]
 ) -> None:
     csp = {"resourceDomains": ["https://runapi.ai", "https://*.runapi.ai", *origins]}
-    assert framing(base_url) == {"ui": {**FRAMING["ui"], "csp": csp}}
+    assert page_meta(base_url) == {"ui": {**FRAMING["ui"], "csp": csp}}
 
 
 @ERA
@@ -176,8 +176,8 @@ async def test_the_page_asks_by_no_window_of_the_browser() -> None:
 
 def test_the_page_is_not_read_before_a_host_asks() -> None:
     script = (
-        "import runapi_mcp.server, runapi_mcp.gallery.resource as resource\n"
-        "print(resource.page.cache_info().currsize)"
+        "import runapi_mcp.server, runapi_mcp.gallery as gallery\n"
+        "print(gallery.read_page.cache_info().currsize)"
     )
     command = [sys.executable, "-c", script]
     assert subprocess.check_output(command, text=True).strip() == "0"  # noqa: S603 - our own code

@@ -1,4 +1,4 @@
-"""A directory is held or checked while files land in it, and no link leads out of it."""
+"""A directory is held open or checked while files are written in it; no link leads out of it."""
 
 import errno
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.images.directory import Opening, checked, held
+from runapi_mcp.images.directory import OpenDirectory, open_by_descriptor, open_by_path
 from runapi_mcp.images.saving import Draft, NotSaved
-from tests.support.landing import ABOUT, FOX, files, land, swap
+from tests.support.drafts import ABOUT, FOX, files, save, swap
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
-BOTH = pytest.mark.parametrize("opening", [held, checked])
+BOTH = pytest.mark.parametrize("opening", [open_by_descriptor, open_by_path])
 
 
 @POSIX
 @BOTH
 def test_a_folder_that_is_a_link_to_elsewhere_is_refused_and_nothing_is_made_there(
-    tmp_path: Path, opening: Opening
+    tmp_path: Path, opening: OpenDirectory
 ) -> None:
     outside = tmp_path / "outside"
     root = tmp_path / "pictures"
@@ -40,7 +40,7 @@ def test_a_folder_that_is_a_link_to_elsewhere_is_refused_and_nothing_is_made_the
 @BOTH
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../fox", "/fox", "a\0b", "/"])
 def test_only_plain_names_are_names_in_a_directory(
-    tmp_path: Path, opening: Opening, name: str
+    tmp_path: Path, opening: OpenDirectory, name: str
 ) -> None:
     with pytest.raises(OSError, match="not a plain name"), opening(tmp_path, [name], make=True):
         pytest.fail("it was opened")
@@ -48,7 +48,7 @@ def test_only_plain_names_are_names_in_a_directory(
         (tmp_path / "in/fox").write_bytes(FOX)
         acts: Sequence[Callable[[str], object]] = (
             directory.create,
-            directory.reading,
+            directory.open_file,
             directory.exists,
             directory.remove,
             partial(directory.place, "fox"),
@@ -61,25 +61,27 @@ def test_only_plain_names_are_names_in_a_directory(
 
 
 @BOTH
-def test_a_directory_places_reads_and_removes_by_name(tmp_path: Path, opening: Opening) -> None:
+def test_a_directory_places_reads_and_removes_by_name(
+    tmp_path: Path, opening: OpenDirectory
+) -> None:
     with opening(tmp_path / "root", ["a", "b"], make=True) as directory:
-        with directory.temporary() as (temporary, file):
+        with directory.temporary_file() as (temporary, file):
             file.write(FOX)
             file.close()
             directory.place(temporary, "fox")
         assert directory.path == tmp_path / "root/a/b"
         assert directory.read("fox", 100) == FOX
         assert directory.read("fox", 4) == FOX[:4]
-        with directory.temporary() as (temporary, _), pytest.raises(FileExistsError):
+        with directory.temporary_file() as (temporary, _), pytest.raises(FileExistsError):
             directory.place(temporary, "fox")
-        directory.confirm()
+        directory.require_in_place()
         assert files(tmp_path) == ["root/a/b/fox"]
         directory.remove("fox")
         assert not directory.exists("fox")
 
 
 @BOTH
-def test_a_directory_that_is_only_read_is_not_made(tmp_path: Path, opening: Opening) -> None:
+def test_a_directory_that_is_only_read_is_not_made(tmp_path: Path, opening: OpenDirectory) -> None:
     for root, parts in ((tmp_path / "new", []), (tmp_path, ["new"])):
         with pytest.raises(FileNotFoundError), opening(root, parts, make=False):
             pytest.fail("it was opened")
@@ -89,16 +91,16 @@ def test_a_directory_that_is_only_read_is_not_made(tmp_path: Path, opening: Open
 @POSIX
 @BOTH
 def test_reading_follows_no_link_awaits_no_pipe_and_is_not_inherited(
-    tmp_path: Path, opening: Opening
+    tmp_path: Path, opening: OpenDirectory
 ) -> None:
     (tmp_path / "fox").write_bytes(FOX)
     (tmp_path / "link").symlink_to("fox")
     os.mkfifo(tmp_path / "pipe")
     with opening(tmp_path, [], make=False) as directory:
         with pytest.raises(OSError) as refused:  # noqa: PT011 - looked at below
-            directory.open_to_read("link")
+            directory.open_descriptor("link")
         assert refused.value.errno == errno.ELOOP
-        pipe = directory.open_to_read("pipe")
+        pipe = directory.open_descriptor("pipe")
         assert stat.S_ISFIFO(os.fstat(pipe).st_mode)
         assert not os.get_inheritable(pipe)
         os.close(pipe)
@@ -108,7 +110,7 @@ def test_reading_follows_no_link_awaits_no_pipe_and_is_not_inherited(
 def test_the_root_may_be_a_link_and_the_answer_says_where_the_picture_lies(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert land(tmp_path / "link", "a/fox") == tmp_path / "real/a/fox.png"
+    assert save(tmp_path / "link", "a/fox") == tmp_path / "real/a/fox.png"
 
 
 @POSIX
@@ -120,7 +122,7 @@ def test_a_folder_swapped_for_a_link_under_way_is_noticed_and_nothing_lands(tmp_
     swap(root / "animals", outside)
 
     with pytest.raises(NotSaved) as failure:
-        draft.land(".png", ABOUT)
+        draft.commit(".png", ABOUT)
 
     assert failure.value.happened == (
         f"The picture was not saved in {root}/animals: it was moved or replaced meanwhile."

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import pytest
 
-from runapi_mcp.images.directory import opened
+from runapi_mcp.images.directory import open_directory
 from runapi_mcp.images.saving import Draft, NotSaved
-from tests.support.landing import ABOUT, FOX, elsewhere, files, land, swap
+from tests.support.drafts import ABOUT, FOX, elsewhere, files, save, swap
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 STEPS: Final = ("open", "os.mkdir", "os.link", "os.rename")
@@ -65,15 +65,15 @@ def disk_full() -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def land_or_say(folder: Path, name: str = "animals/fox", **rest: Any) -> str:  # Any: as land has it
+def save_or_say(folder: Path, name: str = "animals/fox", **rest: Any) -> str:  # Any: as save has it
     """The picture's path, or why there is none."""
     try:
-        return str(land(folder, name, **rest))
+        return str(save(folder, name, **rest))
     except NotSaved as failure:
         return str(failure)
 
 
-def land_with(
+def save_with(
     fault: Callable[[], object],
     events: Sequence[str],
     system: Callable[[], None],
@@ -82,7 +82,7 @@ def land_with(
 ) -> str:
     system()
     with faulty(step, fault, events):
-        return land_or_say(folder)
+        return save_or_say(folder)
 
 
 @POSIX
@@ -94,7 +94,7 @@ def test_a_crash_at_any_step_leaves_no_half_picture_and_no_picture_without_its_j
 ) -> None:
     for step in range(1, MOST_STEPS):
         folder = tmp_path / str(step)
-        ended = elsewhere(land_with, crash, (*STEPS, REMOVING), system, folder, step)
+        ended = elsewhere(save_with, crash, (*STEPS, REMOVING), system, folder, step)
         for picture in folder.rglob("*.png"):
             assert picture.read_bytes() in contents
             assert json.loads(picture.with_name(f"{picture.name}.json").read_bytes()) == ABOUT
@@ -102,8 +102,8 @@ def test_a_crash_at_any_step_leaves_no_half_picture_and_no_picture_without_its_j
             assert ended == f"{folder}/animals/fox.png"
             assert step > 8
             return
-        assert land(folder, "animals/fox").read_bytes() == FOX
-    pytest.fail("it never landed")
+        assert save(folder, "animals/fox").read_bytes() == FOX
+    pytest.fail("it was never saved")
 
 
 @POSIX
@@ -113,7 +113,7 @@ def test_a_failure_at_any_step_removes_what_was_begun_and_says_so(
 ) -> None:
     for step in range(1, MOST_STEPS):
         folder = tmp_path / str(step)
-        said = elsewhere(land_with, disk_full, STEPS, system, folder, step)
+        said = elsewhere(save_with, disk_full, STEPS, system, folder, step)
         if said == f"{folder}/animals/fox.png":
             assert files(folder) == ["animals/fox.png", "animals/fox.png.json"]
             assert step > 6
@@ -122,7 +122,7 @@ def test_a_failure_at_any_step_removes_what_was_begun_and_says_so(
         assert said.startswith(f"The picture was not saved in {folder}")
         assert said.endswith(f": No space left on device. {FREE_SPACE}")
         assert files(folder) == []
-    pytest.fail("it never landed")
+    pytest.fail("it was never saved")
 
 
 @POSIX
@@ -135,18 +135,47 @@ def test_a_folder_swapped_for_a_link_at_any_step_never_leads_a_file_outside(
         root = tmp_path / str(step)
         root.mkdir()
         swapped = partial(swap, root / "animals", outside)
-        ended = elsewhere(land_with, swapped, (*STEPS, REMOVING), ordinary, root, step)
+        ended = elsewhere(save_with, swapped, (*STEPS, REMOVING), ordinary, root, step)
         assert ended is not None
         assert list(outside.iterdir()) == []
         if not (root / "animals").is_symlink():
             assert step > 8
             return
-    pytest.fail("it never landed")
+    pytest.fail("it was never saved")
+
+
+def take_name(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    with suppress(FileExistsError), (folder / "fox.png").open("xb") as file:
+        file.write(b"theirs")
+
+
+@POSIX
+@pytest.mark.parametrize("system", [ordinary, without_hard_links])
+def test_who_takes_the_name_at_any_step_keeps_it_and_gets_no_json_of_ours(
+    tmp_path: Path, system: Callable[[], None]
+) -> None:
+    for step in range(1, MOST_STEPS):
+        root = tmp_path / str(step)
+        root.mkdir()
+        take = partial(take_name, root / "animals")
+        ended = elsewhere(save_with, take, (*STEPS, REMOVING), system, root, step)
+        if ended == f"{root}/animals/fox.png":
+            assert files(root) == ["animals/fox.png", "animals/fox.png.json"]
+            assert step > 4
+            return
+        assert ended == f"{root}/animals/fox-2.png"
+        assert (root / "animals/fox.png").read_bytes() == b"theirs"
+        assert files(root / "animals") == ["fox-2.png", "fox-2.png.json", "fox.png"]
+    pytest.fail("it was never saved")
 
 
 def place_without_hard_links(folder: Path) -> str:
     without_hard_links()
-    with opened(folder, [], make=False) as directory, directory.temporary() as (temporary, _):
+    with (
+        open_directory(folder, [], make=False) as directory,
+        directory.temporary_file() as (temporary, _),
+    ):
         try:
             directory.place(temporary, "fox")
         except FileExistsError as error:
@@ -161,11 +190,11 @@ def test_a_taken_name_is_kept_also_without_hard_links(tmp_path: Path) -> None:
     assert (tmp_path / "fox").read_bytes() == FOX
 
 
-def land_within(limit_bytes: int, folder: Path, prompt: str) -> tuple[str, list[str]]:
+def save_within(limit_bytes: int, folder: Path, prompt: str) -> tuple[str, list[str]]:
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
-    said = land_or_say(folder, content=FOX * 100, about={"prompt": prompt})
+    said = save_or_say(folder, content=FOX * 100, about={"prompt": prompt})
     return said, files(folder)
 
 
@@ -174,7 +203,7 @@ def land_within(limit_bytes: int, folder: Path, prompt: str) -> tuple[str, list[
 def test_a_file_that_grows_too_large_leaves_nothing(
     tmp_path: Path, limit_bytes: int, prompt: str
 ) -> None:
-    assert elsewhere(land_within, limit_bytes, tmp_path, prompt) == (
+    assert elsewhere(save_within, limit_bytes, tmp_path, prompt) == (
         f"The picture was not saved in {tmp_path}/animals: File too large. {FREE_SPACE}",
         [],
     )
@@ -185,7 +214,7 @@ def fill(folder: str) -> None:
     contents = (bytes([n]) * 20_000 for n in count())
     said = ""
     while not said.startswith("The"):
-        said = land_or_say(Path(folder), "fox", content=next(contents), about={"a": "a" * 20_000})
+        said = save_or_say(Path(folder), "fox", content=next(contents), about={"a": "a" * 20_000})
     print(json.dumps([said, files(Path(folder))]))  # noqa: T201 - whoever started this reads it
 
 
@@ -209,17 +238,17 @@ def test_a_disk_that_fills_up_keeps_what_landed_and_nothing_of_the_rest(tmp_path
     ]
 
 
-def land_as_nobody(folder: Path) -> str:
+def save_as_nobody(folder: Path) -> str:
     if os.geteuid() == 0:
         os.setuid(65534)  # a root may write anywhere
-    return land_or_say(folder, "fox")
+    return save_or_say(folder, "fox")
 
 
 @POSIX
 def test_a_folder_that_cannot_be_written_is_named_with_what_to_do() -> None:
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
-        assert elsewhere(land_as_nobody, Path(folder)) == (
+        assert elsewhere(save_as_nobody, Path(folder)) == (
             f"The picture was not saved in {folder}: Permission denied."
             " Choose another folder with RUNAPI_OUTPUT_DIR, or another save_as."
         )

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from runapi_mcp.images.fetch_targets import NotFetched
-from runapi_mcp.images.fetching import LARGEST_BYTES, Fetcher
+from runapi_mcp.images.fetching import LARGEST_IMAGE_BYTES, Fetcher
 
 pytestmark = pytest.mark.anyio
 
@@ -474,7 +474,7 @@ async def test_an_answer_that_says_it_is_not_compressed_is_taken() -> None:
 
 async def test_an_image_that_says_it_is_too_large_is_refused_unread() -> None:
     stream = Trickle()
-    headers = {"Content-Length": str(LARGEST_BYTES + 1)}
+    headers = {"Content-Length": str(LARGEST_IMAGE_BYTES + 1)}
 
     said = await refusal(Network(httpx.Response(200, headers=headers, stream=stream)))
 
@@ -492,7 +492,7 @@ async def test_an_image_that_does_not_end_is_cut_at_the_limit() -> None:
     with pytest.raises(NotFetched, match="it is larger than 50 MB"):
         await fetcher.fetch(URL, count, 30)
 
-    assert sum(taken) == LARGEST_BYTES
+    assert sum(taken) == LARGEST_IMAGE_BYTES
     assert stream.closed
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from runapi_mcp.images.inspection import LARGEST_PREVIEW_BYTES, NotAnImage, look
+from runapi_mcp.images.inspection import LARGEST_PREVIEW_BYTES, NotAnImage, inspect
 from tests.support.pictures import decoded, encoded, noise
 
 SIZES = st.one_of(
@@ -47,15 +47,15 @@ def turned(orientation: int) -> bytes:
 @settings(max_examples=150, deadline=None)
 @given(images(), st.integers(1, 512))
 def test_every_image_has_a_preview_within_bounds(content: bytes, preview_px: int) -> None:
-    whole, seen = decoded(content), look(BytesIO(content), preview_px)
-    assert (seen.width, seen.height) == whole.size
-    assert seen.preview is not None
-    small = decoded(seen.preview.content)
+    whole, info = decoded(content), inspect(BytesIO(content), preview_px)
+    assert (info.width, info.height) == whole.size
+    assert info.preview is not None
+    small = decoded(info.preview.content)
     assert max(small.size) <= min(preview_px, max(whole.size))
     assert {"exif", "icc_profile", "comment"}.isdisjoint(small.info)
     assert min(small.size) >= 1
-    assert len(seen.preview.content) <= LARGEST_PREVIEW_BYTES
-    assert seen.preview.media_type == {"JPEG": "image/jpeg", "PNG": "image/png"}[str(small.format)]
+    assert len(info.preview.content) <= LARGEST_PREVIEW_BYTES
+    assert info.preview.media_type == {"JPEG": "image/jpeg", "PNG": "image/png"}[str(small.format)]
     if small.format == "PNG":
         assert whole.has_transparency_data
 
@@ -69,6 +69,6 @@ def test_a_damaged_image_is_refused_in_words_or_looked_at(
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     try:
-        look(BytesIO(damaged[: data.draw(st.integers(0, len(damaged)))]), preview_px)
+        inspect(BytesIO(damaged[: data.draw(st.integers(0, len(damaged)))]), preview_px)
     except NotAnImage as failure:
         assert str(failure)  # noqa: PT017 - most are refused

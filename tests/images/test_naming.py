@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runapi_mcp.images.naming import checked_name, default_stem
-from tests.support.landing import NEWS, TASK_ID, files, land
+from runapi_mcp.images.naming import default_stem, normalise_name
+from tests.support.drafts import NEWS, TASK_ID, files, save
 
 DAY = date(2026, 11, 20)
 DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
@@ -45,25 +45,25 @@ def test_a_checked_name_is_legal_on_every_system_and_checked_again_stays_as_it_i
     text: str,
 ) -> None:
     try:
-        name = checked_name(text)
+        name = normalise_name(text)
     except ValueError as error:
         assert str(error).startswith("must ")  # noqa: PT017 - most texts are refused
         return
     assert_legal_everywhere(name)
-    assert checked_name(name) == name
+    assert normalise_name(name) == name
 
 
 @settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_any_name_that_passes_lands_in_the_folder_and_nowhere_else(text: str) -> None:
     try:
-        name = checked_name(text)
+        name = normalise_name(text)
     except ValueError:
         return
     with TemporaryDirectory() as place:
         root = Path(place).resolve() / "pictures"
-        first = land(root, name)
-        second = land(root, name, about=NEWS, suffix=".jpeg")
+        first = save(root, name)
+        second = save(root, name, about=NEWS, suffix=".jpeg")
         assert (first, second) == (root / f"{name}.png", root / f"{name}-2.jpeg")
         assert len(files(Path(place))) == 4
 
@@ -76,7 +76,7 @@ def test_the_name_of_any_prompt_and_task_is_plain_ascii_and_passes_its_own_check
     stem = default_stem(prompt, task_id, DAY)
     assert stem.isascii()
     assert stem.startswith("2026-11-20-")
-    assert checked_name(stem) == stem
+    assert normalise_name(stem) == stem
     assert len(stem) <= 60
 
 
@@ -131,7 +131,7 @@ def test_a_picture_is_named_for_its_day_what_it_shows_and_its_task(prompt: str, 
 def test_a_wanted_name_is_used_as_it_is_but_for_its_spelling_and_suffix(
     save_as: str, name: str
 ) -> None:
-    assert checked_name(save_as) == name
+    assert normalise_name(save_as) == name
 
 
 ABSOLUTE = "must be relative to the output folder, without a drive or leading slash"
@@ -190,5 +190,5 @@ def test_a_name_that_leads_away_or_is_not_legal_everywhere_is_refused_with_the_r
     save_as: str, why: str
 ) -> None:
     with pytest.raises(ValueError, match=r"^must ") as refused:
-        checked_name(save_as)
+        normalise_name(save_as)
     assert str(refused.value) == why

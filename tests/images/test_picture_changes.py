@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.photos import REMIX, asking, bodies, photo, picture, remixing, uploads
 from tests.support.pictures import DRAW, FOX, again, encoded, fetches, path_of, png, story_of
 from tests.support.world import World, facts, said, world
@@ -22,7 +22,7 @@ TOO_OLD = 8 * 24 * HOUR
 async def test_a_file_that_was_changed_is_not_told_to_be_the_picture(
     change: str, tmp_path: Path
 ) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         first = await w.call(DRAW, {**FOX, "save_as": "fox"})
         path, whole = path_of(first), path_of(first).read_bytes()
         match change:
@@ -56,7 +56,7 @@ def beside(path: Path) -> Path:
 
 
 async def test_a_change_that_keeps_the_size_is_a_change_too(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         first = await w.call(DRAW, {**FOX, "save_as": "fox"})
         path, whole = path_of(first), path_of(first).read_bytes()
         path.write_bytes(whole[:-1] + b"\0")
@@ -68,7 +68,7 @@ async def test_a_change_that_keeps_the_size_is_a_change_too(tmp_path: Path) -> N
 async def test_where_the_picture_cannot_be_fetched_again_the_change_is_told(
     tmp_path: Path,
 ) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         first = await w.call(DRAW, FOX)
         path_of(first).write_bytes(png(size=(50, 50)))
         w.sandbox.faults.inject("image", "404")
@@ -79,7 +79,7 @@ async def test_where_the_picture_cannot_be_fetched_again_the_change_is_told(
 
 
 async def test_a_picture_without_its_json_is_taken_as_it_is(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         first = await w.call(DRAW, FOX)
         beside(path_of(first)).unlink()
         assert path_of(await again(w, first)) == path_of(first)

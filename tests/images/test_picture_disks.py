@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.pictures import (
     DRAW,
     FOX,
@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("byte_size", [0, 1_000, 15_000])
 async def test_a_full_disk_leaves_the_preview_and_the_size(byte_size: int, tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         with no_more_than(byte_size):
             failed = await w.call(DRAW, FOX)
         assert facts(failed)["not_saved"].startswith(f"The picture was not saved in {tmp_path}: ")
@@ -40,7 +40,7 @@ async def test_a_full_disk_leaves_the_preview_and_the_size(byte_size: int, tmp_p
 
 
 async def test_who_wants_no_preview_has_it_fetched_once(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         with no_more_than(1_000):
             failed = await w.call(DRAW, {**FOX, "preview_px": 0})
         assert "The picture was not saved" in facts(failed)["not_saved"]
@@ -49,7 +49,7 @@ async def test_who_wants_no_preview_has_it_fetched_once(tmp_path: Path) -> None:
 
 async def test_where_it_cannot_be_fetched_anew_the_disk_is_the_reason(tmp_path: Path) -> None:
     answers = [httpx.Response(200, content=png(compress_level=0)), httpx.Response(410)]
-    async with made_up(lambda _: answers.pop(0), Places(tmp_path)) as client:
+    async with made_up(lambda _: answers.pop(0), Folders(tmp_path)) as client:
         with no_more_than(1_000):
             failed = await client.call_tool(DRAW, FOX)
     assert answers == []

@@ -8,7 +8,7 @@ import pytest
 from mcp_types import CallToolResult
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.sandbox.app import Sandbox
 from tests.support.ledgers import ledger_at
 from tests.support.pictures import (
@@ -37,7 +37,7 @@ async def test_a_download_is_told_as_it_goes_on(tmp_path: Path) -> None:
         told.append((progress, message or ""))
 
     content = png("RGB", (1000, 1000), compress_level=0)
-    async with made_up(lambda _: dripping(content, 10, 1.0), Places(tmp_path)) as client:
+    async with made_up(lambda _: dripping(content, 10, 1.0), Folders(tmp_path)) as client:
         await client.call_tool(DRAW, FOX, progress_callback=on_progress)
     numbers = [number for number, _ in told]
     assert numbers == sorted(set(numbers))
@@ -60,7 +60,7 @@ async def test_a_download_of_no_known_length_is_told_in_megabytes(tmp_path: Path
         del response.headers["Content-Length"]
         return response
 
-    async with made_up(keeper, Places(tmp_path)) as client:
+    async with made_up(keeper, Folders(tmp_path)) as client:
         await client.call_tool(DRAW, FOX, progress_callback=on_progress)
     assert "downloading, 0.9 MB" in told
 
@@ -73,7 +73,7 @@ async def test_a_caller_who_leaves_during_a_download_leaves_nothing_and_can_come
     content = png("RGB", (1500, 1500), compress_level=0)
     client = {"mode": era}
     async with made_up(
-        lambda _: dripping(content, 10, 1.0), Places(tmp_path), client=client
+        lambda _: dripping(content, 10, 1.0), Folders(tmp_path), client=client
     ) as connected:
         async with anyio.create_task_group() as group:
             group.start_soon(connected.call_tool, DRAW, {**FOX, "save_as": "fox"})
@@ -96,7 +96,7 @@ async def test_calls_that_wait_for_one_task_fetch_and_save_it_once(tmp_path: Pat
     async def get(w: World, first: CallToolResult) -> None:
         paths.append(path_of(await again(w, first)))
 
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         w.sandbox.faults.inject("image", "slow", seconds=3)
         first = await w.call(DRAW, LATER)
         async with anyio.create_task_group() as group:
@@ -108,7 +108,7 @@ async def test_calls_that_wait_for_one_task_fetch_and_save_it_once(tmp_path: Pat
 
 
 async def test_two_servers_that_save_one_task_at_once_leave_one_picture(tmp_path: Path) -> None:
-    places, where = Places(tmp_path / "pictures"), tmp_path / "ledger.sqlite3"
+    folders, where = Folders(tmp_path / "pictures"), tmp_path / "ledger.sqlite3"
     paths: list[Path] = []
 
     async def get(w: World, first: CallToolResult) -> None:
@@ -117,8 +117,8 @@ async def test_two_servers_that_save_one_task_at_once_leave_one_picture(tmp_path
     async with (
         ledger_at(where) as ledger,
         ledger_at(where) as theirs,
-        world(places=places, ledger=ledger) as w,
-        world(places=places, ledger=theirs, sandbox=w.sandbox) as other,
+        world(folders=folders, ledger=ledger) as w,
+        world(folders=folders, ledger=theirs, sandbox=w.sandbox) as other,
     ):
         first = await w.call(DRAW, LATER)
         async with anyio.create_task_group() as group:
@@ -145,7 +145,7 @@ async def test_an_identical_call_while_the_first_ones_image_is_fetched_is_anothe
 ) -> None:
     sandbox = Sandbox(1)
     sandbox.app.add_middleware(_SlowImages)
-    async with world(sandbox=sandbox, places=Places(tmp_path)) as w:
+    async with world(sandbox=sandbox, folders=Folders(tmp_path)) as w:
         async with anyio.create_task_group() as calls:
             for started in (0, 6):
                 await anyio.sleep(started)

@@ -7,7 +7,7 @@ import anyio.to_thread
 import pytest
 from mcp import Client, StdioServerParameters
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.pictures import DRAW, FOX, files_in, links, path_of, previews
 from tests.support.processes import QUICK, draw, finished, host, network, program, stdio_server
 from tests.support.world import KEY, facts, said, world
@@ -41,7 +41,7 @@ async def test_a_name_means_a_place_in_the_project_the_server_was_started_in(
         (tmp_path / made).mkdir(parents=True, exist_ok=True)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path / started_in)
-    async with world(places=Places()) as w:
+    async with world(folders=Folders()) as w:
         named = await w.call(DRAW, {**FOX, "save_as": "assets/fox"})
         unnamed = await w.call(DRAW, FOX)
     assert path_of(named) == tmp_path / folder / "assets/fox.png"
@@ -55,7 +55,7 @@ async def test_a_project_is_what_is_under_version_control(
     # A worktree's .git is a file.
     (tmp_path / mark).touch()
     monkeypatch.chdir(tmp_path)
-    async with world(places=Places()) as w:
+    async with world(folders=Folders()) as w:
         assert path_of(await w.call(DRAW, {**FOX, "save_as": "fox"})).parent == tmp_path
 
 
@@ -64,7 +64,7 @@ async def test_the_users_own_folder_comes_before_the_project(
 ) -> None:
     (tmp_path / "shop/.git").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "shop")
-    async with world(places=Places(tmp_path / "pictures")) as w:
+    async with world(folders=Folders(tmp_path / "pictures")) as w:
         path = path_of(await w.call(DRAW, {**FOX, "save_as": "fox"}))
     assert path == tmp_path / "pictures/fox.png"
 
@@ -75,7 +75,7 @@ async def test_a_server_whose_folder_was_removed_under_it_saves_all_the_same(
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    async with world(places=Places()) as w:
+    async with world(folders=Folders()) as w:
         path = path_of(await w.call(DRAW, {**FOX, "save_as": "fox"}))
     assert path == Path.home() / "Pictures/runapi/fox.png"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.pictures import DRAW, FOX, LATER, again, files_in, held, matches, path_of
 from tests.support.world import ERAS, facts, said, world
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_picture_is_saved_under_the_name_it_is_given(
     save_as: str, file: str, tmp_path: Path
 ) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         assert path_of(await w.call(DRAW, {**FOX, "save_as": save_as})) == tmp_path / file
         assert files_in(tmp_path) == [file, f"{file}.json"]
 
@@ -45,7 +45,7 @@ async def test_a_picture_is_saved_under_the_name_it_is_given(
 async def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_paid(
     save_as: object, tmp_path: Path
 ) -> None:
-    async with world(places=Places(tmp_path / "pictures")) as w:
+    async with world(folders=Folders(tmp_path / "pictures")) as w:
         refused = await w.call(DRAW, {**FOX, "save_as": save_as})
         assert refused.is_error
         assert said(refused).startswith("save_as must ")
@@ -54,7 +54,7 @@ async def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_paid(
 
 
 async def test_a_name_that_is_null_is_none(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         assert path_of(await w.call(DRAW, {**FOX, "save_as": None})).name.startswith("2026-11-20-")
 
 
@@ -62,7 +62,7 @@ async def test_a_name_that_is_null_is_none(tmp_path: Path) -> None:
     "prompt", ["../../etc/passwd", "CON", "$(rm -rf ~)", "a\nb\0c", "🦊🦊🦊", "..."]
 )
 async def test_no_prompt_leads_a_picture_out_of_its_folder(prompt: str, tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         path = path_of(await w.call(DRAW, {"prompt": prompt}))
         assert path.parent == tmp_path
         assert matches(r"2026-11-20-[a-z-]+-[0-9a-f]{4}\.png", path.name)
@@ -70,7 +70,7 @@ async def test_no_prompt_leads_a_picture_out_of_its_folder(prompt: str, tmp_path
 
 async def test_pictures_of_one_name_never_overwrite_each_other(tmp_path: Path) -> None:
     (tmp_path / "fox-2.jpg").write_bytes(b"somebody's own")
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         results = [await w.call(DRAW, {**FOX, "save_as": "fox"}) for _ in range(3)]
         assert [path_of(result).name for result in results] == ["fox.png", "fox-3.png", "fox-4.png"]
         for result in results:
@@ -83,7 +83,7 @@ async def test_pictures_of_one_name_never_overwrite_each_other(tmp_path: Path) -
 async def test_the_same_name_continues_a_call_and_another_name_is_another_picture(
     era: str, tmp_path: Path
 ) -> None:
-    async with world(era=era, places=Places(tmp_path)) as w:
+    async with world(era=era, folders=Folders(tmp_path)) as w:
         lost = await w.call(DRAW, {**LATER, "save_as": "fox"})
         other = await w.call(DRAW, {**FOX, "save_as": "other"})
         unnamed = await w.call(DRAW, FOX)
@@ -98,6 +98,6 @@ async def test_the_same_name_continues_a_call_and_another_name_is_another_pictur
 
 
 async def test_get_task_saves_under_the_name_that_the_call_asked_for(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         lost = await w.call(DRAW, {**LATER, "save_as": "img/fox"})
         assert path_of(await again(w, lost)) == tmp_path / "img/fox.png"

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 from mcp.client.extension import advertise
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.orders.ledger import Ledger
 from tests.support.ledgers import ledger_at, other
 from tests.support.pictures import DRAW, FOX, LATER, again, files_in, path_of
@@ -41,11 +41,11 @@ async def ordered(
     """A server started in the blog, once one in the shop has ordered a hero there."""
     async with aclosing(Ledger.in_memory(clock)) as ledger:
         monkeypatch.chdir(shop)
-        async with world(era=era, places=Places(), ledger=ledger) as w:
+        async with world(era=era, folders=Folders(), ledger=ledger) as w:
             task_id = facts(await w.call(DRAW, {**LATER, **HERO}))["task_id"]
             monkeypatch.chdir(blog)
             async with world(
-                era=era, client=_SHOWS_PAGES, places=Places(), ledger=ledger, sandbox=w.sandbox
+                era=era, client=_SHOWS_PAGES, folders=Folders(), ledger=ledger, sandbox=w.sandbox
             ) as in_the_blog:
                 yield in_the_blog, task_id
 
@@ -99,8 +99,8 @@ async def test_a_link_that_came_below_the_project_since_is_not_followed(
 
 async def test_an_order_of_an_earlier_version_has_a_name_alone(tmp_path: Path) -> None:
     where = tmp_path / "ledger.sqlite3"
-    places = Places(tmp_path / "pictures")
-    async with ledger_at(where) as ledger, world(places=places, ledger=ledger) as w:
+    folders = Folders(tmp_path / "pictures")
+    async with ledger_at(where) as ledger, world(folders=folders, ledger=ledger) as w:
         lost = await w.call(DRAW, {**LATER, **HERO})
         with other(where) as connection:
             [(kept,)] = connection.execute("SELECT save_as FROM calls").fetchall()
@@ -113,7 +113,7 @@ async def test_an_order_of_an_earlier_version_has_a_name_alone(tmp_path: Path) -
 async def test_a_folder_whose_name_is_no_text_takes_named_pictures_too(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     where = tmp_path / "ledger.sqlite3"
-    async with ledger_at(where) as ledger, world(places=Places(folder), ledger=ledger) as w:
+    async with ledger_at(where) as ledger, world(folders=Folders(folder), ledger=ledger) as w:
         assert not (await w.call(DRAW, {**FOX, **HERO})).is_error
     assert files_in(folder) == ["assets/hero.png", "assets/hero.png.json"]
 

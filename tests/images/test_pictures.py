@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from runapi_mcp import __version__
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.tools.facts import utc
 from tests.server.test_tasks_extension import SPEAKS, followed, ordered
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_picture_is_saved_as_it_came_and_its_path_is_the_first_fact(
     era: str, tmp_path: Path
 ) -> None:
-    async with world(era=era, places=Places(tmp_path)) as w:
+    async with world(era=era, folders=Folders(tmp_path)) as w:
         result = await w.call(DRAW, FOX)
         task_id, path = facts(result)["task_id"], path_of(result)
         assert path == tmp_path / f"2026-11-20-red-fox-in-the-snow-{task_id[:4]}.png"
@@ -63,7 +63,7 @@ async def test_a_picture_is_saved_as_it_came_and_its_path_is_the_first_fact(
 
 async def test_the_json_beside_a_picture_says_how_it_came_to_be(tmp_path: Path) -> None:
     sources = ["https://example.com/a.png", "https://example.com/b.png"]
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         result = await w.call(
             "flux_2_pro_remix_image",
             {**FOX, "source_image_urls": sources, "output_resolution": "1k", "save_as": "fox"},
@@ -93,7 +93,7 @@ async def test_the_json_beside_a_picture_says_how_it_came_to_be(tmp_path: Path) 
 
 async def test_several_images_of_one_task_are_numbered(tmp_path: Path) -> None:
     urls = [f"{ORIGIN}/{n}.png?signature=a%2Fb" for n in range(4)]
-    async with made_up(png(), Places(tmp_path), urls) as client:
+    async with made_up(png(), Folders(tmp_path), urls) as client:
         result = await client.call_tool(DRAW, {**FOX, "save_as": "fox"})
     assert facts(result)["image_paths"] == [str(tmp_path / f"fox-{n}.png") for n in range(1, 5)]
     told = [story_of(path) for path in facts(result)["image_paths"]]
@@ -106,14 +106,14 @@ async def test_the_suffix_is_that_of_the_content_whatever_it_was_called(
 ) -> None:
     content = encoded(Image.new("RGB", (300, 200)), form)
     lying = httpx.Response(200, content=content, headers={"Content-Type": "text/html"})
-    async with made_up(lambda _: lying, Places(tmp_path), [f"{ORIGIN}/fox.gif"]) as client:
+    async with made_up(lambda _: lying, Folders(tmp_path), [f"{ORIGIN}/fox.gif"]) as client:
         result = await client.call_tool(DRAW, {**FOX, "save_as": "fox.png"})
     assert path_of(result) == tmp_path / f"fox{suffix}"
     assert path_of(result).read_bytes() == content
 
 
 async def test_a_task_of_the_extension_ends_with_the_picture(tmp_path: Path) -> None:
-    async with world(client=SPEAKS, places=Places(tmp_path)) as w:
+    async with world(client=SPEAKS, folders=Folders(tmp_path)) as w:
         task = await ordered(w, **FOX, save_as="fox")
         assert files_in(tmp_path) == []
         result = (await followed(w, task))["result"]
@@ -130,7 +130,7 @@ async def test_a_task_of_the_extension_ends_with_the_picture(tmp_path: Path) -> 
 async def test_a_task_of_the_extension_keeps_to_the_preview_its_call_asked_for(
     tmp_path: Path,
 ) -> None:
-    async with world(client=SPEAKS, places=Places(tmp_path)) as w:
+    async with world(client=SPEAKS, folders=Folders(tmp_path)) as w:
         result = (await followed(w, await ordered(w, **FOX, preview_px=0)))["result"]
         assert [block["type"] for block in result["content"]] == ["text", "resource_link"]
 
@@ -138,7 +138,7 @@ async def test_a_task_of_the_extension_keeps_to_the_preview_its_call_asked_for(
 async def test_a_task_of_the_extension_whose_download_fails_is_completed_all_the_same(
     tmp_path: Path,
 ) -> None:
-    async with world(client=SPEAKS, places=Places(tmp_path)) as w:
+    async with world(client=SPEAKS, folders=Folders(tmp_path)) as w:
         w.sandbox.faults.inject("image", "404")
         task = await ordered(w, **FOX)
         ended = await followed(w, task)
@@ -149,7 +149,7 @@ async def test_a_task_of_the_extension_whose_download_fails_is_completed_all_the
 
 
 async def test_nothing_is_saved_where_saving_is_off(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path), saves=False) as w:
+    async with world(folders=Folders(tmp_path), saves=False) as w:
         result = await w.call(DRAW, FOX)
         assert {"image_paths", "not_saved"}.isdisjoint(facts(result))
         assert "expire about 7 days after drawing" in facts(result)["next"]
@@ -162,18 +162,18 @@ async def test_nothing_is_saved_where_saving_is_off(tmp_path: Path) -> None:
 
 
 async def test_where_saving_and_previews_are_off_nothing_is_fetched(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path), saves=False, previews=False) as w:
+    async with world(folders=Folders(tmp_path), saves=False, previews=False) as w:
         result = await w.call(DRAW, {**FOX, "preview_px": 512})
         assert fetches(w) == []
         assert len(links(result)) == 1
 
 
 async def test_saving_off_hides_where_an_earlier_server_saved(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    folders = Folders(tmp_path)
     async with (
         aclosing(Ledger.in_memory(clock)) as ledger,
-        world(places=places, ledger=ledger) as w,
-        world(places=places, ledger=ledger, sandbox=w.sandbox, saves=False) as off,
+        world(folders=folders, ledger=ledger) as w,
+        world(folders=folders, ledger=ledger, sandbox=w.sandbox, saves=False) as off,
     ):
         first = await w.call(DRAW, FOX)
         assert "image_paths" not in facts(await again(off, first))
@@ -182,7 +182,7 @@ async def test_saving_off_hides_where_an_earlier_server_saved(tmp_path: Path) ->
 
 
 async def test_a_picture_that_is_not_drawn_yet_or_never_is_has_no_file(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         for prompt in ("a fox [[never]]", "a fox [[fail: no foxes]]"):
             result = await w.call(DRAW, {"prompt": prompt, "wait_seconds": 20})
             assert {"image_paths", "not_saved", "expires"}.isdisjoint(facts(result))

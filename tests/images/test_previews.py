@@ -11,7 +11,7 @@ import pytest
 from mcp_types import CallToolResult, Implementation
 from PIL import Image
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.inspection import LARGEST_PREVIEW_BYTES
 from tests.support.pictures import (
     DRAW,
@@ -62,7 +62,7 @@ async def test_a_picture_is_shown_small_and_linked(
     saves: bool,  # noqa: FBT001 - a case
     tmp_path: Path,
 ) -> None:
-    async with world(era=era, places=Places(tmp_path), saves=saves) as w:
+    async with world(era=era, folders=Folders(tmp_path), saves=saves) as w:
         result = await w.call(DRAW, {**FOX, "output_resolution": "2k"})
         original = await held(w, fetches(w)[0])
     assert kinds(result.content) == ["text", "image", "resource_link"]
@@ -89,7 +89,7 @@ async def test_a_picture_is_shown_small_and_linked(
 async def test_a_preview_is_as_large_as_it_is_asked_for(
     tool: str, preview_px: object, size: tuple[int, int] | None, tmp_path: Path
 ) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         asked = {"preview_px": preview_px}
         result = await w.call(DRAW, {**FOX, **(asked if tool == "draw" else {})})
         if tool == "get_task":
@@ -102,7 +102,7 @@ async def test_a_preview_is_as_large_as_it_is_asked_for(
 async def test_a_preview_of_no_possible_size_is_refused_before_anything_is_paid(
     preview_px: object, tmp_path: Path
 ) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         refused = await w.call(DRAW, {**FOX, "preview_px": preview_px})
         assert refused.is_error
         assert said(refused).startswith("preview_px must ")
@@ -110,7 +110,7 @@ async def test_a_preview_of_no_possible_size_is_refused_before_anything_is_paid(
 
 
 async def test_where_previews_are_off_no_call_gets_one(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path), previews=False) as w:
+    async with world(folders=Folders(tmp_path), previews=False) as w:
         for arguments in (FOX, {**FOX, "preview_px": 512}):
             result = await w.call(DRAW, arguments)
             assert kinds(result.content) == ["text", "resource_link"]
@@ -128,7 +128,7 @@ async def test_a_host_that_prints_base64_gets_a_preview_only_when_it_asks(
     tmp_path: Path,
 ) -> None:
     client = {"client_info": Implementation(name=host, version="1")}
-    async with world(era=era, client=client, places=Places(tmp_path)) as w:
+    async with world(era=era, client=client, folders=Folders(tmp_path)) as w:
         assert bool(previews(await w.call(DRAW, FOX))) == usual
         assert previews(await w.call(DRAW, {**FOX, "preview_px": 256}))
         assert not previews(await w.call(DRAW, {**FOX, "preview_px": 0}))
@@ -153,7 +153,7 @@ async def test_a_host_that_prints_base64_gets_a_preview_only_when_it_asks(
 async def test_a_preview_is_a_jpeg_or_where_there_is_alpha_a_png_and_never_webp(
     content: bytes, form: str, tmp_path: Path
 ) -> None:
-    async with made_up(content, Places(tmp_path)) as client:
+    async with made_up(content, Folders(tmp_path)) as client:
         result = await client.call_tool(DRAW, FOX)
     assert (shown(result).format, shown(result).size) == (form, (512, 341))
     assert facts(result)["image_sizes"] == ["600x400"]
@@ -161,7 +161,7 @@ async def test_a_preview_is_a_jpeg_or_where_there_is_alpha_a_png_and_never_webp(
 
 async def test_one_link_stands_for_each_image_and_its_address_in_the_text(tmp_path: Path) -> None:
     urls = [f"{ORIGIN}/{n}.png?X-Signature=a%2Fb+c&n={n}" for n in range(4)]
-    async with made_up(png(), Places(tmp_path), urls, saves=False) as client:
+    async with made_up(png(), Folders(tmp_path), urls, saves=False) as client:
         result = await client.call_tool(DRAW, FOX)
     assert kinds(result.content) == ["text", *["image"] * 4, *["resource_link"] * 4]
     assert [link.uri for link in links(result)] == urls
@@ -171,7 +171,7 @@ async def test_one_link_stands_for_each_image_and_its_address_in_the_text(tmp_pa
 
 
 async def test_the_text_tells_all_that_the_structured_form_does(tmp_path: Path) -> None:
-    async with made_up(png(), Places(tmp_path)) as client:
+    async with made_up(png(), Folders(tmp_path)) as client:
         result = await client.call_tool(DRAW, FOX)
     told = facts(result)
     assert {"image_paths", "image_sizes", "image_urls", "expires", "cost_cents"} <= told.keys()
@@ -193,7 +193,7 @@ async def test_no_answer_is_larger_than_200_kb(
 ) -> None:
     content = encoded(noise("RGB", (700, 700)), "PNG")
     urls = [f"{ORIGIN}/{n}?{letter * 4_000}"[:4_000] for n in range(100)]
-    async with made_up(content, Places(tmp_path), urls, saves=saves) as client:
+    async with made_up(content, Folders(tmp_path), urls, saves=saves) as client:
         results = [
             await client.call_tool(DRAW, FOX),
             await client.call_tool("get_task", {"task_id": TASK_ID}),
@@ -207,7 +207,7 @@ async def test_no_answer_is_larger_than_200_kb(
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 async def test_what_compresses_worst_is_shown_within_100_kb(mode: str, tmp_path: Path) -> None:
     content = encoded(noise(mode, (1500, 1500)), "PNG", compress_level=1)
-    async with made_up(content, Places(tmp_path)) as client:
+    async with made_up(content, Folders(tmp_path)) as client:
         result = await client.call_tool(DRAW, FOX)
     assert len(b64decode(previews(result)[0].data)) <= LARGEST_PREVIEW_BYTES
     assert 100 <= shown(result).width <= 512
@@ -225,7 +225,7 @@ async def test_what_compresses_worst_is_shown_within_100_kb(mode: str, tmp_path:
 async def test_an_error_carries_text_alone(
     tool: str, arguments: Mapping[str, Any], tmp_path: Path
 ) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         result = await w.call(tool, arguments)
         assert result.is_error
         assert kinds(result.content) == ["text"]
@@ -246,7 +246,7 @@ async def test_an_error_carries_text_alone(
 async def test_what_comes_along_with_an_image_is_left_out_of_its_preview(
     content: bytes, tmp_path: Path
 ) -> None:
-    async with made_up(content, Places(tmp_path)) as client:
+    async with made_up(content, Folders(tmp_path)) as client:
         result = await client.call_tool(DRAW, FOX)
     assert shown(result).size == (512, 341)
     assert len(previews(result)[0].data) < 10_000
@@ -257,13 +257,13 @@ async def test_a_picture_that_lies_on_its_side_is_shown_upright(tmp_path: Path) 
     exif = Image.Exif()
     exif[0x0112] = 6
     content = encoded(Image.new("RGB", (600, 300)), "JPEG", exif=exif)
-    async with made_up(content, Places(tmp_path)) as client:
+    async with made_up(content, Folders(tmp_path)) as client:
         result = await client.call_tool(DRAW, FOX)
     assert shown(result).size == (256, 512)
 
 
 async def test_deep_greys_are_shown_as_they_are(tmp_path: Path) -> None:
     content = encoded(Image.new("I;16", (600, 400), 20_000), "PNG")
-    async with made_up(content, Places(tmp_path)) as client:
+    async with made_up(content, Folders(tmp_path)) as client:
         result = await client.call_tool(DRAW, FOX)
     assert shown(result).convert("L").getpixel((5, 5)) == pytest.approx(20_000 / 257, abs=2)

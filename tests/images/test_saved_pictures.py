@@ -6,7 +6,7 @@ import anyio
 import httpx
 import pytest
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.ledgers import contents, ledger_at
 from tests.support.pictures import (
     DRAW,
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_saved_picture_is_found_again_without_being_fetched(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         first = await w.call(DRAW, FOX)
         second = await again(w, first)
         assert path_of(second) == path_of(first)
@@ -42,7 +42,7 @@ async def test_a_saved_picture_is_found_again_without_being_fetched(tmp_path: Pa
 @pytest.mark.parametrize("damage", ["deleted", "folder deleted", "emptied", "cut", "a folder now"])
 async def test_a_picture_that_is_gone_is_fetched_again(damage: str, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    async with world(places=Places(folder)) as w:
+    async with world(folders=Folders(folder)) as w:
         first = await w.call(DRAW, FOX)
         whole, path = path_of(first).read_bytes(), path_of(first)
         match damage:
@@ -66,12 +66,12 @@ async def test_a_picture_that_is_gone_is_fetched_again(damage: str, tmp_path: Pa
 
 @pytest.mark.parametrize("key", [KEY, "sandbox-another"])
 async def test_another_server_finds_a_saved_picture_by_the_ledger(key: str, tmp_path: Path) -> None:
-    places, where = Places(tmp_path / "pictures"), tmp_path / "ledger.sqlite3"
-    async with ledger_at(where) as ledger, world(places=places, ledger=ledger) as w:
+    folders, where = Folders(tmp_path / "pictures"), tmp_path / "ledger.sqlite3"
+    async with ledger_at(where) as ledger, world(folders=folders, ledger=ledger) as w:
         first = await w.call(DRAW, FOX)
         async with (
             ledger_at(where) as theirs,
-            world(places=places, ledger=theirs, sandbox=w.sandbox, key=key) as other,
+            world(folders=folders, ledger=theirs, sandbox=w.sandbox, key=key) as other,
         ):
             found = await again(other, first)
             assert fetches(other) == []
@@ -83,7 +83,7 @@ async def test_another_server_finds_a_saved_picture_by_the_ledger(key: str, tmp_
 
 
 async def test_a_task_that_no_ledger_knows_is_saved_all_the_same(tmp_path: Path) -> None:
-    async with world() as w, world(places=Places(tmp_path), sandbox=w.sandbox) as other:
+    async with world() as w, world(folders=Folders(tmp_path), sandbox=w.sandbox) as other:
         first = await w.call(DRAW, FOX)
         paths = [path_of(await again(other, first)) for _ in range(2)]
         assert paths[0] == paths[1]
@@ -94,7 +94,7 @@ async def test_a_task_that_no_ledger_knows_is_saved_all_the_same(tmp_path: Path)
 async def test_a_picture_keeps_its_day_and_its_expiry_however_late_it_is_asked_for(
     tmp_path: Path,
 ) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         first = await w.call(DRAW, LATER)
         seen = await again(w, first)
         path, story = path_of(seen), story_of(path_of(seen))
@@ -116,7 +116,7 @@ async def test_a_saved_picture_is_known_also_when_runapi_signs_its_address_anew(
         asked.append(str(request.url))
         return httpx.Response(200, content=png())
 
-    async with made_up(keeper, Places(tmp_path), urls) as client:
+    async with made_up(keeper, Folders(tmp_path), urls) as client:
         first = await client.call_tool(DRAW, FOX)
         urls[:] = [f"{ORIGIN}/fox.png?signature=2"]
         await anyio.sleep(86_400)
@@ -135,10 +135,10 @@ async def test_a_saved_picture_is_known_also_when_runapi_signs_its_address_anew(
 async def test_a_ledger_without_prompts_holds_no_word_of_one(
     *, keeps: bool, tmp_path: Path
 ) -> None:
-    where, places = tmp_path / "ledger/l.sqlite3", Places(tmp_path / "pictures")
+    where, folders = tmp_path / "ledger/l.sqlite3", Folders(tmp_path / "pictures")
     async with (
         ledger_at(where) as ledger,
-        made_up(png(), places, ledger=ledger, keeps_prompts=keeps) as client,
+        made_up(png(), folders, ledger=ledger, keeps_prompts=keeps) as client,
     ):
         drawn = path_of(await client.call_tool(DRAW, FOX))
         assert path_of(await client.call_tool("get_task", {"task_id": TASK_ID})) == drawn

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from runapi_mcp.images.saving import Draft, NotSaved
-from tests.support.landing import ABOUT, FOX, LIMIT_SECONDS, NEWS, elsewhere, files, land
+from tests.support.drafts import ABOUT, FOX, LIMIT_SECONDS, NEWS, elsewhere, files, save
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 
 
 def test_a_picture_lands_byte_for_byte_with_its_json_beside_it(tmp_path: Path) -> None:
-    path = land(tmp_path / "new" / "pictures", "animals/red/fox")
+    path = save(tmp_path / "new" / "pictures", "animals/red/fox")
 
     assert path == tmp_path / "new/pictures/animals/red/fox.png"
     assert path.read_bytes() == FOX
@@ -38,7 +38,7 @@ def test_a_picture_lands_byte_for_byte_with_its_json_beside_it(tmp_path: Path) -
 
 @pytest.mark.parametrize("prompt", ["赤い狐🦊", "\ud800 alone", '"\n\0\u2028', "x" * 100_000])
 def test_whatever_the_json_has_to_say_it_says_in_utf_8(tmp_path: Path, prompt: str) -> None:
-    path = land(tmp_path, about={"prompt": prompt})
+    path = save(tmp_path, about={"prompt": prompt})
     assert json.loads(path.with_name("fox.png.json").read_bytes().decode()) == {"prompt": prompt}
 
 
@@ -56,7 +56,7 @@ def test_until_it_lands_a_picture_has_a_hidden_name_only_and_can_be_read_back(
     assert name.endswith(".part")
 
     draft.write(b" and more")
-    assert draft.land(".png", ABOUT).read_bytes() == FOX + b" and more"
+    assert draft.commit(".png", ABOUT).read_bytes() == FOX + b" and more"
 
 
 def test_a_discarded_draft_leaves_nothing_and_a_landed_one_its_picture(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_discarded_draft_leaves_nothing_and_a_landed_one_its_picture(tmp_path:
     assert files(tmp_path) == []
 
     draft = Draft.begin(tmp_path, "fox")
-    path = draft.land(".webp", ABOUT)
+    path = draft.commit(".webp", ABOUT)
     draft.discard()
     assert path.name == "fox.webp"
     assert files(tmp_path) == ["fox.webp", "fox.webp.json"]
@@ -78,7 +78,7 @@ def test_no_descriptor_stays_open_however_a_draft_ends(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     before = len(list(Path("/dev/fd").iterdir()))
     for number in range(50):
-        land(tmp_path, f"animals/{number}")
+        save(tmp_path, f"animals/{number}")
         Draft.begin(tmp_path, "animals/fox").discard()
         with pytest.raises(NotSaved):
             Draft.begin(tmp_path, "animals/red/../fox")
@@ -88,7 +88,7 @@ def test_no_descriptor_stays_open_however_a_draft_ends(tmp_path: Path) -> None:
 
 
 def test_pictures_of_one_name_are_numbered_and_then_named_at_random(tmp_path: Path) -> None:
-    paths = [land(tmp_path, content=bytes([n]), about={"n": n}) for n in range(12)]
+    paths = [save(tmp_path, content=bytes([n]), about={"n": n}) for n in range(12)]
 
     assert [path.stem for path in paths[:9]] == ["fox", *(f"fox-{n}" for n in range(2, 10))]
     for path in paths[9:]:
@@ -103,7 +103,7 @@ def test_pictures_of_one_name_are_numbered_and_then_named_at_random(tmp_path: Pa
 )
 def test_whatever_has_the_name_or_that_of_its_json_keeps_it(tmp_path: Path, taken: str) -> None:
     (tmp_path / taken).write_text("mine")
-    assert land(tmp_path).name == "fox-2.png"
+    assert save(tmp_path).name == "fox-2.png"
     assert (tmp_path / taken).read_text() == "mine"
     assert files(tmp_path) == sorted([taken, "fox-2.png", "fox-2.png.json"])
 
@@ -127,13 +127,13 @@ def test_nothing_is_written_through_what_stands_at_the_name(
     }
     make[kind](folder / taken)
 
-    assert land(folder).name == "fox-2.png"
+    assert save(folder).name == "fox-2.png"
     assert outside.exists() == (kind == "link")
 
 
 def modes_under(mask: int, folder: Path) -> list[str]:
     os.umask(mask)
-    path = land(folder, "animals/fox")
+    path = save(folder, "animals/fox")
     paths = (path.parent, path, path.with_name("fox.png.json"))
     return [stat.filemode(each.stat().st_mode) for each in paths]
 
@@ -145,12 +145,12 @@ def test_files_and_folders_have_the_users_usual_modes(tmp_path: Path) -> None:
 
 
 def test_the_same_picture_lands_once_also_under_a_later_number(tmp_path: Path) -> None:
-    other, ours = land(tmp_path, content=b"other", about=NEWS), land(tmp_path)
+    other, ours = save(tmp_path, content=b"other", about=NEWS), save(tmp_path)
     before = files(tmp_path)
     assert before == ["fox-2.png", "fox-2.png.json", "fox.png", "fox.png.json"]
 
-    assert land(tmp_path, about={**ABOUT, "prompt": "told otherwise"}) == ours
-    assert land(tmp_path, content=b"other", about=NEWS) == other
+    assert save(tmp_path, about={**ABOUT, "prompt": "told otherwise"}) == ours
+    assert save(tmp_path, content=b"other", about=NEWS) == other
     assert files(tmp_path) == before
 
 
@@ -158,20 +158,20 @@ def test_the_same_picture_lands_once_also_under_a_later_number(tmp_path: Path) -
 def test_a_picture_of_another_task_or_content_is_another_picture(
     tmp_path: Path, about: Mapping[str, object]
 ) -> None:
-    land(tmp_path, about={key: value for key, value in ABOUT.items() if key in about})
-    assert land(tmp_path, about=about).name == "fox-2.png"
+    save(tmp_path, about={key: value for key, value in ABOUT.items() if key in about})
+    assert save(tmp_path, about=about).name == "fox-2.png"
 
 
 def test_a_picture_that_was_changed_since_lands_anew(tmp_path: Path) -> None:
-    land(tmp_path).write_bytes(b"edited")
-    assert land(tmp_path).name == "fox-2.png"
+    save(tmp_path).write_bytes(b"edited")
+    assert save(tmp_path).name == "fox-2.png"
 
 
 def test_a_picture_that_was_removed_since_comes_back_to_its_name(tmp_path: Path) -> None:
-    first = land(tmp_path)
+    first = save(tmp_path)
     content = first.read_bytes()
     first.unlink()
-    assert land(tmp_path) == first
+    assert save(tmp_path) == first
     assert first.read_bytes() == content
     assert files(tmp_path) == ["fox.png", "fox.png.json"]
 
@@ -184,21 +184,21 @@ def test_a_json_that_is_none_of_ours_is_no_proof_and_no_harm(
 ) -> None:
     (tmp_path / "fox.png").write_bytes(FOX)
     (tmp_path / "fox.png.json").write_bytes(sidecar)
-    assert land(tmp_path).name == "fox-2.png"
+    assert save(tmp_path).name == "fox-2.png"
 
 
 @POSIX
 def test_a_json_that_is_a_pipe_or_a_link_is_not_read(tmp_path: Path) -> None:
-    landed = land(tmp_path / "outside")
+    saved = save(tmp_path / "outside")
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "fox.png").write_bytes(FOX)
     (folder / "fox-2.png").write_bytes(FOX)
     os.mkfifo(folder / "fox.png.json")
-    (folder / "fox-2.png.json").symlink_to(landed.with_name("fox.png.json"))
+    (folder / "fox-2.png.json").symlink_to(saved.with_name("fox.png.json"))
     writer = os.open(folder / "fox.png.json", os.O_RDWR)  # or reading would find its end at once
     try:
-        assert land(folder).name == "fox-3.png"
+        assert save(folder).name == "fox-3.png"
     finally:
         os.close(writer)
 
@@ -210,24 +210,24 @@ def test_threads_that_land_one_name_at_once_each_have_a_picture(tmp_path: Path) 
         draft = Draft.begin(tmp_path, "fox")
         draft.write(bytes([number]))
         together.wait(LIMIT_SECONDS)
-        return draft.land(".png", {"n": number})
+        return draft.commit(".png", {"n": number})
 
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(work, range(64)))
     assert_each_is_there(tmp_path, dict(enumerate(paths)))
 
 
-def land_twenty(folder: Path, first: int) -> dict[int, Path]:
+def save_twenty(folder: Path, first: int) -> dict[int, Path]:
     numbers = range(first, first + 20)
-    return {n: land(folder, content=bytes([n]), about={"n": n}) for n in numbers}
+    return {n: save(folder, content=bytes([n]), about={"n": n}) for n in numbers}
 
 
 @POSIX
 def test_processes_that_land_one_name_at_once_each_have_a_picture(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        landed = pool.map(partial(elsewhere, land_twenty, tmp_path), range(0, 80, 20))
+        saved = pool.map(partial(elsewhere, save_twenty, tmp_path), range(0, 80, 20))
     paths: dict[int, Path] = {}
-    for each in landed:
+    for each in saved:
         assert each is not None
         paths |= each
     assert_each_is_there(tmp_path, paths)
@@ -248,9 +248,9 @@ def test_among_ten_thousand_of_its_name_a_picture_lands_in_as_few_steps(tmp_path
         for number in numbers[:size]:
             (folder / f"fox{number}.png").touch()
     with counting_system_calls() as steps:
-        land(few)
+        save(few)
         of_few = len(steps)
-        land(many)
+        save(many)
     assert of_few > 20  # it counts
     # A random name may be taken, and its picture is looked at before the next is tried.
     assert len(steps) - of_few < of_few + 60
@@ -259,7 +259,7 @@ def test_among_ten_thousand_of_its_name_a_picture_lands_in_as_few_steps(tmp_path
 @POSIX
 def test_what_gets_a_name_is_on_the_disk_before(tmp_path: Path) -> None:
     with counting_system_calls() as calls:
-        land(tmp_path)
+        save(tmp_path)
     assert [call for call in calls if call in {"fsync", "link"}] == [
         "fsync",
         "fsync",

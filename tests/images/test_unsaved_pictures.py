@@ -13,7 +13,7 @@ import pytest
 from mcp_types import CallToolResult
 from PIL import Image
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.pictures import (
     DRAW,
     FOX,
@@ -76,7 +76,7 @@ def assert_not_saved(result: CallToolResult, why: str) -> None:
 async def test_a_failed_download_fails_no_task_and_get_task_tries_again(
     kind: Any, why: str, era: str, tmp_path: Path
 ) -> None:
-    async with world(era=era, places=Places(tmp_path)) as w:
+    async with world(era=era, folders=Folders(tmp_path)) as w:
         w.sandbox.faults.inject("image", kind, seconds=100)
         failed = await w.call(DRAW, FOX)
         assert_not_saved(failed, why)
@@ -116,7 +116,7 @@ async def test_what_is_no_image_is_not_saved(
     def keeper(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=answers.pop(0), headers={"Content-Type": "image/png"})
 
-    async with made_up(keeper, Places(tmp_path)) as client:
+    async with made_up(keeper, Folders(tmp_path)) as client:
         failed = await client.call_tool(DRAW, {**FOX, "preview_px": preview_px})
         assert_not_saved(failed, why)
         assert previews(failed) == []
@@ -137,7 +137,7 @@ async def test_an_address_within_a_network_is_not_gone_to(url: str, tmp_path: Pa
         asked.append(request.url)
         return httpx.Response(200, content=png())
 
-    async with made_up(keeper, Places(tmp_path), [url]) as client:
+    async with made_up(keeper, Folders(tmp_path), [url]) as client:
         assert_not_saved(await client.call_tool(DRAW, FOX), "No image is fetched from ")
     assert (asked, files_in(tmp_path)) == ([], [])
 
@@ -145,7 +145,7 @@ async def test_an_address_within_a_network_is_not_gone_to(url: str, tmp_path: Pa
 @POSIX
 @pytest.mark.parametrize("byte_size", [0, 1_000, 20_000])
 async def test_a_full_disk_costs_the_file_and_not_the_task(byte_size: int, tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         with no_more_than(byte_size):
             failed = await w.call(DRAW, FOX)
         assert_not_saved(failed, f"The picture was not saved in {tmp_path}: File too large.")
@@ -155,7 +155,7 @@ async def test_a_full_disk_costs_the_file_and_not_the_task(byte_size: int, tmp_p
 
 async def test_a_folder_that_is_a_file_costs_the_file_and_not_the_preview(tmp_path: Path) -> None:
     (tmp_path / "pictures").write_bytes(b"somebody's own")
-    async with world(places=Places(tmp_path / "pictures")) as w:
+    async with world(folders=Folders(tmp_path / "pictures")) as w:
         failed = await w.call(DRAW, FOX)
         assert_not_saved(failed, f"not saved in {tmp_path}/pictures: Not a directory.")
         assert len(previews(failed)) == 1
@@ -168,7 +168,7 @@ async def test_a_link_among_the_folders_is_not_followed_out(tmp_path: Path) -> N
     (tmp_path / "pictures").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "pictures/assets").symlink_to(tmp_path / "elsewhere")
-    async with world(places=Places(tmp_path / "pictures")) as w:
+    async with world(folders=Folders(tmp_path / "pictures")) as w:
         result = await w.call(DRAW, {**FOX, "save_as": "assets/fox"})
         assert_not_saved(result, "assets is a link, or not a folder")
         assert files_in(tmp_path) == []
@@ -177,7 +177,7 @@ async def test_a_link_among_the_folders_is_not_followed_out(tmp_path: Path) -> N
 @POSIX
 @pytest.mark.parametrize("preview_px", [0, 512])
 async def test_a_folder_that_cannot_be_made_costs_the_file(preview_px: int, tmp_path: Path) -> None:
-    async with world(places=Places(Path("/dev/null/pictures"))) as w:
+    async with world(folders=Folders(Path("/dev/null/pictures"))) as w:
         failed = await w.call(DRAW, {**FOX, "preview_px": preview_px})
         assert_not_saved(failed, "The picture was not saved in /dev/null/pictures: ")
         assert len(previews(failed)) == (1 if preview_px else 0)
@@ -200,7 +200,7 @@ def read_only(folder: Path) -> Generator[None]:
 
 @POSIX
 async def test_a_folder_that_cannot_be_written_costs_the_file(tmp_path: Path) -> None:
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         await w.call(DRAW, FOX)  # imports what somebody else may not read
         before = files_in(tmp_path)
         with read_only(tmp_path):
@@ -213,7 +213,7 @@ async def test_a_folder_that_cannot_be_written_costs_the_file(tmp_path: Path) ->
 
 async def test_a_folder_whose_name_is_no_unicode_costs_no_task(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
-    async with world(places=Places(folder)) as w:
+    async with world(folders=Folders(folder)) as w:
         result = await w.call(DRAW, FOX)
         assert facts(result)["status"] == "completed"
         assert w.spent_cents == 5
@@ -226,7 +226,7 @@ async def test_of_two_images_one_may_be_saved(tmp_path: Path) -> None:
         )
 
     urls = [f"{ORIGIN}/0.png", f"{ORIGIN}/1.png"]
-    async with made_up(keeper, Places(tmp_path), urls) as client:
+    async with made_up(keeper, Folders(tmp_path), urls) as client:
         result = await client.call_tool(DRAW, {**FOX, "save_as": "fox"})
         assert path_of(result) == tmp_path / "fox-2.png"
         assert facts(result)["image_urls"] == urls
@@ -244,7 +244,7 @@ async def test_images_that_never_come_cost_no_more_time_than_the_host_has(
         return dripping(png(), 10, pause_seconds=1_000)
 
     urls = [f"{ORIGIN}/{n}.png" for n in range(count)]
-    async with made_up(keeper, Places(tmp_path), urls) as client:
+    async with made_up(keeper, Folders(tmp_path), urls) as client:
         result = await client.call_tool(DRAW, FOX)
         assert not result.is_error
         assert NO_TIME in facts(result)["not_saved"]
@@ -261,7 +261,7 @@ async def test_calls_that_wait_for_slow_downloads_of_others_keep_to_their_own_ti
         await w.call(DRAW, {"prompt": f"a fox {number}"})
         ended.append(anyio.current_time())
 
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         w.sandbox.faults.inject("image", "slow", seconds=1_000, times=None)
         async with anyio.create_task_group() as group:
             for number in range(10):
@@ -278,7 +278,7 @@ async def test_whoever_waits_for_the_download_of_another_keeps_to_their_own_time
         assert NO_TIME in facts(await again(w, first))["not_saved"]
         ended.append(anyio.current_time())
 
-    async with world(places=Places(tmp_path)) as w:
+    async with world(folders=Folders(tmp_path)) as w:
         w.sandbox.faults.inject("image", "slow", seconds=1_000, times=None)
         first = await w.call(DRAW, LATER)
         async with anyio.create_task_group() as group:

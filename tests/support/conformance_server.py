@@ -31,8 +31,8 @@ from mcp_types import (
 
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.settings import Key
-from runapi_mcp.images.folders import Places
-from runapi_mcp.images.picture_store import Album
+from runapi_mcp.images.folders import Folders
+from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.shared_state import Desk
 from runapi_mcp.providers.runapi import RunAPI
@@ -240,7 +240,10 @@ async def main() -> None:
     sandbox, sock = start_in_thread(0), bind("127.0.0.1", 0, ())
     upstream, ledger = RunAPI(sandbox.base_url), Ledger.in_memory()
     service = Service(
-        upstream, Desk(ledger), Keys(Key(sandbox.key), "own"), Album(sandbox.base_url, Places())
+        upstream,
+        Desk(ledger),
+        Keys(Key(sandbox.key), "own"),
+        PictureStore(sandbox.base_url, Folders()),
     )
     server = create_server(service, VARIANTS)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.sandbox.faults import Where
 from tests.support.pictures import decoded, encoded, held
 from tests.support.world import NO_PICTURES, World, facts, world
@@ -158,8 +158,8 @@ UPLOADING: Final = ["POST /api/v1/files/prepare", "PUT /uploads", "POST /api/v1/
 
 def remixing(folder: Path, **more: Any) -> AbstractAsyncContextManager[World]:
     """A world that takes photos from the folder `photos` in here, and saves no pictures."""
-    places = Places(folder / "pictures", (folder / "photos",))
-    wanted: dict[str, Any] = {"places": places, "draw_seconds": 0, **NO_PICTURES, **more}
+    folders = Folders(folder / "pictures", (folder / "photos",))
+    wanted: dict[str, Any] = {"folders": folders, "draw_seconds": 0, **NO_PICTURES, **more}
     return world(**wanted)
 
 

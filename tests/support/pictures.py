@@ -15,7 +15,7 @@ from mcp import Client
 from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink
 from PIL import Image
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.world import BASE_URL, World, client_of, facts
 
 DRAW: Final = "flux_2_pro_text_to_image"
@@ -83,7 +83,7 @@ def drawn(urls: Sequence[str]) -> Mapping[str, object]:
 
 def made_up(
     keeper: Keeper | bytes,
-    places: Places,
+    folders: Folders,
     urls: Sequence[str] = (URL,),
     **server: Any,  # Any: as `served` has them
 ) -> AbstractAsyncContextManager[Client]:
@@ -96,7 +96,7 @@ def made_up(
     def kept(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=keeper) if isinstance(keeper, bytes) else keeper(request)
 
-    return client_of(runapi, places=places, images=httpx.MockTransport(kept), **server)
+    return client_of(runapi, folders=folders, images=httpx.MockTransport(kept), **server)
 
 
 def fetches(w: World) -> list[str]:

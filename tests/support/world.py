@@ -19,8 +19,8 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.base.settings import Key
-from runapi_mcp.images.folders import Places
-from runapi_mcp.images.picture_store import Album
+from runapi_mcp.images.folders import Folders
+from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.shared_state import Desk
@@ -149,18 +149,18 @@ def service_on(
     *,
     limits: Limits | None = None,
     keeps_prompts: bool = True,
-    places: Places | None = None,
+    folders: Folders | None = None,
     images: httpx.AsyncBaseTransport | None = None,
     **more: Any,  # Any: as `Service` has them
 ) -> Service:
     """What a server answers with; `images` is the way to them.
 
-    Without its `places`, pictures are neither fetched nor saved.
+    Without its `folders`, pictures are neither fetched nor saved.
     """
     desk = Desk(ledger, limits or Limits(), keeps_prompts)
-    album = Album(upstream.base_url, places or Places(), images)
-    pictures = NO_PICTURES if places is None else {}
-    return Service(upstream, desk, keys, album, **{**pictures, **more})
+    picture_store = PictureStore(upstream.base_url, folders or Folders(), images)
+    pictures = NO_PICTURES if folders is None else {}
+    return Service(upstream, desk, keys, picture_store, **{**pictures, **more})
 
 
 def clock() -> float:

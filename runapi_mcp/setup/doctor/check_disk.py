@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp.base.settings import Settings
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.orders.ledger.sqlite.database import VERSION
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, problem, warning
@@ -75,8 +75,8 @@ def _version_and_calls(path: Path) -> tuple[int, int]:
 
 
 def _pictures(settings: Settings) -> Iterator[Finding]:
-    places = Places(settings.pictures.output_dir, settings.pictures.input_dirs)
-    folder = places.output_folder
+    folders = Folders(settings.pictures.output_dir, settings.pictures.input_dirs)
+    folder = folders.output_folder
     trouble = _folder_trouble(folder, "pictures", _UNSAVED)
     if trouble:
         yield trouble

@@ -6,7 +6,7 @@ import anyio
 import httpx
 import pytest
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.sandbox.faults import Kind, Where
 from tests.support.photos import (
@@ -104,9 +104,9 @@ async def test_an_address_that_may_not_have_the_key_is_told_as_the_setting_to_ch
         asked.append(sent.url.path)
         return httpx.Response(404)
 
-    places = Places(tmp_path / "pictures", (tmp_path / "photos",))
+    folders = Folders(tmp_path / "pictures", (tmp_path / "photos",))
     unsafe = "http://runapi.example"
-    async with client_of(answer, base_url=unsafe, places=places, **NO_PICTURES) as client:
+    async with client_of(answer, base_url=unsafe, folders=folders, **NO_PICTURES) as client:
         refused = await client.call_tool(REMIX, asking(fox))
     assert refused.is_error
     assert "RUNAPI_BASE_URL" in said(refused)

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.photos import NOT_ALLOWED, REMIX, asking, assert_free, photo, remixing, way
 from tests.support.watching import opening_of
 from tests.support.world import said
@@ -35,8 +35,8 @@ async def test_a_server_started_in_the_home_takes_nothing_from_there(
 async def test_files_of_the_system_are_no_pictures_even_where_its_folder_is_allowed(
     tmp_path: Path,
 ) -> None:
-    places = Places(tmp_path, (Path("/dev"), Path("/proc/self"), Path("/sys/kernel")))
-    async with remixing(tmp_path, places=places) as w:
+    folders = Folders(tmp_path, (Path("/dev"), Path("/proc/self"), Path("/sys/kernel")))
+    async with remixing(tmp_path, folders=folders) as w:
         for name in ("/dev/zero", "/dev/urandom", "/proc/self/environ", "/proc/self/maps"):
             with anyio.fail_after(5):
                 refused = await w.call(REMIX, asking(name))
@@ -77,6 +77,18 @@ async def test_nothing_tells_whether_there_is_a_file_outside(
     assert answer.startswith(f"PATH {NOT_ALLOWED}")
     assert f"{tmp_path}/photos" in answer
     assert "RUNAPI_INPUT_DIRS" in answer
+
+
+@POSIX
+async def test_of_a_link_to_elsewhere_no_other_file_of_its_name_is_meant(
+    tmp_path: Path, project: Path
+) -> None:
+    elsewhere = photo(tmp_path / "secrets" / "fox.png")
+    (project / "web" / "fox.png").symlink_to(elsewhere)
+    async with remixing(tmp_path) as w:
+        refused = said(await w.call(REMIX, asking("fox.png")))
+        assert refused.startswith(f"fox.png {NOT_ALLOWED}")
+        await assert_free(w)
 
 
 def link_swapped_in(here: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.images.folders import Places
+from runapi_mcp.images.folders import Folders
 from tests.support.photos import REMIX, asking, photo, remixing, seed_of, sources_of
 from tests.support.world import said
 
@@ -102,8 +102,8 @@ async def test_a_link_that_stays_in_allowed_folders_is_followed(
 @POSIX
 async def test_an_allowed_folder_may_be_a_link_itself(tmp_path: Path, fox: Path) -> None:
     (tmp_path / "album").symlink_to(fox.parent)
-    places = Places(tmp_path / "pictures", (tmp_path / "album",))
-    async with remixing(tmp_path, places=places) as w:
+    folders = Folders(tmp_path / "pictures", (tmp_path / "album",))
+    async with remixing(tmp_path, folders=folders) as w:
         for name in (fox, tmp_path / "album" / "fox.png"):
             await w.call(REMIX, asking(name))
             assert [seed_of(each) for each in await sources_of(w)] == [50]
@@ -111,8 +111,8 @@ async def test_an_allowed_folder_may_be_a_link_itself(tmp_path: Path, fox: Path)
 
 async def test_a_tilde_is_the_users_home(tmp_path: Path) -> None:
     photo(Path.home() / "photos" / "fox.png", seed=90)
-    places = Places(tmp_path / "pictures", (Path.home() / "photos",))
-    async with remixing(tmp_path, places=places) as w:
+    folders = Folders(tmp_path / "pictures", (Path.home() / "photos",))
+    async with remixing(tmp_path, folders=folders) as w:
         await w.call(REMIX, asking("~/photos/fox.png"))
         assert [seed_of(each) for each in await sources_of(w)] == [90]
 

@@ -1,4 +1,4 @@
-"""Pictures that land in a folder, in this process or in one of its own."""
+"""Pictures saved in a folder, by this process or by one of its own."""
 
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
@@ -17,17 +17,17 @@ NEWS = {"task_id": "another", "sha256": "bb"}
 Result = TypeVar("Result")
 
 
-def land(
+def save(
     folder: Path,
     name: str = "fox",
     content: bytes = FOX,
     about: Mapping[str, object] = ABOUT,
     suffix: str = ".png",
 ) -> Path:
-    """A picture, begun, written and landed."""
+    """The path of a picture, begun, written and committed."""
     draft = Draft.begin(folder, name)
     draft.write(content)
-    return draft.land(suffix, about)
+    return draft.commit(suffix, about)
 
 
 def files(folder: Path) -> list[str]:
