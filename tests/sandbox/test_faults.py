@@ -10,7 +10,7 @@ import pytest
 
 from runapi_mcp.base.sockets import listen
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.sandbox.faults import Kind, Where
+from runapi_mcp.sandbox.faults import FaultKind, Where
 from tests.support.sandbox_client import (
     DRAW,
     answered,
@@ -42,7 +42,7 @@ FAILURES: Mapping[str, str] = {
     "broken-json": '200 {"id": "3f2',
 }
 
-FAILING_KINDS = sorted({*get_args(Kind)} - {"slow"})
+FAILING_KINDS = sorted({*get_args(FaultKind)} - {"slow"})
 
 
 @pytest.mark.parametrize("kind", FAILING_KINDS)

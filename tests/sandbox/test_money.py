@@ -61,7 +61,7 @@ async def test_a_price_schedule_tells_anybody_the_cents_by_resolution(
     ("query", "wanted"),
     [
         ({}, [v.model for v in VARIANTS]),
-        ({"service": "flux_2"}, [v.model for v in VARIANTS]),
+        ({"service": "flux_2"}, [v.model for v in VARIANTS if v.service == "flux_2"]),
         ({"service": "suno"}, []),
         ({"action": "remix_image"}, [v.model for v in VARIANTS if v.action == "remix_image"]),
         ({"action": "image_to_image", "model": "flux-2-pro-remix-image"}, []),

@@ -70,14 +70,14 @@ async def test_a_create_answers_202_with_the_reservation_and_says_where_the_task
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.model)
-async def test_every_variant_is_taken_at_its_own_action_and_at_no_other(
+async def test_every_variant_is_taken_at_its_own_service_and_action_and_at_no_other(
     client: httpx.AsyncClient, variant: Variant
 ) -> None:
     required = [name for name, field in variant.params.model_fields.items() if field.is_required()]
     body = {"model": variant.model, **{name: MAX_REMIX[name] for name in required}}
-    for action in ("text_to_image", "remix_image", "image_to_image"):
-        answer = answered(await client.post(f"/api/v1/flux_2/{action}", json=body))
-        if action == variant.action:
+    for service, action in dict.fromkeys((v.service, v.action) for v in VARIANTS):
+        answer = answered(await client.post(f"/api/v1/{service}/{action}", json=body))
+        if (service, action) == (variant.service, variant.action):
             assert answer[0] == 202
         else:
             refusal = {"model": [f"is not available for {action}"]}

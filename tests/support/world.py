@@ -107,18 +107,21 @@ async def world(
     key: str | None = KEY,
     draw_seconds: float | None = None,
     sandbox: Sandbox | None = None,
+    known: Sequence[Variant] = VARIANTS,
     client: Mapping[str, Any] | None = None,
     **server: Any,  # Any: as `served` has them
 ) -> AsyncGenerator[World]:
     """A world of its own, or a second server on another world's sandbox or ledger.
 
-    `client` is what the client is besides its era, `server` what the server is besides its key.
+    `known` is all that RunAPI sells and the server knows. `client` is what the client is besides
+    its era, `server` what the server is besides its key.
     """
-    sandbox = sandbox or Sandbox(draw_seconds)
+    sandbox = sandbox or Sandbox(draw_seconds, known)
     wire = Wire(sandbox)
     keys = Keys(Key(SecretStr(key) if key else None))
     seen = {"mode": era, **(client or {})}
     upstream = Upstream(BASE_URL, wire)
+    server = {"variants": known, "known": known, **server}
     async with served(upstream, keys, client=seen, images=wire, **server) as connected:
         yield World(connected, sandbox, wire)
 
@@ -148,6 +151,7 @@ def service_on(
     *,
     limits: Limits | None = None,
     keeps_prompts: bool = True,
+    known: Sequence[Variant] = VARIANTS,
     places: Places | None = None,
     images: httpx.AsyncBaseTransport | None = None,
     **more: Any,  # Any: as `Service` has them
@@ -156,7 +160,7 @@ def service_on(
 
     Without its `places`, pictures are neither fetched nor saved.
     """
-    desk = Desk(ledger, limits or Limits(), keeps_prompts)
+    desk = Desk(ledger, limits or Limits(), keeps_prompts, known)
     album = Album(upstream.base_url, places or Places(), images)
     pictures = NO_PICTURES if places is None else {}
     return Service(upstream, desk, keys, album, **{**pictures, **more})

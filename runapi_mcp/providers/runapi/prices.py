@@ -39,15 +39,12 @@ class Prices:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._schedules: Schedules | None = None
-        self._quotes: dict[tuple[str, str | None], float | None] = {}
-        self._look_again_at = 0.0
-        self._looking = anyio.Lock()
+        self._lists: dict[str, PriceList] = {}
 
     @property
     def from_sandbox(self) -> bool:
         """Whether the live prices are the sandbox's."""
-        return self._schedules is not None and self._schedules.sandbox
+        return any(prices.from_sandbox for prices in self._lists.values())
 
     async def price(self, variant: Variant, output_resolution: str | None) -> Price:
         """The exact price of one call: live, else from the snapshot, else unknown."""
@@ -55,14 +52,43 @@ class Prices:
 
     async def all_of(self, calls: Sequence[Call]) -> list[Price]:
         """The price of each call. Looking them up takes no longer than looking up one."""
+        async with anyio.create_task_group() as group:
+            for service in {variant.service for variant, _ in calls}:
+                own = [call for call in calls if call[0].service == service]
+                group.start_soon(self._list_of(service).look_up, own)
+        return [self._list_of(call[0].service).known(call) for call in calls]
+
+    def _list_of(self, service: str) -> "PriceList":
+        if service not in self._lists:
+            self._lists[service] = PriceList(self._send, service)
+        return self._lists[service]
+
+
+class PriceList:
+    """The prices of one service of RunAPI."""
+
+    def __init__(self, send: Send, service: str) -> None:
+        self._send = send
+        self._service = service
+        self._schedules: Schedules | None = None
+        self._quotes: dict[tuple[str, str | None], float | None] = {}
+        self._look_again_at = 0.0
+        self._looking = anyio.Lock()
+
+    @property
+    def from_sandbox(self) -> bool:
+        return self._schedules is not None and self._schedules.sandbox
+
+    async def look_up(self, calls: Sequence[Call]) -> None:
+        """Ask RunAPI for what is not known of these calls, for `LOOKUP_SECONDS` at most."""
         if anyio.current_time() >= self._look_again_at or any(map(self._needs_a_quote, calls)):
             with anyio.move_on_after(LOOKUP_SECONDS) as limit:
-                await self._look_up(calls)
+                await self._ask(calls)
             if limit.cancelled_caught:
                 self._look_later()
-        return [self._known(call) for call in calls]
 
-    def _known(self, call: Call) -> Price:
+    def known(self, call: Call) -> Price:
+        """What is known of a call's price without asking."""
         cents = self._live_cents(call)
         if cents is not None:
             return Price(cents, "sandbox" if self.from_sandbox else "live")
@@ -83,7 +109,7 @@ class Prices:
         asked = (variant.model, output_resolution) in self._quotes
         return sold and not asked and self._live_cents(call) is None
 
-    async def _look_up(self, calls: Sequence[Call]) -> None:
+    async def _ask(self, calls: Sequence[Call]) -> None:
         await self._refresh()
         async with anyio.create_task_group() as group:
             for call in filter(self._needs_a_quote, calls):
@@ -112,7 +138,7 @@ class Prices:
         return Request(
             "GET",
             "/api/v1/price_schedules",
-            query={"service": "flux_2"},
+            query={"service": self._service},
             headers={"If-None-Match": known.etag} if known and known.etag else {},
             repeated=False,
         )
@@ -144,7 +170,7 @@ class Prices:
 def _quote_request(variant: Variant, output_resolution: str | None) -> Request:
     params = {"output_resolution": output_resolution} if output_resolution else {}
     body = {
-        "service": "flux_2",
+        "service": variant.service,
         "action": variant.action,
         "model": variant.model,
         "params": params,

@@ -58,7 +58,7 @@ class Tasks:
         """
         request = Request(
             "POST",
-            f"/api/v1/flux_2/{variant.action}",
+            f"/api/v1/{variant.service}/{variant.action}",
             body={"model": variant.model, **body},
             headers={"Idempotency-Key": idempotency_key},
             total_seconds=total_seconds,
@@ -81,7 +81,7 @@ class Tasks:
             TaskNotFound: this caller has no such task.
             RunapiFailure: it could not be read.
         """
-        folder = f"flux_2/{variant.action}" if variant else "tasks"
+        folder = f"{variant.service}/{variant.action}" if variant else "tasks"
         request = Request(
             "GET",
             f"/api/v1/{folder}/{task_id}",
