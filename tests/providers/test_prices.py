@@ -19,6 +19,8 @@ SERVICES = {variant.service for variant in VARIANTS}
         ({"model": "flux-2-flex-image-to-image"}, [14, 24]),
         ({"model": "flux_2_max_text_to_image"}, [30]),
         ({"output_resolution": "2k"}, [7, 24, 7, 24, 7, 24]),
+        ({"model": "flux_2_klein_text_to_image"}, [3]),
+        ({"model": "flux-2-klein"}, [3]),
     ],
 )
 async def test_the_exact_cents_of_the_calls_that_were_asked_for(
@@ -68,6 +70,22 @@ async def test_a_slow_price_list_delays_a_paid_call_by_four_seconds_at_most() ->
         started = anyio.current_time()
         await w.call("flux_2_pro_text_to_image", {"prompt": "a fox", "wait_seconds": 0})
         assert anyio.current_time() - started == pytest.approx(4, abs=0.01)
+
+
+async def test_slow_price_lists_of_two_services_delay_an_answer_by_four_seconds_in_all() -> None:
+    async with world() as w:
+        w.sandbox.faults.inject("prices", "slow", seconds=60, times=None)
+        started = anyio.current_time()
+        rows = facts(await w.call("check_pricing"))["prices"]
+        assert anyio.current_time() - started == pytest.approx(4, abs=0.01)
+        assert [row["price_cents"] for row in rows if row["model"] == "flux-2-klein"] == [3]
+
+
+async def test_only_the_service_of_the_variant_is_asked_for_its_price() -> None:
+    async with world() as w:
+        await w.call("flux_2_klein_text_to_image", {"prompt": "a fox", "wait_seconds": 0})
+        asked = [sent.query for sent in w.wire.sent if sent.path == "/api/v1/price_schedules"]
+        assert asked == ["service=flux"]
 
 
 async def test_prices_are_remembered_and_then_only_checked_for_change() -> None:

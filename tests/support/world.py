@@ -44,6 +44,7 @@ class Sent:
 
     method: str
     path: str
+    query: str
     headers: Mapping[str, str]
     body: bytes
 
@@ -59,7 +60,8 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
-        self.sent.append(Sent(request.method, request.url.path, dict(request.headers), body))
+        path, query = request.url.path, request.url.query.decode()
+        self.sent.append(Sent(request.method, path, query, dict(request.headers), body))
         if self.down or len(self.paths("POST")) > (self.down_after_posts or 1_000):
             raise httpx.ConnectError("connection refused")
         try:

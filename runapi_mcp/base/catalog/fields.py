@@ -145,6 +145,10 @@ class TextToImage(Callback, SafetyChecker, Resolution, AspectRatio, Params):
     """Pro and flex, from text."""
 
 
+class PlainTextToImage(Callback, AspectRatio, Params):
+    """Klein, from text."""
+
+
 class Remix(Callback, SafetyChecker, Resolution, AspectRatioOrAuto, Sources, Params):
     """Pro and flex, from images."""
 

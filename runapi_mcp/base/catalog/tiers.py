@@ -54,3 +54,12 @@ MAX = Tier(
     sandbox_seconds=8,
     when="highest quality",
 )
+KLEIN = Tier(
+    name="klein",
+    service="flux",
+    usual_seconds=8,
+    sandbox_seconds=3,
+    when="cheap drafts",
+    advice="Draft with klein, then pro.",
+    snapshot=Schedule(3),
+)

@@ -9,7 +9,7 @@ from runapi_mcp.base.catalog import fields
 from runapi_mcp.base.catalog.fields import Params
 from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.catalog.price import Schedule
-from runapi_mcp.base.catalog.tiers import FLEX, MAX, PRO, Tier
+from runapi_mcp.base.catalog.tiers import FLEX, KLEIN, MAX, PRO, Tier
 from runapi_mcp.base.errors import NotConfigured
 
 Action = Literal["text_to_image", "remix_image", "image_to_image"]
@@ -93,6 +93,13 @@ VARIANTS: tuple[Variant, ...] = (
         "text_to_image",
         fields.MaxTextToImage,
         "Draw a new image from text at the highest quality, when that matters more than price.",
+    ),
+    Variant(
+        KLEIN,
+        "text_to_image",
+        fields.PlainTextToImage,
+        "Draft a new image from text: the cheapest variant.",
+        own_model="flux-2-klein",
     ),
     Variant(
         PRO,
