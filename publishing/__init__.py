@@ -22,7 +22,7 @@ from publishing.project import Project, Start, Starts, read_project
 
 __all__ = ["Project", "Start", "Starts", "generated", "read_project", "unexpected"]
 
-KINDS = (
+GENERATORS = (
     registry,
     tool_snapshot,
     host_entries,
@@ -58,4 +58,6 @@ def unexpected(root: Path) -> Iterator[Path]:
 
 
 def _files(project: Project) -> Mapping[str, str]:
-    return {name: text for kind in KINDS for name, text in kind.files(project).items()}
+    return {
+        name: text for generator in GENERATORS for name, text in generator.files(project).items()
+    }

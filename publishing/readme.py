@@ -7,7 +7,7 @@ from publishing.project import Project
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, VARIANTS
 from runapi_mcp.tools import offered
 
-UNPUBLISHED = "not published; ask `check_pricing`"
+_UNPRICED = "not published; ask `check_pricing`"
 
 
 def with_blocks(page: str, project: Project) -> str:
@@ -26,9 +26,7 @@ def with_blocks(page: str, project: Project) -> str:
 
 def _tools_table() -> str:
     rows = ["| tool | what for | price of a call |", "| --- | --- | --- |"]
-    rows += [
-        f"| `{v.tool_name}` | {v.purpose} | {v.price_words or UNPUBLISHED} |" for v in VARIANTS
-    ]
+    rows += [f"| `{v.tool_name}` | {v.purpose} | {v.price_words or _UNPRICED} |" for v in VARIANTS]
     rows += [f"| `{tool.name}` | {tool.description} | free |" for tool in offered(())]
     rows += [
         "",

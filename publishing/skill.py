@@ -38,9 +38,7 @@ def _choices() -> str:
 
 
 def _choice(variant: Variant) -> str:
-    changing = next(
-        other for other in VARIANTS if (other.tier, other.action) == (variant.tier, "remix_image")
-    )
-    when = {"pro": "by default", "flex": "lettering, fine detail", "max": "highest quality"}
+    remixing = (v for v in VARIANTS if v.tier is variant.tier and v.action == "remix_image")
+    changing = next((f"`{v.tool_name}`" for v in remixing), "none")
     price = variant.price_words or "ask `check_pricing`"
-    return f"| `{variant.tool_name}` | `{changing.tool_name}` | {when[variant.tier]} | {price} |"
+    return f"| `{variant.tool_name}` | {changing} | {variant.tier.when} | {price} |"

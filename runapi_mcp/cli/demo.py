@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import anyio
 import click
 
+from runapi_mcp.base.catalog import VARIANTS, Action, tiers_of
+from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import Failure
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from runapi_mcp.cli.demo_view import Stage
 
 DEFAULT_PROMPT: Final = "a red fox in the snow"
+DEFAULT_RESOLUTION: Final = "1k"
 DEFAULT_REMIX: Final = "the same scene on a violet night"
 
 
@@ -36,20 +39,26 @@ class Wishes:
     output_resolution: str
     folder: Path | None
 
+    def tool(self, action: Action) -> str:
+        """The tier's tool for it; the first tier's, where this one has none."""
+        able = [variant for variant in VARIANTS if variant.action == action]
+        own = (variant for variant in able if variant.tier.name == self.tier)
+        return next(own, able[0]).tool_name
+
     def arguments(self, prompt: str) -> dict[str, object]:
-        return {
-            "prompt": prompt,
-            "aspect_ratio": self.aspect_ratio,
-            "output_resolution": self.output_resolution,
-        }
+        arguments: dict[str, object] = {"prompt": prompt, "aspect_ratio": self.aspect_ratio}
+        # Unset is the same, and right for a variant that has no resolutions.
+        if self.output_resolution != DEFAULT_RESOLUTION:
+            arguments["output_resolution"] = self.output_resolution
+        return arguments
 
 
 @click.command("demo")
 @click.argument("prompt", default=DEFAULT_PROMPT)
 @click.option(
     "--variant",
-    type=click.Choice(["pro", "flex", "max"]),
-    default="pro",
+    type=click.Choice([tier.name for tier in tiers_of(VARIANTS)]),
+    default=PRO.name,
     show_default=True,
     help="The tier to draw with.",
 )
@@ -59,7 +68,7 @@ class Wishes:
 @click.option(
     "--resolution",
     type=click.Choice(["1k", "2k"]),
-    default="1k",
+    default=DEFAULT_RESOLUTION,
     show_default=True,
     help="About 1 or 4 megapixels.",
 )
@@ -130,7 +139,7 @@ async def _draw(
     client: Client, stage: Stage, wishes: Wishes, prompt: str, sources: list[str]
 ) -> list[str]:
     """Draw one picture, from the sources if there are any, and show it; returns its task's id."""
-    tool = f"flux_2_{wishes.tier}_{'remix_image' if sources else 'text_to_image'}"
+    tool = wishes.tool("remix_image" if sources else "text_to_image")
     arguments = wishes.arguments(prompt) | ({"source_image_urls": sources} if sources else {})
     with stage.calling(tool, prompt) as show:
 

@@ -2,14 +2,14 @@
 
 import click
 
-DEFAULT_PORT = 8787
+SANDBOX_PORT = 8787
 
 
 @click.command("sandbox")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=DEFAULT_PORT,
+    default=SANDBOX_PORT,
     show_default=True,
     help="Port; 0 takes a free one.",
 )
@@ -25,11 +25,12 @@ def command(*, port: int, draw_seconds: float | None) -> None:
     prompt, as in "a fox [[fail]]" or "a fox [[429 2s x2]]"; docs/sandbox.md has them all.
     """
     from runapi_mcp.base.sockets import listen
-    from runapi_mcp.sandbox.serving import KEY, run
+    from runapi_mcp.sandbox.serving import SANDBOX_KEY, serve_forever
 
     sock = listen("127.0.0.1", port)
     click.echo(f"The sandbox answers at http://127.0.0.1:{sock.getsockname()[1]}", err=True)
     click.echo(
-        f"Use the key {KEY}; any other that begins with sandbox- has its own money.", err=True
+        f"Use the key {SANDBOX_KEY}; any other that begins with sandbox- has its own money.",
+        err=True,
     )
-    run(sock, draw_seconds)
+    serve_forever(sock, draw_seconds)

@@ -5,10 +5,13 @@ Knows no MCP, no tools: names, `_meta` and text are for the server to hand out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
+
+from runapi_mcp.base.catalog import VARIANTS, Variant
 
 UI_EXTENSION: Final = "io.modelcontextprotocol/ui"
 PAGE_URI: Final = "ui://runapi/gallery.html"
@@ -26,6 +29,8 @@ TOOL_META: Final[Mapping[str, object]] = {
 }
 """The `_meta` of a tool whose result the page shows."""
 
+_CATALOGUE: Final = "const VARIANTS = "
+"""What the page keeps the catalogue in."""
 _IMAGE_ORIGINS: Final = ("https://runapi.ai", "https://*.runapi.ai")
 
 
@@ -47,7 +52,22 @@ def read_page() -> str:
     # Imported here: most hosts show no page, and every start would pay for it.
     from importlib.resources import files
 
-    return files("runapi_mcp.gallery").joinpath("page.html").read_text(encoding="utf-8")
+    text = files("runapi_mcp.gallery").joinpath("page.html").read_text(encoding="utf-8")
+    rows = json.dumps([_row(variant) for variant in VARIANTS])
+    return text.replace(f"{_CATALOGUE}[]", f"{_CATALOGUE}{rows}")
+
+
+def _row(variant: Variant) -> dict[str, object]:
+    """What the page needs to name a variant, and to order it."""
+    ratio = variant.params.model_fields.get("aspect_ratio")
+    return {
+        "model": variant.model,
+        "tool": variant.tool_name,
+        "tier": variant.tier.title,
+        "action": variant.action,
+        "resolutions": variant.resolutions,
+        "needsRatio": ratio is not None and ratio.is_required(),
+    }
 
 
 def _origin(url: str) -> str:

@@ -37,7 +37,7 @@ class BrowserRequest:
     origin: str = ""
 
 
-async def read_request(stream: SocketStream) -> BrowserRequest | None:
+async def receive_request(stream: SocketStream) -> BrowserRequest | None:
     """The request; None for one that is too large or takes too long."""
     connection = h11.Connection(h11.SERVER, LARGEST_HEAD_BYTES)
     with anyio.move_on_after(READ_SECONDS):

@@ -16,7 +16,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.login import pages
 from runapi_mcp.login.attempt import Attempt
-from runapi_mcp.login.browser import BrowserRequest, read_request, write_page
+from runapi_mcp.login.browser import BrowserRequest, receive_request, write_page
 from runapi_mcp.login.pages import Page
 
 ADDRESS: Final = "127.0.0.1"
@@ -89,7 +89,7 @@ class CallbackListener:
             if len(self._reading) > MOST_OPEN:
                 self._reading[0].cancel()
             try:
-                return await read_request(stream)
+                return await receive_request(stream)
             finally:
                 self._reading.remove(scope)
         return None

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from runapi_mcp.base.catalog import Tier
 from runapi_mcp.orders.poll_schedule import PollSchedule
 
 Interval = tuple[float, float]
@@ -22,7 +23,6 @@ ENOUGH: Final = 5
 WIDEST_SECONDS: Final = 60.0
 """An interval wider than this tells nothing."""
 
-_EXPECTED_SECONDS: Final = {"pro": 12.0, "flex": 18.0, "max": 25.0}
 _EXPECTED_SPREAD: Final = 0.6
 _LEAST_SPREAD: Final = 0.05
 _EXPECTED_WEIGHT: Final = 0.5
@@ -33,10 +33,11 @@ _SQRT_2_PI: Final = math.sqrt(2 * math.pi)
 
 
 class Durations:
-    """What is known of one kind of image; it goes on learning."""
+    """What is known of one kind of image of a tier; it goes on learning."""
 
-    def __init__(self, tier: str, seen: Iterable[Interval] = ()) -> None:
-        self._expected = math.log(_EXPECTED_SECONDS[tier])
+    def __init__(self, tier: Tier, seen: Iterable[Interval] = ()) -> None:
+        self.tier = tier
+        self._expected = math.log(tier.usual_seconds)
         self._seen = deque(seen, maxlen=LEARNED_FROM)
         self.schedule = self._schedule()
 

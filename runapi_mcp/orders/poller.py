@@ -6,6 +6,7 @@ import anyio
 
 from runapi_mcp.base.catalog import by_model
 from runapi_mcp.base.catalog.task import Task
+from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry
@@ -34,9 +35,9 @@ class Poller:
 
     async def durations(self, entry: Entry | None) -> Durations:
         """How long images of this kind take, as all calls have seen it."""
-        variant = by_model(entry.model) if entry else None
+        variant = by_model(entry.model, self._desk.variants) if entry else None
         if entry is None or variant is None:
-            return Durations("pro")
+            return Durations(PRO)
         kind, known = (entry.model, entry.output_resolution), self._desk.durations
         if kind not in known:
             drawn = await if_usable(self._ledger.drawn(*kind, LEARNED_FROM))
@@ -51,7 +52,7 @@ class Poller:
 
     async def look(self, watch: Watch) -> None:
         """Look at the task once, and tell its watch; a failed look is told too."""
-        variant = by_model(watch.entry.model) if watch.entry else None
+        variant = by_model(watch.entry.model, self._desk.variants) if watch.entry else None
         try:
             task = await self._runapi.read(watch.task.id, variant, watch.chance)
         except ProviderFailure as failure:

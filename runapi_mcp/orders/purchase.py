@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from pydantic import MISSING
-
 from runapi_mcp.base.catalog import Params, Variant
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.orders.ledger import Entry
@@ -91,4 +89,4 @@ class Purchase:
 
 def resolution_of(params: Params) -> str | None:
     """The resolution asked for; None where it is left to RunAPI."""
-    return None if params.output_resolution is MISSING else params.output_resolution
+    return params.resolution

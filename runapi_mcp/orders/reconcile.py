@@ -50,7 +50,7 @@ async def _settle(desk: Desk, runapi: Provider, entry: Entry) -> None:
         # Its local images never reached RunAPI, so nothing was sent.
         await noted(desk.ledger.withdraw(entry))
         return
-    variant = by_model(entry.model)
+    variant = by_model(entry.model, desk.variants)
     if variant is None or "prompt" not in (entry.arguments or {}):
         return
     if not await _may_still_pay(desk, runapi, entry):

@@ -2,13 +2,14 @@
 
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
 
+from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.orders.durations import Durations
 from runapi_mcp.orders.ledger import Ledger
@@ -30,6 +31,8 @@ class Desk:
     limits: Limits = field(default_factory=Limits)
     keeps_prompts: bool = True
     """Whether the ledger keeps prompts. Without them, only the same call settles a doubt."""
+    variants: Sequence[Variant] = VARIANTS
+    """What can have been ordered, whatever is offered now."""
     watches: WeakValueDictionary[tuple[str, str], Watch] = field(
         default_factory=WeakValueDictionary[tuple[str, str], Watch]
     )

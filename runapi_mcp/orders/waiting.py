@@ -60,5 +60,5 @@ def _usually(watch: Watch) -> str:
     schedule = watch.durations.schedule
     if not schedule.learned or watch.entry is None:
         return ""
-    tier = watch.entry.model.split("-")[2]
+    tier = watch.durations.tier.name
     return f"; {tier} usually takes about {max(1.0, schedule.usual_seconds):.0f} s"

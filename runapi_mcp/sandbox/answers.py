@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from runapi_mcp.base.catalog.task import Status
 from runapi_mcp.sandbox.body_validation import FieldErrors
 from runapi_mcp.sandbox.faults import Fault, TornConnection
-from runapi_mcp.sandbox.task_store import Status, StoredTask
+from runapi_mcp.sandbox.task_store import StoredTask
 
 _FAULT_MESSAGES = {
     "401": "Invalid API key",
@@ -117,8 +118,8 @@ def task_result(task: StoredTask, status: Status) -> dict[str, object]:
     return entries
 
 
-def signed(response: Response, client_request_id: str | None) -> Response:
-    """The answer with the headers that all of them carry."""
+def sign(response: Response, client_request_id: str | None) -> Response:
+    """Give the answer the headers that all of them carry."""
     response.headers["X-RunAPI-Sandbox"] = "1"
     response.headers["X-Request-Id"] = f"req_{uuid.uuid4().hex[:16]}"
     if client_request_id:

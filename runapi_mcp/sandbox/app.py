@@ -1,5 +1,7 @@
 """The sandbox put together: its state, its routes, its failures."""
 
+from collections.abc import Sequence
+
 import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -7,15 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from runapi_mcp.sandbox.answers import error, signed
+from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.sandbox.answers import error, sign
 from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.file_routes import FileRoutes
-from runapi_mcp.sandbox.file_store import Files
+from runapi_mcp.sandbox.file_store import FileStore
 from runapi_mcp.sandbox.login_routes import LoginRoutes
-from runapi_mcp.sandbox.login_store import Logins
+from runapi_mcp.sandbox.login_store import LoginStore
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
-from runapi_mcp.sandbox.picture_cache import Gallery
-from runapi_mcp.sandbox.routing import endpoint, misbehaving
+from runapi_mcp.sandbox.picture_cache import PictureCache
+from runapi_mcp.sandbox.routing import misbehaving, signing
 from runapi_mcp.sandbox.task_routes import TaskRoutes
 from runapi_mcp.sandbox.task_store import Accounts
 
@@ -27,22 +30,24 @@ class Sandbox:
     loop's, so that tests can move it. `faults` takes failures for the requests to come.
     """
 
-    def __init__(self, draw_seconds: float | None = None) -> None:
+    def __init__(
+        self, draw_seconds: float | None = None, variants: Sequence[Variant] = VARIANTS
+    ) -> None:
         self.faults = Faults()
         self.accounts = Accounts(anyio.current_time, draw_seconds)
-        files = Files(anyio.current_time)
+        files = FileStore(anyio.current_time)
         misbehave = misbehaving(self.faults)
         groups = (
-            TaskRoutes(self.accounts, Gallery(self.accounts, files), misbehave),
-            MoneyRoutes(self.accounts, misbehave),
+            TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), misbehave),
+            MoneyRoutes(variants, self.accounts, misbehave),
             FileRoutes(files, misbehave),
-            LoginRoutes(Logins(anyio.current_time)),
+            LoginRoutes(LoginStore(anyio.current_time)),
         )
         self.app = Starlette(
             routes=[
-                Route(path, endpoint(answering), methods=[method])
+                Route(path, signing(handler), methods=[method])
                 for group in groups
-                for method, path, answering in group.table()
+                for method, path, handler in group.table()
             ],
             exception_handlers={HTTPException: _no_route},
         )
@@ -54,4 +59,4 @@ async def _no_route(request: Request, refusal: Exception) -> Response:
     if not isinstance(refusal, HTTPException):
         raise refusal
     response = error(refusal.status_code, refusal.detail, refusal.headers)
-    return signed(response, request.headers.get("x-client-request-id"))
+    return sign(response, request.headers.get("x-client-request-id"))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from runapi_mcp.base.catalog import Action, Params, Variant, by_model
+from runapi_mcp.base.catalog import Params, Variant
+from runapi_mcp.sandbox.endpoints import Endpoint
 
 FieldErrors = dict[str, list[str]]
 
@@ -19,13 +20,13 @@ class Invalid(Exception):
         self.errors = errors
 
 
-def checked(action: Action, body: Mapping[str, object]) -> tuple[Variant, Params]:
+def validate(endpoint: Endpoint, body: Mapping[str, object]) -> tuple[Variant, Params]:
     """The variant and params of a create body.
 
     Raises:
         Invalid: a field that is missing, unknown or out of range.
     """
-    variant = _variant(action, body.get("model"))
+    variant = _variant(endpoint, body.get("model"))
     fields = {name: value for name, value in body.items() if name != "model"}
     try:
         return variant, variant.params.model_validate(fields)
@@ -33,12 +34,12 @@ def checked(action: Action, body: Mapping[str, object]) -> tuple[Variant, Params
         raise Invalid(_by_field(error.errors(include_url=False))) from error
 
 
-def _variant(action: Action, model: object) -> Variant:
+def _variant(endpoint: Endpoint, model: object) -> Variant:
     if model is None or model == "":
         raise Invalid({"model": ["is required"]})
-    variant = by_model(model) if isinstance(model, str) else None
-    if variant is None or variant.action != action or variant.model != model:
-        raise Invalid({"model": [f"is not available for {action}"]})
+    variant = next((variant for variant in endpoint.variants if variant.model == model), None)
+    if variant is None:
+        raise Invalid({"model": [f"is not available for {endpoint.action}"]})
     return variant
 
 

@@ -10,7 +10,7 @@ from runapi_mcp.sandbox.landscape import gradient, mix
 from runapi_mcp.sandbox.lettering import PAPER, Sheet, drawable, wrapped
 
 Box = tuple[int, int, int, int]
-Source = bytes | str
+SourceImage = bytes | str
 """An encoded image, or the words that stand for one."""
 
 _LARGEST_PIXELS = 40_000_000
@@ -18,7 +18,7 @@ _LARGEST_PIXELS = 40_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
-def put_sources(sheet: Sheet, sources: Sequence[Source], area: Box) -> None:
+def put_sources(sheet: Sheet, sources: Sequence[SourceImage], area: Box) -> None:
     """Each source as a framed print, all of them as large as the area allows."""
     near_px, frame = max(sheet.canvas.size) // min(len(sources), 2), round(sheet.unit_px / 2)
     shown = [_shown(source, near_px) for source in sources]
@@ -29,12 +29,12 @@ def put_sources(sheet: Sheet, sources: Sequence[Source], area: Box) -> None:
         _put_print(sheet, ImageOps.expand(tile, frame, PAPER), (left, top))
 
 
-def proportion_of(source: Source) -> float:
+def proportion_of(source: SourceImage) -> float:
     """Width by height, from 1:2 to 2:1; square where there is no image to read."""
     return _proportion(_shown(source, 256))
 
 
-def _shown(source: Source, near_px: int) -> Image.Image | str:
+def _shown(source: SourceImage, near_px: int) -> Image.Image | str:
     """The source's picture, or the words that stand for it."""
     if isinstance(source, str):
         return source

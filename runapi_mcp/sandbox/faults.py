@@ -26,7 +26,7 @@ Where = Literal[
     "image",
 ]  # fmt: skip
 """`created` is a create whose task is stored already."""
-Kind = Literal[
+FaultKind = Literal[
     "401", "402", "404", "409", "422", "429", "500", "503",
     "html", "torn", "slow", "broken-json",
 ]  # fmt: skip
@@ -34,7 +34,7 @@ Kind = Literal[
 _DIRECTIVE: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 _SECONDS: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)s", re.ASCII)
 _TIMES: Final = re.compile(r"x(\d{1,4})", re.ASCII)
-_KINDS: Final[tuple[str, ...]] = get_args(Kind)
+_KINDS: Final[tuple[str, ...]] = get_args(FaultKind)
 _PLACES: Final = ("create", "created", "poll")
 
 
@@ -51,7 +51,7 @@ class Fault:
     """One failing answer. `times` is None for every time."""
 
     where: Where
-    kind: Kind
+    kind: FaultKind
     seconds: float | None = None
     times: int | None = None
 
@@ -77,7 +77,7 @@ class Faults:
     _used: Counter[Hashable] = field(default_factory=Counter[Hashable])
 
     def inject(
-        self, where: Where, kind: Kind, *, seconds: float | None = None, times: int | None = 1
+        self, where: Where, kind: FaultKind, *, seconds: float | None = None, times: int | None = 1
     ) -> None:
         """Let the next `times` requests at `where` fail so; None for all of them."""
         self.injected.append(Fault(where, kind, seconds, times))
@@ -133,7 +133,7 @@ def _fault(directive: str) -> Fault:
     if kind not in _KINDS or not known:
         raise UnknownDirective(f"[[{directive}]] is not a sandbox directive")
     seconds, times = _number(_SECONDS, options), _number(_TIMES, options)
-    return Fault(where, cast("Kind", kind), seconds, None if times is None else int(times))
+    return Fault(where, cast("FaultKind", kind), seconds, None if times is None else int(times))
 
 
 def _number(pattern: re.Pattern[str], words: Iterable[str]) -> float | None:

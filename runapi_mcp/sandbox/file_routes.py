@@ -4,15 +4,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runapi_mcp.sandbox.answers import answer, error
-from runapi_mcp.sandbox.file_store import Files, StoredFile, described
-from runapi_mcp.sandbox.requests import Refusal, api_key, base_url, json_body
+from runapi_mcp.sandbox.file_store import FileStore, StoredFile, file_envelope
+from runapi_mcp.sandbox.requests import Refusal, api_key, json_body, origin
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
 
 
 class FileRoutes:
     """`/api/v1/files...`, the upload addresses it hands out, and the files themselves."""
 
-    def __init__(self, files: Files, misbehave: Misbehaviour) -> None:
+    def __init__(self, files: FileStore, misbehave: Misbehaviour) -> None:
         self._files = files
         self._misbehave = misbehave
 
@@ -35,7 +35,7 @@ class FileRoutes:
         return answer(
             {
                 "signed_id": file.id,
-                "upload_url": f"{base_url(request)}/uploads/{file.id}",
+                "upload_url": f"{origin(request)}/uploads/{file.id}",
                 "headers": file.upload_headers,
             }
         )
@@ -60,4 +60,4 @@ class FileRoutes:
 
 
 def _named(request: Request, file: StoredFile) -> Response:
-    return answer(described(file, f"{base_url(request)}/files/{file.id}"))
+    return answer(file_envelope(file, f"{origin(request)}/files/{file.id}"))

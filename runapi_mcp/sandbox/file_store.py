@@ -11,8 +11,8 @@ from typing import Final, cast
 
 from runapi_mcp.sandbox.body_validation import Invalid
 
-LIFETIME_SECONDS: Final = 3600.0
-LARGEST_BYTES: Final = 50_000_000
+FILE_LIFETIME_SECONDS: Final = 3600.0
+LARGEST_FILE_BYTES: Final = 50_000_000
 UNKNOWN_TYPE: Final = "application/octet-stream"
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 
@@ -36,7 +36,7 @@ class StoredFile:
         return {"Content-Type": self.content_type, "Content-MD5": self.checksum}
 
 
-class Files:
+class FileStore:
     """All files, by their id."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -53,7 +53,7 @@ class Files:
         content_type = body.get("content_type", UNKNOWN_TYPE)
         errors = {
             "filename": [] if isinstance(name, str) and name.strip() else ["is required"],
-            "byte_size": [] if _is_size(size) else [f"must be 1 to {LARGEST_BYTES}"],
+            "byte_size": [] if _is_size(size) else [f"must be 1 to {LARGEST_FILE_BYTES}"],
             "checksum": [] if _is_md5(checksum) else ["must be the base64 of an MD5"],
             "content_type": [] if _is_media_type(content_type) else ["must be a media type"],
         }
@@ -111,7 +111,7 @@ class Files:
         file = self._files.get(file_id)
         if file is None or file.confirmed is None:
             return None
-        return file if self._clock() - file.confirmed < LIFETIME_SECONDS else None
+        return file if self._clock() - file.confirmed < FILE_LIFETIME_SECONDS else None
 
     def _keep(self, name: str, size: int, checksum: str, content_type: str) -> StoredFile:
         file_id = secrets.token_urlsafe(16)
@@ -120,7 +120,7 @@ class Files:
         return file
 
 
-def described(file: StoredFile, url: str) -> dict[str, object]:
+def file_envelope(file: StoredFile, url: str) -> dict[str, object]:
     """The answer that names a confirmed file."""
     now = datetime.now(UTC)
     return {
@@ -129,12 +129,15 @@ def described(file: StoredFile, url: str) -> dict[str, object]:
         "size_bytes": file.byte_size,
         "mime_type": file.content_type,
         "created_at": now.isoformat(),
-        "expires_at": (now + timedelta(seconds=LIFETIME_SECONDS)).isoformat(),
+        "expires_at": (now + timedelta(seconds=FILE_LIFETIME_SECONDS)).isoformat(),
     }
 
 
 def _is_size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_BYTES
+    # To Python, True is 1.
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return 0 < value <= LARGEST_FILE_BYTES
 
 
 def _is_media_type(value: object) -> bool:

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from runapi_mcp.base.html_page import content_policy, html_page
 from runapi_mcp.sandbox.answers import answer, error
-from runapi_mcp.sandbox.login_store import Asked, BadLogin, Logins
+from runapi_mcp.sandbox.login_store import BadLogin, LoginRequest, LoginStore
 from runapi_mcp.sandbox.requests import json_body
 from runapi_mcp.sandbox.routing import Table
 
@@ -21,7 +21,7 @@ _DENIED: Final = {"error": "access_denied", "error_description": "The login was 
 class LoginRoutes:
     """`/cli/authorize` and `/api/v1/cli/exchange`."""
 
-    def __init__(self, logins: Logins) -> None:
+    def __init__(self, logins: LoginStore) -> None:
         self._logins = logins
 
     def table(self) -> Table:
@@ -31,7 +31,7 @@ class LoginRoutes:
 
     async def _ask(self, request: Request) -> Response:
         try:
-            asked = Asked.of(request.query_params)
+            asked = LoginRequest.of(request.query_params)
         except BadLogin as reason:
             return _bad_page(reason)
         return _page(asked)
@@ -41,7 +41,7 @@ class LoginRoutes:
             return _bad_page(BadLogin("only this page's own buttons decide"))
         fields = await _form(request)
         try:
-            asked = Asked.of(fields)
+            asked = LoginRequest.of(fields)
         except BadLogin as reason:
             return _bad_page(reason)
         approved = fields.get("decision") == "approve"
@@ -64,7 +64,7 @@ async def _form(request: Request) -> Mapping[str, str]:
     return {name: values[0] for name, values in fields.items() if len(values) == 1}
 
 
-def _page(asked: Asked) -> Response:
+def _page(asked: LoginRequest) -> Response:
     shown = {name: escape(value) for name, value in asked.fields.items()}
     inputs = (f'<input type="hidden" name="{n}" value="{value}">' for n, value in shown.items())
     values = {**shown, "inputs": "\n".join(inputs)}

@@ -37,13 +37,13 @@ class BadLogin(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LoginRequest:
     """A login that a program asks for, its fields as they came and known to be well-formed."""
 
     fields: Mapping[str, str]
 
     @classmethod
-    def of(cls, fields: Mapping[str, str]) -> "Asked":
+    def of(cls, fields: Mapping[str, str]) -> "LoginRequest":
         """
         Raises:
             BadLogin: a field is missing or malformed.
@@ -69,14 +69,14 @@ class _Approved:
     until: float
 
 
-class Logins:
+class LoginStore:
     """The approved logins that nobody has exchanged yet."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._approved: dict[str, _Approved] = {}
 
-    def approve(self, asked: Asked) -> str:
+    def approve(self, asked: LoginRequest) -> str:
         """The code that the browser brings back."""
         code = secrets.token_urlsafe(32)
         fields, until = asked.fields, self._clock() + CODE_SECONDS

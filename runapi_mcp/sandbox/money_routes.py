@@ -1,12 +1,12 @@
 """Prices, quotes and the account."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.base.catalog import Variant, by_model
+from runapi_mcp.base.catalog import Variant
 from runapi_mcp.sandbox import price_list
 from runapi_mcp.sandbox.answers import answer
 from runapi_mcp.sandbox.body_validation import Invalid
@@ -18,7 +18,10 @@ from runapi_mcp.sandbox.task_store import Accounts
 class MoneyRoutes:
     """`/api/v1/price_schedules`, `/api/v1/price_quotes` and `/api/v1/me`."""
 
-    def __init__(self, accounts: Accounts, misbehave: Misbehaviour) -> None:
+    def __init__(
+        self, variants: Sequence[Variant], accounts: Accounts, misbehave: Misbehaviour
+    ) -> None:
+        self._variants = variants
         self._accounts = accounts
         self._misbehave = misbehave
 
@@ -31,7 +34,7 @@ class MoneyRoutes:
     async def _schedules(self, request: Request) -> Response:
         await self._misbehave("prices")
         wanted = [request.query_params.get(name) for name in ("service", "action", "model")]
-        rows = price_list.price_schedules(*wanted)
+        rows = price_list.price_schedules(self._variants, *wanted)
         etag = price_list.etag_of(rows)
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"ETag": etag})
@@ -40,13 +43,14 @@ class MoneyRoutes:
     async def _quote(self, request: Request) -> Response:
         await self._misbehave("quotes")
         body = await json_body(request)
+        variant = _variant(self._variants, body)
         quote = {
-            "service": "flux_2",
-            "action": body.get("action"),
-            "model": body.get("model"),
+            "service": variant.service,
+            "action": variant.action,
+            "model": variant.model,
             "pricing_status": "active",
             "currency": "USD",
-            "reservation_amount_cents": price_list.cents_of(_variant(body), _resolution(body)),
+            "reservation_amount_cents": price_list.cents_of(variant, _resolution(body)),
             "estimate_basis": "schedule",
             "as_of": price_list.AS_OF,
         }
@@ -73,12 +77,12 @@ class MoneyRoutes:
         )
 
 
-def _variant(body: Mapping[str, object]) -> Variant:
+def _variant(variants: Sequence[Variant], body: Mapping[str, object]) -> Variant:
     wanted = body.get("service"), body.get("action"), body.get("model")
-    variant = by_model(str(body.get("model")))
-    if variant is None or wanted != ("flux_2", variant.action, variant.model):
-        raise Invalid({"model": ["has no price for this service and action"]})
-    return variant
+    for variant in variants:
+        if wanted == (variant.service, variant.action, variant.model):
+            return variant
+    raise Invalid({"model": ["has no price for this service and action"]})
 
 
 def _resolution(body: Mapping[str, object]) -> str | None:

@@ -5,17 +5,17 @@ from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
 
-from runapi_mcp.sandbox.file_store import Files
+from runapi_mcp.sandbox.file_store import FileStore
 from runapi_mcp.sandbox.task_store import Accounts, StoredTask
 
-MOST_KEPT: Final = 32
+MOST_CACHED: Final = 32
 GONE: Final = "Not here any more"
 
 
-class Gallery:
+class PictureCache:
     """PNGs by task id."""
 
-    def __init__(self, accounts: Accounts, files: Files) -> None:
+    def __init__(self, accounts: Accounts, files: FileStore) -> None:
         self._accounts = accounts
         self._files = files
         self._drawn: dict[str, bytes] = {}
@@ -27,7 +27,7 @@ class Gallery:
             return None
         if task_id not in self._drawn:
             self._drawn[task_id] = await self._draw(task)
-            if len(self._drawn) > MOST_KEPT:
+            if len(self._drawn) > MOST_CACHED:
                 del self._drawn[next(iter(self._drawn))]
         return self._drawn[task_id]
 
@@ -35,7 +35,7 @@ class Gallery:
         urls = task.params.model_dump().get("source_image_urls", [])
         sources = tuple([await self._source(url, task) for url in urls])
         # Decoding and drawing take long: the event loop goes on answering meanwhile.
-        return await run_sync(_drawing, task, sources)
+        return await run_sync(_render, task, sources)
 
     async def _source(self, url: str, task: StoredTask) -> bytes | str:
         """A source's bytes when the sandbox holds them, else why not: nothing is fetched."""
@@ -49,12 +49,12 @@ class Gallery:
         return (file.content if file else None) or GONE
 
 
-def _drawing(task: StoredTask, sources: tuple[bytes | str, ...]) -> bytes:
+def _render(task: StoredTask, sources: tuple[bytes | str, ...]) -> bytes:
     # Imported here: Pillow is for pictures, and most of the sandbox's answers are not.
     from runapi_mcp.sandbox import pictures
 
     fields = task.params.model_dump()
-    resolution, ratio = fields.get("output_resolution", "1k"), fields.get("aspect_ratio", "1:1")
+    resolution, ratio = task.params.resolution or "1k", fields.get("aspect_ratio", "1:1")
     first = next((source for source in sources if isinstance(source, bytes)), GONE)
     width, height = (
         pictures.size_like(first, resolution)
@@ -62,5 +62,5 @@ def _drawing(task: StoredTask, sources: tuple[bytes | str, ...]) -> bytes:
         else pictures.size(ratio, resolution)
     )
     return pictures.draw(
-        pictures.Picture(task.script.prompt, task.variant.model, task.id, width, height, sources)
+        pictures.Scene(task.script.prompt, task.variant.model, task.id, width, height, sources)
     )

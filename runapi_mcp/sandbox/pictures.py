@@ -8,7 +8,7 @@ from random import Random
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from runapi_mcp.sandbox.collage import Source, proportion_of, put_sources
+from runapi_mcp.sandbox.collage import SourceImage, proportion_of, put_sources
 from runapi_mcp.sandbox.landscape import gradient, mix, palette, put_ridges, sky
 from runapi_mcp.sandbox.lettering import PAPER, Sheet, drawable, set_lines
 
@@ -16,7 +16,7 @@ _PIXELS = {"1k": 1024 * 1024, "2k": 2048 * 2048}
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Scene:
     """What to draw."""
 
     prompt: str
@@ -25,7 +25,7 @@ class Picture:
     """Seeds the colours and the land: each task's picture is its own, and the same every time."""
     width: int
     height: int
-    sources: tuple[Source, ...] = ()
+    sources: tuple[SourceImage, ...] = ()
     """For a remix: encoded images, or the words to show where there is none."""
 
 
@@ -35,23 +35,23 @@ def size(aspect_ratio: str, output_resolution: str) -> tuple[int, int]:
     return _size(int(across) / int(down), output_resolution)
 
 
-def size_like(source: Source, output_resolution: str) -> tuple[int, int]:
+def size_like(source: SourceImage, output_resolution: str) -> tuple[int, int]:
     """Pixels in the source's proportions, from 1:2 to 2:1; square if it cannot be read."""
     return _size(proportion_of(source), output_resolution)
 
 
-def draw(picture: Picture) -> bytes:
-    """The picture as PNG; the same Picture gives the same bytes."""
-    seed = f"{picture.task_id}\n{_encodable(picture.prompt)}"
+def draw(scene: Scene) -> bytes:
+    """The picture as PNG; the same scene gives the same bytes."""
+    seed = f"{scene.task_id}\n{_encodable(scene.prompt)}"
     rng = Random(seed)  # noqa: S311 - it shapes hills, not secrets
-    colours = palette(picture.prompt, rng)
-    sheet = Sheet(sky((picture.width, picture.height), colours, rng), colours)
+    colours = palette(scene.prompt, rng)
+    sheet = Sheet(sky((scene.width, scene.height), colours, rng), colours)
     put_ridges(sheet.canvas, colours, rng)
-    top, foot = _put_header(sheet), _put_prompt(sheet, picture)
-    if picture.sources:
+    top, foot = _put_header(sheet), _put_prompt(sheet, scene)
+    if scene.sources:
         gap = sheet.margin_px * 2 // 3
-        put_sources(sheet, picture.sources, (sheet.margin_px, top + gap, sheet.right, foot - gap))
-    return _png(sheet.canvas, picture)
+        put_sources(sheet, scene.sources, (sheet.margin_px, top + gap, sheet.right, foot - gap))
+    return _png(sheet.canvas, scene)
 
 
 def _size(proportion: float, output_resolution: str) -> tuple[int, int]:
@@ -71,10 +71,10 @@ def _put_header(sheet: Sheet) -> int:
     return y
 
 
-def _put_prompt(sheet: Sheet, picture: Picture) -> int:
+def _put_prompt(sheet: Sheet, scene: Scene) -> int:
     """The prompt over a rule and a caption, on a scrim; returns the y where it begins."""
     left, unit = sheet.margin_px, sheet.unit_px
-    lines, units = set_lines(sheet, drawable(picture.prompt))
+    lines, units = set_lines(sheet, drawable(scene.prompt))
     rule, leading = sheet.foot - round(unit * 4.6), unit * units * 1.3
     top = round(rule - unit * 2.6 - leading * len(lines))
     _put_scrim(sheet, top - left * 2)
@@ -82,7 +82,7 @@ def _put_prompt(sheet: Sheet, picture: Picture) -> int:
         sheet.pen.text((left, top + leading * (i + 0.8)), line, PAPER, sheet.font(units), "ls")
     faint = mix(sheet.colours.ridge, PAPER, 0.35)
     sheet.pen.line((left, rule, sheet.right, rule), faint, max(1, round(unit / 6)))
-    _put_caption(sheet, picture)
+    _put_caption(sheet, scene)
     return top
 
 
@@ -92,12 +92,12 @@ def _put_scrim(sheet: Sheet, top: int) -> None:
     sheet.canvas.paste(mix(sheet.colours.ridge, (0, 0, 0), 0.3), (0, top), mask)
 
 
-def _put_caption(sheet: Sheet, picture: Picture) -> None:
+def _put_caption(sheet: Sheet, scene: Scene) -> None:
     font, faint = sheet.font(2.3), mix(sheet.colours.ridge, PAPER, 0.75)
-    count = len(picture.sources)
+    count = len(scene.sources)
     made_from = f"  ·  {count} source{'s' * (count > 1)}" if count else ""
-    about = f"Sandbox picture  ·  {picture.width} x {picture.height}"
-    sheet.pen.text((sheet.margin_px, sheet.foot), picture.model + made_from, faint, font, "ls")
+    about = f"Sandbox picture  ·  {scene.width} x {scene.height}"
+    sheet.pen.text((sheet.margin_px, sheet.foot), scene.model + made_from, faint, font, "ls")
     sheet.pen.text((sheet.right, sheet.foot), about, faint, font, "rs")
 
 
@@ -106,12 +106,12 @@ def _encodable(text: str) -> str:
     return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
-def _png(canvas: Image.Image, picture: Picture) -> bytes:
+def _png(canvas: Image.Image, scene: Scene) -> bytes:
     about, out = PngInfo(), BytesIO()
     about.add_text("Software", "runapi-mcp sandbox")
-    about.add_text("prompt", _encodable(picture.prompt))
-    about.add_text("model", picture.model)
-    about.add_text("task_id", picture.task_id)
+    about.add_text("prompt", _encodable(scene.prompt))
+    about.add_text("model", scene.model)
+    about.add_text("task_id", scene.task_id)
     # Level 4 is as fast as 1 on these smooth pictures, and a third smaller.
     canvas.save(out, "PNG", pnginfo=about, compress_level=4)
     return out.getvalue()

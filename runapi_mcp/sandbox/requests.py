@@ -64,7 +64,7 @@ async def json_body(request: Request) -> Mapping[str, object]:
     return cast("dict[str, object]", body)
 
 
-def base_url(request: Request) -> str:
+def origin(request: Request) -> str:
     """Where the client reached the sandbox."""
     return str(request.base_url).rstrip("/")
 

@@ -7,14 +7,14 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.sandbox.answers import error, failing, invalid, signed
+from runapi_mcp.sandbox.answers import error, failing, invalid, sign
 from runapi_mcp.sandbox.body_validation import Invalid
 from runapi_mcp.sandbox.faults import Fault, Faults, UnknownDirective, Where
 from runapi_mcp.sandbox.requests import Refusal
-from runapi_mcp.sandbox.task_store import KeyReused, OutOfCredit
+from runapi_mcp.sandbox.task_store import InsufficientCredits, KeyReused
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-Table = Iterator[tuple[str, str, Endpoint]]
+Handler = Callable[[Request], Awaitable[Response]]
+Table = Iterator[tuple[str, str, Handler]]
 
 DEFAULT_SLOW_SECONDS = 5.0
 
@@ -49,26 +49,26 @@ def misbehaving(faults: Faults) -> Misbehaviour:
     return misbehave
 
 
-def endpoint(answering: Endpoint) -> Endpoint:
-    """The endpoint with early endings turned into their answers, and every answer signed."""
+def signing(handler: Handler) -> Handler:
+    """The handler with early endings turned into their answers, and every answer signed."""
 
-    async def signing(request: Request) -> Response:
-        response = await _answered(answering, request)
-        return signed(response, request.headers.get("x-client-request-id"))
+    async def respond(request: Request) -> Response:
+        response = await _respond(handler, request)
+        return sign(response, request.headers.get("x-client-request-id"))
 
-    return signing
+    return respond
 
 
-async def _answered(answering: Endpoint, request: Request) -> Response:
+async def _respond(handler: Handler, request: Request) -> Response:
     try:
-        return await answering(request)
+        return await handler(request)
     except Refusal as refusal:
         return refusal.response
     except Invalid as refusal:
         return invalid(refusal.errors)
     except UnknownDirective as unknown:
         return invalid({"prompt": [str(unknown)]})
-    except OutOfCredit:
+    except InsufficientCredits:
         return error(402, "Insufficient credits")
     except KeyReused:
         return error(409, "Idempotency-Key was used with other input")

@@ -14,7 +14,7 @@ from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.sandbox.requests import KEY_PREFIX
 
-KEY = f"{KEY_PREFIX}key-without-money"
+SANDBOX_KEY = f"{KEY_PREFIX}key-without-money"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ def start_in_thread(draw_seconds: float | None, port: int = 0) -> Running:
     thread = threading.Thread(target=_server(sandbox).run, args=([sock],), daemon=True)
     # The socket listens already: a request that comes before the thread is ready waits for it.
     thread.start()
-    return Running(f"http://127.0.0.1:{sock.getsockname()[1]}", SecretStr(KEY), sandbox)
+    return Running(f"http://127.0.0.1:{sock.getsockname()[1]}", SecretStr(SANDBOX_KEY), sandbox)
 
 
-def run(sock: socket.socket, draw_seconds: float | None) -> None:
+def serve_forever(sock: socket.socket, draw_seconds: float | None) -> None:
     """A sandbox in the foreground, until a signal comes."""
     _server(Sandbox(draw_seconds)).run([sock])
 

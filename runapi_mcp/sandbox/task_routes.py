@@ -1,54 +1,61 @@
 """The paid part of the contract: creating tasks, reading them, their pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.base.catalog import ACTIONS, Action
+from runapi_mcp.base.catalog import Variant
 from runapi_mcp.sandbox.answers import answer, created, envelope, error, task_headers, task_result
-from runapi_mcp.sandbox.body_validation import checked
+from runapi_mcp.sandbox.body_validation import validate
 from runapi_mcp.sandbox.callbacks import call_back
+from runapi_mcp.sandbox.endpoints import Endpoint, endpoints_of
 from runapi_mcp.sandbox.faults import Script, script_of
-from runapi_mcp.sandbox.picture_cache import Gallery
-from runapi_mcp.sandbox.requests import Refusal, api_key, base_url, idempotency_key, json_body
+from runapi_mcp.sandbox.picture_cache import PictureCache
+from runapi_mcp.sandbox.requests import Refusal, api_key, idempotency_key, json_body, origin
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
 from runapi_mcp.sandbox.task_store import Accounts, StoredTask, request_identity
 
 
 class TaskRoutes:
-    """`/api/v1/flux_2/...`, `/api/v1/tasks/...` and `/images/...`."""
+    """`/api/v1/{service}/{action}...`, `/api/v1/tasks/...` and `/images/...`."""
 
-    def __init__(self, accounts: Accounts, gallery: Gallery, misbehave: Misbehaviour) -> None:
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        accounts: Accounts,
+        pictures: PictureCache,
+        misbehave: Misbehaviour,
+    ) -> None:
+        self._variants = variants
         self._accounts = accounts
-        self._gallery = gallery
+        self._pictures = pictures
         self._misbehave = misbehave
         self._called_back: set[str] = set()
 
     def table(self) -> Table:
         yield "GET", "/api/v1/tasks/{task_id}", self._task_result
         yield "GET", "/images/{task_id}.png", self._image
-        for action in ACTIONS:
-            path = f"/api/v1/flux_2/{action}"
-            yield "POST", path, partial(self._create, action)
-            yield "GET", f"{path}/{{task_id}}", partial(self._read, action)
+        for endpoint in endpoints_of(self._variants):
+            yield "POST", endpoint.path, partial(self._create, endpoint)
+            yield "GET", f"{endpoint.path}/{{task_id}}", partial(self._read, endpoint)
 
-    async def _create(self, action: Action, request: Request) -> Response:
+    async def _create(self, endpoint: Endpoint, request: Request) -> Response:
         owner = api_key(request)
         key, body = idempotency_key(request), await json_body(request)
         script = _script(body)
-        identity = owner, key or request_identity(action, body)
+        identity = owner, key or request_identity(endpoint, body)
         await self._misbehave("create", script.faults, identity)
-        task = self._stored(owner, action, key, body, script, base_url(request))
+        task = self._store(owner, endpoint, key, body, script, origin(request))
         await self._misbehave("created", script.faults, identity)
-        return self._answer_to_create(task)
+        return self._accept(task)
 
-    def _stored(
+    def _store(
         self,
         owner: str,
-        action: Action,
+        endpoint: Endpoint,
         key: str | None,
         body: Mapping[str, object],
         script: Script,
@@ -56,15 +63,16 @@ class TaskRoutes:
     ) -> StoredTask:
         """The task of this request: the earlier one of its idempotency key, or a new one."""
         account = self._accounts.of(owner)
-        variant, params = checked(action, body)
-        identity = request_identity(action, body)
+        variant, params = validate(endpoint, body)
+        identity = request_identity(endpoint, body)
         if earlier := account.earlier(key, identity):
             return earlier
         task = self._accounts.new_task(variant, params, script, where)
         account.store(task, key, identity)
         return task
 
-    def _answer_to_create(self, task: StoredTask) -> Response:
+    def _accept(self, task: StoredTask) -> Response:
+        """The answer to the create, which calls back once the task has ended."""
         response = created(task)
         callback_url = task.params.model_dump().get("callback_url")
         # A create that is repeated with its idempotency key makes no second callback.
@@ -73,9 +81,9 @@ class TaskRoutes:
             response.background = BackgroundTask(call_back, callback_url, task, self._accounts)
         return response
 
-    async def _read(self, action: Action, request: Request) -> Response:
+    async def _read(self, endpoint: Endpoint, request: Request) -> Response:
         task = await self._readable(request)
-        if task.variant.action != action:
+        if task.variant not in endpoint.variants:
             raise Refusal(error(404, "Task not found"))
         status = task.status(self._accounts.clock())
         return answer(envelope(task, status), headers=task_headers(task))
@@ -94,7 +102,7 @@ class TaskRoutes:
 
     async def _image(self, request: Request) -> Response:
         await self._misbehave("image")
-        png = await self._gallery.png(request.path_params["task_id"])
+        png = await self._pictures.png(request.path_params["task_id"])
         if png is None:
             raise Refusal(error(404, "Image not found"))
         return Response(png, media_type="image/png")

@@ -4,20 +4,19 @@ import uuid
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Literal
+from typing import Final
 
-from runapi_mcp.base.catalog import Action, Params, Variant
+from runapi_mcp.base.catalog import Params, Variant
+from runapi_mcp.base.catalog.task import Status
+from runapi_mcp.sandbox.endpoints import Endpoint
 from runapi_mcp.sandbox.faults import Script
 from runapi_mcp.sandbox.price_list import cents_of
 
-Status = Literal["pending", "processing", "completed", "failed"]
-
 OPENING_BALANCE_CENTS: Final = 1000
-LIFELIKE_SECONDS: Final[Mapping[str, float]] = {"pro": 4.0, "flex": 6.0, "max": 8.0}
 LONGEST_QUEUE_SECONDS: Final = 0.5
 
 
-class OutOfCredit(Exception):
+class InsufficientCredits(Exception):
     """The account cannot pay for the task."""
 
 
@@ -47,7 +46,7 @@ class StoredTask:
 
 
 @dataclass(slots=True)
-class Account:
+class StoredAccount:
     """One key's money and tasks."""
 
     balance_cents: int = OPENING_BALANCE_CENTS
@@ -74,10 +73,10 @@ class Account:
         """Take a new task on.
 
         Raises:
-            OutOfCredit: the balance less what is reserved is below its price.
+            InsufficientCredits: the balance less what is reserved is below its price.
         """
         if self.balance_cents - self.reserved_cents() < task.price_cents:
-            raise OutOfCredit
+            raise InsufficientCredits
         self.tasks[task.id] = task
         self._unsettled.add(task.id)
         if key is not None:
@@ -103,10 +102,10 @@ class Accounts:
     def __init__(self, clock: Callable[[], float], draw_seconds: float | None) -> None:
         self.clock = clock
         self._draw_seconds = draw_seconds
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, StoredAccount] = {}
 
-    def of(self, key: str) -> Account:
-        account = self._accounts.setdefault(key, Account())
+    def of(self, key: str) -> StoredAccount:
+        account = self._accounts.setdefault(key, StoredAccount())
         account.settle(self.clock())
         return account
 
@@ -120,14 +119,13 @@ class Accounts:
     ) -> StoredTask:
         """A task that starts now. It is not stored yet."""
         task_id = str(uuid.uuid4())
-        resolution = params.model_dump().get("output_resolution")
         return StoredTask(
             id=task_id,
             variant=variant,
             params=params,
             script=script,
             base_url=base_url,
-            price_cents=cents_of(variant, resolution),
+            price_cents=cents_of(variant, params.resolution),
             started=self.clock(),
             seconds=self._seconds(variant, script, task_id),
         )
@@ -137,9 +135,9 @@ class Accounts:
             return script.takes_seconds
         if self._draw_seconds is not None:
             return self._draw_seconds
-        return LIFELIKE_SECONDS[variant.tier] * Random(task_id).uniform(0.9, 1.1)  # noqa: S311 - varies a delay
+        return variant.tier.sandbox_seconds * Random(task_id).uniform(0.9, 1.1)  # noqa: S311 - varies a delay
 
 
-def request_identity(action: Action, body: Mapping[str, object]) -> Hashable:
+def request_identity(endpoint: Endpoint, body: Mapping[str, object]) -> Hashable:
     """What two requests with one idempotency key must share."""
-    return action, repr(sorted(body.items()))
+    return endpoint.path, repr(sorted(body.items()))

@@ -35,20 +35,24 @@ Arguments = dict[str, object]
 @overload
 def accept(raw: RawArguments) -> tuple[()]: ...
 @overload
-def accept(raw: RawArguments, first: type[First], /) -> tuple[First]: ...
+def accept(raw: RawArguments, first: type[First], /, *, context: object = None) -> tuple[First]: ...
 @overload
 def accept(
     raw: RawArguments, first: type[First], second: type[Second], /
 ) -> tuple[First, Second]: ...
-def accept(raw: RawArguments, *models: type[Capability]) -> tuple[Capability, ...]:
+def accept(
+    raw: RawArguments, *models: type[Capability], context: object = None
+) -> tuple[Capability, ...]:
     """The arguments as models, each with the fields that are its own.
+
+    `context` is what the models' validators are told.
 
     Raises:
         Refused: with every problem, named by its field.
     """
     problems: list[str] = []
     arguments = _readable(raw, models, problems)
-    accepted = [_validated(arguments, model, problems) for model in models]
+    accepted = [_validated(arguments, model, problems, context) for model in models]
     if problems:
         raise Refused(" ".join(problems), "Nothing was sent or paid; correct this and call again.")
     return tuple(model for model in accepted if model is not None)
@@ -72,11 +76,11 @@ def _readable(
 
 
 def _validated(
-    arguments: Mapping[str, object], model: type[First], problems: list[str]
+    arguments: Mapping[str, object], model: type[First], problems: list[str], context: object
 ) -> First | None:
     own = {name: value for name, value in arguments.items() if name in model.model_fields}
     try:
-        return model.model_validate(own)
+        return model.model_validate(own, context=context)
     except ValidationError as error:
         problems += [problem_of(model, problem) for problem in error.errors(include_url=False)]
         return None

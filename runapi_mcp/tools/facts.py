@@ -90,10 +90,10 @@ class TaskListFacts(Facts):
 
 
 class PriceRow(Facts):
-    """The price of one call of a model at a resolution."""
+    """The price of one call of a model, at a resolution where it has a choice."""
 
     model: str
-    output_resolution: str
+    output_resolution: str | MISSING = MISSING
     price_cents: Cents | MISSING = MISSING
     price_basis: str
 

@@ -1,11 +1,12 @@
 """The arguments that belong to tools rather than to RunAPI."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar, cast
 
-from pydantic import MISSING, AfterValidator, Field, WithJsonSchema
+from pydantic import MISSING, AfterValidator, Field, ValidationInfo, WithJsonSchema
 
-from runapi_mcp.base.catalog import VARIANTS, by_model
+from runapi_mcp.base.catalog import VARIANTS, Variant, by_model
 from runapi_mcp.base.catalog.fields import Capability
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS
@@ -34,10 +35,12 @@ def _canonical_uuid(value: str) -> str:
     raise ValueError("must be a UUID, the task_id of an earlier answer")
 
 
-def _known_variant(value: str) -> str:
-    if variant := by_model(value.strip().lower()):
+def _known_variant(value: str, info: ValidationInfo) -> str:
+    # The context is whatever the caller of `accept` gives: the variants it knows.
+    known = cast("Sequence[Variant]", info.context or VARIANTS)
+    if variant := by_model(value.strip().lower(), known):
         return variant.model
-    models = [variant.model for variant in VARIANTS]
+    models = [variant.model for variant in known]
     close = get_close_matches(value.strip().lower().replace("_", "-"), models, n=1)
     meant = f" (did you mean {close[0]}?)" if close else ""
     raise ValueError(f"must be one of {', '.join(models)}{meant}")

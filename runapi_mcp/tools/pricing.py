@@ -5,7 +5,7 @@ from functools import partial
 
 from pydantic import MISSING
 
-from runapi_mcp.base.catalog import Variant, by_model
+from runapi_mcp.base.catalog import VARIANTS, Variant, by_model
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.tools.arguments import accept
@@ -31,8 +31,10 @@ def pricing_tool(variants: Sequence[Variant]) -> Tool:
 
 
 async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) -> Outcome:
-    (question,) = accept(raw, PriceQuestion)
-    calls = list(_calls(question, offered))
+    sold = tuple(dict.fromkeys([*VARIANTS, *offered]))
+    (question,) = accept(raw, PriceQuestion, context=sold)
+    asked = None if question.model is MISSING else by_model(question.model, sold)
+    calls = list(_calls(question, [asked] if asked else offered))
     if not calls:
         raise Refused(
             f"{question.model} does not draw at {question.output_resolution}.",
@@ -51,19 +53,20 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
     return Outcome(facts)
 
 
-def _calls(question: PriceQuestion, offered: Sequence[Variant]) -> Iterator[tuple[Variant, str]]:
+def _calls(
+    question: PriceQuestion, variants: Sequence[Variant]
+) -> Iterator[tuple[Variant, str | None]]:
     """Every combination of model and resolution that was asked for and exists."""
-    asked = None if question.model is MISSING else by_model(question.model)
-    for variant in [asked] if asked else offered:
-        for resolution in variant.resolutions:
+    for variant in variants:
+        for resolution in variant.resolutions or (None,):
             if question.output_resolution in (MISSING, resolution):
                 yield variant, resolution
 
 
-def _row(variant: Variant, output_resolution: str, price: Price) -> PriceRow:
+def _row(variant: Variant, output_resolution: str | None, price: Price) -> PriceRow:
     return PriceRow(
         model=variant.model,
-        output_resolution=output_resolution,
+        output_resolution=MISSING if output_resolution is None else output_resolution,
         price_cents=known(price.cents),
         price_basis=price_basis(price),
     )

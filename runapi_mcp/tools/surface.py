@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog import Variant, tiers_of
+from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.tools.drawing import generating_tool
 from runapi_mcp.tools.listing import LIST_TASKS
 from runapi_mcp.tools.login_tool import LOGIN
@@ -34,8 +35,9 @@ def instructions(variants: Sequence[Variant]) -> str:
         parts.append(f"New image: {draw}.")
     if edit := first.get("remix_image") or first.get("image_to_image"):
         parts.append(f"Change or combine images, by URL, local path or task_id: {edit}.")
-    if {"pro", "flex"} <= {variant.tier for variant in variants}:
-        parts.append("Flex is for lettering.")
+    tiers = tiers_of(variants)
+    if PRO in tiers:
+        parts += [tier.advice for tier in tiers if tier.advice]
     return " ".join([*parts, _FACTS])
 
 

@@ -151,7 +151,7 @@ def test_without_a_host_it_ends_at_once() -> None:
 
 async def test_fewer_variants_are_fewer_tools() -> None:
     async with program(environment={"RUNAPI_VARIANTS": "pro"}) as running:
-        pro = [variant.tool_name for variant in VARIANTS if variant.tier == "pro"]
+        pro = [variant.tool_name for variant in VARIANTS if variant.tier.name == "pro"]
         assert await tools(running) == [*pro, *READERS]
 
 

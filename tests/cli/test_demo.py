@@ -40,6 +40,14 @@ def test_the_demo_draws_a_picture_and_remixes_it(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+def test_a_draft_is_remixed_with_the_default_tier(tmp_path: Path) -> None:
+    ran = demo(tmp_path, "--variant", "klein")
+    assert "→ flux_2_klein_text_to_image" in ran.stdout
+    assert "→ flux_2_pro_remix_image" in ran.stdout
+    assert re.findall(r"price \$(\S+),", ran.stdout) == ["0.03", "0.05"]
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_a_picture_never_lands_on_another_and_the_folder_is_mine(tmp_path: Path) -> None:
     folder = tmp_path / "some where"
     for _ in range(2):
@@ -54,6 +62,7 @@ def test_a_picture_never_lands_on_another_and_the_folder_is_mine(tmp_path: Path)
         (["a fox [[fail: no foxes]]"], "error: no foxes"),
         (["x"], "prompt must be text of 3-5000 characters, not 'x'."),
         (["a fox", "--variant", "max", "--resolution", "2k"], "output_resolution must be 1k"),
+        (["a fox", "--variant", "klein", "--resolution", "2k"], "is not for this tool"),
         (
             ["a fox", "--output", "/dev/null/pictures"],
             "The picture was not saved in /dev/null/pictures",

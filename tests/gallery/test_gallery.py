@@ -1,5 +1,6 @@
 """The gallery as hosts of MCP Apps find it: listed, readable, bound to tools, and safe to show."""
 
+import json
 import re
 import subprocess
 import sys
@@ -159,6 +160,25 @@ async def test_the_page_is_whole_by_itself() -> None:
     assert not re.search(r"https?://\w|@import|\burl\(|\bimport\b *[({'\"]", text)
     assert len(page.scripts) == 1
     assert len(text.encode()) < 40_000
+
+
+async def test_the_page_knows_every_variant() -> None:
+    _, page = await _page()
+    [rows] = re.findall(r"^const VARIANTS = (.*);$", page.scripts[0], re.MULTILINE)
+    known = {row["model"]: row for row in json.loads(rows)}
+    assert list(known) == [variant.model for variant in VARIANTS]
+    assert known["flux-2-klein"] == {
+        "model": "flux-2-klein",
+        "tool": "flux_2_klein_text_to_image",
+        "tier": "Klein",
+        "action": "text_to_image",
+        "resolutions": [],
+        "needsRatio": False,
+    }
+    assert [m for m, row in known.items() if row["needsRatio"]] == [
+        "flux-2-max-text-to-image",
+        "flux-2-max-remix-image",
+    ]
 
 
 async def test_the_page_never_takes_text_for_markup_or_code() -> None:

@@ -10,7 +10,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from runapi_mcp.base.errors import ProviderDown, Unreachable
-from runapi_mcp.login.browser import LARGEST_HEAD_BYTES, READ_SECONDS, read_request, write_page
+from runapi_mcp.login.browser import LARGEST_HEAD_BYTES, READ_SECONDS, receive_request, write_page
 from runapi_mcp.login.pages import NOTHING_HERE
 from runapi_mcp.providers.port import IssuedKey, LoginGrant
 from runapi_mcp.providers.runapi import RunAPI
@@ -90,7 +90,7 @@ class Flood:
 
 
 async def test_a_request_that_trickles_is_given_up() -> None:
-    assert await read_request(cast("SocketStream", Trickle())) is None
+    assert await receive_request(cast("SocketStream", Trickle())) is None
     assert anyio.current_time() == READ_SECONDS
 
 
@@ -101,5 +101,5 @@ async def test_an_answer_that_nobody_takes_is_given_up() -> None:
 
 async def test_a_request_without_end_is_given_up_when_it_is_too_large() -> None:
     flood = Flood()
-    assert await read_request(cast("SocketStream", flood)) is None
+    assert await receive_request(cast("SocketStream", flood)) is None
     assert flood.sent < LARGEST_HEAD_BYTES + 8192

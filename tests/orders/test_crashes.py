@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.sandbox.faults import Fault, Kind, Where
+from runapi_mcp.sandbox.faults import Fault, FaultKind, Where
 from tests.support.killing import End, Forks, Start, forks
 from tests.support.processes import LIMIT_SECONDS, SIGNALS, Network, call, network, opening
 
@@ -253,7 +253,7 @@ async def test_a_crash_at_any_step_that_an_earlier_one_adds_costs_one_image_and_
 
 
 def faults(where: Where) -> Sequence[Fault]:
-    return [Fault(where, kind, 0.3 if kind == "slow" else None) for kind in get_args(Kind)]
+    return [Fault(where, kind, 0.3 if kind == "slow" else None) for kind in get_args(FaultKind)]
 
 
 def moment_of(fault: Fault, way: Sequence[str]) -> str:

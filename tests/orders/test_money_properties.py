@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runapi_mcp.orders.limits import Limits
-from runapi_mcp.sandbox.faults import Fault, Kind
+from runapi_mcp.sandbox.faults import Fault, FaultKind
 from tests.support.model_of_money import (
     MOST_WAIT_SECONDS,
     Call,
@@ -59,7 +59,7 @@ FOUND_AFTER_MIDNIGHT: Final = Story(
 )
 
 
-def kinds(*names: Kind) -> st.SearchStrategy[Kind]:
+def kinds(*names: FaultKind) -> st.SearchStrategy[FaultKind]:
     """One of these kinds of faults."""
     return st.sampled_from(names)
 

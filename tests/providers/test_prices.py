@@ -4,10 +4,11 @@ import anyio
 import pytest
 
 from runapi_mcp.base.catalog import VARIANTS, select
-from runapi_mcp.sandbox.faults import Kind
+from runapi_mcp.sandbox.faults import FaultKind
 from tests.support.world import KEY, facts, said, world
 
 pytestmark = pytest.mark.anyio
+SERVICES = {variant.service for variant in VARIANTS}
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.anyio
         ({"model": "flux-2-flex-image-to-image"}, [14, 24]),
         ({"model": "flux_2_max_text_to_image"}, [30]),
         ({"output_resolution": "2k"}, [7, 24, 7, 24, 7, 24]),
+        ({"model": "flux_2_klein_text_to_image"}, [3]),
+        ({"model": "flux-2-klein"}, [3]),
     ],
 )
 async def test_the_exact_cents_of_the_calls_that_were_asked_for(
@@ -32,7 +35,7 @@ async def test_the_exact_cents_of_the_calls_that_were_asked_for(
 async def test_prices_need_no_key_and_send_none() -> None:
     async with world() as w:
         await w.call("check_pricing")
-        assert ["authorization" in sent.headers for sent in w.wire.sent] == [False]
+        assert ["authorization" in sent.headers for sent in w.wire.sent] == [False] * len(SERVICES)
 
 
 async def test_out_of_reach_the_dated_snapshot_answers_and_max_is_unknown() -> None:
@@ -54,7 +57,7 @@ async def test_out_of_reach_the_dated_snapshot_answers_and_max_is_unknown() -> N
 
 
 @pytest.mark.parametrize("kind", ["500", "html", "broken-json", "torn", "429"])
-async def test_a_price_list_that_cannot_be_read_is_not_an_error(kind: Kind) -> None:
+async def test_a_price_list_that_cannot_be_read_is_not_an_error(kind: FaultKind) -> None:
     async with world() as w:
         w.sandbox.faults.inject("prices", kind, times=None)
         result = await w.call("check_pricing", {"model": "flux-2-pro-text-to-image"})
@@ -69,21 +72,36 @@ async def test_a_slow_price_list_delays_a_paid_call_by_four_seconds_at_most() ->
         assert anyio.current_time() - started == pytest.approx(4, abs=0.01)
 
 
+async def test_slow_price_lists_of_two_services_delay_an_answer_by_four_seconds_in_all() -> None:
+    async with world() as w:
+        w.sandbox.faults.inject("prices", "slow", seconds=60, times=None)
+        started = anyio.current_time()
+        rows = facts(await w.call("check_pricing"))["prices"]
+        assert anyio.current_time() - started == pytest.approx(4, abs=0.01)
+        assert [row["price_cents"] for row in rows if row["model"] == "flux-2-klein"] == [3]
+
+
+async def test_only_the_service_of_the_variant_is_asked_for_its_price() -> None:
+    async with world() as w:
+        await w.call("flux_2_klein_text_to_image", {"prompt": "a fox", "wait_seconds": 0})
+        asked = [sent.query for sent in w.wire.sent if sent.path == "/api/v1/price_schedules"]
+        assert asked == ["service=flux"]
+
+
 async def test_prices_are_remembered_and_then_only_checked_for_change() -> None:
     async with world() as w:
         for _ in range(3):
             await w.call("check_pricing")
         await anyio.sleep(601)
         await w.call("check_pricing")
-        assert len(w.wire.sent) == 2
-        assert "if-none-match" not in w.wire.sent[0].headers
-        assert w.wire.sent[1].headers["if-none-match"]
+        checks = ["if-none-match" in sent.headers for sent in w.wire.sent]
+        assert checks == [False] * len(SERVICES) + [True] * len(SERVICES)
 
 
 async def test_prices_of_the_offered_variants_only() -> None:
     async with world(variants=select(["pro"])) as w:
         rows = facts(await w.call("check_pricing"))["prices"]
-        assert {row["model"] for row in rows} == {v.model for v in VARIANTS if v.tier == "pro"}
+        assert {row["model"] for row in rows} == {v.model for v in VARIANTS if v.tier.name == "pro"}
 
 
 async def test_the_balance_in_cents_with_what_was_spent() -> None:

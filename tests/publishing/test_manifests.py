@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from publishing import Start, Starts, generated, unexpected
+from publishing.bundle import bundled
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.settings import load
@@ -233,6 +234,15 @@ def _version(package: str) -> str:
     found = re.search(rf"^{package}==(.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert found is not None
     return found[1]
+
+
+def test_nobody_is_given_what_writes_these_files() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert wheel == {"targets": {"wheel": {"packages": ["runapi_mcp"]}}}
+    beside = {"manifest.json", "pyproject.toml", "icon.png", "README.md", "LICENSE"}
+    names = {name for name, _ in bundled(ROOT)}
+    assert {name for name in names if not name.startswith("runapi_mcp/")} == beside
+    assert "publishing" not in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_install_links_hold_the_entry_and_no_key() -> None:

@@ -10,15 +10,15 @@ import pytest
 
 from runapi_mcp.base.sockets import listen
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.sandbox.faults import Kind, Where
+from runapi_mcp.sandbox.faults import FaultKind, Where
 from tests.support.sandbox_client import (
     DRAW,
     answered,
-    created,
+    create_task,
     later,
     outcome,
     prompting,
-    read,
+    read_task,
     spent_cents,
 )
 from tests.support.world import KEY
@@ -42,7 +42,7 @@ FAILURES: Mapping[str, str] = {
     "broken-json": '200 {"id": "3f2',
 }
 
-FAILING_KINDS = sorted({*get_args(Kind)} - {"slow"})
+FAILING_KINDS = sorted({*get_args(FaultKind)} - {"slow"})
 
 
 @pytest.mark.parametrize("kind", FAILING_KINDS)
@@ -62,18 +62,18 @@ async def test_a_prompt_asks_for_a_create_that_fails_once_the_task_is_made(
     body = prompting(f"a fox [[created {kind} x1]]")
     request = client.post(DRAW, json=body, headers={"Idempotency-Key": "one"})
     assert await outcome(request) == FAILURES[kind]
-    assert [await created(client, body, "one")] == list(sandbox.accounts.of(KEY).tasks)
+    assert [await create_task(client, body, "one")] == list(sandbox.accounts.of(KEY).tasks)
 
 
 @pytest.mark.parametrize("kind", FAILING_KINDS)
 async def test_a_prompt_asks_for_reads_that_fail_while_the_task_goes_on(
     client: httpx.AsyncClient, kind: str
 ) -> None:
-    task_id = await created(client, prompting(f"a fox [[poll {kind} x2]]"))
+    task_id = await create_task(client, prompting(f"a fox [[poll {kind} x2]]"))
     await later(10)
     assert await outcome(client.get(f"{DRAW}/{task_id}")) == FAILURES[kind]
     assert await outcome(client.get(f"/api/v1/tasks/{task_id}")) == FAILURES[kind]
-    assert (await read(client, task_id))["status"] == "completed"
+    assert (await read_task(client, task_id))["status"] == "completed"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_a_slow_answer_comes_whole_and_late(
     client: httpx.AsyncClient, directive: str, seconds: float
 ) -> None:
     start = anyio.current_time()
-    await created(client, prompting(f"a fox {directive}"))
+    await create_task(client, prompting(f"a fox {directive}"))
     assert anyio.current_time() - start == seconds
 
 
@@ -148,9 +148,9 @@ async def test_answers_about_a_task_may_say_when_to_ask_again(client: httpx.Asyn
 
 
 async def test_a_task_that_never_ends_is_never_charged(client: httpx.AsyncClient) -> None:
-    task_id = await created(client, prompting("a fox [[never]]"))
+    task_id = await create_task(client, prompting("a fox [[never]]"))
     await later(1_000_000)
-    assert (await read(client, task_id))["status"] == "processing"
+    assert (await read_task(client, task_id))["status"] == "processing"
     assert await spent_cents(client) == 0
 
 

@@ -7,7 +7,15 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from tests.support.sandbox_client import CONTENT, FILE, ISSUED, answered, later, prepared, uploaded
+from tests.support.sandbox_client import (
+    CONTENT,
+    FILE,
+    ISSUED,
+    answered,
+    later,
+    prepare_upload,
+    upload_content,
+)
 from tests.support.world import BASE_URL, KEY
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +24,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_file_is_prepared_put_and_confirmed_and_then_anybody_can_read_it(
     client: httpx.AsyncClient, anybody: httpx.AsyncClient
 ) -> None:
-    place = await prepared(client)
+    place = await prepare_upload(client)
     assert place["headers"] == ISSUED
     put = await anybody.put(place["upload_url"], content=CONTENT, headers=ISSUED)
     assert (put.status_code, put.headers["x-runapi-sandbox"]) == (204, "1")
@@ -65,7 +73,7 @@ async def test_an_upload_with_a_key_or_other_headers_or_other_bytes_is_refused(
     content: bytes,
     reason: str,
 ) -> None:
-    place = await prepared(client)
+    place = await prepare_upload(client)
     refused = await anybody.put(place["upload_url"], content=content, headers=headers)
     assert answered(refused) == (403, {"error": reason})
     unfinished = {"signed_id": ["names no finished upload"]}
@@ -76,7 +84,7 @@ async def test_an_upload_with_a_key_or_other_headers_or_other_bytes_is_refused(
 async def test_an_upload_of_another_size_than_announced_is_refused(
     client: httpx.AsyncClient, anybody: httpx.AsyncClient
 ) -> None:
-    place = await prepared(client, FILE | {"byte_size": len(CONTENT) + 1})
+    place = await prepare_upload(client, FILE | {"byte_size": len(CONTENT) + 1})
     refused = await anybody.put(place["upload_url"], content=CONTENT, headers=ISSUED)
     message = "the bytes are not the ones that were announced"
     assert answered(refused) == (403, {"error": message})
@@ -85,7 +93,7 @@ async def test_an_upload_of_another_size_than_announced_is_refused(
 async def test_an_upload_address_is_used_once(
     client: httpx.AsyncClient, anybody: httpx.AsyncClient
 ) -> None:
-    address = f"/uploads/{await uploaded(client, anybody)}"
+    address = f"/uploads/{await upload_content(client, anybody)}"
     for used in (address, "/uploads/unknown"):
         again = await anybody.put(used, content=CONTENT, headers=ISSUED)
         assert answered(again) == (403, {"error": "this upload address is unknown or was used"})
@@ -94,7 +102,7 @@ async def test_an_upload_address_is_used_once(
 async def test_a_file_is_readable_for_an_hour_from_its_confirmation_and_not_before(
     client: httpx.AsyncClient, anybody: httpx.AsyncClient
 ) -> None:
-    signed_id = await uploaded(client, anybody)
+    signed_id = await upload_content(client, anybody)
     seen: list[int] = []
     for pause_seconds in (0, 3599, 1):
         seen.append((await anybody.get(f"/files/{signed_id}")).status_code)

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from runapi_mcp.base.catalog.fields import Ratio
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.sandbox.pictures import Picture, draw, size
+from runapi_mcp.sandbox.pictures import Scene, draw, size
 from tests.support.world import BASE_URL
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 DRAW = "text_to_image"
 REMIX = "remix_image"
 FOREIGN = "https://example.com/a.png"
-SMALL = Picture("a red fox", "flux-2-pro-remix-image", "one", 256, 256)
+SMALL = Scene("a red fox", "flux-2-pro-remix-image", "one", 256, 256)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from runapi.core import (
     TaskFailedError,
     ValidationError,
 )
+from runapi.flux import FluxClient
 from runapi.flux_2 import Flux2Client
 
 from runapi_mcp.sandbox.serving import start_in_thread
@@ -35,6 +36,7 @@ LIMIT_SECONDS = 30
 PRO = "flux-2-pro-text-to-image"
 MAX = "flux-2-max-text-to-image"
 REMIX = "flux-2-pro-remix-image"
+KLEIN = "flux-2-klein"
 ONCE = RequestOptions(headers={"Idempotency-Key": "one"})
 
 
@@ -62,6 +64,12 @@ def http(base_url: str, request: pytest.FixtureRequest) -> Iterator[HttpClient]:
 @pytest.fixture
 def client(http: HttpClient) -> Flux2Client:
     return Flux2Client("unused, as the transport has a key", http_client=http)
+
+
+@pytest.fixture
+def flux(http: HttpClient) -> FluxClient:
+    """RunAPI's client of the service that sells klein."""
+    return FluxClient("unused, as the transport has a key", http_client=http)
 
 
 @pytest.fixture
@@ -107,6 +115,46 @@ def test_create_and_get_are_the_two_halves_of_run(client: Flux2Client) -> None:
         "sandbox": True,
     }
     assert client.text_to_image.get(task.id).usage.cost == 0.07
+
+
+def test_klein_is_created_read_and_run_at_its_own_service(
+    flux: FluxClient, client: Flux2Client
+) -> None:
+    task = flux.text_to_image.create(model=KLEIN, prompt="a red fox", aspect_ratio="16:9")
+    assert task.billing.reservation.amount_cents == 3
+    read = flux.text_to_image.get(task.id)
+    assert (read.status, read.usage.cost) == ("completed", 0.03)
+    assert size_of(read.images[0].url) == (1360, 768)
+    assert flux.text_to_image.run(model=KLEIN, prompt="a blue fox").status == "completed"
+    assert spent_cents(client) == 6
+
+
+@pytest.mark.parametrize("field", ["output_resolution", "enable_safety_checker"])
+def test_klein_takes_neither_a_resolution_nor_a_safety_switch(flux: FluxClient, field: str) -> None:
+    wanted: dict[str, Any] = {"model": KLEIN, "prompt": "a fox", field: "1k"}
+    with pytest.raises(ValidationError) as refused:
+        flux.text_to_image.create(**wanted)
+    assert refused.value.details["errors"] == {field: ["is not permitted for this model"]}
+
+
+def test_klein_and_the_others_are_sold_at_their_own_service_only(
+    flux: FluxClient, client: Flux2Client
+) -> None:
+    for sells_it_not, model in ((client, KLEIN), (flux, PRO)):
+        with pytest.raises(ValidationError) as refused:
+            sells_it_not.text_to_image.create(model=model, prompt="a fox")
+        assert refused.value.details["errors"] == {"model": ["is not available for text_to_image"]}
+
+
+def test_kleins_price_is_listed_under_its_own_service(base_url: str) -> None:
+    http = HttpClient(ClientOptions(base_url=base_url, timeout=LIMIT_SECONDS))
+    pricing = PricingClient(http_client=http)
+    listed = pricing.list_schedules(service="flux")
+    quote = pricing.create_quote("flux", "text_to_image", KLEIN, {})
+    http.close()
+    assert listed is not None
+    assert [(row.model, row.unit_price_cents) for row in listed.price_schedules] == [(KLEIN, 3)]
+    assert quote.price_quote.reservation_amount_cents == 3
 
 
 def test_a_local_file_is_uploaded_in_three_steps_and_remixed_in_its_proportion(

@@ -25,10 +25,10 @@ from tests.support.sandbox_client import (
     TEXT,
     UNKNOWN,
     answered,
-    created,
+    create_task,
     later,
     prompting,
-    read,
+    read_task,
     spent_cents,
 )
 from tests.support.world import BASE_URL, KEY
@@ -70,14 +70,14 @@ async def test_a_create_answers_202_with_the_reservation_and_says_where_the_task
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.model)
-async def test_every_variant_is_taken_at_its_own_action_and_at_no_other(
+async def test_every_variant_is_taken_at_its_own_service_and_action_and_at_no_other(
     client: httpx.AsyncClient, variant: Variant
 ) -> None:
     required = [name for name, field in variant.params.model_fields.items() if field.is_required()]
     body = {"model": variant.model, **{name: MAX_REMIX[name] for name in required}}
-    for action in ("text_to_image", "remix_image", "image_to_image"):
-        answer = answered(await client.post(f"/api/v1/flux_2/{action}", json=body))
-        if action == variant.action:
+    for service, action in dict.fromkeys((v.service, v.action) for v in VARIANTS):
+        answer = answered(await client.post(f"/api/v1/{service}/{action}", json=body))
+        if (service, action) == (variant.service, variant.action):
             assert answer[0] == 202
         else:
             refusal = {"model": [f"is not available for {action}"]}
@@ -177,7 +177,7 @@ async def test_an_unknown_route_answers_json_as_everything_does(
 async def test_a_task_is_found_by_its_own_account_under_its_own_action_only(
     client: httpx.AsyncClient,
 ) -> None:
-    task_id = await created(client)
+    task_id = await create_task(client)
     stranger = {"Authorization": "Bearer sandbox-stranger"}
     for response in (
         await client.get(f"{DRAW}/{uuid4()}"),
@@ -192,13 +192,13 @@ async def test_a_task_is_found_by_its_own_account_under_its_own_action_only(
 async def test_a_task_goes_from_pending_to_processing_to_completed_and_then_has_a_cost(
     client: httpx.AsyncClient,
 ) -> None:
-    task_id = await created(client, prompting("a fox [[takes 4s]]"))
-    assert await read(client, task_id) == {"id": task_id, "status": "pending", "images": []}
+    task_id = await create_task(client, prompting("a fox [[takes 4s]]"))
+    assert await read_task(client, task_id) == {"id": task_id, "status": "pending", "images": []}
     await later(0.4)
-    assert await read(client, task_id) == {"id": task_id, "status": "processing", "images": []}
+    assert await read_task(client, task_id) == {"id": task_id, "status": "processing", "images": []}
     assert await spent_cents(client) == 0
     await later(3.6)
-    assert await read(client, task_id) == {
+    assert await read_task(client, task_id) == {
         "id": task_id,
         "status": "completed",
         "images": [{"url": f"{BASE_URL}/images/{task_id}.png"}],
@@ -218,7 +218,7 @@ async def test_the_location_of_a_task_answers_without_its_action_and_stores_the_
         "status": 200,
         "content_type": "application/json",
         "headers": {"X-RunAPI-Task-Id": task_id},
-        "body": await read(client, task_id),
+        "body": await read_task(client, task_id),
     }
     finished = await client.get(location)
     assert answered(finished) == (200, {"id": task_id, "status": "completed", "response": stored})
@@ -228,10 +228,10 @@ async def test_the_location_of_a_task_answers_without_its_action_and_stores_the_
 async def test_a_failed_task_says_why_and_its_reservation_is_released(
     client: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    task_id = await created(client, prompting("a fox [[fail: no foxes today]] [[takes 1s]]"))
+    task_id = await create_task(client, prompting("a fox [[fail: no foxes today]] [[takes 1s]]"))
     assert sandbox.accounts.of(KEY).reserved_cents() == 5
     await later(1)
-    failed = await read(client, task_id)
+    failed = await read_task(client, task_id)
     assert failed == {"id": task_id, "status": "failed", "images": [], "error": "no foxes today"}
     stored = (await client.get(f"/api/v1/tasks/{task_id}")).json()["response"]
     assert (stored["status"], stored["body"]) == (422, failed)
@@ -243,27 +243,27 @@ async def test_an_account_without_credit_for_what_is_under_way_gets_402_until_so
 ) -> None:
     costly = {**MAX, "prompt": "a fox [[takes 10s]] [[fail]]"}
     for _ in range(1000 // 30):
-        await created(client, costly)
+        await create_task(client, costly)
     refused = await client.post(DRAW, json=costly)
     assert answered(refused) == (402, {"error": "Insufficient credits"})
     assert len(sandbox.accounts.of(KEY).tasks) == 1000 // 30
     await later(10)
-    await created(client, costly)
+    await create_task(client, costly)
 
 
 async def test_an_idempotency_key_makes_one_task_and_one_charge_however_often_it_comes(
     client: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    ids = {await created(client, key="one") for _ in range(3)}
+    ids = {await create_task(client, key="one") for _ in range(3)}
     await later(10)
-    assert ids == {await created(client, key="one")} == set(sandbox.accounts.of(KEY).tasks)
+    assert ids == {await create_task(client, key="one")} == set(sandbox.accounts.of(KEY).tasks)
     assert await spent_cents(client) == 5
 
 
 async def test_an_idempotency_key_with_other_input_is_a_conflict_but_only_in_its_own_account(
     client: httpx.AsyncClient,
 ) -> None:
-    await created(client, key="one")
+    await create_task(client, key="one")
     other = prompting("a blue fox")
     refused = await client.post(DRAW, json=other, headers={"Idempotency-Key": "one"})
     message = "Idempotency-Key was used with other input"

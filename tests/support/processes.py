@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.base.sockets import listen
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.sandbox.task_store import Account
+from runapi_mcp.sandbox.task_store import StoredAccount
 from tests.support.world import KEY
 
 LIMIT_SECONDS = 10.0
@@ -69,7 +69,7 @@ class Network:
         """What sends a server here."""
         return {"RUNAPI_BASE_URL": self.base_url, "RUNAPI_API_KEY": key}
 
-    def account(self, key: str = KEY) -> Account:
+    def account(self, key: str = KEY) -> StoredAccount:
         return self.sandbox.accounts.of(key)
 
     def farewells(self) -> list[str]:

@@ -10,68 +10,32 @@ import anyio
 import httpx
 
 DRAW = "/api/v1/flux_2/text_to_image"
-
-
 REMIX = "/api/v1/flux_2/remix_image"
-
-
 SOURCE = ["https://example.com/a.png"]
-
-
 PRO = {"model": "flux-2-pro-text-to-image", "prompt": "a red fox"}
-
-
 MAX = {"model": "flux-2-max-text-to-image", "prompt": "a red fox", "aspect_ratio": "1:1"}
-
-
 PRO_REMIX = {
     "model": "flux-2-pro-remix-image",
     "prompt": "a red fox",
     "source_image_urls": SOURCE,
 }
-
-
 MAX_REMIX = {**PRO_REMIX, "model": "flux-2-max-remix-image", "aspect_ratio": "1:1"}
-
-
 UNKNOWN = "is not permitted for this model"
-
-
 RATIOS = "must be one of '1:1', '4:3', '3:4', '16:9', '9:16', '3:2' or '2:3'"
-
-
 RESOLUTIONS = "must be one of '1k' or '2k'"
-
-
 TEXT = "is invalid: String should"
-
-
 NO_BOOLEAN = "is invalid: Input should be a valid boolean"
-
-
 NO_URL = "is invalid: must be a full http:// or https:// URL, in ASCII without spaces"
-
-
 NOT_9 = "is invalid: List should have at most 8 items after validation, not 9"
-
-
 NOT_2 = "is invalid: List should have at most 1 item after validation, not 2"
-
-
 CONTENT = b"not really a PNG"
-
-
 MD5 = b64encode(hashlib.md5(CONTENT, usedforsecurity=False).digest()).decode()
-
-
 FILE = {
     "filename": "a.png",
     "byte_size": len(CONTENT),
     "checksum": MD5,
     "content_type": "image/png",
 }
-
-
 ISSUED = {"Content-Type": "image/png", "Content-MD5": MD5}
 
 
@@ -94,7 +58,7 @@ async def outcome(request: Awaitable[httpx.Response]) -> str:
     return f"{response.status_code} {response.text}"
 
 
-async def created(
+async def create_task(
     client: httpx.AsyncClient, body: Mapping[str, object] = PRO, key: str | None = None
 ) -> str:
     """The id of a new task, by its `Idempotency-Key` if one is given."""
@@ -104,7 +68,7 @@ async def created(
     return response.json()["id"]
 
 
-async def read(client: httpx.AsyncClient, task_id: str) -> Any:
+async def read_task(client: httpx.AsyncClient, task_id: str) -> Any:
     """The task at its own address."""
     status, body = answered(await client.get(f"{DRAW}/{task_id}"))
     assert status == 200
@@ -115,16 +79,16 @@ async def spent_cents(client: httpx.AsyncClient) -> int:
     return (await client.get("/api/v1/me/balance")).json()["spent_cents_total"]
 
 
-async def prepared(client: httpx.AsyncClient, file: Mapping[str, object] = FILE) -> Any:
+async def prepare_upload(client: httpx.AsyncClient, file: Mapping[str, object] = FILE) -> Any:
     """The answer to the first step of an upload."""
     status, body = answered(await client.post("/api/v1/files/prepare", json=file))
     assert status == 200
     return body
 
 
-async def uploaded(client: httpx.AsyncClient, anybody: httpx.AsyncClient) -> str:
+async def upload_content(client: httpx.AsyncClient, anybody: httpx.AsyncClient) -> str:
     """The signed id of `CONTENT` after the second step."""
-    place = await prepared(client)
+    place = await prepare_upload(client)
     put = await anybody.put(place["upload_url"], content=CONTENT, headers=place["headers"])
     assert put.status_code == 204
     return place["signed_id"]

@@ -45,6 +45,7 @@ class Sent:
 
     method: str
     path: str
+    query: str
     headers: Mapping[str, str]
     body: bytes
 
@@ -60,7 +61,8 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
-        self.sent.append(Sent(request.method, request.url.path, dict(request.headers), body))
+        path, query = request.url.path, request.url.query.decode()
+        self.sent.append(Sent(request.method, path, query, dict(request.headers), body))
         if self.down or len(self.paths("POST")) > (self.down_after_posts or 1_000):
             raise httpx.ConnectError("connection refused")
         try:
@@ -108,18 +110,21 @@ async def world(
     key: str | None = KEY,
     draw_seconds: float | None = None,
     sandbox: Sandbox | None = None,
+    known: Sequence[Variant] = VARIANTS,
     client: Mapping[str, Any] | None = None,
     **server: Any,  # Any: as `served` has them
 ) -> AsyncGenerator[World]:
     """A world of its own, or a second server on another world's sandbox or ledger.
 
-    `client` is what the client is besides its era, `server` what the server is besides its key.
+    `known` is all that RunAPI sells and the server knows. `client` is what the client is besides
+    its era, `server` what the server is besides its key.
     """
-    sandbox = sandbox or Sandbox(draw_seconds)
+    sandbox = sandbox or Sandbox(draw_seconds, known)
     wire = Wire(sandbox)
     keys = Keys(Key(SecretStr(key) if key else None))
     seen = {"mode": era, **(client or {})}
     upstream = RunAPI(BASE_URL, wire)
+    server = {"variants": known, "known": known, **server}
     async with served(upstream, keys, client=seen, images=wire, **server) as connected:
         yield World(connected, sandbox, wire)
 
@@ -149,6 +154,7 @@ def service_on(
     *,
     limits: Limits | None = None,
     keeps_prompts: bool = True,
+    known: Sequence[Variant] = VARIANTS,
     folders: Folders | None = None,
     images: httpx.AsyncBaseTransport | None = None,
     **more: Any,  # Any: as `Service` has them
@@ -157,7 +163,7 @@ def service_on(
 
     Without its `folders`, pictures are neither fetched nor saved.
     """
-    desk = Desk(ledger, limits or Limits(), keeps_prompts)
+    desk = Desk(ledger, limits or Limits(), keeps_prompts, known)
     picture_store = PictureStore(upstream.base_url, folders or Folders(), images)
     pictures = NO_PICTURES if folders is None else {}
     return Service(upstream, desk, keys, picture_store, **{**pictures, **more})

@@ -34,7 +34,7 @@ async def test_every_variant_draws_one_picture_for_one_price(variant: Variant, e
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
         }
         assert w.spent_cents > 0
-        assert w.wire.paths("POST") == [f"/api/v1/flux_2/{variant.action}"]
+        assert w.wire.paths("POST") == [f"/api/v1/{variant.service}/{variant.action}"]
         assert not result.is_error
 
 

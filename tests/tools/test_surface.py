@@ -98,11 +98,11 @@ async def test_descriptions_repeat_ranges_and_defaults() -> None:
         )
 
 
-async def test_thirteen_tools_cost_2400_tokens_at_most_and_one_tier_1200() -> None:
+async def test_fourteen_tools_cost_2600_tokens_at_most_and_one_tier_1200() -> None:
     async with world() as w:
         tools = (await w.client.list_tools()).tools
         assert len(tools) == len(VARIANTS) + 5
-        assert tokens(surface(tools)) <= 2400
+        assert tokens(surface(tools)) <= 2600
     async with world(variants=select(["pro"])) as w:
         assert tokens(surface((await w.client.list_tools()).tools)) <= 1200
 
@@ -115,6 +115,14 @@ async def test_instructions_begin_with_what_the_server_does_and_the_first_tool(e
         assert "flux_2_pro_text_to_image" in instructions[:250]
         assert "flux_2_pro_remix_image" in instructions[:250]
         assert len(instructions) <= 1200
+
+
+@pytest.mark.parametrize(("names", "advised"), [(["klein", "pro"], True), (["klein"], False)])
+async def test_a_draft_with_klein_is_advised_where_pro_is_offered_too(
+    names: list[str], *, advised: bool
+) -> None:
+    async with world(variants=select(names)) as w:
+        assert ("Draft with klein, then pro." in (w.client.instructions or "")) is advised
 
 
 @pytest.mark.parametrize("names", [["max"], ["flux-2-flex-remix-image"], ["pro", "flex"]])

@@ -132,21 +132,30 @@ class Callback(Capability):
 
 
 # Pydantic collects fields from the last base to the first: the first field is written last.
-class TextToImage(Callback, SafetyChecker, Resolution, AspectRatio, Prompt):
+class Params(Prompt):
+    """The validated body of one paid call, without its model."""
+
+    @property
+    def resolution(self) -> str | None:
+        """The resolution asked for; None where it is left to RunAPI, or cannot be chosen."""
+        return self.model_dump().get("output_resolution")
+
+
+class TextToImage(Callback, SafetyChecker, Resolution, AspectRatio, Params):
     """Pro and flex, from text."""
 
 
-class Remix(Callback, SafetyChecker, Resolution, AspectRatioOrAuto, Sources, Prompt):
+class PlainTextToImage(Callback, AspectRatio, Params):
+    """Klein, from text."""
+
+
+class Remix(Callback, SafetyChecker, Resolution, AspectRatioOrAuto, Sources, Params):
     """Pro and flex, from images."""
 
 
-class MaxTextToImage(Callback, OnlyOneImage, OnlyOneK, RequiredAspectRatio, Prompt):
+class MaxTextToImage(Callback, OnlyOneImage, OnlyOneK, RequiredAspectRatio, Params):
     """Max, from text."""
 
 
-class MaxRemix(Callback, OnlyOneImage, OnlyOneK, RequiredAspectRatio, OneSource, Prompt):
+class MaxRemix(Callback, OnlyOneImage, OnlyOneK, RequiredAspectRatio, OneSource, Params):
     """Max, from one image."""
-
-
-Params = TextToImage | Remix | MaxTextToImage | MaxRemix
-"""The validated body of one paid call, without its model."""

@@ -28,8 +28,3 @@ class Price:
 
     cents: float | None
     source: Literal["live", "sandbox", "snapshot", "unknown"]
-
-
-PRO = Schedule(5, {"1k": 5, "2k": 7})
-FLEX = Schedule(14, {"1k": 14, "2k": 24})
-UNPUBLISHED = Schedule()

@@ -1,19 +1,18 @@
 """The variants: one row each. Tools, schemas, bodies, prices and docs derive from these rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
-from runapi_mcp.base.catalog import fields, price
+from runapi_mcp.base.catalog import fields
 from runapi_mcp.base.catalog.fields import Params
+from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.catalog.price import Schedule
+from runapi_mcp.base.catalog.tiers import FLEX, KLEIN, MAX, PRO, Tier
 from runapi_mcp.base.errors import NotConfigured
 
-Tier = Literal["pro", "flex", "max"]
 Action = Literal["text_to_image", "remix_image", "image_to_image"]
-
-ACTIONS: tuple[Action, ...] = ("text_to_image", "remix_image", "image_to_image")
 
 
 @dataclass(frozen=True)
@@ -23,37 +22,53 @@ class Variant:
     tier: Tier
     action: Action
     params: type[Params]
-    snapshot: Schedule
     purpose: str
     """What it is for, in the words a model chooses by."""
+    own_model: str | None = None
+    """RunAPI's model id, where it does not tell the action."""
 
     @cached_property
     def model(self) -> str:
         """RunAPI's model id, e.g. `flux-2-pro-text-to-image`."""
-        return f"flux-2-{self.tier}-{self.action.replace('_', '-')}"
+        return self.own_model or self.tool_name.replace("_", "-")
 
     @cached_property
     def tool_name(self) -> str:
         """The tool's name, e.g. `flux_2_pro_text_to_image`."""
-        return f"flux_2_{self.tier}_{self.action}"
+        return f"flux_2_{self.tier.name}_{self.action}"
+
+    @property
+    def service(self) -> str:
+        """The service of RunAPI that sells it."""
+        return self.tier.service
+
+    @property
+    def snapshot(self) -> Schedule:
+        return self.tier.snapshot
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """What names this variant alone: its model id and its tool's name, with hyphens."""
+        return frozenset({self.model, self.tool_name.replace("_", "-")})
 
     @cached_property
     def title(self) -> str:
         """The tool's name for people, e.g. `Flux 2 Pro: text to image`."""
-        return f"Flux 2 {self.tier.capitalize()}: {self.action.replace('_', ' ')}"
+        return f"Flux 2 {self.tier.title}: {self.action.replace('_', ' ')}"
 
     @cached_property
     def resolutions(self) -> tuple[str, ...]:
-        """The values `output_resolution` takes."""
-        union = self.params.model_fields["output_resolution"].annotation
-        return tuple(value for arm in get_args(union) for value in get_args(arm))
+        """The values `output_resolution` takes; none where there is no such field."""
+        field = self.params.model_fields.get("output_resolution")
+        arms = get_args(field.annotation) if field else ()
+        return tuple(value for arm in arms for value in get_args(arm))
 
     @cached_property
     def price_words(self) -> str:
         """The published prices, e.g. `1k $0.05, 2k $0.07`; empty where there are none."""
-        cents = {name: self.snapshot.cents(name) for name in self.resolutions}
-        known = [f"{name} ${value / 100:.2f}" for name, value in cents.items() if value is not None]
-        return ", ".join(known)
+        cents = [(f"{name} ", self.snapshot.cents(name)) for name in self.resolutions]
+        cents = cents or [("", self.snapshot.cents(None))]
+        return ", ".join(f"{name}{dollars(value)}" for name, value in cents if value is not None)
 
     @cached_property
     def field_names(self) -> tuple[str, ...]:
@@ -62,86 +77,96 @@ class Variant:
 
 VARIANTS: tuple[Variant, ...] = (
     Variant(
-        "pro",
+        PRO,
         "text_to_image",
         fields.TextToImage,
-        price.PRO,
         "Draw a new image from text. The default choice: fast and cheap.",
     ),
     Variant(
-        "flex",
+        FLEX,
         "text_to_image",
         fields.TextToImage,
-        price.FLEX,
         "Draw a new image from text when it contains lettering or fine detail.",
     ),
     Variant(
-        "max",
+        MAX,
         "text_to_image",
         fields.MaxTextToImage,
-        price.UNPUBLISHED,
         "Draw a new image from text at the highest quality, when that matters more than price.",
     ),
     Variant(
-        "pro",
+        KLEIN,
+        "text_to_image",
+        fields.PlainTextToImage,
+        "Draft a new image from text: the cheapest variant.",
+        own_model="flux-2-klein",
+    ),
+    Variant(
+        PRO,
         "remix_image",
         fields.Remix,
-        price.PRO,
         "Edit, restyle or combine 1-8 images. The default choice for changes.",
     ),
     Variant(
-        "flex",
+        FLEX,
         "remix_image",
         fields.Remix,
-        price.FLEX,
         "Edit or combine 1-8 images when the result has lettering or fine detail.",
     ),
     Variant(
-        "max",
+        MAX,
         "remix_image",
         fields.MaxRemix,
-        price.UNPUBLISHED,
         "Edit one image at the highest quality, when that matters more than price.",
     ),
     Variant(
-        "pro",
+        PRO,
         "image_to_image",
         fields.Remix,
-        price.PRO,
         "The older name of Pro remix.",
     ),
     Variant(
-        "flex",
+        FLEX,
         "image_to_image",
         fields.Remix,
-        price.FLEX,
         "The older name of Flex remix.",
     ),
 )
 
 
-def by_model(model: str) -> Variant | None:
+def by_model(model: str, among: Sequence[Variant] = VARIANTS) -> Variant | None:
     """The variant with RunAPI's id, or with the tool's name."""
     wanted = model.replace("_", "-")
-    return next((variant for variant in VARIANTS if variant.model == wanted), None)
+    return next((variant for variant in among if wanted in variant.ids), None)
 
 
-def select(names: Iterable[str]) -> tuple[Variant, ...]:
+def tiers_of(variants: Iterable[Variant]) -> tuple[Tier, ...]:
+    """Their tiers, each once, in catalogue order."""
+    return tuple({variant.tier.name: variant.tier for variant in variants}.values())
+
+
+def select(names: Iterable[str], among: Sequence[Variant] = VARIANTS) -> tuple[Variant, ...]:
     """The variants of the given tiers and model ids, in catalogue order.
 
     Raises:
         NotConfigured: a name that is neither, or no name at all.
     """
     wanted = {name.strip().lower().replace("_", "-") for name in names} - {""}
-    known = {name for variant in VARIANTS for name in (variant.tier, variant.model)}
+    known = {name for variant in among for name in _names(variant)}
     if unknown := sorted(wanted - known):
+        tiers = ", ".join(tier.name for tier in tiers_of(among))
         raise NotConfigured(
             f"RUNAPI_VARIANTS names {', '.join(unknown)}, which is not a tier or model.",
-            f"Use tiers (pro, flex, max) or ids: {', '.join(v.model for v in VARIANTS)}.",
+            f"Use tiers ({tiers}) or ids: {', '.join(v.model for v in among)}.",
         )
     if not wanted:
         raise NotConfigured(
             "RUNAPI_VARIANTS is set but names nothing.",
             "Unset it for all variants, or name tiers such as pro,flex.",
         )
-    return tuple(v for v in VARIANTS if {v.tier, v.model} & wanted)
+    return tuple(variant for variant in among if _names(variant) & wanted)
+
+
+def _names(variant: Variant) -> frozenset[str]:
+    """What a user selects it by."""
+    return variant.ids | {variant.tier.name}

@@ -19,6 +19,7 @@ LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _LIMITED = "{who} is limiting requests of this key{message}."
 _WAIT = "Wait {pause}, then call again."
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
+_TASK_FOLDER = re.compile(r"/(tasks|api/v1/\w+/\w+)$", re.ASCII)
 _HTML = re.compile(r"<\s*/?\s*[a-z!][^>]*>", re.IGNORECASE)
 
 
@@ -58,7 +59,7 @@ def _seconds_until(http_date: str) -> float:
 def _named_task(headers: Mapping[str, str]) -> str | None:
     """The task that an answer names outside its body: by a header, or by where to follow it."""
     folder, _, name = headers.get("location", "").partition("?")[0].rpartition("/")
-    followed = canonical(name) if folder.endswith("/tasks") or "/flux_2/" in folder else None
+    followed = canonical(name) if _TASK_FOLDER.search(folder) else None
     return canonical(headers.get("x-runapi-task-id", "")) or followed
 
 

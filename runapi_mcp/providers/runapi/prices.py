@@ -36,21 +36,43 @@ class Prices:
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._lists: dict[str, PriceList] = {}
+
+    async def of(self, calls: Sequence[PricedCall]) -> list[Price]:
+        """The price of each call. Looking them up takes no longer than looking up one."""
+        async with anyio.create_task_group() as group:
+            for service in {variant.service for variant, _ in calls}:
+                own = [call for call in calls if call[0].service == service]
+                group.start_soon(self._list_of(service).look_up, own)
+        return [self._list_of(variant.service).known((variant, size)) for variant, size in calls]
+
+    def _list_of(self, service: str) -> "PriceList":
+        if service not in self._lists:
+            self._lists[service] = PriceList(self._send, service)
+        return self._lists[service]
+
+
+class PriceList:
+    """The prices of one service of RunAPI."""
+
+    def __init__(self, send: Send, service: str) -> None:
+        self._send = send
+        self._service = service
         self._schedules: Schedules | None = None
         self._quotes: dict[tuple[str, str | None], float | None] = {}
         self._next_lookup_at = 0.0
         self._refreshing = anyio.Lock()
 
-    async def of(self, calls: Sequence[PricedCall]) -> list[Price]:
-        """The price of each call. Looking them up takes no longer than looking up one."""
+    async def look_up(self, calls: Sequence[PricedCall]) -> None:
+        """Ask RunAPI for what is not known of these calls, for four seconds at most."""
         if anyio.current_time() >= self._next_lookup_at or any(map(self._needs_a_quote, calls)):
             with anyio.move_on_after(_LOOKUP_SECONDS) as limit:
-                await self._look_up(calls)
+                await self._ask(calls)
             if limit.cancelled_caught:
                 self._postpone_lookup()
-        return [self._known(call) for call in calls]
 
-    def _known(self, call: PricedCall) -> Price:
+    def known(self, call: PricedCall) -> Price:
+        """What is known of a call's price without asking."""
         cents = self._live_cents(call)
         if cents is not None:
             is_sandbox = self._schedules is not None and self._schedules.sandbox
@@ -72,7 +94,7 @@ class Prices:
         asked = (variant.model, output_resolution) in self._quotes
         return sold and not asked and self._live_cents(call) is None
 
-    async def _look_up(self, calls: Sequence[PricedCall]) -> None:
+    async def _ask(self, calls: Sequence[PricedCall]) -> None:
         await self._refresh()
         async with anyio.create_task_group() as group:
             for call in filter(self._needs_a_quote, calls):
@@ -101,7 +123,7 @@ class Prices:
         return Request(
             "GET",
             "/api/v1/price_schedules",
-            query={"service": "flux_2"},
+            query={"service": self._service},
             headers={"If-None-Match": known.etag} if known and known.etag else {},
             repeated=False,
         )
@@ -131,7 +153,7 @@ class Prices:
 def _quote_request(variant: Variant, output_resolution: str | None) -> Request:
     params = {"output_resolution": output_resolution} if output_resolution else {}
     body = {
-        "service": "flux_2",
+        "service": variant.service,
         "action": variant.action,
         "model": variant.model,
         "params": params,

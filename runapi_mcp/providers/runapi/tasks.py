@@ -34,7 +34,7 @@ _STATUSES: Final[Mapping[str, Status]] = {
 def create_request(variant: Variant, body: Mapping[str, object], idempotency_key: str) -> Request:
     return Request(
         "POST",
-        f"/api/v1/flux_2/{variant.action}",
+        f"/api/v1/{variant.service}/{variant.action}",
         body={"model": variant.model, **body},
         headers={"Idempotency-Key": idempotency_key},
         pays=True,
@@ -45,7 +45,7 @@ def read_request(
     task_id: str, variant: Variant | None, urgency: Callable[[], float] | None
 ) -> Request:
     """By the id alone; where the variant is known, by its action's address, as the SDK does."""
-    folder = f"flux_2/{variant.action}" if variant else "tasks"
+    folder = f"{variant.service}/{variant.action}" if variant else "tasks"
     return Request(
         "GET",
         f"/api/v1/{folder}/{task_id}",

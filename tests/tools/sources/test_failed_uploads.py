@@ -8,7 +8,7 @@ import pytest
 
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.orders.limits import Limits
-from runapi_mcp.sandbox.faults import Kind, Where
+from runapi_mcp.sandbox.faults import FaultKind, Where
 from tests.support.photos import (
     PAYING,
     REMIX,
@@ -24,8 +24,8 @@ from tests.support.world import ERAS, NO_PICTURES, client_of, facts, said
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 ERA = pytest.mark.parametrize("era", ERAS)
-HOW: tuple[Kind, ...] = ("401", "404", "409", "429", "500", "html", "torn")
-FAILING: list[tuple[Where, Kind]] = [
+HOW: tuple[FaultKind, ...] = ("401", "404", "409", "429", "500", "html", "torn")
+FAILING: list[tuple[Where, FaultKind]] = [
     *((step, kind) for step in STEPS for kind in HOW),
     ("prepare", "broken-json"),
     ("confirm", "broken-json"),
@@ -34,7 +34,7 @@ FAILING: list[tuple[Where, Kind]] = [
 
 @pytest.mark.parametrize(("step", "kind"), FAILING)
 async def test_a_failed_upload_pays_nothing_and_the_same_call_works_afterwards(
-    step: Where, kind: Kind, tmp_path: Path, fox: Path
+    step: Where, kind: FaultKind, tmp_path: Path, fox: Path
 ) -> None:
     async with remixing(tmp_path, limits=Limits(per_day_cents=100)) as w:
         w.sandbox.faults.inject(step, kind)
@@ -66,7 +66,7 @@ async def test_an_upload_that_hangs_ends_and_pays_nothing(
 
 @pytest.mark.parametrize("kind", ["401", "409"])
 async def test_what_the_storage_refuses_is_not_told_as_a_wrong_key_or_a_paid_call(
-    kind: Kind, tmp_path: Path, fox: Path
+    kind: FaultKind, tmp_path: Path, fox: Path
 ) -> None:
     async with remixing(tmp_path) as w:
         w.sandbox.faults.inject("upload", kind)

@@ -61,7 +61,7 @@ async def test_every_variant_that_takes_images_takes_files(
     variant: Any, tmp_path: Path, fox: Path
 ) -> None:
     async with remixing(tmp_path) as w:
-        more = {"aspect_ratio": "1:1"} if variant.tier == "max" else {}
+        more = {"aspect_ratio": "1:1"} if variant.tier.name == "max" else {}
         result = await w.call(variant.tool_name, asking(fox) | more)
         assert facts(result)["status"] == "completed"
         assert way(w)[:3] == UPLOADING
