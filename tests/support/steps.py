@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from opcode import opmap
@@ -59,7 +59,8 @@ class _Steps:
             way = _way(frame)
             if way is None:
                 return None
-            self._step(f"{way} begins")
+            # In a thread it blocks: much may be done between this and the next step.
+            self._step(f"{way} {'runs' if _in_a_thread() else 'begins'}")
             frame.f_trace_lines = False
         return self._on_return
 
@@ -121,10 +122,21 @@ def is_end(step: str) -> bool:
     return " ends " in step
 
 
-def is_moment(step: str) -> bool:
-    """Whether the world may be another than at the step before.
+def moments(way: Sequence[str]) -> Sequence[str]:
+    """The steps at which the world may be another than at the one before.
 
-    It is the same where a function ends as where the next one begins. How often one waits depends
-    on how threads and packets race, so only the first wait counts.
+    It is the same where a function ends as where the next one begins, and where all that a function
+    has done is to call the next. How often one waits depends on how threads and packets race, so
+    only the first wait counts.
     """
+    followed = zip(way, [*way[1:], ""], strict=True)
+    return [step for step, after in followed if _is_moment(step) and not _calls(step, after)]
+
+
+def _is_moment(step: str) -> bool:
     return not is_end(step) and (" waits " not in step or step.endswith(" 1"))
+
+
+def _calls(step: str, after: str) -> bool:
+    caller, called = step.rpartition(" begins ")[0], after.rpartition(" begins ")[0]
+    return bool(caller) and called.endswith(f" < {caller}")

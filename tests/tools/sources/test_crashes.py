@@ -25,7 +25,7 @@ from tests.support.processes import (
     program,
     request,
 )
-from tests.support.steps import is_moment
+from tests.support.steps import moments
 from tests.support.world import ERAS, facts, said
 
 pytestmark = pytest.mark.anyio
@@ -203,7 +203,7 @@ async def test_killed_at_any_step_of_an_upload_the_same_call_pays_once(tmp_path:
         photo(first.home / "photos" / "fox.png")
         await first.end(log=True)
     way = (first.home / "steps").read_text().splitlines()
-    steps = [each for each in of_the_upload(way) if is_moment(each) and each.endswith(" 1")]
+    steps = [each for each in of_the_upload(moments(way)) if each.endswith(" 1")]
     async with anyio.create_task_group() as group:
         for number, step in enumerate(steps):
             group.start_soon(kill, step, number)
