@@ -101,12 +101,21 @@ class Host:
 
     def ask(self, method: str, params: Json | None = None) -> Json:
         """The result of one request."""
+        self.begin(method, params)
+        return self._result()
+
+    def begin(self, method: str, params: Json | None = None) -> None:
+        """Send a request, whose answer may come or not."""
         self._last_id += 1
         params = dict(params or {})
         if self._era == "2026-07-28":
             params["_meta"] = _ENVELOPE
         self._send({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params})
-        return self._result()
+
+    def send_signal(self, number: int) -> None:
+        """Send the server a signal, and wait until it has exited."""
+        self._process.send_signal(number)
+        self._process.wait(EXIT_SECONDS)
 
     def close(self) -> None:
         """Close the server's stdin and wait until it has exited."""

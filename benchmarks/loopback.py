@@ -35,7 +35,7 @@ class Request:
     path: str
 
     @property
-    def polls(self) -> bool:
+    def is_poll(self) -> bool:
         """Whether it asked how a task goes."""
         ways = "/api/v1/flux_2/", "/api/v1/tasks/"
         return self.method == "GET" and self.path.startswith(ways)

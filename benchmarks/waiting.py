@@ -97,7 +97,7 @@ class Round:
         }
 
     def _polls(self) -> int:
-        return sum(request.polls for request in self.requests if request.at >= self.began_at)
+        return sum(request.is_poll for request in self.requests if request.at >= self.began_at)
 
     def _busiest_second(self) -> int:
         """Of the seconds that end with a request of this round, the one with most requests."""

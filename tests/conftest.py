@@ -5,8 +5,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.virtual_time import BACKEND
+
+# How fast examples are made and tried says what machine this is, and nothing of the program.
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time: who changes one thing shall not meet what is wrong with another.
+settings.register_profile(
+    "the same", settings.get_profile("searching"), derandomize=True, database=None
+)
+settings.load_profile("the same")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each processor: what goes over sockets waits for half of its time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture
@@ -22,6 +36,8 @@ def _no_settings_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> It
         for name in list(os.environ):
             if name.startswith(("RUNAPI_", "XDG_")) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
+        # The tests start a hundred servers, and compiled ones start sooner.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
 

@@ -37,6 +37,13 @@ FETCH_SECONDS = 20
 HOST_SECONDS = 120
 BUILD_SECONDS = 600
 UNREACHABLE = re.compile(r"Failed to fetch|error sending request|dns error|timed out")
+SCHEMAS = {
+    "compose.yaml": "vendor.compose-spec",
+    ".github/workflows/*.yml": "vendor.github-workflows",
+    ".github/dependabot.yml": "vendor.dependabot",
+    ".github/ISSUE_TEMPLATE/config.yml": "vendor.github-issue-config",
+    ".github/ISSUE_TEMPLATE/[!c]*.yml": "vendor.github-issue-forms",
+}
 QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_TELEMETRY": "1",
@@ -93,7 +100,7 @@ def manifest_checks(
     yield from tried("SKILL.md", skill_checks, shelf)
     yield from tried("Dockerfile", dockerfile_checks, shelf)
     yield from tried("docker build", image_checks, shelf)
-    yield from tried("compose.yaml", compose_checks, shelf)
+    yield from tried("YAML of Docker and GitHub", yaml_checks, shelf)
     yield from tried("Claude Code plugin", claude_checks, shelf)
     yield from tried("Codex plugin", codex_checks, shelf)
     yield from tried("Gemini extension", gemini_checks, shelf)
@@ -157,10 +164,12 @@ def image_checks(shelf: Shelf) -> Iterator[Check]:
     yield Check("docker build", command, says("runapi-mcp "), BUILD_SECONDS)
 
 
-def compose_checks(shelf: Shelf) -> Iterator[Check]:
+def yaml_checks(shelf: Shelf) -> Iterator[Check]:
     checker = shelf.pypi("check-jsonschema", "check-jsonschema")
-    options = ["--builtin-schema", "vendor.compose-spec", str(ROOT / "compose.yaml")]
-    yield Check("compose.yaml", [*checker, *options], says("ok"))
+    for pattern, schema in SCHEMAS.items():
+        files = sorted(map(str, ROOT.glob(pattern)))
+        command = [*checker, "--builtin-schema", schema, *files]
+        yield Check(pattern, command, says("ok"))
 
 
 def claude_checks(shelf: Shelf) -> Iterator[Check]:

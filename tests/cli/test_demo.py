@@ -2,11 +2,12 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from tests.support.processes import run_alone
 
 
 def demo(home: Path, *arguments: str, draw_seconds: str = "0") -> subprocess.CompletedProcess[str]:
@@ -15,14 +16,7 @@ def demo(home: Path, *arguments: str, draw_seconds: str = "0") -> subprocess.Com
         "RUNAPI_SANDBOX_DRAW_SECONDS": draw_seconds,
         "PATH": "/usr/bin:/bin",
     }
-    return subprocess.run(  # noqa: S603 - our own command with our own arguments
-        [sys.executable, "-m", "runapi_mcp", "demo", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_alone(("demo", *arguments), environment)
 
 
 def test_the_demo_draws_a_picture_and_remixes_it(tmp_path: Path) -> None:

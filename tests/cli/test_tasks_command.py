@@ -15,9 +15,19 @@ import anyio.to_thread
 import pytest
 
 from tests.support.ledgers import answers, other
-from tests.support.processes import DRAW, SLOW, Network, call, finished, network, opening, program
+from tests.support.processes import (
+    DRAW,
+    LIMIT_SECONDS,
+    SLOW,
+    Network,
+    call,
+    finished,
+    network,
+    opening,
+    program,
+)
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = pytest.mark.anyio
 IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
 
@@ -151,7 +161,7 @@ def test_an_answer_that_cannot_be_printed_is_said_in_a_sentence(command: list[st
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=20,
+            timeout=LIMIT_SECONDS,
             check=False,
         )
     assert ended.stderr == (

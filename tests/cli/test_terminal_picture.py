@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-pytestmark = [
-    pytest.mark.timeout(60),
-    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals"),
-]
+from tests.support.processes import LIMIT_SECONDS
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
 DEMO = (sys.executable, "-m", "runapi_mcp", "demo", "--no-remix", "--ratio", "16:9")
 STAGE = (
@@ -58,7 +57,7 @@ def on_terminal(
     with subprocess.Popen(program, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:  # noqa: S603 - our own command
         os.close(theirs)
         printed = _read(ours)
-        assert process.wait(30) == 0, printed
+        assert process.wait(LIMIT_SECONDS) == 0, printed
     return printed
 
 
@@ -125,7 +124,7 @@ def test_a_terminal_too_narrow_for_the_picture_gets_none(tmp_path: Path) -> None
 @pytest.mark.parametrize("forced", [{}, {"FORCE_COLOR": "1"}], ids=["as is", "colour forced"])
 def test_what_is_piped_has_no_picture(forced: dict[str, str], tmp_path: Path) -> None:
     env = environment(tmp_path, {"TERM": "xterm-kitty", "COLORTERM": "truecolor", **forced})
-    ran = subprocess.run(DEMO, env=env, capture_output=True, timeout=30, check=True)  # noqa: S603 - our own command
+    ran = subprocess.run(DEMO, env=env, capture_output=True, timeout=LIMIT_SECONDS, check=True)  # noqa: S603 - our own command
     assert ways(ran.stdout.decode()) == []
     assert forced or b"\x1b" not in ran.stdout
 

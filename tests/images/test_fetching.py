@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from runapi_mcp.images.fetch_targets import NotFetched
 from runapi_mcp.images.fetching import LARGEST_IMAGE_BYTES, Fetcher
+from tests.support.processes import LIMIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -670,17 +671,17 @@ async def test_a_connection_is_closed_when_the_caller_leaves_or_the_sink_fails()
             async def leave(chunk: bytes) -> None:
                 caller.cancel()
 
-            await Fetcher(base_url).fetch(f"{base_url}/a.png", leave, 30)
+            await Fetcher(base_url).fetch(f"{base_url}/a.png", leave, LIMIT_SECONDS)
         assert caller.cancelled_caught
-        with anyio.fail_after(10):
+        with anyio.fail_after(LIMIT_SECONDS):
             await gone[0].wait()
 
         async def full(chunk: bytes) -> None:
             raise OSError(28, "No space left")
 
         with pytest.raises(OSError, match="No space left"):
-            await Fetcher(base_url).fetch(f"{base_url}/a.png", full, 30)
-        with anyio.fail_after(10):
+            await Fetcher(base_url).fetch(f"{base_url}/a.png", full, LIMIT_SECONDS)
+        with anyio.fail_after(LIMIT_SECONDS):
             await gone[1].wait()
 
 

@@ -11,7 +11,7 @@ from tests.support.photos import REMIX, asking, bodies, photo, picture, remixing
 from tests.support.pictures import DRAW, FOX, again, encoded, fetches, path_of, png, story_of
 from tests.support.world import World, facts, said, world
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 HOUR = 3600
 IN_DOUBT = 6.5 * 24 * HOUR
 """So old, RunAPI may have a picture or not."""

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from runapi_mcp.images.saving import Draft, NotSaved
-from tests.support.drafts import ABOUT, FOX, LIMIT_SECONDS, NEWS, elsewhere, files, save
+from tests.support.drafts import ABOUT, FOX, NEWS, elsewhere, files, save
+from tests.support.processes import LIMIT_SECONDS
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 

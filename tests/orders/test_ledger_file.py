@@ -19,7 +19,7 @@ from tests.support.photos import REMIX, URL, asking, photo, remixing, uploads
 from tests.support.processes import finished, network, program
 from tests.support.world import facts, world
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
 FOX = {"prompt": "a fox"}
 AT_ONCE = FOX | {"wait_seconds": 0}

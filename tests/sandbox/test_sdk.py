@@ -31,8 +31,8 @@ from runapi.flux import FluxClient
 from runapi.flux_2 import Flux2Client
 
 from runapi_mcp.sandbox.serving import start_in_thread
+from tests.support.processes import LIMIT_SECONDS
 
-LIMIT_SECONDS = 30
 PRO = "flux-2-pro-text-to-image"
 MAX = "flux-2-max-text-to-image"
 REMIX = "flux-2-pro-remix-image"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from runapi_mcp.images.saving import Draft
+from tests.support.processes import LIMIT_SECONDS
 
-LIMIT_SECONDS = 30.0
 TASK_ID = "3f2a6b0e-0000-4000-8000-000000000000"
 FOX = b"\x89PNG of a red fox"
 ABOUT: Final = {"task_id": TASK_ID, "sha256": "aa", "prompt": "a red fox in the snow 雪"}

@@ -16,6 +16,7 @@ from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS, HostConfig, host_named
 from runapi_mcp.setup.install import installer
 from runapi_mcp.setup.install.start_command import Program, typed
+from tests.support.processes import LIMIT_SECONDS
 from tests.support.unwritable import as_a_user
 
 KEY = "sandbox-key-of-a-test"
@@ -100,7 +101,7 @@ def entry_in(name: str) -> dict[str, Any]:
 
 def unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`runapi-mcp` as a user runs it: root, too, may only do what files and folders allow."""
-    command = [*as_a_user(), sys.executable, "-m", "runapi_mcp"]
+    command = [*as_a_user(), sys.executable, "-m", "runapi_mcp", *arguments]
     return subprocess.run(  # noqa: S603 - our own command
-        [*command, *arguments], input="", capture_output=True, text=True, timeout=10, check=False
+        command, input="", capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
     )

@@ -16,10 +16,9 @@ from runapi_mcp.base.settings import KeyFile
 from runapi_mcp.login.login_flow import LoggedIn, Login, open_login
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
+from tests.support.processes import LIMIT_SECONDS
 from tests.support.world import BASE_URL, Wire
 
-LIMIT_SECONDS: Final = 10.0
-"""The longest that anything here is waited for; far more than it takes."""
 HOURS: Final = 3600.0
 GOOD_KEY: Final = "sk-0123456789"
 

@@ -10,7 +10,7 @@ from runapi_mcp.tools.facts import utc
 from tests.support.ledgers import ledger_at, other, prompts
 from tests.support.world import ERAS, NOON, facts, said, world
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
 FOX = {"prompt": "a fox"}
 

@@ -235,7 +235,9 @@ names = st.sampled_from(sorted({n for v in VARIANTS for n in v.field_names} | {"
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     tool=st.sampled_from([v.tool_name for v in VARIANTS]),

@@ -15,13 +15,16 @@ from mcp.client.streamable_http import streamable_http_client
 
 from runapi_mcp import __version__
 from tests.support.processes import (
+    ENDING,
     ENDLESS,
     LATE,
     LIMIT_SECONDS,
     SIGNALS,
     SLOW,
+    Heard,
     Network,
     Program,
+    assert_progress,
     draw,
     drawing,
     finished,
@@ -33,7 +36,7 @@ from tests.support.processes import (
 )
 from tests.support.world import ERAS, KEY, facts, said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = pytest.mark.anyio
 
 WAYS = [(path, era) for path in ("/mcp", "/sse") for era in ERAS]
 WAY = pytest.mark.parametrize(("path", "era"), WAYS)
@@ -87,20 +90,16 @@ def key() -> str:
 async def test_a_picture_is_drawn_with_progress_for_the_key_of_the_request(
     server: Server, key: str, path: str, era: str
 ) -> None:
-    heard: list[tuple[int, float | None, str | None]] = []
+    heard: list[Heard] = []
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        heard.append((round(progress), total, message))
+        heard.append((progress, total, message))
 
     async with host(server.url, path, era, key) as client:
         assert (client.protocol_version == "2026-07-28") == (era == "auto")
         result = await draw(client, on_progress=on_progress)
     assert facts(result)["status"] == "completed"
-    assert all(seconds <= 1 and total is None for seconds, total, _ in heard)
-    assert [(message or "").partition(",")[0] for *_, message in heard] == [
-        "queued",
-        "fetching the image",
-    ]
+    assert_progress(heard)
     assert server.net.account(key).spent_cents == 5
     assert server.net.account().spent_cents == 0
     assert server.program.stdout.seen == []
@@ -165,7 +164,7 @@ async def test_health_is_told_to_whoever_asks(server: Server) -> None:
 async def test_another_name_or_page_is_kept_out_of_every_route(
     server: Server, method: str, path: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=server.url, timeout=5) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=LIMIT_SECONDS) as http:
         for name in ("evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example"):
             answer = await http.request(method, path, headers={"Host": name})
             assert (answer.status_code, answer.text) == (421, "Invalid Host header")
@@ -191,12 +190,15 @@ async def test_beyond_this_machine_it_answers_to_the_names_it_was_given() -> Non
 
 
 @WAY
-async def test_a_cancelled_wait_stops_looking_at_once(
+async def test_a_cancelled_wait_stops_looking(
     server: Server, key: str, path: str, era: str
 ) -> None:
+    log = server.program.stderr
     async with host(server.url, path, era, key) as client:
+        skipped = len(log.seen)
         async with drawing(client, ENDLESS) as waits:
             await waits.wait()
+        await log.holding("stopped waiting", skipped)
         [endless] = server.net.account(key).tasks
         looks = server.net.looks(endless)
         await draw(client, LATE)
@@ -220,10 +222,10 @@ async def test_a_cancelled_create_is_carried_through_once_and_its_task_named(
 
 
 @SIGNALS
-async def test_a_signal_ends_it_within_a_second() -> None:
+async def test_a_signal_ends_it() -> None:
     async with serving() as server:
         server.program.process.send_signal(signal.SIGINT)
-        assert await server.program.ends_promptly() == 0
+        assert await server.program.end() == 0
         assert server.program.stdout.seen == []
         assert server.program.stderr.seen == [f"runapi-mcp serves {server.url}/mcp (SSE: /sse)"]
 
@@ -236,7 +238,7 @@ async def test_a_signal_ends_it_in_the_middle_of_waits_of_every_kind() -> None:
             waits = await stack.enter_async_context(drawing(client, ENDLESS))
             await waits.wait()
         server.program.process.send_signal(signal.SIGTERM)
-        assert await server.program.ends_promptly() == 0
+        assert await server.program.end() == 0
         assert len(server.net.account().tasks) == len(WAYS)
         assert sorted(server.program.stderr.seen[1:]) == sorted(server.net.farewells())
 
@@ -250,7 +252,8 @@ async def test_a_signal_ends_it_in_the_middle_of_a_create() -> None:
     ):
         await server.net.next_paid_request()
         server.program.process.send_signal(signal.SIGTERM)
-        assert await server.program.ends_promptly() == 0
+        assert await server.program.end() == 0
+        assert server.net.paid_requests() == 1  # it did not stay to ask again
 
 
 @SIGNALS
@@ -259,11 +262,11 @@ async def test_a_task_made_while_it_ends_is_named_in_its_log(path: str, era: str
     async with (
         serving() as server,
         host(server.url, path, era, KEY) as client,
-        drawing(client, "a fox [[slow 0.3s]]"),
+        drawing(client, ENDING),
     ):
         await server.net.next_paid_request()
         server.program.process.send_signal(signal.SIGTERM)
-        assert await server.program.ends_promptly() == 0
+        assert await server.program.end() == 0
         assert len(server.net.account().tasks) == 1
         assert server.program.stderr.seen[1:] == server.net.farewells()
 
@@ -277,7 +280,7 @@ async def test_a_signal_ends_it_while_somebody_only_listens() -> None:
     ):
         assert await anext(events.aiter_lines()) == "event: endpoint"
         server.program.process.send_signal(signal.SIGTERM)
-        assert await server.program.ends_promptly() == 0
+        assert await server.program.end() == 0
         assert server.program.stderr.seen[1:] == []
 
 

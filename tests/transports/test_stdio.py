@@ -15,16 +15,18 @@ from mcp import Client
 from runapi_mcp.base.catalog import VARIANTS
 from tests.support.processes import (
     DRAW,
+    ENDING,
     ENDLESS,
     LATE,
     SIGNALS,
     SLOW,
+    Heard,
     Network,
     Program,
+    assert_progress,
     call,
     cancellation,
     draw,
-    drawing,
     network,
     opening,
     program,
@@ -33,7 +35,7 @@ from tests.support.processes import (
 )
 from tests.support.world import ERAS, facts
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = pytest.mark.anyio
 
 TOOLS = [
     *(variant.tool_name for variant in VARIANTS),
@@ -71,29 +73,29 @@ ERA = pytest.mark.parametrize("era", ERAS)
 
 @ERA
 async def test_a_picture_is_drawn_with_progress(era: str) -> None:
-    heard: list[tuple[int, float | None, str | None]] = []
+    heard: list[Heard] = []
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        heard.append((round(progress), total, message))
+        heard.append((progress, total, message))
 
     async with network() as net, Client(stdio_server(net), mode=era) as client:
         result = await draw(client, on_progress=on_progress)
         assert facts(result)["status"] == "completed"
         assert net.account().spent_cents == 5
-        assert all(seconds <= 1 and total is None for seconds, total, _ in heard)
-        assert [message for *_, message in heard] == ["queued, 0 s", "fetching the image"]
+        assert_progress(heard)
 
 
 @pytest.mark.parametrize(
     ("doing", "era"),
     [(idle, "auto"), (waiting, "auto"), (waiting, "legacy"), (paying, "auto")],
 )
-async def test_the_end_of_its_input_ends_it_within_a_second(doing: Doing, era: str) -> None:
+async def test_the_end_of_its_input_ends_it(doing: Doing, era: str) -> None:
     async with network() as net, program(environment=net.environment()) as running:
         await doing(running, net, era)
         await running.close_stdin()
-        assert await running.ends_promptly() == 0
+        assert await running.end() == 0
         assert running.stderr.seen == net.farewells()
+        assert net.paid_requests() <= 1  # it did not stay to ask again
 
 
 @SIGNALS
@@ -106,21 +108,22 @@ async def test_the_end_of_its_input_ends_it_within_a_second(doing: Doing, era: s
         (paying, signal.SIGTERM),
     ],
 )
-async def test_a_signal_ends_it_within_a_second(doing: Doing, number: signal.Signals) -> None:
+async def test_a_signal_ends_it(doing: Doing, number: signal.Signals) -> None:
     async with network() as net, program(environment=net.environment()) as running:
         await doing(running, net, "auto")
         running.process.send_signal(number)
-        assert await running.ends_promptly() == 0
+        assert await running.end() == 0
         assert running.stderr.seen == net.farewells()
+        assert net.paid_requests() <= 1  # it did not stay to ask again
 
 
 @SIGNALS
 async def test_a_task_made_while_it_ends_is_named_in_its_log() -> None:
     async with network() as net, program(environment=net.environment()) as running:
-        await running.write(*opening("auto"), call(1, "auto", "a fox [[slow 0.3s]]"))
+        await running.write(*opening("auto"), call(1, "auto", ENDING))
         await net.next_paid_request()
         running.process.send_signal(signal.SIGTERM)
-        assert await running.ends_promptly() == 0
+        assert await running.end() == 0
         assert len(net.account().tasks) == 1
         assert running.stderr.seen == net.farewells()
 
@@ -140,12 +143,12 @@ async def waiting_with_a_pipe(net: Network) -> AsyncGenerator[tuple[Program, Buf
             yield running, stdout
 
 
-async def test_a_host_that_stops_listening_ends_it_within_a_second() -> None:
+async def test_a_host_that_stops_listening_ends_it() -> None:
     async with network() as net, waiting_with_a_pipe(net) as (running, stdout):
         stdout.close()
         # Whatever it says next cannot be said.
         await running.write(request(2, "tools/list", "auto"))
-        assert await running.ends_promptly() == 0
+        assert await running.end() == 0
         assert running.stderr.seen == net.farewells()
 
 
@@ -153,7 +156,7 @@ async def test_a_host_that_dies_in_the_middle_of_a_wait_leaves_no_traceback() ->
     async with network() as net, waiting_with_a_pipe(net) as (running, stdout):
         stdout.close()
         await running.close_stdin()
-        assert await running.ends_promptly() == 0
+        assert await running.end() == 0
         assert running.stderr.seen == net.farewells()
 
 
@@ -192,7 +195,7 @@ async def test_stdout_carries_one_answer_a_request_and_nothing_else(era: str) ->
         )
         await running.stdout.holding('"id":5')
         await running.close_stdin()
-        assert await running.ends_promptly() == 0
+        assert await running.end() == 0
         messages = [cast("dict[str, Any]", json.loads(line)) for line in running.stdout.seen]
         answers = {message["id"]: message for message in messages if "id" in message}
         assert len(messages) == len(answers) == 8
@@ -212,13 +215,15 @@ async def test_stdout_carries_one_answer_a_request_and_nothing_else(era: str) ->
 
 
 @ERA
-async def test_a_cancelled_wait_stops_looking_at_once(era: str) -> None:
-    async with network() as net, Client(stdio_server(net), mode=era) as client:
-        async with drawing(client, ENDLESS) as waits:
-            await waits.wait()
+async def test_a_cancelled_wait_stops_looking(era: str) -> None:
+    async with network() as net, program(environment=net.environment()) as running:
+        await waiting(running, net, era)
+        await running.write(cancellation(1))
+        await running.stderr.holding("stopped waiting")
         [endless] = net.account().tasks
         looks = net.looks(endless)
-        await draw(client, LATE)
+        await running.write(call(2, era, LATE))
+        await running.answer(2)
         assert net.looks(endless) == looks
 
 

@@ -1,17 +1,16 @@
-"""A sandbox for the doctor's tests of one file, and a home for each."""
+"""A sandbox for the doctor's tests, and a home for each."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.doctor_world import Home, sandbox
+from runapi_mcp.sandbox.serving import start_in_thread
+from tests.support.doctor_world import Home
 
 
-@pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    with sandbox() as address:
-        yield address
+@pytest.fixture(scope="session")
+def base_url() -> str:
+    return start_in_thread(draw_seconds=0).base_url
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.doctor_world import KEY, OURS, US, Home
+from tests.support.processes import LIMIT_SECONDS
 
-pytestmark = [
-    pytest.mark.timeout(90),
-    pytest.mark.skipif(sys.platform == "win32", reason="they are typed into a POSIX shell"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="they are typed into a POSIX shell")
 
 GONE = {"command": "/gone/uvx", "args": ["runapi-mcp"]}
 
@@ -24,7 +22,7 @@ def typed(home: Home, mend: str) -> None:
         env=home.environ,
         cwd=home.project,
         capture_output=True,
-        timeout=60,
+        timeout=LIMIT_SECONDS,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

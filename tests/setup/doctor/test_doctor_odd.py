@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import anyio
@@ -14,10 +13,7 @@ from runapi_mcp.setup.doctor.runner import told_if_it_crashes
 from tests.support.doctor_world import KEY, OURS, US, Found, Home
 from tests.support.unwritable import as_a_user
 
-pytestmark = [
-    pytest.mark.timeout(90),
-    pytest.mark.skipif(sys.platform == "win32", reason="modes and pipes are POSIX's"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and pipes are POSIX's")
 
 GONE = {"command": "/gone/uvx", "args": ["runapi-mcp"]}
 NOBODY = 54321
@@ -41,9 +37,7 @@ def test_a_pipe_in_a_files_place_is_not_waited_for(home: Home) -> None:
     path = home.path / ".cursor" / "mcp.json"
     path.parent.mkdir()
     os.mkfifo(path)
-    began = time.monotonic()
     told = home.doctor()
-    assert time.monotonic() - began < 20
     assert told.one("file", str(path))["mend"] == f"mv {path} {path}.old"
     assert told.one("start", "starts in")["host"] == "claude-code"
 
@@ -52,7 +46,7 @@ def test_a_pipe_in_the_config_files_place_is_not_waited_for(home: Home) -> None:
     path = home.path / ".config" / "runapi" / "config.json"
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
-    found = home.doctor("--wait", "3").one("settings", f"{path} is not a regular file")
+    found = home.doctor().one("settings", f"{path} is not a regular file")
     assert found["mend"] == f"mv {path} {path}.old"
 
 
@@ -62,7 +56,7 @@ def test_a_pipe_in_the_certificates_place_is_not_waited_for(home: Home) -> None:
     path = home.path / "ca.pem"
     os.mkfifo(path)
     home.environ["SSL_CERT_FILE"] = str(path)
-    found = home.doctor("--wait", "3").one("certificates", "which is not a regular file")
+    found = home.doctor().one("certificates", "which is not a regular file")
     assert found["mend"] == "unset SSL_CERT_FILE"
 
 

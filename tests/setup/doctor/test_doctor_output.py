@@ -6,12 +6,10 @@ import sys
 
 import pytest
 
-from tests.support.doctor_world import KEY, OURS, SAYS, US, Home
+from tests.support.doctor_world import KEY, OURS, PATIENTLY, SAYS, US, Home
+from tests.support.processes import LIMIT_SECONDS
 
-pytestmark = [
-    pytest.mark.timeout(90),
-    pytest.mark.skipif(sys.platform == "win32", reason="modes and terminals are POSIX's"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and terminals are POSIX's")
 
 GONE = {"command": "/opt/gone/python", "args": ["-m", "runapi_mcp"]}
 
@@ -21,8 +19,8 @@ def in_a_terminal(home: Home, columns: int) -> str:
     import pty
 
     shown, terminal = pty.openpty()
-    running = subprocess.Popen(
-        [sys.executable, "-m", "runapi_mcp", "doctor"],
+    running = subprocess.Popen(  # noqa: S603 - this very program
+        [sys.executable, "-m", "runapi_mcp", "doctor", *PATIENTLY],
         env={**home.environ, "COLUMNS": str(columns), "LANG": "C.UTF-8"},
         cwd=home.project,
         stdin=subprocess.DEVNULL,
@@ -38,7 +36,7 @@ def in_a_terminal(home: Home, columns: int) -> str:
         pass  # Linux's way to say that nobody writes any more
     finally:
         os.close(shown)
-        running.wait(timeout=30)
+        running.wait(LIMIT_SECONDS)
     return text.decode().replace("\r\n", "\n")
 
 

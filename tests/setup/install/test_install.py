@@ -24,9 +24,7 @@ from tests.support.install_world import (
     read,
     started,
 )
-from tests.support.processes import finished
-
-pytestmark = pytest.mark.timeout(60)
+from tests.support.processes import LIMIT_SECONDS, finished
 
 
 @EVERY_HOST
@@ -139,7 +137,7 @@ def test_an_installer_waits_for_another_one() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             running.wait(2)
         assert everything(home) == set()
-    assert running.communicate(timeout=10)[0].startswith(b"Claude Code: added. ")
+    assert running.communicate(timeout=LIMIT_SECONDS)[0].startswith(b"Claude Code: added. ")
 
 
 def test_what_a_host_writes_meanwhile_is_not_overwritten(tmp_path: Path) -> None:

@@ -24,8 +24,6 @@ from tests.support.install_world import (
 )
 from tests.support.processes import finished
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def printed_for(name: str) -> str:
     """What `--print` says of a host."""

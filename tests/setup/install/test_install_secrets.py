@@ -20,8 +20,6 @@ from tests.support.install_world import (
 )
 from tests.support.processes import finished
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def test_the_key_goes_to_runapis_config_file_and_to_no_hosts() -> None:
     home = Path(os.environ["HOME"])

@@ -10,9 +10,6 @@ import pytest
 from tests.support.install_world import everything, home, keep, one_server, unprivileged
 from tests.support.processes import finished
 
-pytestmark = pytest.mark.timeout(60)
-
-
 STATE = ".local/state/runapi-mcp"
 
 

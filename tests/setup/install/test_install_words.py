@@ -7,13 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from runapi_mcp.base.hosts.table import HOSTS
 from tests.support.install_world import NO_KEY, everything, home, keep, one_server
-from tests.support.processes import finished
-
-pytestmark = pytest.mark.timeout(60)
+from tests.support.processes import LIMIT_SECONDS, finished
 
 
 def test_files_that_are_not_for_changing_are_named_and_left() -> None:
@@ -74,7 +70,7 @@ def test_in_a_terminal_a_person_is_asked() -> None:
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environ) as running:  # noqa: S603 - our own command
         os.close(theirs)
         os.write(ours, b"1, warp\n")
-        assert running.wait(10) == 0
+        assert running.wait(LIMIT_SECONDS) == 0
     os.close(ours)
     assert everything(home) == {".codex/config.toml", ".warp/.mcp.json"}
 
@@ -123,7 +119,7 @@ def answered(command: str, *answers: str) -> str:
         said = b""
         while part := read_from(ours):
             said += part
-        assert running.wait(10) == 0
+        assert running.wait(LIMIT_SECONDS) == 0
     os.close(ours)
     return said.decode()
 

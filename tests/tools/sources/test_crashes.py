@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -12,8 +12,8 @@ import pytest
 
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.sandbox.faults import Where
-from tests.orders.test_crashes import is_moment
-from tests.support.killing import End, Forks, Start, forks
+from tests.support.fork_server import Start
+from tests.support.killing import FORKS, End, conversation
 from tests.support.ledgers import ledger_at
 from tests.support.photos import REMIX, STEPS, URL, asking, assert_free, photo, remixing
 from tests.support.processes import (
@@ -25,9 +25,10 @@ from tests.support.processes import (
     program,
     request,
 )
+from tests.support.steps import moments
 from tests.support.world import ERAS, facts, said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 QUICK = "a fox [[poll-after 0.05s]]"
@@ -156,7 +157,6 @@ async def test_a_doubt_is_settled_though_its_file_is_gone_or_its_prompt_was_not_
 class Machine:
     """A user's machine with a photo, and a RunAPI that only this user knows."""
 
-    forked: Forks
     net: Network
     home: Path
 
@@ -169,8 +169,9 @@ class Machine:
         }  # fmt: skip
         call = remix_on_the_wire(folder / "fox.png")
         with anyio.fail_after(LIMIT_SECONDS):
-            start = Start(environment, steps, last_step)
-            return await self.forked.run(start, opening("auto"), [call])
+            start = Start.here(environment=environment)
+            watched = replace(start, log=steps, last_step=last_step)
+            return await conversation(watched, opening("auto"), [call])
 
 
 def of_the_upload(way: Sequence[str]) -> Sequence[str]:
@@ -180,9 +181,8 @@ def of_the_upload(way: Sequence[str]) -> Sequence[str]:
     return [step for step in way[began:paying] if crc32(step.encode()) % 3 == 0]
 
 
-@SIGNALS
+@FORKS
 @IN_REAL_TIME
-@pytest.mark.timeout(200)
 @pytest.mark.exhaustive
 async def test_killed_at_any_step_of_an_upload_the_same_call_pays_once(tmp_path: Path) -> None:
     outcomes: dict[str, tuple[int, int, int]] = {}
@@ -190,7 +190,7 @@ async def test_killed_at_any_step_of_an_upload_the_same_call_pays_once(tmp_path:
 
     async def kill(step: str, number: int) -> None:
         async with room, network() as net:
-            machine = Machine(forked, net, tmp_path / str(number))
+            machine = Machine(net, tmp_path / str(number))
             photo(machine.home / "photos" / "fox.png")
             end = await machine.end(last_step=step)
             if end.status == -signal.SIGKILL:
@@ -198,15 +198,14 @@ async def test_killed_at_any_step_of_an_upload_the_same_call_pays_once(tmp_path:
                 images = len(answer.get("structuredContent", {}).get("image_urls", ()))
                 outcomes[step] = images, len(net.account().tasks), net.account().spent_cents
 
-    with forks() as forked:
-        async with network() as net:
-            first = Machine(forked, net, tmp_path / "first")
-            photo(first.home / "photos" / "fox.png")
-            await first.end(log=True)
-        way = (first.home / "steps").read_text().splitlines()
-        steps = [each for each in of_the_upload(way) if is_moment(each) and each.endswith(" 1")]
-        async with anyio.create_task_group() as group:
-            for number, step in enumerate(steps):
-                group.start_soon(kill, step, number)
+    async with network() as net:
+        first = Machine(net, tmp_path / "first")
+        photo(first.home / "photos" / "fox.png")
+        await first.end(log=True)
+    way = (first.home / "steps").read_text().splitlines()
+    steps = [each for each in of_the_upload(moments(way)) if each.endswith(" 1")]
+    async with anyio.create_task_group() as group:
+        for number, step in enumerate(steps):
+            group.start_soon(kill, step, number)
     assert {step: outcome for step, outcome in outcomes.items() if outcome != (1, 1, 5)} == {}
     assert len(outcomes) > 10

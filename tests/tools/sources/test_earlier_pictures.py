@@ -11,7 +11,7 @@ from tests.support.photos import REMIX, asking, bodies, remixing, sources_of, up
 from tests.support.pictures import DRAW, decoded, path_of, story_of
 from tests.support.world import ERAS, clock, facts, said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 DAY = 86_400
 

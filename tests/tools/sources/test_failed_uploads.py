@@ -22,7 +22,7 @@ from tests.support.photos import (
 )
 from tests.support.world import ERAS, NO_PICTURES, client_of, facts, said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 HOW: tuple[FaultKind, ...] = ("401", "404", "409", "429", "500", "html", "torn")
 FAILING: list[tuple[Where, FaultKind]] = [

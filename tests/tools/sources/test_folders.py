@@ -10,10 +10,11 @@ import pytest
 
 from runapi_mcp.images.folders import Folders
 from tests.support.photos import NOT_ALLOWED, REMIX, asking, assert_free, photo, remixing, way
+from tests.support.processes import LIMIT_SECONDS
 from tests.support.watching import opening_of
 from tests.support.world import said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 
 
@@ -38,7 +39,7 @@ async def test_files_of_the_system_are_no_pictures_even_where_its_folder_is_allo
     folders = Folders(tmp_path, (Path("/dev"), Path("/proc/self"), Path("/sys/kernel")))
     async with remixing(tmp_path, folders=folders) as w:
         for name in ("/dev/zero", "/dev/urandom", "/proc/self/environ", "/proc/self/maps"):
-            with anyio.fail_after(5):
+            with anyio.fail_after(LIMIT_SECONDS):
                 refused = await w.call(REMIX, asking(name))
             assert refused.is_error
             assert name in said(refused).replace(f"/proc/{os.getpid()}", "/proc/self")
@@ -121,7 +122,7 @@ async def test_what_is_swapped_in_between_the_check_and_the_opening_is_not_follo
     path = photo(tmp_path / "photos/album/fox.png", seed=50)
     photo(tmp_path / "secrets/fox.png", seed=90)
     async with remixing(tmp_path) as w:
-        with opening_of(name, lambda: swap(tmp_path)) as opened, anyio.fail_after(5):
+        with opening_of(name, lambda: swap(tmp_path)) as opened, anyio.fail_after(LIMIT_SECONDS):
             refused = await w.call(REMIX, asking(path))
         assert opened
         assert refused.is_error

@@ -22,7 +22,7 @@ from tests.support.pictures import DRAW, held, story_of
 from tests.support.processes import host, network, program
 from tests.support.world import ERAS, KEY, facts, said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 QUICK = "a fox [[poll-after 0.05s]]"

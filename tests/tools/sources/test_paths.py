@@ -10,7 +10,7 @@ from runapi_mcp.images.folders import Folders
 from tests.support.photos import REMIX, asking, photo, remixing, seed_of, sources_of
 from tests.support.world import said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 
 

@@ -29,7 +29,7 @@ from tests.support.processes import LIMIT_SECONDS, network, opening, program, re
 from tests.support.watching import opening_of
 from tests.support.world import ERAS, said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -170,7 +170,7 @@ async def test_what_cannot_be_a_source_is_said_and_nothing_is_uploaded_or_paid(
     make, words = REFUSED[case]
     name = make(tmp_path)
     async with remixing(tmp_path, limits=Limits(per_day_cents=100)) as w:
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_SECONDS):
             refused = await w.call(REMIX, asking(name))
         assert refused.is_error
         assert words in said(refused)

@@ -27,7 +27,7 @@ from tests.support.photos import (
 )
 from tests.support.world import ERAS, KEY, clock, facts, said
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 MINUTE = 60
 
