@@ -50,7 +50,7 @@ class Outline:
     """Where it ends: at its dots, if it has them."""
 
 
-def outlined(text: str) -> Outline:
+def outline_of(text: str) -> Outline:
     """The outline of a text that can be read."""
     reading = _Reading(text)
     return Outline(reading.root(), reading.end())
