@@ -12,11 +12,18 @@ from runapi_mcp.base.texts import (
     KeyPath,
     ServerEntry,
     UnusableText,
+    parse_text,
     put_entry,
     read_entry,
     remove_entry,
 )
-from tests.support.documents import is_within, json_documents, toml_documents, yaml_documents
+from tests.support.documents import (
+    has_members_of,
+    is_within,
+    json_documents,
+    toml_documents,
+    yaml_documents,
+)
 
 ENTRY: ServerEntry = {"command": "the start", "env": {"A": "the end"}}
 NEWER: ServerEntry = {"command": "uvx", "env": {"A": "c", "B": "d"}, "timeout": 5}
@@ -94,6 +101,9 @@ def test_what_people_write_around_an_entry_stays_when_it_goes(
         place = data.draw(st.sampled_from(places_around(changed, dialect)))
         edited = changed[:place] + note + changed[place:]
         assume(read_entry(edited, dialect, path) == ENTRY)
+        # A note within the sign that ends a comment would make a comment of what comes after.
+        before, after = (parse_text(each, dialect).value for each in (changed, edited))
+        assume(has_members_of(after, before))
     except UnusableText:
         assume(condition=False)
         raise
