@@ -134,16 +134,12 @@ def _surroundings(doc: Text, dialect: Dialect, path: KeyPath) -> InsertionContex
     depth = len(path) - 1
     if dialect == "toml":
         return InsertionContext()  # whose tables say it all
-    while depth and not _is_there(doc.value, path[:depth]):
+    while depth and path[depth - 1] not in as_object(value_at(doc.value, path[: depth - 1])):
         depth -= 1
     if depth == 0 and doc.value is None and dialect != "yaml":
         depth = -1
     is_empty = not value_at(doc.value, path[: max(depth, 0)])
     return InsertionContext(depth, doc.raw(path[: max(depth, 0)]) if is_empty else None)
-
-
-def _is_there(value: object, path: KeyPath) -> bool:
-    return path[-1] in as_object(value_at(value, path[:-1]))
 
 
 def _changes(
@@ -166,14 +162,8 @@ def _changes(
 
 def _unwrapped(doc: Text, empty: str) -> str:
     """The text without the braces that were made around everything."""
-    if not _is_bare(without_space(doc.text).removeprefix(without_space(empty))):
-        return doc.text
-    return empty
-
-
-def _is_bare(raw: str) -> bool:
-    """Whether a mapping is written with nothing in it, not even a comment."""
-    return without_space(raw) in ("", "{}")
+    rest = without_space(doc.text).removeprefix(without_space(empty))
+    return empty if rest in ("", "{}") else doc.text
 
 
 def _check(before: Text, after: Text, path: KeyPath, entry: ServerEntry | None) -> None:

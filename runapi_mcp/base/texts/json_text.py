@@ -28,6 +28,7 @@ _TRAILING_COMMAS: Final = re.compile(rf"{_STRING}|[\[{{]\s*,|,(?=\s*[}}\]])", re
 _TRAILING_COMMA: Final = re.compile(r",\s*[}\]]")
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _LINE_START: Final = re.compile(r"^[ \t]*", re.MULTILINE)
+_decode: Final = json.JSONDecoder().raw_decode
 _INDENTED: Final = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 
 
@@ -61,7 +62,7 @@ class JsonText:
         member = self._member(path)
         if member is None:
             return True
-        key = _decoded(self._plain, member.start)[1]
+        key = _decode(self._plain, member.start)[1]
         return without_space(self.text[key : member.end]) == ":{}"
 
     def put(self, path: KeyPath, value: object) -> str:
@@ -170,7 +171,7 @@ class JsonText:
 
     def _root(self) -> tuple[int, int]:
         start = _after_space(self._plain, 0)
-        return start, _decoded(self._plain, start)[1]
+        return start, _decode(self._plain, start)[1]
 
     def _opening(self, path: KeyPath) -> int:
         """Where the object at a path opens."""
@@ -204,9 +205,9 @@ class JsonText:
     def _members(self, opening: int) -> Iterator[_Member]:
         index = _after_space(self._plain, opening + 1)
         while self._plain[index] != "}":
-            key, after = _decoded(self._plain, index)
+            key, after = _decode(self._plain, index)
             value_start = _after_space(self._plain, _after_space(self._plain, after) + 1)
-            end = _decoded(self._plain, value_start)[1]
+            end = _decode(self._plain, value_start)[1]
             yield _Member(str(key), index, value_start, end)
             index = _after_space(self._plain, end)
             if self._plain[index] == ",":
@@ -259,13 +260,6 @@ def _broken(plain: str, error: json.JSONDecodeError) -> UnusableText:
 
 def _refuse_constant(name: str) -> object:
     raise UnusableText(f"{name} is not JSON")
-
-
-def _decoded(plain: str, index: int) -> tuple[object, int]:
-    return _DECODER.raw_decode(plain, index)
-
-
-_DECODER: Final = json.JSONDecoder()
 
 
 def _after_space(text: str, index: int) -> int:

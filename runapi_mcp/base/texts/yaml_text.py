@@ -21,7 +21,7 @@ from runapi_mcp.base.texts.text import (
     splice,
     without_space,
 )
-from runapi_mcp.base.texts.yaml_outline import Node, outline_of
+from runapi_mcp.base.texts.yaml_outline import Node, Outline
 
 _NULL: Final = ("", "~", "null", "Null", "NULL")
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -38,7 +38,7 @@ class YamlText:
         self.text = text
         self._newline = newline_of(text)
         self.value = _loaded(text)
-        self._outline = outline_of(text)
+        self._outline = Outline(text)
 
     def raw(self, path: KeyPath) -> str:
         node = self._node(path)

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,13 +16,8 @@ from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.texts import Dialect
 
 BACKUPS_KEPT: Final = 3
-MOST_BYTES: Final[dict[Dialect, int]] = {
-    "json": 60_000_000,
-    "json with comments": 60_000_000,
-    "jsonc": 60_000_000,
-    "toml": 5_000_000,
-    "yaml": 1_000_000,
-}
+MOST_BYTES: Final[Mapping[Dialect, int]] = {"toml": 5_000_000, "yaml": 1_000_000}
+MOST_BYTES_OF_JSON: Final = 60_000_000
 """Far more than any host's file has; above it, one would wait too long."""
 _BOM: Final = "\ufeff"
 _BACKUP: Final = re.compile(r"\.runapi-\d{8}T\d{12}Z\.bak")
@@ -162,9 +157,10 @@ def _read(path: Path, dialect: Dialect) -> tuple[bytes, int]:
     if not stat.S_ISREG(found.st_mode):
         happened = f"{path} is not a file with text in it."
         raise NotConfigured(happened, "Move it out of the way, then run this again.")
-    if found.st_size > MOST_BYTES[dialect]:
-        size, most = found.st_size / 1e6, MOST_BYTES[dialect] / 1e6
-        happened = f"{path} has {size:.0f} MB, more than the {most:.0f} MB that are read here."
+    most = MOST_BYTES.get(dialect, MOST_BYTES_OF_JSON)
+    if found.st_size > most:
+        sizes = f"{found.st_size / 1e6:.0f} MB, more than the {most / 1e6:.0f} MB"
+        happened = f"{path} has {sizes} that are read here."
         raise NotConfigured(happened, "Take what --print gives and paste it yourself.")
     data = path.read_bytes()
     if b"\0" in data:
