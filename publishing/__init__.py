@@ -47,7 +47,7 @@ def generated(root: Path, starts: Starts | None = None) -> Iterator[tuple[Path, 
     for name, text in host_pages.pages().items():
         yield root / "docs" / "hosts" / name, text
     pages = {
-        "README.md": readme.blocks(project),
+        "README.md": readme.readme_blocks(project),
         "docs/waiting.md": {"hosts": host_pages.waiting_table()},
         "docs/doctor.md": {"hosts": host_pages.environment_table()},
     }

@@ -7,10 +7,10 @@ from publishing.project import Project
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, VARIANTS
 from runapi_mcp.tools import offered
 
-UNPUBLISHED = "not published; ask `check_pricing`"
+_UNPUBLISHED = "not published; ask `check_pricing`"
 
 
-def blocks(project: Project) -> Mapping[str, str]:
+def readme_blocks(project: Project) -> Mapping[str, str]:
     """What stands between the markers, by their name."""
     return {
         "tools": _tools_table(),
@@ -23,7 +23,7 @@ def blocks(project: Project) -> Mapping[str, str]:
 def _tools_table() -> str:
     rows = ["| tool | what for | price of a call |", "| --- | --- | --- |"]
     rows += [
-        f"| `{v.tool_name}` | {v.purpose} | {v.price_words or UNPUBLISHED} |" for v in VARIANTS
+        f"| `{v.tool_name}` | {v.purpose} | {v.price_words or _UNPUBLISHED} |" for v in VARIANTS
     ]
     rows += [f"| `{tool.name}` | {tool.description} | free |" for tool in offered(())]
     rows += [
