@@ -11,13 +11,14 @@ from publishing import (
     container,
     directories,
     host_entries,
+    host_pages,
     install_links,
     plugin,
     readme,
     registry,
     tool_snapshot,
 )
-from publishing.host_pages import pages
+from publishing.blocks import with_blocks
 from publishing.project import Project, Start, Starts, read_project
 
 __all__ = ["Project", "Start", "Starts", "generated", "read_project", "unexpected"]
@@ -43,10 +44,16 @@ def generated(root: Path, starts: Starts | None = None) -> Iterator[tuple[Path, 
     project = read_project(root, starts)
     for name, text in _files(project).items():
         yield root / name, text
-    for name, text in pages().items():
+    for name, text in host_pages.pages().items():
         yield root / "docs" / "hosts" / name, text
-    page = root / "README.md"
-    yield page, readme.with_blocks(page.read_text("utf-8"), project)
+    pages = {
+        "README.md": readme.readme_blocks(project),
+        "docs/waiting.md": {"hosts": host_pages.waiting_table()},
+        "docs/doctor.md": {"hosts": host_pages.environment_table()},
+    }
+    for name, blocks in pages.items():
+        page = root / name
+        yield page, with_blocks(page.read_text("utf-8"), blocks)
 
 
 def unexpected(root: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from publishing.plugin import FOLDER as PLUGIN
 from publishing.plugin import ICON
 from publishing.project import DESCRIPTION, TITLE, Project
 from runapi_mcp.base.catalog import VARIANTS
-from runapi_mcp.base.hosts.table import KEY
+from runapi_mcp.base.hosts.host import KEY_VARIABLE
 from runapi_mcp.base.settings.keys import KEY_PAGE
 from runapi_mcp.setup.install.start_command import PACKAGE
 from runapi_mcp.tools import offered
@@ -63,7 +63,7 @@ def _manifest(project: Project) -> dict[str, object]:
                 "command": "uv",
                 "args": ["run", "--directory", "${__dirname}", "python", "-m", PROGRAM],
                 "env": {
-                    KEY: "${user_config.api_key}",
+                    KEY_VARIABLE: "${user_config.api_key}",
                     "RUNAPI_OUTPUT_DIR": "${user_config.output_dir}",
                     "RUNAPI_DAILY_BUDGET": "${user_config.daily_budget}",
                     "RUNAPI_SANDBOX": "${user_config.sandbox}",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from publishing.project import TITLE, Project
-from runapi_mcp.base.hosts.table import KEY
+from runapi_mcp.base.hosts.host import KEY_VARIABLE
 
 PYTHON: Final = "3.13-slim-trixie"
 PORT: Final = 8765
@@ -24,7 +24,8 @@ def files(project: Project) -> Mapping[str, str]:
 
 
 def _dockerfile(project: Project) -> str:
-    return f"""# {TITLE}: an MCP server on stdio. docker run -i --rm -e {KEY} {project.package}
+    run = f"docker run -i --rm -e {KEY_VARIABLE} {project.package}"
+    return f"""# {TITLE}: an MCP server on stdio. {run}
 FROM python:{PYTHON} AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from publishing.json_file import as_json
 from publishing.project import Project
-from runapi_mcp.base.hosts.table import KEY
+from runapi_mcp.base.hosts.host import KEY_VARIABLE
 
 
 def files(project: Project) -> Mapping[str, str]:
@@ -33,7 +33,7 @@ startCommand:
     (config) => ({{
       command: "{project.package}",
       args: config.sandbox ? ["--sandbox"] : [],
-      env: config.apiKey ? {{ {KEY}: config.apiKey }} : {{}},
+      env: config.apiKey ? {{ {KEY_VARIABLE}: config.apiKey }} : {{}},
     }})
   exampleConfig:
     sandbox: true

@@ -5,10 +5,11 @@ from typing import Final
 
 from publishing.json_file import as_json
 from publishing.project import Project, Start
-from runapi_mcp.base.hosts.table import KEY, host_named
-from runapi_mcp.base.texts import Entry, put
-from runapi_mcp.setup.install.host_entry import Wish, entry_of
-from runapi_mcp.setup.install.installer import keys_of
+from runapi_mcp.base.hosts.host import KEY_VARIABLE
+from runapi_mcp.base.hosts.table import host_named
+from runapi_mcp.base.texts import ServerEntry
+from runapi_mcp.setup.install.host_entry import EntrySpec, new_entry
+from runapi_mcp.setup.install.installer import entry_text
 
 _QUESTION: Final = "runapi-api-key"
 
@@ -39,19 +40,19 @@ def codex(project: Project) -> str:
     )
 
 
-def entry(name: str, start: Start, *handed_on: str) -> Entry:
+def entry(name: str, start: Start, *handed_on: str) -> ServerEntry:
     """What a host is given for this command, with the user's own variables that it names.
 
     No key and no template for one: the server finds what `login` saved, and what a host leaves in
     a template would be no key.
     """
-    return entry_of(host_named(name), Wish(start.words, handed_on=handed_on))
+    return new_entry(host_named(name), EntrySpec(start.words, handed_on=handed_on))
 
 
-def vs_code(start: Start) -> Entry:
+def vs_code(start: Start) -> ServerEntry:
     """VS Code's, whose own way is to ask for the key."""
-    wish = Wish(start.words, env={KEY: f"${{input:{_QUESTION}}}"})
-    return entry_of(host_named("vscode"), wish)
+    spec = EntrySpec(start.words, env={KEY_VARIABLE: f"${{input:{_QUESTION}}}"})
+    return new_entry(host_named("vscode"), spec)
 
 
 def asked_key() -> dict[str, object]:
@@ -64,7 +65,6 @@ def asked_key() -> dict[str, object]:
     }
 
 
-def _file(name: str, entry: Entry, text: str = "") -> str:
+def _file(name: str, entry: ServerEntry, text: str = "") -> str:
     """A host's file with this entry, laid out as install does it."""
-    host = host_named(name)
-    return put(text, host.dialect, keys_of(host), entry)[0]
+    return entry_text(host_named(name), entry, text)

@@ -1,14 +1,21 @@
-"""A page of documentation for each host, made from the table."""
+"""What the documentation says of hosts, made from their rows: a page each, and tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from runapi_mcp import __version__
+from runapi_mcp.base.hosts.host import (
+    ANSWER_MARGIN_SECONDS,
+    CALL_SECONDS,
+    KEY_VARIABLE,
+    UNKNOWN_CLIENT,
+    ClientProfile,
+    Host,
+)
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import CALL_SECONDS, HOSTS, KEY, HostConfig
-from runapi_mcp.base.texts import put
-from runapi_mcp.setup.install.host_entry import Wish, entry_of
-from runapi_mcp.setup.install.installer import keys_of
+from runapi_mcp.base.hosts.table import HOSTS
+from runapi_mcp.setup.install.host_entry import EntrySpec, new_entry
+from runapi_mcp.setup.install.installer import entry_text
 from runapi_mcp.setup.install.start_command import PACKAGE
 
 _UVX: Final = "/home/you/.local/bin/uvx"
@@ -66,22 +73,57 @@ _READS: Final = {
 }
 
 
-def pages() -> Mapping[str, str]:
+_HANDED_ON: Final = {
+    "all": "all variables",
+    "few": "about a dozen, and those in `env_vars`",
+    "no secrets": "all but those whose names look like a secret (KEY, TOKEN, SECRET, AUTH, CERT, "
+    f"…): an exported `{KEY_VARIABLE}` never arrives. Read in the program of 0.61",
+    "session": "what the desktop gave it: the system's PATH and no variables of your shell. "
+    "Assumed; some of them ask your shell for its PATH at start, and then find more",
+}
+
+
+def pages(hosts: Sequence[Host] = HOSTS) -> Mapping[str, str]:
     """Every page of docs/hosts/, by its file's name."""
-    made = {f"{host.name}.md": _page(host) for host in HOSTS}
-    return {"README.md": _index(), **made}
+    index = [f"| [{host.title}]({host.name}.md) | `{host.name}` | {host.tried} |" for host in hosts]
+    rows = ["| host | name | tried |", "| --- | --- | --- |", *index, ""]
+    made = {f"{host.name}.md": _page(host) for host in hosts}
+    return {"README.md": "\n".join([_PROMISES, *rows]), **made}
 
 
-def _index() -> str:
-    rows = [f"| [{host.title}]({host.name}.md) | `{host.name}` | {host.tried} |" for host in HOSTS]
-    return "\n".join([_PROMISES, "| host | name | tried |", "| --- | --- | --- |", *rows, ""])
+def waiting_table(hosts: Sequence[Host] = HOSTS) -> str:
+    """How long a call waits in each host whose client's name is known."""
+    known = [host for host in hosts if host.client.names]
+    rows = [_waits(host.title, host.client) for host in sorted(known, key=_alphabetical)]
+    head = ["| host | client name | waits | and with progress |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows, _waits("any other", UNKNOWN_CLIENT)])
 
 
-def _page(host: HostConfig) -> str:
+def environment_table(hosts: Sequence[Host] = HOSTS) -> str:
+    """What each host hands on of the variables around it."""
+    rows = ["| host | hands on |", "| --- | --- |"]
+    for kind, words in _HANDED_ON.items():
+        titles = ", ".join(host.title for host in hosts if host.launch.hands_on == kind)
+        rows.append(f"| {titles} | {words} |")
+    return "\n".join(rows)
+
+
+def _alphabetical(host: Host) -> str:
+    return host.title.lower()
+
+
+def _waits(title: str, client: ClientProfile) -> str:
+    limits = (client.silent_seconds, client.with_progress_seconds)
+    waits = [f"{limit - ANSWER_MARGIN_SECONDS:.0f} s" for limit in limits]
+    names = [f"`{name}`" for name in client.names]
+    return " | ".join([f"| {title}", ", ".join(names), *waits]).replace("|  |", "| |") + " |"
+
+
+def _page(host: Host) -> str:
     return "\n".join([f"# {host.title}", "", *_commands(host), *_files(host), *_facts(host), ""])
 
 
-def _commands(host: HostConfig) -> Iterator[str]:
+def _commands(host: Host) -> Iterator[str]:
     yield "```sh"
     yield f"{_HERE} install {host.name}"
     if host.project:
@@ -91,27 +133,27 @@ def _commands(host: HostConfig) -> Iterator[str]:
     yield ""
     yield _UNPUBLISHED
     yield ""
-    yield f"Then: {host.then[0].lower()}{host.then[1:]}"
+    yield f"Then: {host.next_step[0].lower()}{host.next_step[1:]}"
     yield ""
 
 
-def _files(host: HostConfig) -> Iterator[str]:
+def _files(host: Host) -> Iterator[str]:
     names = " or ".join(f"`{name}`" for name in host.files)
     yield f"It reads {names} in {_folder(host)}, as {_READS[host.dialect]}."
-    if host.moved_by:
-        yield f"`{host.moved_by}` names another folder."
+    if host.folder_variable:
+        yield f"`{host.folder_variable}` names another folder."
     if host.project:
         yield f"In a project it reads {' or '.join(f'`{name}`' for name in host.project)}."
     yield "What is written there, with your own paths; from a clone, its Python in place of `uvx`:"
     yield ""
     yield f"```{_FENCES.get(host.dialect, host.dialect)}"
-    wish = Wish((_UVX, f"{PACKAGE}=={__version__}"))
-    yield put("", host.dialect, keys_of(host), entry_of(host, wish))[0].rstrip("\n")
+    spec = EntrySpec((_UVX, f"{PACKAGE}=={__version__}"))
+    yield entry_text(host, new_entry(host, spec)).rstrip("\n")
     yield "```"
     yield ""
 
 
-def _facts(host: HostConfig) -> Iterator[str]:
+def _facts(host: Host) -> Iterator[str]:
     limited = any("timeout" in key for key in host.stdio.last)
     yield "| | |"
     yield "| --- | --- |"
@@ -121,7 +163,7 @@ def _facts(host: HostConfig) -> Iterator[str]:
     yield f"| tried | {host.tried} |"
 
 
-def _variable(host: HostConfig) -> str:
+def _variable(host: Host) -> str:
     if host.stdio.names:
         return f"`--env NAME` adds it to `{host.stdio.names}`"
     if host.reference:
@@ -129,20 +171,20 @@ def _variable(host: HostConfig) -> str:
     return "none: give values, `--env NAME=VALUE`"
 
 
-def _address(host: HostConfig) -> str:
+def _address(host: Host) -> str:
     shape = host.http
     if shape is None:
         return "no"
     if not shape.bearer and not host.reference:
         return "yes: `--http URL`; it sends no key but one in its file"
-    doubt = f" {shape.doubt}" if shape.doubt else ""
-    return f"yes: `--http URL`; it sends its own variable `{KEY}` as the key.{doubt}"
+    doubt = f" {shape.caveat}" if shape.caveat else ""
+    return f"yes: `--http URL`; it sends its own variable `{KEY_VARIABLE}` as the key.{doubt}"
 
 
-def _folder(host: HostConfig) -> str:
+def _folder(host: Host) -> str:
     """Its folder, or that of each platform where they differ."""
     linux, macos, windows = (
-        str(machine.placed(host.folder_on(machine.platform))).removeprefix("/").removeprefix("C:\\")
+        str(machine.locate(host.folder_on(machine.platform))).removeprefix("/").removeprefix("C:\\")
         for machine in _MACHINES
     )
     if linux == macos == windows.replace("\\", "/"):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from publishing.host_entries import asked_key, entry, vs_code
 from publishing.project import Project
-from runapi_mcp.base.hosts.table import NAME
+from runapi_mcp.base.hosts.host import ENTRY_NAME
 
 
 def files(project: Project) -> Mapping[str, str]:
@@ -41,11 +41,11 @@ def _cursor_own(project: Project) -> str:
 def _cursor_query(project: Project) -> str:
     given = entry("cursor", project.starts.newest)
     config = base64.b64encode(_compact(given).encode()).decode()
-    return f"name={NAME}&config={quote(config, safe='')}"
+    return f"name={ENTRY_NAME}&config={quote(config, safe='')}"
 
 
 def _vs_code(project: Project, scheme: str) -> str:
-    given = {"name": NAME, **vs_code(project.starts.newest), "inputs": [asked_key()]}
+    given = {"name": ENTRY_NAME, **vs_code(project.starts.newest), "inputs": [asked_key()]}
     return f"{scheme}:mcp/install?{quote(_compact(given), safe='')}"
 
 

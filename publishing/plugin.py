@@ -11,7 +11,7 @@ from publishing import skill
 from publishing.host_entries import entry
 from publishing.json_file import as_json
 from publishing.project import DESCRIPTION, ICON, TITLE, Project
-from runapi_mcp.base.hosts.table import KEY, NAME
+from runapi_mcp.base.hosts.host import ENTRY_NAME, KEY_VARIABLE
 from runapi_mcp.base.settings.keys import KEY_PAGE
 
 FOLDER: Final = "manifests/plugin"
@@ -41,7 +41,7 @@ def files(project: Project) -> Mapping[str, str]:
 def _common(project: Project) -> dict[str, object]:
     """What Claude Code and Codex want to know of any plugin."""
     return {
-        "name": NAME,
+        "name": ENTRY_NAME,
         "version": project.version,
         "description": DESCRIPTION,
         "author": project.authors,
@@ -58,7 +58,7 @@ def _claude(project: Project) -> dict[str, object]:
 
 def _servers(project: Project, host: str, *handed_on: str) -> dict[str, object]:
     """The plugin's one server, as a host wants it written."""
-    return {"mcpServers": {NAME: entry(host, project.starts.pinned, *handed_on)}}
+    return {"mcpServers": {ENTRY_NAME: entry(host, project.starts.pinned, *handed_on)}}
 
 
 def _codex(project: Project) -> dict[str, object]:
@@ -86,11 +86,11 @@ def _codex(project: Project) -> dict[str, object]:
 
 def _gemini(project: Project) -> dict[str, object]:
     return {
-        "name": NAME,
+        "name": ENTRY_NAME,
         "version": project.version,
         "description": DESCRIPTION,
         # Gemini keeps variables that look like secrets from servers that do not name them.
-        **_servers(project, "gemini", KEY),
+        **_servers(project, "gemini", KEY_VARIABLE),
     }
 
 
@@ -101,7 +101,7 @@ def _claude_marketplace(project: Project) -> dict[str, object]:
         "owner": project.authors,
         "plugins": [
             {
-                "name": NAME,
+                "name": ENTRY_NAME,
                 "source": f"./{FOLDER}",
                 "description": DESCRIPTION,
                 "category": "design",
@@ -116,7 +116,7 @@ def _codex_marketplace(project: Project) -> dict[str, object]:
         "interface": {"displayName": TITLE},
         "plugins": [
             {
-                "name": NAME,
+                "name": ENTRY_NAME,
                 "source": {"source": "local", "path": f"./{FOLDER}"},
                 "policy": {"installation": "AVAILABLE", "authentication": "ON_INSTALL"},
                 "category": "Creativity",
@@ -126,6 +126,7 @@ def _codex_marketplace(project: Project) -> dict[str, object]:
 
 
 def _page(project: Project) -> str:
+    command = " ".join((project.starts.pinned.command, *project.starts.pinned.args))
     return f"""# {TITLE}
 
 Draws and edits images with Black Forest Labs' Flux 2 through [RunAPI]({KEY_PAGE}): one checked
@@ -133,18 +134,19 @@ tool per variant, the price before a call and the charge after it, pictures save
 a task id to come back to. The skill in it teaches an agent to choose a variant, ask the price,
 wait, save and remix.
 
-It starts `{" ".join((project.starts.pinned.command, *project.starts.pinned.args))}`, so
-[uv](https://docs.astral.sh/uv/) must be installed. The key is read from `{KEY}`, or from where
+It starts `{command}`, so
+[uv](https://docs.astral.sh/uv/) must be installed. The key is read from `{KEY_VARIABLE}`, or from \
+where
 `runapi-mcp login` saved it; `RUNAPI_SANDBOX=1` practises without a key and without a cost.
 
 The folder is a plugin of Claude Code and of Codex, and an extension of Gemini CLI:
 
 ```sh
 claude plugin marketplace add {project.owner}/{project.package}
-claude plugin install {NAME}@{project.package}
+claude plugin install {ENTRY_NAME}@{project.package}
 
 codex plugin marketplace add {project.owner}/{project.package}
-codex plugin add {NAME}@{project.package}
+codex plugin add {ENTRY_NAME}@{project.package}
 
 gemini extensions install ./{FOLDER}  # from a clone
 ```

@@ -1,6 +1,6 @@
 """The generated blocks of the README."""
 
-import re
+from collections.abc import Mapping
 
 from publishing import host_entries, registry
 from publishing.project import Project
@@ -10,18 +10,14 @@ from runapi_mcp.tools import offered
 _UNPRICED = "not published; ask `check_pricing`"
 
 
-def with_blocks(page: str, project: Project) -> str:
-    """The README with its blocks anew."""
-    blocks = {
+def readme_blocks(project: Project) -> Mapping[str, str]:
+    """What stands between the markers, by their name."""
+    return {
         "tools": _tools_table(),
         "codex": f"```toml\n{host_entries.codex(project)}```",
         "cursor": f"```json\n{host_entries.cursor(project)}```",
         "registry": f"<!-- mcp-name: {registry.registry_name(project)} -->",
     }
-    for name, text in blocks.items():
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        page = marked.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)
-    return page
 
 
 def _tools_table() -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from publishing.json_file import as_json
 from publishing.project import DESCRIPTION, TITLE, Project
-from runapi_mcp.base.hosts.table import KEY
+from runapi_mcp.base.hosts.host import KEY_VARIABLE
 
 SCHEMA: Final = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 
@@ -36,7 +36,9 @@ def _entry(project: Project) -> dict[str, object]:
                 "runtimeHint": "uvx",
                 "transport": {"type": "stdio"},
                 "environmentVariables": [
-                    _variable(KEY, "RunAPI API key; RUNAPI_SANDBOX=1 needs none.", secret=True),
+                    _variable(
+                        KEY_VARIABLE, "RunAPI API key; RUNAPI_SANDBOX=1 needs none.", secret=True
+                    ),
                     _variable("RUNAPI_SANDBOX", "1 to practise without a key or a cost."),
                 ],
             }

@@ -7,7 +7,7 @@ from typing import Final
 from publishing.project import Project
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.catalog.variants import Variant
-from runapi_mcp.base.hosts.table import KEY
+from runapi_mcp.base.hosts.host import KEY_VARIABLE
 
 NAME: Final = "flux-2-images"
 """The skill's name, and its folder's."""
@@ -28,7 +28,7 @@ def text(project: Project) -> str:
         package=project.package,
         version=project.version,
         choices=_choices(),
-        key=KEY,
+        key=KEY_VARIABLE,
     )
 
 

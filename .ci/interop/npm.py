@@ -16,6 +16,8 @@ from cache import cached
 from programs import NothingChecked, run_program
 from words import indented, say, tail
 
+from runapi_mcp.base.hosts.table import HOSTS
+
 PACKAGES: Mapping[str, str] = {
     "@modelcontextprotocol/inspector": "2.12.0",
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
@@ -26,12 +28,8 @@ PACKAGES: Mapping[str, str] = {
     "playwright-core": "1.65.1",
 }
 HOST_PACKAGES: Mapping[str, str] = {
-    "@anthropic-ai/claude-code": "2.1.329",
     "@anthropic-ai/mcpb": "2.1.2",
-    "@google/gemini-cli": "0.61.0",
-    "@openai/codex": "0.169.0",
-    "@qwen-code/qwen-code": "0.24.4",
-    "opencode-ai": "1.18.33",
+    **{host.npm.package: host.npm.version for host in HOSTS if host.npm},
 }
 """Other people's hosts and packers, each installed by itself: one that is missing is one check."""
 # What these depend on is taken as of this day: a stranger's release cannot break our CI.

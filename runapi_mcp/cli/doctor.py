@@ -16,7 +16,7 @@ import click
 from runapi_mcp import __version__
 
 if TYPE_CHECKING:
-    from runapi_mcp.base.hosts.table import HostConfig
+    from runapi_mcp.base.hosts.host import Host
     from runapi_mcp.setup.doctor.findings import Report
     from runapi_mcp.setup.doctor.fix import Mended
     from runapi_mcp.setup.doctor.layout import Page, Styled
@@ -60,19 +60,19 @@ def command(*, hosts: tuple[str, ...], as_json: bool, fix: bool, wait_seconds: f
     sys.exit(0 if report.is_fine else 1)
 
 
-def _examined(named: list[HostConfig], wait_seconds: float) -> tuple[Examination, Report]:
-    from runapi_mcp.cli.host_choice import this_machine
+def _examined(named: list[Host], wait_seconds: float) -> tuple[Examination, Report]:
+    from runapi_mcp.cli.host_choice import current_machine
     from runapi_mcp.setup.doctor.runner import Examination
 
-    examination = Examination(this_machine(), wait_seconds)
+    examination = Examination(current_machine(), wait_seconds)
     return examination, anyio.run(partial(examination.report, named))
 
 
 def _mend(report: Report) -> list[Mended]:
-    from runapi_mcp.cli.host_choice import receipts
+    from runapi_mcp.cli.host_choice import open_install_log
     from runapi_mcp.setup.doctor.fix import mended
 
-    return mended(report, receipts())
+    return mended(report, open_install_log())
 
 
 def _say_json(examination: Examination, report: Report, mended: list[Mended]) -> None:

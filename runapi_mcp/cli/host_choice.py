@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -11,75 +12,64 @@ from typing import Final, Literal
 import click
 
 from runapi_mcp.base.errors import Failure, NotConfigured, Refused
+from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, InstallScope
 from runapi_mcp.base.hosts.machine import Machine, platform_of
-from runapi_mcp.base.hosts.table import HOSTS as ALL_HOSTS
-from runapi_mcp.base.hosts.table import NAME, HostConfig, Scope, host_named
-from runapi_mcp.setup.install.install_log import Receipts
+from runapi_mcp.base.hosts.table import HOSTS, host_named
+from runapi_mcp.setup.install.install_log import InstallLog
 from runapi_mcp.setup.install.installer import (
     Change,
     apply,
-    entry_in,
-    file_of,
-    hosts_on,
+    detect_hosts,
+    host_file_path,
+    installed_entry,
     is_ours_in,
 )
 from runapi_mcp.setup.install.start_command import Program
 
-HOSTS = click.argument("hosts", metavar="[HOST]...", nargs=-1)
-SCOPE = click.option(
+HOSTS_ARGUMENT = click.argument("hosts", metavar="[HOST]...", nargs=-1)
+SCOPE_OPTION = click.option(
     "--scope",
     type=click.Choice(["user", "project"]),
     default="user",
     show_default=True,
     help="All of your work, or the project in this directory.",
 )
-DRY_RUN = click.option(
+DRY_RUN_OPTION = click.option(
     "--dry-run", is_flag=True, help="Show what would change, as a diff; write nothing."
 )
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
 
-Plan = Callable[[HostConfig, Path], Change]
+Plan = Callable[[Host, Path, InstallLog], Change]
 """Says what is to be done to a host's file."""
-
 
 State = Literal["not installed", "installed", "another server", "unreadable"]
 _WORDS: Final[dict[State, str]] = {
     "not installed": "not installed",
     "installed": "is installed",
-    "another server": f"has another server called {NAME}",
+    "another server": f"has another server called {ENTRY_NAME}",
     "unreadable": "cannot be read",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HostStatus:
     """A host on this machine, its file, and how it stands with this server."""
 
-    host: HostConfig
+    host: Host
     path: Path
     state: State
     why: str = ""
     """Why it cannot be read."""
 
-    @property
-    def words(self) -> str:
+    def describe(self) -> str:
         return f"{_WORDS[self.state]}: {self.why}" if self.why else _WORDS[self.state]
 
-    def told(self) -> dict[str, object]:
-        told = {"host": self.host.name, "file": str(self.path), "state": self.state}
-        return {**told, "why": self.why} if self.why else {**told}
+    def as_dict(self) -> dict[str, object]:
+        known = {"host": self.host.name, "file": str(self.path), "state": self.state}
+        return {**known, "why": self.why} if self.why else {**known}
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What became of the hosts that were chosen."""
-
-    changes: tuple[Change, ...]
-    status: int
-    """The exit status: 2 if any failed."""
-
-
-def this_machine() -> Machine:
+def current_machine() -> Machine:
     """The machine that this program runs on.
 
     Raises:
@@ -93,22 +83,34 @@ def this_machine() -> Machine:
     return Machine(platform_of(sys.platform), os.environ, directory)
 
 
-def this_program() -> Program:
+def current_program() -> Program:
     """The program that runs."""
     return Program(sys.executable, Path(sys.prefix), os.environ)
 
 
-def receipts() -> Receipts:
+def open_install_log() -> InstallLog:
     """What install noted on this machine."""
     # Imported here, because only a command needs it.
     from platformdirs import user_state_path
 
-    return Receipts(user_state_path("runapi-mcp"))
+    return InstallLog(user_state_path("runapi-mcp"))
 
 
-def chosen(
-    names: Sequence[str], scope: Scope, *, as_json: bool, only: State | None = None
-) -> list[HostConfig]:
+@contextmanager
+def locked_install_log(*, dry_run: bool) -> Generator[InstallLog]:
+    """The same for one installer alone; one that only looks waits for nobody.
+
+    Raises:
+        NotConfigured: another one does not end.
+    """
+    log = open_install_log()
+    with nullcontext() if dry_run else log.lock():
+        yield log
+
+
+def choose_hosts(
+    names: Sequence[str], scope: InstallScope, *, as_json: bool, only: State | None = None
+) -> list[Host]:
     """The hosts that were named; else of those on this machine, what a person says.
 
     `only` limits what is offered to hosts in this state. Without a terminal nothing is asked: what
@@ -116,77 +118,79 @@ def chosen(
     """
     if names:
         return list(dict.fromkeys(map(host_named, names)))
-    offered = [found for found in _found(scope) if only in (None, found.state)]
+    offered = [status for status in _statuses(scope) if only in (None, status.state)]
     if as_json:
-        click.echo(json.dumps([found.told() for found in offered], indent=2))
+        click.echo(json.dumps([status.as_dict() for status in offered], indent=2))
         return []
     if not offered:
-        _say_that_none_is_there(only)
+        none = "No host on this machine has these tools." if only else "None found on this machine."
+        click.echo(f"{none} Name one to go ahead all the same:")
+        click.echo(f"  {' '.join(host.name for host in HOSTS)}")
         return []
     _list(offered)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return []
-    return _asked([found.host for found in offered])
+    return _ask([status.host for status in offered])
 
 
-def for_each(
-    hosts: Sequence[HostConfig], scope: Scope, plan: Plan, *, dry_run: bool, as_json: bool
-) -> Done:
-    """Plans and makes each host's change, and says what came of it."""
-    notes, machine = receipts(), this_machine()
-    told: list[dict[str, object]] = []
+def change_each(
+    hosts: Sequence[Host],
+    scope: InstallScope,
+    plan: Plan,
+    log: InstallLog,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> list[Change]:
+    """Plans and makes each host's change, and says what came of it; returns those that worked."""
+    machine = current_machine()
+    results: list[dict[str, object]] = []
     changes: list[Change] = []
     for host in hosts:
         try:
-            change = plan(host, file_of(host, scope, machine))
-            backup = None if dry_run else apply(change, notes)
+            change = plan(host, host_file_path(host, scope, machine), log)
+            backup = None if dry_run else apply(change, log)
         except Failure as failure:
-            told.append({"host": host.name, "outcome": "failed", "error": str(failure)})
+            results.append({"host": host.name, "outcome": "failed", "error": str(failure)})
             click.echo(f"runapi-mcp: {host.title}: {failure}", err=True)
             continue
         changes.append(change)
-        told.append(_told(change, backup, dry_run=dry_run))
+        results.append(_result(change, backup, dry_run=dry_run))
         if not as_json:
             _say(change, backup, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
-    return Done(tuple(changes), 0 if len(changes) == len(hosts) else 2)
+        click.echo(json.dumps(results, indent=2, ensure_ascii=False))
+    return changes
 
 
-def _found(scope: Scope) -> list[Found]:
-    machine = this_machine()
-    hosts = [host for host in hosts_on(machine) if scope == "user" or host.project]
-    return [_stands(host, file_of(host, scope, machine)) for host in hosts]
+def _statuses(scope: InstallScope) -> list[HostStatus]:
+    machine = current_machine()
+    hosts = [host for host in detect_hosts(machine) if scope == "user" or host.project]
+    return [_status(host, host_file_path(host, scope, machine)) for host in hosts]
 
 
-def _stands(host: HostConfig, path: Path) -> Found:
+def _status(host: Host, path: Path) -> HostStatus:
     try:
-        entry = entry_in(host, path)
-        is_ours = entry is not None and is_ours_in(host, entry, path, receipts())
+        entry = installed_entry(host, path)
+        is_ours = entry is not None and is_ours_in(host, entry, path, open_install_log())
     except NotConfigured as failure:
         why = failure.happened.removeprefix(str(path)).lstrip(", ")
-        return Found(host, path, "unreadable", why.removeprefix("cannot be read: "))
+        return HostStatus(host, path, "unreadable", why.removeprefix("cannot be read: "))
     if entry is None:
-        return Found(host, path, "not installed")
-    return Found(host, path, "installed" if is_ours else "another server")
+        return HostStatus(host, path, "not installed")
+    return HostStatus(host, path, "installed" if is_ours else "another server")
 
 
-def _say_that_none_is_there(only: State | None) -> None:
-    none = "No host on this machine has these tools." if only else "None found on this machine."
-    click.echo(f"{none} Name one to go ahead all the same:")
-    click.echo(f"  {' '.join(host.name for host in ALL_HOSTS)}")
-
-
-def _list(offered: Sequence[Found]) -> None:
-    wide = max(len(found.host.name) for found in offered)
-    for number, found in enumerate(offered, 1):
-        line = f"{number:>3}  {found.host.name:<{wide}}  {found.words:<13}  {found.path}"
+def _list(offered: Sequence[HostStatus]) -> None:
+    wide = max(len(status.host.name) for status in offered)
+    for number, each in enumerate(offered, 1):
+        line = f"{number:>3}  {each.host.name:<{wide}}  {each.describe():<13}  {each.path}"
         click.echo(line.rstrip())
     if not sys.stdin.isatty():
         click.echo("Name those that you mean.")
 
 
-def _asked(hosts: list[HostConfig]) -> list[HostConfig]:
+def _ask(hosts: list[Host]) -> list[Host]:
     """Those that a person picks, by number or name; asked again until all of it is understood."""
     question = "Which? Numbers or names, all, or nothing to leave"
     while True:
@@ -197,13 +201,13 @@ def _asked(hosts: list[HostConfig]) -> list[HostConfig]:
             click.echo(f"{refused.happened} Write such as: 1, {hosts[-1].name}; or all.")
 
 
-def _picked(words: list[str], hosts: list[HostConfig]) -> list[HostConfig]:
+def _picked(words: list[str], hosts: list[Host]) -> list[Host]:
     if words == ["all"]:
         return hosts
     return [] if words == ["none"] else [_one(word, hosts) for word in words]
 
 
-def _one(word: str, hosts: list[HostConfig]) -> HostConfig:
+def _one(word: str, hosts: list[Host]) -> Host:
     if not word.isdecimal():
         return host_named(word)
     if not 1 <= int(word) <= len(hosts):
@@ -211,17 +215,17 @@ def _one(word: str, hosts: list[HostConfig]) -> HostConfig:
     return hosts[int(word) - 1]
 
 
-def _told(change: Change, backup: Path | None, *, dry_run: bool) -> dict[str, object]:
-    told: dict[str, object] = {
+def _result(change: Change, backup: Path | None, *, dry_run: bool) -> dict[str, object]:
+    result: dict[str, object] = {
         "host": change.host.name,
-        "file": str(change.opened.path),
+        "file": str(change.file.path),
         "outcome": change.outcome,
     }
     if dry_run:
-        told |= {"written": False, "diff": change.diff()}
+        result |= {"written": False, "diff": change.diff()}
     if backup is not None:
-        told["backup"] = str(backup)
-    return told
+        result["backup"] = str(backup)
+    return result
 
 
 def _say(change: Change, backup: Path | None, *, dry_run: bool) -> None:
@@ -229,15 +233,15 @@ def _say(change: Change, backup: Path | None, *, dry_run: bool) -> None:
         nothing = f"{change.host.title}: {change.outcome}; nothing to do.\n"
         click.echo(change.diff() or nothing, nl=False)
         return
-    click.echo(f"{change.host.title}: {change.outcome}.{_then(change)}\n  {change.opened.path}")
+    click.echo(f"{change.host.title}: {change.outcome}.{_next_step(change)}\n  {change.file.path}")
     if backup:
         click.echo(f"  as it was: {backup}")
 
 
-def _then(change: Change) -> str:
+def _next_step(change: Change) -> str:
     """What a person does next, for the host to notice."""
     if change.changes_nothing:
         return ""
     if change.outcome in ("added", "updated"):
-        return f" {change.host.then}"
+        return f" {change.host.next_step}"
     return f" {change.host.title} notices at its next start."

@@ -21,7 +21,8 @@ from mcp_types import (
 
 from runapi_mcp import gallery
 from runapi_mcp.base.errors import Failure, NotAllowed
-from runapi_mcp.base.hosts.known import MARGIN_SECONDS, Host, host_of
+from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
+from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
@@ -68,7 +69,7 @@ class Service:
         """Who makes a request."""
         runapi, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
         if wait_seconds is None:
-            wait_seconds = _host_limit_seconds(context) - MARGIN_SECONDS
+            wait_seconds = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
         return Caller(
             runapi=runapi,
             orders=Orders(self.desk, runapi),
@@ -84,7 +85,7 @@ class Service:
         return Handover(
             picture_store=self.picture_store,
             saves=_is_local(context) if self.saves is None else self.saves,
-            default_preview_px=LARGEST_PREVIEW_PX if _host(context).shows_images else 0,
+            default_preview_px=LARGEST_PREVIEW_PX if _client(context).shows_images else 0,
             most_preview_px=LARGEST_PREVIEW_PX if self.previews else 0,
             answer_by=anyio.current_time() + _host_limit_seconds(context) - SPARE_SECONDS,
         )
@@ -140,7 +141,7 @@ async def _outcome(
     context: Context, tool: Tool, caller: Caller, params: CallToolRequestParams
 ) -> Outcome | InputRequiredResult:
     arguments = params.arguments or {}
-    patience = _host_limit_seconds(context) - MARGIN_SECONDS
+    patience = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
     try:
         outcome = await tool.run(caller, arguments)
     except NotConfirmed as question:
@@ -166,9 +167,9 @@ def _is_late(context: Context, caller: Caller) -> bool:
 
 def _host_limit_seconds(context: Context) -> float:
     """When the host gives up this very call."""
-    host = _host(context)
+    client = _client(context)
     progress = bool(context.meta) and context.meta.get("progress_token") is not None
-    return host.with_progress_seconds if progress else host.silent_seconds
+    return client.with_progress_seconds if progress else client.silent_seconds
 
 
 def _is_local(context: Context) -> bool:
@@ -176,9 +177,9 @@ def _is_local(context: Context) -> bool:
     return context.request is None
 
 
-def _host(context: Context) -> Host:
-    client = context.session.client_params
-    return host_of(client.client_info.name if client else None)
+def _client(context: Context) -> ClientProfile:
+    params = context.session.client_params
+    return client_profile(params.client_info.name if params else None)
 
 
 def _reporter(context: Context) -> Report:

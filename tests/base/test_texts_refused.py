@@ -2,7 +2,14 @@
 
 import pytest
 
-from runapi_mcp.base.texts import Broken, Dialect, Surroundings, found, put, taken_out
+from runapi_mcp.base.texts import (
+    Dialect,
+    InsertionContext,
+    UnusableText,
+    put_entry,
+    read_entry,
+    remove_entry,
+)
 from runapi_mcp.base.texts.text import HARM
 
 BROKEN: list[tuple[Dialect, str, int | None]] = [
@@ -35,8 +42,8 @@ BROKEN: list[tuple[Dialect, str, int | None]] = [
 def test_what_cannot_be_read_or_changed_is_refused_with_its_line(
     dialect: Dialect, text: str, line: int | None
 ) -> None:
-    with pytest.raises(Broken) as refused:
-        put(text, dialect, ("s", "runapi"), {"a": 1})
+    with pytest.raises(UnusableText) as refused:
+        put_entry(text, dialect, ("s", "runapi"), {"a": 1})
     assert refused.value.line == line
 
 
@@ -59,15 +66,15 @@ SOUND: list[tuple[Dialect, str, str]] = [
 def test_a_sound_text_is_not_said_to_be_broken_in_a_line(
     dialect: Dialect, text: str, why: str
 ) -> None:
-    with pytest.raises(Broken) as refused:
-        put(text, dialect, ("s", "runapi"), {"a": 1})
+    with pytest.raises(UnusableText) as refused:
+        put_entry(text, dialect, ("s", "runapi"), {"a": 1})
     assert (refused.value.why, refused.value.line) == (why, None)
 
 
 def test_what_breaks_by_taking_the_entry_out_is_not_said_of_the_file() -> None:
     text = "s: !!map\n  runapi: {a: 1}\n"
-    with pytest.raises(Broken) as refused:
-        taken_out(text, "yaml", ("s", "runapi"), Surroundings())
+    with pytest.raises(UnusableText) as refused:
+        remove_entry(text, "yaml", ("s", "runapi"), InsertionContext())
     assert (refused.value.why, refused.value.line) == (HARM, None)
 
 
@@ -97,6 +104,6 @@ LEAKS: list[tuple[Dialect, str, str]] = [
 
 @pytest.mark.parametrize(("dialect", "text", "why"), LEAKS)
 def test_no_value_of_a_file_is_told_on(dialect: Dialect, text: str, why: str) -> None:
-    with pytest.raises(Broken) as refused:
-        found(text, dialect, ("s", "runapi"))
+    with pytest.raises(UnusableText) as refused:
+        read_entry(text, dialect, ("s", "runapi"))
     assert refused.value.why == why

@@ -4,7 +4,7 @@ import anyio
 import pytest
 from mcp_types import Implementation, RequestParamsMeta
 
-from runapi_mcp.base.hosts.known import MARGIN_SECONDS
+from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS
 from tests.support.world import ERAS, World, facts, world
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ async def test_a_call_ends_before_its_host_gives_it_up(
     async with world(era=era, client=named(host)) as w:
         result = await w.client.call_tool(DRAW, ENDLESS, meta=meta)
         assert facts(result)["status"] == "processing"
-        assert lasted() == HOSTS[host][meta is not None] - MARGIN_SECONDS
+        assert lasted() == HOSTS[host][meta is not None] - ANSWER_MARGIN_SECONDS
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -37,13 +37,19 @@ def generate(directory: Path, *options: str) -> subprocess.CompletedProcess[str]
     )
 
 
+STALE = "".join(f"<!-- {name} -->\nstale\n<!-- /{name} -->\n" for name in ("tools", "hosts"))
+"""A page with two blocks that nobody brought up to date."""
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which everything has been generated."""
     root = tmp_path_factory.mktemp("made")
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, root)
-    (root / "README.md").write_text("<!-- tools -->\nstale\n<!-- /tools -->\n")
+    (root / "docs").mkdir()
+    for name in ("README.md", "docs/waiting.md", "docs/doctor.md"):
+        (root / name).write_text(STALE)
     assert generate(root).returncode == 0
     return root
 
@@ -66,11 +72,14 @@ def test_no_generated_file_is_out_of_date() -> None:
 def test_what_was_generated_passes_the_check(repository: Path) -> None:
     assert generate(repository, "--check").returncode == 0
     assert "`flux_2_pro_text_to_image`" in (repository / "README.md").read_text()
+    assert "| opencode | `opencode` | 45 s |" in (repository / "docs" / "waiting.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["README.md", "Dockerfile", ".agents/plugins/marketplace.json"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/waiting.md", "Dockerfile", ".agents/plugins/marketplace.json"]
+)
 def test_the_check_fails_on_a_file_that_was_edited_by_hand(repository: Path, name: str) -> None:
-    (repository / name).write_text("<!-- tools -->\nmine\n<!-- /tools -->\n")
+    (repository / name).write_text(STALE)
     checked = generate(repository, "--check")
     assert (checked.returncode, checked.stdout) == (1, f"out of date: {name}\n")
 

@@ -5,6 +5,8 @@ import re
 
 from hypothesis import strategies as st
 
+from runapi_mcp.base.json_values import as_object
+
 KEYS = st.one_of(
     st.sampled_from(["theme", "a.b", "mcpServers", "mcp", "servers", "run api", "", "ключ", 'q"q']),
     st.text(min_size=1, max_size=4),
@@ -140,11 +142,22 @@ def _ended(draw: st.DrawFn, text: str) -> str:
     return text.replace("\n", "\r\n") if draw(st.integers(0, 3)) == 0 else text
 
 
+_NO_MEMBERS = re.compile(r"(\{(?:\s*(?://[^\r\n]*|/\*.*?\*/))*)\s+\}", re.DOTALL)
+"""Braces with nothing in them, or comments alone."""
+
+
 def is_within(part: str, whole: str) -> bool:
     """Whether every character of a text is in another, in order.
 
-    What only stood for "nothing" gives way to an entry: a null, and the space in empty braces.
+    What only stood for "nothing" gives way to an entry: a null, and the space before the brace
+    that closes on no members, where the entry's own line break comes.
     """
-    kept = re.sub(r"\{\s+\}", "{}", part.replace(" null", "").replace(" ~", ""))
+    kept = _NO_MEMBERS.sub(r"\1}", part.replace(" null", "").replace(" ~", ""))
     rest = iter(whole)
     return all(letter in rest for letter in kept)
+
+
+def has_members_of(value: object, other: object) -> bool:
+    """Whether each key of a value's mappings is in another's too, whatever it holds."""
+    mine, others = as_object(value), as_object(other)
+    return all(key in mine and has_members_of(mine[key], others[key]) for key in others)

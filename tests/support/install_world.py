@@ -12,15 +12,16 @@ from typing import Any, cast
 import pytest
 from ruamel.yaml import YAML
 
+from runapi_mcp.base.hosts.host import Host
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import HOSTS, HostConfig, host_named
-from runapi_mcp.setup.install import installer
-from runapi_mcp.setup.install.start_command import Program, typed
+from runapi_mcp.base.hosts.table import HOSTS, host_named
+from runapi_mcp.setup.install.installer import host_file_path
+from runapi_mcp.setup.install.start_command import Program, typed_command
 from tests.support.processes import LIMIT_SECONDS
 from tests.support.unwritable import as_a_user
 
 KEY = "sandbox-key-of-a-test"
-TYPED = typed(Program(sys.executable, Path(sys.prefix), os.environ), "__main__.py")
+TYPED = typed_command(Program(sys.executable, Path(sys.prefix), os.environ), "__main__.py")
 """How these tests start the program."""
 NO_KEY = (
     f"There is no API key yet: run {TYPED} login. "
@@ -43,9 +44,9 @@ BROKEN = {
 EVERY_HOST = pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
 
 
-def file_of(host: HostConfig) -> Path:
+def file_of(host: Host) -> Path:
     """Where install puts a host's entry in this test's home."""
-    return installer.file_of(host, "user", Machine("linux", os.environ, "/"))
+    return host_file_path(host, "user", Machine("linux", os.environ, "/"))
 
 
 def keep(path: Path, text: str, mode: int = 0o640) -> None:
@@ -55,7 +56,7 @@ def keep(path: Path, text: str, mode: int = 0o640) -> None:
     path.chmod(mode)
 
 
-def read(host: HostConfig, path: Path) -> dict[str, Any]:
+def read(host: Host, path: Path) -> dict[str, Any]:
     """The servers of a host's file, without what the standard library cannot read."""
     text = path.read_text()
     match host.dialect:
@@ -71,9 +72,9 @@ def read(host: HostConfig, path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-def started(host: HostConfig, entry: Mapping[str, Any]) -> list[str]:
+def started(host: Host, entry: Mapping[str, Any]) -> list[str]:
     """The command that an entry starts."""
-    inner = entry[host.wrapped] if host.wrapped else entry
+    inner = entry[host.wrapper_key] if host.wrapper_key else entry
     command = inner[host.stdio.command]
     return [*command] if host.stdio.args is None else [command, *inner[host.stdio.args]]
 

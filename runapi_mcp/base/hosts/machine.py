@@ -22,7 +22,7 @@ class Machine:
     def path(self, *parts: str) -> PurePath:
         return PureWindowsPath(*parts) if self.platform == "windows" else PurePosixPath(*parts)
 
-    def placed(self, template: str) -> PurePath:
+    def locate(self, template: str) -> PurePath:
         """A path whose first part may be `{home}`, `{config}` or `{support}`."""
         first, _, rest = template.partition("/")
         return self._base(first).joinpath(*filter(None, rest.split("/")))

@@ -77,13 +77,13 @@ class KeyFile:
     def _texts(self, key: str | None) -> tuple[str, str]:
         """The file's text, and the same with this key, or without any."""
         # Imported here, because every start would pay for what only a login needs.
-        from runapi_mcp.base.texts import Broken
+        from runapi_mcp.base.texts import UnusableText
 
         text = self._read()
         bom = _BOM if text.startswith(_BOM) else ""
         try:
             return text, bom + _with_key(text.removeprefix(_BOM), key)
-        except Broken as error:
+        except UnusableText as error:
             line = "" if error.line is None else f" (line {error.line})"
             happened = f"{self.path} is not valid JSON: {error.why}{line}."
             raise NotConfigured(happened, _ADVICE) from error
@@ -129,11 +129,11 @@ class KeyFile:
 
 def _with_key(text: str, key: str | None) -> str:
     """A text with this key, or without any; nothing else of it changes."""
-    from runapi_mcp.base.texts import understood
+    from runapi_mcp.base.texts import parse_text
 
     for name in (_OLDER_NAME, _NAME) if key is None else (_OLDER_NAME,):
-        text = understood(text, "json").cut((name,))
-    return text if key is None else understood(text, "json").put((_NAME,), key)
+        text = parse_text(text, "json").cut((name,))
+    return text if key is None else parse_text(text, "json").put((_NAME,), key)
 
 
 def _reason(error: OSError) -> str:

@@ -1,21 +1,28 @@
 """Other programs' files as text: read as their hosts read them, changed by splicing.
 
 Nothing here touches the disk. What is not asked to change keeps every byte, which no library gave:
-tomlkit moves tables and their comments, ruamel.yaml lays a document out anew, and nothing that is
-kept up edits JSON with comments.
+of the files that people have, tomlkit gave 0 of 9 back byte for byte and once changed their data,
+ruamel.yaml 6 of 16, and json-five needs 18 s for a megabyte.
 """
 
-from runapi_mcp.base.texts.edits import Entry, Surroundings, found, put, taken_out, understood
-from runapi_mcp.base.texts.text import Broken, Dialect, Path
+from runapi_mcp.base.texts.edits import (
+    InsertionContext,
+    ServerEntry,
+    parse_text,
+    put_entry,
+    read_entry,
+    remove_entry,
+)
+from runapi_mcp.base.texts.text import Dialect, KeyPath, UnusableText
 
 __all__ = [
-    "Broken",
     "Dialect",
-    "Entry",
-    "Path",
-    "Surroundings",
-    "found",
-    "put",
-    "taken_out",
-    "understood",
+    "InsertionContext",
+    "KeyPath",
+    "ServerEntry",
+    "UnusableText",
+    "parse_text",
+    "put_entry",
+    "read_entry",
+    "remove_entry",
 ]

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from runapi_mcp.base.texts.text import spliced
+from runapi_mcp.base.texts.text import splice
 
 _COMMENT: Final = {
     "//": re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL),
@@ -11,18 +11,21 @@ _COMMENT: Final = {
 }
 
 
-def bare(gap: str, comment: str) -> str:
+def mask_comments(gap: str, comment: str) -> str:
     """What stands between two members, with `#` for each letter of a comment, `*` in `/* */`."""
     return _COMMENT[comment].sub(_marked, gap)
 
 
-def without(text: str, before: int, member: tuple[int, int], after: int, comment: str) -> str:
+def cut_member(text: str, before: int, member: tuple[int, int], after: int, comment: str) -> str:
     """The text without a member, its comma, and the white space before it.
 
     What is before it, a member or the brace, ends at `before`; what is next begins at `after`.
     """
     start, end = member
-    left, right = bare(text[before:start], comment), bare(text[end:after], comment)
+    left, right = (
+        mask_comments(text[before:start], comment),
+        mask_comments(text[end:after], comment),
+    )
     if text[after] != "}" and text[end:after].strip(" \t") == ",":
         return text[:start] + text[after:]
     comma = end + right.index(",") if "," in right else before + left.find(",")
@@ -30,7 +33,7 @@ def without(text: str, before: int, member: tuple[int, int], after: int, comment
     if left.rstrip().endswith("#") and text[end:].lstrip(" \t,")[:1] not in ("\r", "\n"):
         ink = start  # or the comment would swallow what comes after
     commas = ((comma, comma + 1, ""),) if "," in left + right else ()
-    return spliced(text, (ink, end, ""), *commas)
+    return splice(text, (ink, end, ""), *commas)
 
 
 def _marked(found: re.Match[str]) -> str:

@@ -4,15 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from runapi_mcp.base.json_values import as_list, as_object, is_object
 from runapi_mcp.base.texts.json_text import JsonText
-from runapi_mcp.base.texts.text import HARM, Broken, Dialect, Path, Text, at, named, squeezed
+from runapi_mcp.base.texts.text import (
+    HARM,
+    Dialect,
+    KeyPath,
+    Text,
+    UnusableText,
+    quoted_path,
+    value_at,
+    without_space,
+)
 from runapi_mcp.base.texts.toml_text import TomlText
 
-Entry = Mapping[str, object]
+ServerEntry = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class InsertionContext:
     """What was around an entry before it came, as far as the text does not tell by itself."""
 
     depth: int | None = None
@@ -22,11 +32,11 @@ class Surroundings:
     """How that mapping was written, if nothing was in it."""
 
 
-def understood(text: str, dialect: Dialect) -> Text:
+def parse_text(text: str, dialect: Dialect) -> Text:
     """A text as its host reads it.
 
     Raises:
-        Broken: it cannot be read.
+        UnusableText: it cannot be read.
     """
     match dialect:
         case "json" | "json with comments" | "jsonc":
@@ -40,44 +50,46 @@ def understood(text: str, dialect: Dialect) -> Text:
             return YamlText(text)
 
 
-def found(text: str, dialect: Dialect, path: Path) -> Entry | None:
+def read_entry(text: str, dialect: Dialect, path: KeyPath) -> ServerEntry | None:
     """The entry at a path; None where there is none.
 
     Raises:
-        Broken: the text cannot be read, or has something else there.
+        UnusableText: the text cannot be read, or has something else there.
     """
-    return _entry(understood(text, dialect), path)
+    return _entry(parse_text(text, dialect), path)
 
 
-def _entry(doc: Text, path: Path) -> Entry | None:
-    entry = at(doc.value, path)
+def _entry(doc: Text, path: KeyPath) -> ServerEntry | None:
+    entry = value_at(doc.value, path)
     doc.raw(path)  # which refuses a key that stands there twice
-    if entry is not None and not isinstance(entry, Mapping):
-        raise Broken(f"{named(path)} is not a mapping")
-    return cast("Entry | None", entry)
+    if entry is not None and not is_object(entry):
+        raise UnusableText(f"{quoted_path(path)} is not a mapping")
+    return entry
 
 
-def put(text: str, dialect: Dialect, path: Path, entry: Entry) -> tuple[str, Surroundings]:
+def put_entry(
+    text: str, dialect: Dialect, path: KeyPath, entry: ServerEntry
+) -> tuple[str, InsertionContext]:
     """The text with the entry, and what was around it; one that stands there is changed in place.
 
     Raises:
-        Broken: the text cannot be read, or not be changed without touching what is not ours.
+        UnusableText: the text cannot be read, or not be changed without touching what is not ours.
     """
-    before = understood(text, dialect)
+    before = parse_text(text, dialect)
     older = _entry(before, path)
-    around = Surroundings() if older is not None else _surroundings(before, dialect, path)
+    around = InsertionContext() if older is not None else _surroundings(before, dialect, path)
     doc = _with(before, dialect, path, older, entry)
     _check(before, doc, path, entry)
     return doc.text, around
 
 
-def taken_out(text: str, dialect: Dialect, path: Path, around: Surroundings) -> str:
+def remove_entry(text: str, dialect: Dialect, path: KeyPath, around: InsertionContext) -> str:
     """The text as it was before the entry came.
 
     Raises:
-        Broken: as for putting it in.
+        UnusableText: as for putting it in.
     """
-    before = understood(text, dialect)
+    before = parse_text(text, dialect)
     doc, depth = _edited(before.cut(path), dialect), len(path) - 1
     _check(before, doc, path, None)
     kept = depth if around.depth is None else around.depth
@@ -93,16 +105,18 @@ def taken_out(text: str, dialect: Dialect, path: Path, around: Surroundings) -> 
     return doc.put_back(path[:depth], around.empty)
 
 
-def _with(doc: Text, dialect: Dialect, path: Path, older: Entry | None, newer: Entry) -> Text:
+def _with(
+    doc: Text, dialect: Dialect, path: KeyPath, older: ServerEntry | None, newer: ServerEntry
+) -> Text:
     changed = doc
     try:
         for where, value in _changes(path, older, newer):
             text = changed.cut(where) if value is None else changed.put(where, value)
             changed = _edited(text, dialect)
-    except Broken:
+    except UnusableText:
         if older is None:
             raise
-    if older is None or at(changed.value, path) == newer:
+    if older is None or value_at(changed.value, path) == newer:
         return changed
     # It is in one piece, such as a table on one line: then it is replaced in one piece.
     return _edited(doc.put(path, newer), dialect)
@@ -111,38 +125,36 @@ def _with(doc: Text, dialect: Dialect, path: Path, older: Entry | None, newer: E
 def _edited(text: str, dialect: Dialect) -> Text:
     """What an edit made of a text; if it broke that, the fault is not the file's."""
     try:
-        return understood(text, dialect)
-    except Broken as broken:
-        raise Broken(HARM) from broken
+        return parse_text(text, dialect)
+    except UnusableText as broken:
+        raise UnusableText(HARM) from broken
 
 
-def _surroundings(doc: Text, dialect: Dialect, path: Path) -> Surroundings:
+def _surroundings(doc: Text, dialect: Dialect, path: KeyPath) -> InsertionContext:
     depth = len(path) - 1
     if dialect == "toml":
-        return Surroundings()  # whose tables say it all
-    while depth and not _is_there(doc.value, path[:depth]):
+        return InsertionContext()  # whose tables say it all
+    while depth and path[depth - 1] not in as_object(value_at(doc.value, path[: depth - 1])):
         depth -= 1
     if depth == 0 and doc.value is None and dialect != "yaml":
         depth = -1
-    is_empty = not at(doc.value, path[: max(depth, 0)])
-    return Surroundings(depth, doc.raw(path[: max(depth, 0)]) if is_empty else None)
+    is_empty = not value_at(doc.value, path[: max(depth, 0)])
+    return InsertionContext(depth, doc.raw(path[: max(depth, 0)]) if is_empty else None)
 
 
-def _is_there(value: object, path: Path) -> bool:
-    parent = at(value, path[:-1])
-    return isinstance(parent, Mapping) and path[-1] in parent
-
-
-def _changes(path: Path, older: Entry | None, newer: Entry) -> list[tuple[Path, object]]:
+def _changes(
+    path: KeyPath, older: ServerEntry | None, newer: ServerEntry
+) -> list[tuple[KeyPath, object]]:
     """What to put where; None for what goes."""
     if older is None:
         return [(path, newer)]
-    changes: list[tuple[Path, object]] = [((*path, key), None) for key in older if key not in newer]
+    changes: list[tuple[KeyPath, object]] = [
+        ((*path, key), None) for key in older if key not in newer
+    ]
     for key, value in newer.items():
         inner = older.get(key)
-        if isinstance(inner, Mapping) and isinstance(value, Mapping):
-            was, now = cast("Entry", inner), cast("Entry", value)
-            changes += _changes((*path, key), was, now)
+        if is_object(inner) and is_object(value):
+            changes += _changes((*path, key), inner, value)
         elif inner != value:
             changes.append(((*path, key), value))
     return changes
@@ -150,23 +162,17 @@ def _changes(path: Path, older: Entry | None, newer: Entry) -> list[tuple[Path, 
 
 def _unwrapped(doc: Text, empty: str) -> str:
     """The text without the braces that were made around everything."""
-    if not _is_bare(squeezed(doc.text).removeprefix(squeezed(empty))):
-        return doc.text
-    return empty
+    rest = without_space(doc.text).removeprefix(without_space(empty))
+    return empty if rest in ("", "{}") else doc.text
 
 
-def _is_bare(raw: str) -> bool:
-    """Whether a mapping is written with nothing in it, not even a comment."""
-    return squeezed(raw) in ("", "{}")
-
-
-def _check(before: Text, after: Text, path: Path, entry: Entry | None) -> None:
+def _check(before: Text, after: Text, path: KeyPath, entry: ServerEntry | None) -> None:
     """Refuses a change that did more, or less, than it should: what no text was tried for."""
-    if not _same(before, after, path) or at(after.value, path) != entry:
-        raise Broken(HARM)
+    if not _same(before, after, path) or value_at(after.value, path) != entry:
+        raise UnusableText(HARM)
 
 
-def _same(before: Text, after: Text, path: Path) -> bool:
+def _same(before: Text, after: Text, path: KeyPath) -> bool:
     """Whether all that is not at the path is as it was."""
     return _alike(_others(before.value, path), _others(after.value, path), set())
 
@@ -179,25 +185,24 @@ def _alike(was: object, now: object, seen: set[tuple[int, int]]) -> bool:
     if pair in seen:  # YAML may have a value in many places, and even within itself
         return True
     seen.add(pair)
-    if isinstance(was, dict) and isinstance(now, dict):
-        one, other = cast("Entry", was), cast("Entry", now)
-        same = one.keys() == other.keys()
-        return same and all(_alike(one[key], other[key], seen) for key in one)
-    if isinstance(was, list) and isinstance(now, list):
-        ones, others = cast("list[object]", was), cast("list[object]", now)
+    if is_object(was) and is_object(now):
+        same = was.keys() == now.keys()
+        return same and all(_alike(was[key], now[key], seen) for key in was)
+    if isinstance(was, list):
+        ones, others = as_list(cast("object", was)), as_list(now)
         pairs = zip(ones, others, strict=False)
         return len(ones) == len(others) and all(_alike(*both, seen) for both in pairs)
     # By their words too, as what is no number is not equal to itself.
     return was == now or f"{was!r}" == f"{now!r}"
 
 
-def _others(value: object, path: Path) -> object:
+def _others(value: object, path: KeyPath) -> object:
     """All that is not at the path, without mappings that hold nothing else."""
-    if not isinstance(value, Mapping):
+    if not is_object(value):
         return value
     rest: dict[str, object] = {}
     first, way = path[0], path[1:]
-    for key, inner in cast("Entry", value).items():
+    for key, inner in value.items():
         if key != first:
             rest[key] = inner
         elif way and (deeper := _others(inner, way)):

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from runapi_mcp.base.texts.delimiters import without
+from runapi_mcp.base.texts.delimiters import cut_member
 from runapi_mcp.base.texts.text import (
-    Broken,
-    Path,
-    at,
+    KeyPath,
+    UnusableText,
     line_of,
-    named,
     newline_of,
-    spliced,
-    squeezed,
+    quoted_path,
+    splice,
+    value_at,
+    without_space,
 )
 
 _STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
@@ -28,6 +28,7 @@ _TRAILING_COMMAS: Final = re.compile(rf"{_STRING}|[\[{{]\s*,|,(?=\s*[}}\]])", re
 _TRAILING_COMMA: Final = re.compile(r",\s*[}\]]")
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _LINE_START: Final = re.compile(r"^[ \t]*", re.MULTILINE)
+_decode: Final = json.JSONDecoder().raw_decode
 _INDENTED: Final = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 
 
@@ -51,37 +52,37 @@ class JsonText:
         self._newline = newline_of(text)
         self.value: object = None if not self._plain.strip() else _parsed(self._plain)
 
-    def raw(self, path: Path) -> str:
+    def raw(self, path: KeyPath) -> str:
         if self.value is None:
             return "" if path else self.text
         start, end = self._span(path) or (0, 0)
         return self.text[start:end]
 
-    def is_bare(self, path: Path) -> bool:
+    def is_bare(self, path: KeyPath) -> bool:
         member = self._member(path)
         if member is None:
             return True
-        key = _decoded(self._plain, member.start)[1]
-        return squeezed(self.text[key : member.end]) == ":{}"
+        key = _decode(self._plain, member.start)[1]
+        return without_space(self.text[key : member.end]) == ":{}"
 
-    def put(self, path: Path, value: object) -> str:
+    def put(self, path: KeyPath, value: object) -> str:
         if not path:
             return self._whole(value)
-        if at(self.value, path[:-1]) is None:
+        if value_at(self.value, path[:-1]) is None:
             return self.put(path[:-1], {path[-1]: value})
         found = self._member(path)
         if found is None:
             return self._added(path, value)
         indent = self._line_indent(found.start)
         written = self._written(value, indent)
-        return spliced(self.text, (found.value_start, found.end, written))
+        return splice(self.text, (found.value_start, found.end, written))
 
-    def put_back(self, path: Path, empty: str) -> str:
+    def put_back(self, path: KeyPath, empty: str) -> str:
         span = self._span(path)
-        same = squeezed(self.raw(path)) in ("{}", squeezed(empty))
-        return spliced(self.text, (*span, empty.strip())) if span and same else self.text
+        same = without_space(self.raw(path)) in ("{}", without_space(empty))
+        return splice(self.text, (*span, empty.strip())) if span and same else self.text
 
-    def cut(self, path: Path) -> str:
+    def cut(self, path: KeyPath) -> str:
         opening, member = self._opening(path[:-1]), self._member(path)
         if member is None:
             return self.text
@@ -90,20 +91,20 @@ class JsonText:
         before = members[index - 1].end if index else opening + 1
         following = members[index + 1 : index + 2]
         after = following[0].start if following else self._close(members, opening)
-        return without(self.text, before, (member.start, member.end), after, "//")
+        return cut_member(self.text, before, (member.start, member.end), after, "//")
 
     def _whole(self, value: object) -> str:
         """A text that says nothing yet, with a value after what comments it holds."""
         if self.value is not None:
             start, end = self._root()
-            return spliced(self.text, (start, end, self._written(value, "")))
+            return splice(self.text, (start, end, self._written(value, "")))
         if self._plain.strip():
-            raise Broken("the whole is not an object")
+            raise UnusableText("the whole is not an object")
         gap = self._newline if self.text and not self.text.endswith("\n") else ""
         written = self._written(value, "")
         return f"{self.text}{gap}{written}{self._newline}"
 
-    def _added(self, path: Path, value: object) -> str:
+    def _added(self, path: KeyPath, value: object) -> str:
         opening = self._opening(path[:-1])
         members = self._members_of(opening)
         close = self._close(members, opening)
@@ -132,13 +133,13 @@ class JsonText:
             keeps_end = not end or "\n" in self.text[ink:close]
             gap = gap if end else ""
             tail = (ink, "") if keeps_end else (close, end)
-            return spliced(self.text, (ink, tail[0], f"{gap}{written}{tail[1]}"))
+            return splice(self.text, (ink, tail[0], f"{gap}{written}{tail[1]}"))
         last = members[-1].end
         if self._comma_after(last) is not None:
-            return spliced(self.text, (ink, ink, f"{gap}{written},"))
+            return splice(self.text, (ink, ink, f"{gap}{written},"))
         if ink == last:
-            return spliced(self.text, (ink, ink, f",{gap}{written}"))
-        return spliced(self.text, (last, last, ","), (ink, ink, gap + written))
+            return splice(self.text, (ink, ink, f",{gap}{written}"))
+        return splice(self.text, (last, last, ","), (ink, ink, gap + written))
 
     def _indents(self, members: list[_Member], opening: int) -> tuple[str, str]:
         """How far the members of an object are indented, and its closing brace."""
@@ -161,7 +162,7 @@ class JsonText:
     def _written(self, value: object, indent: str) -> str:
         return _laid_out(value, self._unit()).replace("\n", self._newline + indent)
 
-    def _span(self, path: Path) -> tuple[int, int] | None:
+    def _span(self, path: KeyPath) -> tuple[int, int] | None:
         """Where a value stands."""
         if not path:
             return self._root()
@@ -170,17 +171,17 @@ class JsonText:
 
     def _root(self) -> tuple[int, int]:
         start = _after_space(self._plain, 0)
-        return start, _decoded(self._plain, start)[1]
+        return start, _decode(self._plain, start)[1]
 
-    def _opening(self, path: Path) -> int:
+    def _opening(self, path: KeyPath) -> int:
         """Where the object at a path opens."""
         member = self._member(path) if path else None
         start = self._root()[0] if not path else member.value_start if member else -1
         if start < 0 or self._plain[start] != "{":
-            raise Broken(f"{named(path)} is not an object")
+            raise UnusableText(f"{quoted_path(path)} is not an object")
         return start
 
-    def _member(self, path: Path) -> _Member | None:
+    def _member(self, path: KeyPath) -> _Member | None:
         start = self._root()[0] if self.value is not None else -1
         member = None
         for key in path:
@@ -188,7 +189,7 @@ class JsonText:
                 return None
             same = [member for member in self._members_of(start) if member.key == key]
             if len(same) > 1:
-                raise Broken(f"“{key}” stands there twice", line_of(self.text, same[1].start))
+                raise UnusableText(f"“{key}” stands there twice", line_of(self.text, same[1].start))
             if not same:
                 return None
             member = same[0]
@@ -204,9 +205,9 @@ class JsonText:
     def _members(self, opening: int) -> Iterator[_Member]:
         index = _after_space(self._plain, opening + 1)
         while self._plain[index] != "}":
-            key, after = _decoded(self._plain, index)
+            key, after = _decode(self._plain, index)
             value_start = _after_space(self._plain, _after_space(self._plain, after) + 1)
-            end = _decoded(self._plain, value_start)[1]
+            end = _decode(self._plain, value_start)[1]
             yield _Member(str(key), index, value_start, end)
             index = _after_space(self._plain, end)
             if self._plain[index] == ",":
@@ -244,28 +245,21 @@ def _parsed(plain: str) -> object:
     except json.JSONDecodeError as error:
         raise _broken(plain, error) from error
     except ValueError as error:  # of a number with thousands of digits
-        raise Broken("a number is too long") from error
+        raise UnusableText("a number is too long") from error
     except RecursionError as error:
-        raise Broken("it is nested too deeply") from error
+        raise UnusableText("it is nested too deeply") from error
 
 
-def _broken(plain: str, error: json.JSONDecodeError) -> Broken:
+def _broken(plain: str, error: json.JSONDecodeError) -> UnusableText:
     # Of a trailing comma, Python 3.13 points at it, and what came before at the brace behind it.
     for comma in (error.pos, len(plain[: error.pos].rstrip()) - 1):
         if _TRAILING_COMMA.match(plain, max(comma, 0)):
-            return Broken("a comma stands before the end", line_of(plain, comma))
-    return Broken(error.msg, line_of(plain, error.pos))
+            return UnusableText("a comma stands before the end", line_of(plain, comma))
+    return UnusableText(error.msg, line_of(plain, error.pos))
 
 
 def _refuse_constant(name: str) -> object:
-    raise Broken(f"{name} is not JSON")
-
-
-def _decoded(plain: str, index: int) -> tuple[object, int]:
-    return _DECODER.raw_decode(plain, index)
-
-
-_DECODER: Final = json.JSONDecoder()
+    raise UnusableText(f"{name} is not JSON")
 
 
 def _after_space(text: str, index: int) -> int:

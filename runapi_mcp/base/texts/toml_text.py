@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from runapi_mcp.base.texts.text import Broken, Path, at, line_of, newline_of, spliced
+from runapi_mcp.base.texts.text import KeyPath, UnusableText, line_of, newline_of, splice, value_at
 
 _TOKEN: Final = re.compile(
     r"""
@@ -27,8 +27,8 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 class _Statement:
     """A table's header, or a key with its value."""
 
-    path: Path
-    table: Path
+    path: KeyPath
+    table: KeyPath
     """The table it stands in; its own path for a header."""
     start: int
     equals: int
@@ -52,19 +52,19 @@ class TomlText:
         self._newline = newline_of(text)
         self._statements = list(_statements(text))
 
-    def raw(self, path: Path) -> str:
+    def raw(self, path: KeyPath) -> str:
         if not path:
             return self.text
         own = self._own(path)
         return self.text[own[0].start : own[-1].line_end] if own else ""
 
-    def is_bare(self, path: Path) -> bool:
+    def is_bare(self, path: KeyPath) -> bool:
         return not self._own(path)
 
-    def put(self, path: Path, value: object) -> str:
+    def put(self, path: KeyPath, value: object) -> str:
         inline = None if _is_table(value) else self._statement(path[:-1])
         if inline is not None:
-            table = cast("Mapping[str, object]", at(self.value, path[:-1]))
+            table = cast("Mapping[str, object]", value_at(self.value, path[:-1]))
             return self._rewritten(inline, {**table, path[-1]: value})
         self._refuse_inline(path[:-1])
         exact = self._statement(path)
@@ -80,24 +80,24 @@ class TomlText:
         key = ".".join(map(_key, path[len(last.table) :]))
         return self._after(last, f"{key} = {_value(value)}")
 
-    def put_back(self, path: Path, empty: str) -> str:
+    def put_back(self, path: KeyPath, empty: str) -> str:
         return self.text  # where what is left of a table is what was there
 
-    def cut(self, path: Path) -> str:
-        inline = None if _is_table(at(self.value, path)) else self._statement(path[:-1])
+    def cut(self, path: KeyPath) -> str:
+        inline = None if _is_table(value_at(self.value, path)) else self._statement(path[:-1])
         if inline is not None:
-            table = cast("Mapping[str, object]", at(self.value, path[:-1]))
+            table = cast("Mapping[str, object]", value_at(self.value, path[:-1]))
             rest = {key: value for key, value in table.items() if key != path[-1]}
             return self._rewritten(inline, rest)
         self._refuse_inline(path[:-1])
         blocks = list(self._blocks(path))
-        text = spliced(self.text, *((start, end, "") for start, end in blocks))
+        text = splice(self.text, *((start, end, "") for start, end in blocks))
         if blocks and blocks[-1][1] == len(self.text) and not self.text.endswith("\n"):
             # Without one it ended, and without one it shall.
             return text.removesuffix(_line_break_before(text, len(text)))
         return text
 
-    def _blocks(self, path: Path) -> Iterator[tuple[int, int]]:
+    def _blocks(self, path: KeyPath) -> Iterator[tuple[int, int]]:
         """What belongs to an entry, as ranges of whole lines; not what is noted above a table."""
         run: list[_Statement] = []
         for statement in self._statements:
@@ -118,7 +118,7 @@ class TomlText:
             start -= len(line_break)
         return start, run[-1].line_end
 
-    def _with_table(self, path: Path, value: Mapping[str, object]) -> str:
+    def _with_table(self, path: KeyPath, value: Mapping[str, object]) -> str:
         lines = "\n".join(_table_lines(path, value))
         if not self.text:
             return f"{lines}\n"
@@ -129,18 +129,16 @@ class TomlText:
     def _after(self, statement: _Statement, line: str) -> str:
         if statement.line_end == len(self.text) and not self.text.endswith("\n"):
             return f"{self.text}{self._newline}{line}"
-        return spliced(
-            self.text, (statement.line_end, statement.line_end, f"{line}{self._newline}")
-        )
+        return splice(self.text, (statement.line_end, statement.line_end, f"{line}{self._newline}"))
 
-    def _own(self, path: Path) -> list[_Statement]:
+    def _own(self, path: KeyPath) -> list[_Statement]:
         return [s for s in self._statements if s.path[: len(path)] == path]
 
-    def _statement(self, path: Path) -> _Statement | None:
+    def _statement(self, path: KeyPath) -> _Statement | None:
         """The one key with its value that is all of a path."""
         return next((s for s in self._statements if s.path == path and not s.is_header), None)
 
-    def _last_beside(self, path: Path) -> _Statement | None:
+    def _last_beside(self, path: KeyPath) -> _Statement | None:
         """The last statement of a key's table, be it under its header or of dotted keys."""
         header = any(s.is_header and s.path == path[:-1] for s in self._statements)
         beside = [s for s in self._own(path[:-1]) if s.table == path[:-1]]
@@ -148,19 +146,19 @@ class TomlText:
         return next(reversed(beside if header else dotted), None)
 
     def _rewritten(self, statement: _Statement, value: object) -> str:
-        return spliced(self.text, (statement.equals + 1, statement.end, f" {_value(value)}"))
+        return splice(self.text, (statement.equals + 1, statement.end, f" {_value(value)}"))
 
-    def _refuse_inline(self, path: Path) -> None:
+    def _refuse_inline(self, path: KeyPath) -> None:
         for statement in self._statements:
             whole = statement.path == path[: len(statement.path)]
             if whole and not statement.is_header:
                 name = ".".join(statement.path)
                 line = line_of(self.text, statement.start)
-                raise Broken(f"“{name}” is not written as tables of their own", line)
+                raise UnusableText(f"“{name}” is not written as tables of their own", line)
 
 
 def _statements(text: str) -> Iterator[_Statement]:
-    table: Path = ()
+    table: KeyPath = ()
     index = 0
     while index < len(text):
         equals, end, line_end = _statement_at(text, index)
@@ -195,7 +193,7 @@ def _is_table(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _path(key: str) -> Path:
+def _path(key: str) -> KeyPath:
     """The keys of a dotted key."""
     value: object = tomllib.loads(f"{key} = 0")
     keys: list[str] = []
@@ -211,7 +209,7 @@ def _line_break_before(text: str, index: int) -> str:
     return "\n" if text[:index].endswith("\n") else ""
 
 
-def _table_lines(path: Path, value: Mapping[str, object]) -> Iterator[str]:
+def _table_lines(path: KeyPath, value: Mapping[str, object]) -> Iterator[str]:
     """A table in full: its header, its own keys, then the tables within it."""
     yield f"[{'.'.join(map(_key, path))}]"
     tables: list[tuple[str, Mapping[str, object]]] = []
@@ -244,8 +242,8 @@ def _parsed(text: str) -> object:
         line = _LINE.search(str(error))
         why = str(error).rpartition(" (at ")[0]
         last = line_of(text, len(text))
-        raise Broken(why, min(int(line[1]), last) if line else last) from error
+        raise UnusableText(why, min(int(line[1]), last) if line else last) from error
     except ValueError as error:  # of a number with thousands of digits
-        raise Broken("a number is too long") from error
+        raise UnusableText("a number is too long") from error
     except RecursionError as error:
-        raise Broken("it is nested too deeply") from error
+        raise UnusableText("it is nested too deeply") from error

@@ -41,34 +41,24 @@ class Node:
         return next((member for member in self.members if member[0].scalar == key), None)
 
 
-@dataclass(frozen=True, slots=True)
 class Outline:
-    """A text's one document."""
+    """Where everything of a text that can be read stands: its one document."""
 
-    root: Node | None
-    end: int
-    """Where it ends: at its dots, if it has them."""
-
-
-def outlined(text: str) -> Outline:
-    """The outline of a text that can be read."""
-    reading = _Reading(text)
-    return Outline(reading.root(), reading.end())
-
-
-class _Reading:
     def __init__(self, text: str) -> None:
         self._text = text
         reader: Any = YAML(typ="safe", pure=True)  # it and its events have no types
         self._events: Iterator[Any] = reader.parse(text)
+        self.root = self._root()
+        self.end = self._end()
+        """Where it ends: at its dots, if it has them."""
 
-    def root(self) -> Node | None:
+    def _root(self) -> Node | None:
         for event in self._events:
             if isinstance(event, DocumentStartEvent):
                 return self._node(next(self._events), _end(event))
         return None
 
-    def end(self) -> int:
+    def _end(self) -> int:
         for event in self._events:
             if isinstance(event, DocumentEndEvent):
                 return _start(event) if _is_explicit(event) else len(self._text)
@@ -124,12 +114,12 @@ def _end(event: Any) -> int:
     return event.end_mark.index
 
 
-def _is_explicit(event: Any) -> bool:
-    return event.explicit
-
-
 def _column(event: Any) -> int:
     return event.start_mark.column
+
+
+def _is_explicit(event: Any) -> bool:
+    return event.explicit
 
 
 def _blank(found: re.Match[str]) -> str:

@@ -10,18 +10,18 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from runapi_mcp.base.texts.delimiters import bare, without
+from runapi_mcp.base.texts.delimiters import cut_member, mask_comments
 from runapi_mcp.base.texts.text import (
     HARM,
-    Broken,
-    Path,
+    KeyPath,
+    UnusableText,
     line_of,
-    named,
     newline_of,
-    spliced,
-    squeezed,
+    quoted_path,
+    splice,
+    without_space,
 )
-from runapi_mcp.base.texts.yaml_outline import Node, outlined
+from runapi_mcp.base.texts.yaml_outline import Node, Outline
 
 _NULL: Final = ("", "~", "null", "Null", "NULL")
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -38,18 +38,18 @@ class YamlText:
         self.text = text
         self._newline = newline_of(text)
         self.value = _loaded(text)
-        self._outline = outlined(text)
+        self._outline = Outline(text)
 
-    def raw(self, path: Path) -> str:
+    def raw(self, path: KeyPath) -> str:
         node = self._node(path)
         if not path or node is None:
             return "" if path else self.text
         return self.text[node.start : node.end]
 
-    def is_bare(self, path: Path) -> bool:
-        return squeezed(self.raw(path)) in ("", "{}")
+    def is_bare(self, path: KeyPath) -> bool:
+        return without_space(self.raw(path)) in ("", "{}")
 
-    def put(self, path: Path, value: object) -> str:
+    def put(self, path: KeyPath, value: object) -> str:
         if not path:
             return f"{_flow(value)}{self._newline}"
         *way, key = path
@@ -62,21 +62,21 @@ class YamlText:
         if parent.kind == "flow":
             return self._into_flow(parent, key, value)
         if parent.kind != "block":
-            raise Broken(HARM)
+            raise UnusableText(HARM)
         if not way:
             return self._appended(parent.members[0][0].column, key, value)
         return self._below(self._key(tuple(way)), parent.members[0][0].column, key, value)
 
-    def put_back(self, path: Path, empty: str) -> str:
+    def put_back(self, path: KeyPath, empty: str) -> str:
         node, now = self._node(path), self.raw(path)
-        if squeezed(now) not in ("", "{}", squeezed(empty)):
+        if without_space(now) not in ("", "{}", without_space(empty)):
             return self.text
         if not path or node is None:
             return empty if not now.strip() else self.text
         gap = " " if empty and node.start == node.end else ""
-        return spliced(self.text, (node.start, node.end, f"{gap}{empty}"))
+        return splice(self.text, (node.start, node.end, f"{gap}{empty}"))
 
-    def cut(self, path: Path) -> str:
+    def cut(self, path: KeyPath) -> str:
         parent = self._node(path[:-1])
         member = None if parent is None or not path else parent.member(path[-1])
         if parent is None or member is None:
@@ -92,35 +92,35 @@ class YamlText:
             start = len(self.text[:start].removesuffix("\n").removesuffix("\r"))
         return self.text[:start] + self.text[end:]
 
-    def _into_nothing(self, way: Path, parent: Node | None, key: str, value: object) -> str:
+    def _into_nothing(self, way: KeyPath, parent: Node | None, key: str, value: object) -> str:
         """Into a text, or under a key, that has nothing yet."""
         if parent is None:
             return self.put(way, {key: value}) if way else self._appended(0, key, value)
         if not way and parent.scalar:
-            raise Broken(f"{named(way)} is not a mapping")
+            raise UnusableText(f"{quoted_path(way)} is not a mapping")
         if not way:
             return self._appended(0, key, value)
         if parent.scalar:
-            return spliced(self.text, (parent.start, parent.end, _flow({key: value})))
+            return splice(self.text, (parent.start, parent.end, _flow({key: value})))
         above = self._key(way)
         return self._below(above, above.column + 2, key, value)
 
     def _into_flow(self, parent: Node, key: str, value: object) -> str:
         written = f"{_flow(key)}: {_flow(value)}"
         if not parent.members:
-            return spliced(self.text, (parent.opened, parent.opened, written))
+            return splice(self.text, (parent.opened, parent.opened, written))
         end = parent.members[-1][1].end
-        comma = bare(self.text[end : parent.end - 1], "#").find(",") + 1
+        comma = mask_comments(self.text[end : parent.end - 1], "#").find(",") + 1
         if comma:
-            return spliced(self.text, (end + comma, end + comma, f" {written},"))
-        return spliced(self.text, (end, end, f", {written}"))
+            return splice(self.text, (end + comma, end + comma, f" {written},"))
+        return splice(self.text, (end, end, f", {written}"))
 
     def _cut_from_flow(self, parent: Node, member: tuple[Node, Node]) -> str:
         index = parent.members.index(member)
         before = parent.members[index - 1][1].end if index else parent.opened
         following = parent.members[index + 1 : index + 2]
         after = following[0][0].start if following else parent.end - 1
-        return without(self.text, before, (member[0].start, member[1].end), after, "#")
+        return cut_member(self.text, before, (member[0].start, member[1].end), after, "#")
 
     def _below(self, above: Node, column: int, key: str, value: object) -> str:
         """With an entry in the lines after a key's own: before its comments, which stay whole."""
@@ -134,28 +134,28 @@ class YamlText:
         block = "".join(rows)
         if index == len(self.text) and self.text and not self.text.endswith("\n"):
             return self.text + self._newline + block.removesuffix(self._newline)
-        return spliced(self.text, (index, index, block))
+        return splice(self.text, (index, index, block))
 
     def _rewritten(self, member: tuple[Node, Node], value: object) -> str:
         key, node = member
         gap = self.text[key.end : node.start]
         if gap.strip() == ":":
             colon = self.text.index(":", key.end) + 1
-            return spliced(self.text, (colon, node.end, f" {_flow(value)}"))
-        return spliced(self.text, (node.start, node.end, _flow(value)))
+            return splice(self.text, (colon, node.end, f" {_flow(value)}"))
+        return splice(self.text, (node.start, node.end, _flow(value)))
 
-    def _node(self, path: Path) -> Node | None:
+    def _node(self, path: KeyPath) -> Node | None:
         node = self._outline.root
         for key in path:
             member = None if node is None else node.member(key)
             node = member[1] if member else None
         return node
 
-    def _key(self, path: Path) -> Node:
+    def _key(self, path: KeyPath) -> Node:
         parent = self._node(path[:-1])
         member = parent and parent.member(path[-1])
         if not member:
-            raise Broken(f"{named(path)} is not a mapping")
+            raise UnusableText(f"{quoted_path(path)} is not a mapping")
         return member[0]
 
     def _next_line(self, index: int) -> int:
@@ -185,13 +185,13 @@ def _loaded(text: str) -> object:
             return reader.load(text)
     except MarkedYAMLError as error:
         mark = cast("Any", error).problem_mark  # its attributes have no types
-        raise Broken(_why(error), mark and line_of(text, mark.index)) from error
+        raise UnusableText(_why(error), mark and line_of(text, mark.index)) from error
     except YAMLError as error:
-        raise Broken(str(error).partition("\n")[0]) from error
+        raise UnusableText(str(error).partition("\n")[0]) from error
     except (ValueError, LookupError) as error:  # of a value that is not what its tag says
-        raise Broken(_NO_VALUE) from error
+        raise UnusableText(_NO_VALUE) from error
     except RecursionError as error:
-        raise Broken("it is nested too deeply") from error
+        raise UnusableText("it is nested too deeply") from error
 
 
 def _why(error: MarkedYAMLError) -> str:

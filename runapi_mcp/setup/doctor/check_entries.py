@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from runapi_mcp.base.hosts.host import ENTRY_NAME
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import NAME
 from runapi_mcp.base.settings import parse_key
 from runapi_mcp.base.settings.keys import KEY_NAMES
 from runapi_mcp.setup.doctor import fix_commands
@@ -38,7 +38,7 @@ def _readable(found: Unreadable, machine: Machine) -> str:
             barrier = _barrier(found.path)
             return fix_commands.unlock(barrier, is_mine=_is_mine(barrier))
         case "out of reach":
-            moved = found.host.moved_by
+            moved = found.host.folder_variable
             return (
                 fix_commands.unset(moved)
                 if machine.environ.get(moved)
@@ -69,14 +69,14 @@ def standing_findings(shelves: Sequence[Shelf]) -> Iterator[tuple[Configured, Fi
     everything = [entry for shelf in shelves for entry in shelf.entries]
     yield from _doubles([entry for entry in everything if entry.is_ours])
     for entry in everything:
-        if entry.name == NAME and not entry.is_ours:
+        if entry.name == ENTRY_NAME and not entry.is_ours:
             yield entry, _stranger(entry)
 
 
 def note_findings(shelves: Sequence[Shelf]) -> Iterator[Finding]:
     """What is good to know of the entries that are not ours."""
     for entry in (entry for shelf in shelves for entry in shelf.entries):
-        if entry.is_runapis and entry.name != NAME:
+        if entry.is_runapis and entry.name != ENTRY_NAME:
             yield note("entries", f"RunAPI's own server “{entry.name}” stands beside this one")
 
 
@@ -132,7 +132,7 @@ def _address(configured: Configured) -> Iterator[Finding]:
 def _doubles(ours: Sequence[Configured]) -> Iterator[tuple[Configured, Finding]]:
     if not ours:
         return
-    first, *others = sorted(ours, key=lambda entry: entry.name != NAME)
+    first, *others = sorted(ours, key=lambda entry: entry.name != ENTRY_NAME)
     for other in others:
         mend = fix_commands.taken_out(other)
         if other.name != first.name:
@@ -146,5 +146,5 @@ def _doubles(ours: Sequence[Configured]) -> Iterator[tuple[Configured, Finding]]
 def _stranger(entry: Configured) -> Finding:
     """Another server under our name."""
     whose = "RunAPI's own server" if entry.is_runapis else "another server"
-    what = f"“{NAME}” in this file is {whose}, not this one"
+    what = f"“{ENTRY_NAME}” in this file is {whose}, not this one"
     return problem("entry", what, "these tools are not there", fix_commands.rewritten(entry))

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Literal
 
 from runapi_mcp.base.errors import Failure, NotConfigured
+from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, Http
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import NAME, HostConfig, Http
 from runapi_mcp.base.json_values import as_object
-from runapi_mcp.base.texts import Broken, understood
+from runapi_mcp.base.texts import UnusableText, parse_text
 from runapi_mcp.setup.doctor.read_values import as_texts, as_variables
 from runapi_mcp.setup.doctor.shown_address import Address, address_of
-from runapi_mcp.setup.install.host_file import opened
-from runapi_mcp.setup.install.installer import file_of
+from runapi_mcp.setup.install.host_file import read_host_file
+from runapi_mcp.setup.install.installer import host_file_path
 from runapi_mcp.setup.install.launchers import Command, command_in
-from runapi_mcp.setup.install.ownership import inside, url_of, whose, words_of
+from runapi_mcp.setup.install.ownership import command_words, entry_url, owner_of, unwrap_entry
 
 Scope = Literal["user", "project", "local"]
 """`local` is Claude Code's: one project, in the user's file."""
@@ -28,7 +28,7 @@ Trouble = Literal["broken", "odd", "closed", "out of reach"]
 class Configured:
     """One entry of a host's file."""
 
-    host: HostConfig
+    host: Host
     scope: Scope
     path: Path
     name: str
@@ -37,12 +37,12 @@ class Configured:
     @property
     def inner(self) -> Mapping[str, object]:
         """The entry without what it is wrapped in."""
-        return inside(self.host, self.entry)
+        return unwrap_entry(self.host, self.entry)
 
     @property
     def words(self) -> tuple[str, ...]:
         """The command, as it is written."""
-        return tuple(words_of(self.host, self.entry))
+        return tuple(command_words(self.host, self.entry))
 
     @property
     def command(self) -> Command | None:
@@ -52,7 +52,7 @@ class Configured:
     @property
     def url(self) -> str:
         """The address to connect to; empty for a command."""
-        return url_of(self.host, self.entry)
+        return entry_url(self.host, self.entry)
 
     @property
     def address(self) -> Address | None:
@@ -82,13 +82,13 @@ class Configured:
         """Whether it starts this program, or stands where this program does and might."""
         if self.command:
             return True
-        return self.name == NAME and bool(self.url) and not self.is_runapis
+        return self.name == ENTRY_NAME and bool(self.url) and not self.is_runapis
 
     @property
     def is_installs(self) -> bool:
         """Whether it is the one that install writes and uninstall takes out."""
-        stands_there = self.name == NAME and self.scope != "local"
-        return stands_there and whose(self.host, self.entry) == "ours"
+        stands_there = self.name == ENTRY_NAME and self.scope != "local"
+        return stands_there and owner_of(self.host, self.entry) == "ours"
 
     @property
     def is_renewable(self) -> bool:
@@ -98,14 +98,14 @@ class Configured:
     @property
     def is_runapis(self) -> bool:
         """Whether it is one of RunAPI's own servers."""
-        return whose(self.host, self.entry) == "RunAPI's own"
+        return owner_of(self.host, self.entry) == "RunAPI's own"
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A host's file that cannot be read, and so says nothing to the host either."""
 
-    host: HostConfig
+    host: Host
     scope: Scope
     path: Path
     trouble: Trouble
@@ -118,14 +118,14 @@ class Unreadable:
 class Shelf:
     """One host's file as it was read: its servers, and everything else in it."""
 
-    host: HostConfig
+    host: Host
     path: Path
     everything: object = None
     entries: tuple[Configured, ...] = ()
     unreadable: Unreadable | None = None
 
 
-def shelves_of(host: HostConfig, machine: Machine) -> list[Shelf]:
+def shelves_of(host: Host, machine: Machine) -> list[Shelf]:
     """The files that a host reads here: the user's, and the project's where it has one."""
     scopes: tuple[Scope, ...] = ("user", "project") if host.project else ("user",)
     shelves: dict[Path, Shelf] = {}
@@ -136,9 +136,9 @@ def shelves_of(host: HostConfig, machine: Machine) -> list[Shelf]:
     return list(shelves.values())
 
 
-def _shelf(host: HostConfig, scope: Scope, machine: Machine) -> Shelf | None:
+def _shelf(host: Host, scope: Scope, machine: Machine) -> Shelf | None:
     try:
-        path = file_of(host, "project" if scope == "project" else "user", machine)
+        path = host_file_path(host, "project" if scope == "project" else "user", machine)
         return _read(host, scope, path, machine) if _is_there(path) else None
     except Failure:
         return None  # without a home there are no files
@@ -156,42 +156,40 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _read(host: HostConfig, scope: Scope, path: Path, machine: Machine) -> Shelf:
+def _read(host: Host, scope: Scope, path: Path, machine: Machine) -> Shelf:
     try:
-        everything = understood(opened(path, host.dialect).text, host.dialect).value
-    except Broken as broken:
+        everything = parse_text(read_host_file(path, host.dialect).text, host.dialect).value
+    except UnusableText as broken:
         unreadable = _broken(host, scope, path, broken)
     except NotConfigured as refusal:
         unreadable = _refused(host, scope, path, refusal)
     else:
         found = [*_entries(host, scope, path, everything)]
-        if host.name == "claude-code" and scope == "user":
+        if host.projects_key and scope == "user":
             found += _of_this_project(host, path, everything, machine)
         return Shelf(host, path, everything, tuple(found))
     return Shelf(host, path, unreadable=unreadable)
 
 
-def _broken(host: HostConfig, scope: Scope, path: Path, broken: Broken) -> Unreadable:
+def _broken(host: Host, scope: Scope, path: Path, broken: UnusableText) -> Unreadable:
     where = f"line {broken.line}" if broken.line else "the file"
     return Unreadable(host, scope, path, "broken", f"{where} is broken: {broken.why}", broken.line)
 
 
-def _refused(host: HostConfig, scope: Scope, path: Path, refusal: NotConfigured) -> Unreadable:
+def _refused(host: Host, scope: Scope, path: Path, refusal: NotConfigured) -> Unreadable:
     if isinstance(refusal.__cause__, OSError):
         return _unreached(host, scope, path, refusal.__cause__)
     trouble: Trouble = "broken" if path.is_file() else "odd"
     return Unreadable(host, scope, path, trouble, refusal.happened.rstrip("."))
 
 
-def _unreached(host: HostConfig, scope: Scope, path: Path, error: OSError) -> Unreadable:
+def _unreached(host: Host, scope: Scope, path: Path, error: OSError) -> Unreadable:
     trouble: Trouble = "closed" if isinstance(error, PermissionError) else "out of reach"
     what = f"{path} cannot be read: {error.strerror}"
     return Unreadable(host, scope, path, trouble, what)
 
 
-def _entries(
-    host: HostConfig, scope: Scope, path: Path, everything: object
-) -> Iterator[Configured]:
+def _entries(host: Host, scope: Scope, path: Path, everything: object) -> Iterator[Configured]:
     servers = as_object(everything)
     for key in host.container:
         servers = as_object(servers.get(key))
@@ -201,7 +199,7 @@ def _entries(
 
 
 def _of_this_project(
-    host: HostConfig, path: Path, everything: object, machine: Machine
+    host: Host, path: Path, everything: object, machine: Machine
 ) -> Iterator[Configured]:
-    projects = as_object(as_object(everything).get("projects"))
+    projects = as_object(as_object(everything).get(host.projects_key))
     yield from _entries(host, "local", path, projects.get(machine.directory))

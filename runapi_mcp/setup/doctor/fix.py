@@ -10,12 +10,12 @@ from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.hosts.table import host_named
 from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.settings import config_path
-from runapi_mcp.base.texts import found
+from runapi_mcp.base.texts import read_entry
 from runapi_mcp.setup.doctor.findings import Chapter, Report
-from runapi_mcp.setup.install.host_entry import Wish
-from runapi_mcp.setup.install.install_log import Receipts
-from runapi_mcp.setup.install.installer import Change, apply, keys_of, plan_install
-from runapi_mcp.setup.install.start_command import Program, command_of
+from runapi_mcp.setup.install.host_entry import EntrySpec
+from runapi_mcp.setup.install.install_log import InstallLog
+from runapi_mcp.setup.install.installer import Change, apply, entry_path, plan_install
+from runapi_mcp.setup.install.start_command import Program, launch_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Mended:
     """The chapter that it was about."""
 
 
-def mended(report: Report, receipts: Receipts) -> list[Mended]:
+def mended(report: Report, receipts: InstallLog) -> list[Mended]:
     """Mends what can be mended safely."""
     done: list[Mended] = []
     for chapter in report.chapters:
@@ -67,12 +67,12 @@ def _protected() -> Mended:
     return Mended(f"{path} is yours alone now")
 
 
-def _installed(chapter: Chapter, receipts: Receipts) -> Mended:
+def _installed(chapter: Chapter, receipts: InstallLog) -> Mended:
     host = host_named(chapter.host)
     try:
-        wish = Wish(command_of(Program(sys.executable, Path(sys.prefix), os.environ)))
-        with receipts.alone():
-            change = plan_install(host, Path(chapter.where), wish, receipts)
+        wish = EntrySpec(launch_command(Program(sys.executable, Path(sys.prefix), os.environ)))
+        with receipts.lock():
+            change = plan_install(host, Path(chapter.where), receipts, wish)
             backup = apply(change, receipts)
     except Failure as failure:
         return Mended(f"{host.title} stays as it is: {failure}", worked=False)
@@ -85,12 +85,12 @@ def _installed(chapter: Chapter, receipts: Receipts) -> Mended:
 
 def _changed(change: Change) -> list[str]:
     """The names of what is not as it was; values and what is around them may be secret."""
-    before, after = _said(change, change.opened.text), _said(change, change.text)
+    before, after = _said(change, change.file.text), _said(change, change.text)
     return [name for name in after | before if before.get(name) != after.get(name)]
 
 
 def _said(change: Change, text: str) -> dict[str, object]:
     """What an entry says, without what it is wrapped in."""
     host = change.host
-    entry = as_object(found(text, host.dialect, keys_of(host)))
-    return {**entry, **as_object(entry.get(host.wrapped))}
+    entry = as_object(read_entry(text, host.dialect, entry_path(host)))
+    return {**entry, **as_object(entry.get(host.wrapper_key))}

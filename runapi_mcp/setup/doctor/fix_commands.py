@@ -7,29 +7,22 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from runapi_mcp.base.hosts.table import HostConfig
+from runapi_mcp.base.hosts.host import Host
 from runapi_mcp.base.settings import KEY_PAGE
 from runapi_mcp.setup.doctor.configured import Configured, Scope
 from runapi_mcp.setup.doctor.findings import Remedy
-from runapi_mcp.setup.install.start_command import Program, typed
+from runapi_mcp.setup.install.start_command import Program, typed_command
 
 ADD_CREDIT: Final = f"add credit at {KEY_PAGE}"
 UPDATE: Final = "uvx runapi-mcp@latest install"
 REPORT: Final = "report it at https://github.com/runapi-mcp/runapi-mcp/issues"
-_REMOVING: Final = {
-    "claude-code": "claude mcp remove {name} -s {scope}",
-    "codex": "codex mcp remove {name}",
-    "gemini": "gemini mcp remove {name} -s {scope}",
-    "qwen": "qwen mcp remove {name} -s {scope}",
-}
-"""Each was run; Codex's knows the user's file alone."""
 
 
 @cache
 def runapi(arguments: str) -> str:
     """This program with arguments, as a person types it here."""
     program = Program(sys.executable, Path(sys.prefix), os.environ)
-    return f"{typed(program, sys.argv[0])} {arguments}"
+    return f"{typed_command(program, sys.argv[0])} {arguments}"
 
 
 def login() -> str:
@@ -37,7 +30,7 @@ def login() -> str:
     return runapi("login")
 
 
-def install(host: HostConfig | None = None, scope: Scope = "user") -> str:
+def install(host: Host | None = None, scope: Scope = "user") -> str:
     """Write the entry of a host, or of those that a person then picks."""
     return runapi(f"install {host.name}{_scoped(scope)}" if host else "install")
 
@@ -142,9 +135,9 @@ def _over(entry: Configured, command: str) -> str:
 
 def _removal(entry: Configured) -> str:
     """The host's own command that takes an entry out; empty where it has none."""
-    if entry.host.name == "codex" and entry.scope != "user":
+    command = entry.host.removal
+    if "{scope}" not in command and entry.scope != "user":
         return ""
-    command = _REMOVING.get(entry.host.name, "")
     return command.format(name=shlex.quote(entry.name), scope=entry.scope)
 
 

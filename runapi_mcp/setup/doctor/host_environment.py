@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from runapi_mcp.base.hosts.host import LaunchPolicy
 from runapi_mcp.base.hosts.machine import Machine, Platform
-from runapi_mcp.setup.doctor.launch_policy import Habits
 
 SYSTEM_PATH: Final[Mapping[Platform, str]] = {
     "linux": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -30,10 +30,10 @@ _SECRET: Final = re.compile(
 """Gemini CLI's own list of names that it holds back."""
 
 
-def around(habits: Habits, machine: Machine) -> dict[str, str]:
+def around(policy: LaunchPolicy, machine: Machine) -> dict[str, str]:
     """What a host hands on of its own accord."""
     environ = machine.environ
-    match habits.hands_on:
+    match policy.hands_on:
         case "few":
             return {name: value for name, value in environ.items() if _FEW.fullmatch(name)}
         case "no secrets":

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runapi_mcp.base.hosts.host import CALL_SECONDS, LaunchPolicy
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import CALL_SECONDS
 from runapi_mcp.setup.doctor.configured import Configured
 from runapi_mcp.setup.doctor.host_environment import around, filled_in
-from runapi_mcp.setup.doctor.launch_policy import Habits, habits_of
 from runapi_mcp.setup.doctor.read_values import as_seconds
 
 _TIMEOUTS: Final = ("timeout", "tool_timeout_sec")
@@ -56,11 +55,11 @@ class Start:
 
 def start_of(configured: Configured, machine: Machine) -> Start:
     """How the entry's host starts it."""
-    habits = habits_of(configured.host.name)
+    policy = configured.host.launch
     env = environment_of(configured, machine)
     words = tuple(_filled_in(configured, machine, word) for word in configured.words)
     return Start(
-        words, env, _directory(configured, machine, habits), allowance(configured, machine)
+        words, env, _directory(configured, machine, policy), allowance(configured, machine)
     )
 
 
@@ -69,7 +68,7 @@ def environment_of(configured: Configured, machine: Machine) -> dict[str, str]:
     environ = machine.environ
     named = {name: environ[name] for name in configured.handed_on if name in environ}
     given = {name: _filled_in(configured, machine, value) for name, value in configured.env.items()}
-    return around(habits_of(configured.host.name), machine) | named | given
+    return around(configured.host.launch, machine) | named | given
 
 
 def headers_of(configured: Configured, machine: Machine) -> dict[str, str]:
@@ -85,12 +84,12 @@ def headers_of(configured: Configured, machine: Machine) -> dict[str, str]:
 
 def allowance(configured: Configured, machine: Machine) -> float:
     """How long the host waits for the first answer, in seconds."""
-    habits = habits_of(configured.host.name)
-    own = as_seconds(configured.entry.get(habits.start_key)) if habits.start_key else None
+    policy = configured.host.launch
+    own = as_seconds(configured.entry.get(policy.start_key)) if policy.start_key else None
     if own is not None:
         return own
-    told = machine.environ.get(habits.start_variable, "") if habits.start_variable else ""
-    return float(told) / 1000 if told.isdecimal() else habits.start_seconds
+    told = machine.environ.get(policy.start_variable, "") if policy.start_variable else ""
+    return float(told) / 1000 if told.isdecimal() else policy.start_seconds
 
 
 def call_seconds(configured: Configured) -> float | None:
@@ -103,15 +102,15 @@ def call_seconds(configured: Configured) -> float | None:
     return None
 
 
-def _directory(configured: Configured, machine: Machine, habits: Habits) -> str:
+def _directory(configured: Configured, machine: Machine, policy: LaunchPolicy) -> str:
     named = configured.inner.get("cwd")
     if isinstance(named, str) and named:
         return str(Path(machine.directory) / _filled_in(configured, machine, named))
-    in_project = configured.scope != "user" or not habits.is_graphical
-    return machine.directory if in_project else str(machine.placed("{home}"))
+    in_project = configured.scope != "user" or not policy.is_graphical
+    return machine.directory if in_project else str(machine.locate("{home}"))
 
 
 def _filled_in(configured: Configured, machine: Machine, text: str) -> str:
-    keeps = habits_of(configured.host.name).keeps_unset
+    keeps = configured.host.launch.keeps_unset
     reference = configured.host.reference
     return filled_in(text, reference, machine.environ, keeps_unset=keeps)

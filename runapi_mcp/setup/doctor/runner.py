@@ -10,8 +10,9 @@ from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
+from runapi_mcp.base.hosts.host import Host
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import HOSTS, HostConfig
+from runapi_mcp.base.hosts.table import HOSTS
 from runapi_mcp.base.settings import config_path
 from runapi_mcp.base.settings.config_file import read_config
 from runapi_mcp.setup.doctor import fix_commands
@@ -77,7 +78,7 @@ class Examination:
     _stumbles: list[Chapter] = field(default_factory=list[Chapter])
     _once: _Once = field(default_factory=_Once)
 
-    async def report(self, named: Sequence[HostConfig]) -> Report:
+    async def report(self, named: Sequence[Host]) -> Report:
         """All that is found about the named hosts; about each that has an entry, without names."""
         hosts = named or HOSTS
         shelves = {
@@ -94,7 +95,7 @@ class Examination:
 
     def _chapters(
         self,
-        shelves: Mapping[HostConfig, Sequence[Shelf]],
+        shelves: Mapping[Host, Sequence[Shelf]],
         tellers: Sequence[Teller],
         *,
         named: bool,
@@ -105,7 +106,7 @@ class Examination:
         }
         return [chapter for host, look in looks.items() for chapter in self._kept(host, look)]
 
-    def _kept(self, host: HostConfig, look: Callable[[], list[Kept]]) -> list[Kept]:
+    def _kept(self, host: Host, look: Callable[[], list[Kept]]) -> list[Kept]:
         """What a look at a host gives; nothing where it crashes, which is then told."""
         try:
             return look()

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from runapi_mcp.base.hosts.host import ENTRY_NAME, Host
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import NAME, HostConfig
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.check_entries import note_findings, standing_findings, unreadable
 from runapi_mcp.setup.doctor.configured import Configured, Shelf
@@ -30,7 +30,7 @@ def tellers_of(shelves: Sequence[Shelf]) -> list[Teller]:
 
 
 def chapters_of(
-    host: HostConfig,
+    host: Host,
     shelves: Sequence[Shelf],
     tellers: Sequence[Teller],
     machine: Machine,
@@ -60,7 +60,7 @@ def chapters_of(
 
 def _chapter(entry: Configured, ours: Sequence[Configured]) -> Chapter:
     is_alone = [other.path for other in ours].count(entry.path) <= 1
-    named = "" if is_alone and entry.name == NAME else f" “{entry.name}”"
+    named = "" if is_alone and entry.name == ENTRY_NAME else f" “{entry.name}”"
     title = entry.host.title + named
     return Chapter(title, str(entry.path), entry.host.name, entry.scope, entry.name)
 

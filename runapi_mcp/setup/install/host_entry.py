@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 from runapi_mcp.base.errors import Refused
-from runapi_mcp.base.hosts.table import KEY, Fields, HostConfig, Http
-from runapi_mcp.base.texts import Entry
-from runapi_mcp.setup.install.launchers import Command, command_in
-from runapi_mcp.setup.install.ownership import inside, words_of
+from runapi_mcp.base.hosts.host import KEY_VARIABLE, Fields, Host, Http
+from runapi_mcp.base.json_values import as_list, as_object, is_object
+from runapi_mcp.base.texts import ServerEntry
+from runapi_mcp.setup.install.launchers import command_in
+from runapi_mcp.setup.install.ownership import command_words, unwrap_entry
 
-KeySent = Literal["from a variable", "from the file", "none"]
+KeySource = Literal["from a variable", "from the file", "none"]
 """Where a host that connects to an address takes the key from."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class EntrySpec:
     """What an entry shall say."""
 
     command: tuple[str, ...] = ()
@@ -28,88 +29,88 @@ class Wish:
     """A key to be written into the entry itself."""
 
 
-def entry_of(host: HostConfig, wish: Wish) -> Entry:
+def new_entry(host: Host, spec: EntrySpec) -> ServerEntry:
     """A new entry.
 
     Raises:
         Refused: the host cannot say this.
     """
-    inner, limits = _http(host, wish) if wish.url is not None else _stdio(host, wish)
-    return {host.wrapped: inner, **limits} if host.wrapped else {**inner, **limits}
+    inner, limits = _http(host, spec) if spec.url is not None else _stdio(host, spec)
+    return {host.wrapper_key: inner, **limits} if host.wrapper_key else {**inner, **limits}
 
 
-def updated(host: HostConfig, older: Entry, newer: Entry) -> Entry:
+def update_entry(host: Host, older: ServerEntry, newer: ServerEntry) -> ServerEntry:
     """An older entry of ours as the newer one says, with what a user added to it.
 
     How the server is started is ours to say; anything else stays as it stands there.
     """
-    if not host.wrapped:
+    if not host.wrapper_key:
         return _merged(host, older, newer)
-    limits = {key: value for key, value in newer.items() if key != host.wrapped}
-    inner = _merged(host, _transport(host, older), inside(host, newer))
-    return {host.wrapped: inner, **limits, **_beside(host, older)}
+    limits = {key: value for key, value in newer.items() if key != host.wrapper_key}
+    inner = _merged(host, _transport(host, older), unwrap_entry(host, newer))
+    return {host.wrapper_key: inner, **limits, **_beside(host, older)}
 
 
-def key_sent(host: HostConfig, entry: Entry) -> KeySent:
+def key_source(host: Host, entry: ServerEntry) -> KeySource:
     """Which key goes along to the address of an entry."""
-    shape, inner = host.http or Http(), inside(host, entry)
+    shape, inner = host.http or Http(), unwrap_entry(host, entry)
     if shape.bearer and shape.bearer in inner:
         return "from a variable"
     headers = str(inner.get(shape.headers or ""))
     if "Bearer" not in headers:
         return "none"
-    is_named = host.reference and host.reference % KEY in headers
+    is_named = host.reference and host.reference % KEY_VARIABLE in headers
     return "from a variable" if is_named else "from the file"
 
 
-def _transport(host: HostConfig, entry: Entry) -> Entry:
+def _transport(host: Host, entry: ServerEntry) -> ServerEntry:
     """What belongs inside of an entry that is wrapped, where it was once written flat."""
-    inner = inside(host, entry)
+    inner = unwrap_entry(host, entry)
     if inner is not entry:
         return inner
     return {key: value for key, value in entry.items() if key in _inner_keys(host)}
 
 
-def _beside(host: HostConfig, entry: Entry) -> Entry:
+def _beside(host: Host, entry: ServerEntry) -> ServerEntry:
     """What belongs beside it: limits, and what a user chose."""
-    inner = {host.wrapped, *_inner_keys(host)}
+    inner = {host.wrapper_key, *_inner_keys(host)}
     return {key: value for key, value in entry.items() if key not in inner}
 
 
-def _inner_keys(host: HostConfig) -> set[str | None]:
+def _inner_keys(host: Host) -> set[str | None]:
     return {"cwd", host.stdio.env, (host.http or Http()).headers} | _start_keys(host)
 
 
-def _stdio(host: HostConfig, wish: Wish) -> tuple[Fields, Fields]:
-    shape, (program, *arguments) = host.stdio, wish.command
+def _stdio(host: Host, spec: EntrySpec) -> tuple[Fields, Fields]:
+    shape, (program, *arguments) = host.stdio, spec.command
     inner: dict[str, object] = dict(shape.first)
     inner[shape.command] = program if shape.args else [program, *arguments]
     if shape.args:
         inner[shape.args] = arguments
-    env = dict(wish.env) | ({KEY: wish.key} if wish.key else {})
+    env = dict(spec.env) | ({KEY_VARIABLE: spec.key} if spec.key else {})
     limits: dict[str, object] = dict(shape.last)
     if shape.names:
-        names = cast("list[str]", limits[shape.names])
-        limits[shape.names] = list(dict.fromkeys([*names, *wish.handed_on]))
+        names = as_list(limits[shape.names])
+        limits[shape.names] = list(dict.fromkeys([*names, *spec.handed_on]))
     else:
-        env |= {name: _reference(host, name) for name in wish.handed_on}
+        env |= {name: _reference(host, name) for name in spec.handed_on}
     return (inner | {shape.env: env} if env else inner), limits
 
 
-def _http(host: HostConfig, wish: Wish) -> tuple[Fields, Fields]:
+def _http(host: Host, spec: EntrySpec) -> tuple[Fields, Fields]:
     shape = host.http
     if shape is None:
         raise Refused(f"{host.title} connects to no address.", "Install without --http.")
-    inner: dict[str, object] = {**shape.first, shape.url: wish.url}
-    bearer = wish.key or (_reference(host, KEY) if host.reference else None)
+    inner: dict[str, object] = {**shape.first, shape.url: spec.url}
+    bearer = spec.key or (_reference(host, KEY_VARIABLE) if host.reference else None)
     if shape.bearer:
-        inner[shape.bearer] = KEY
+        inner[shape.bearer] = KEY_VARIABLE
     elif shape.headers and bearer:
         inner[shape.headers] = {"Authorization": f"Bearer {bearer}"}
     return inner, dict(shape.last)
 
 
-def _reference(host: HostConfig, name: str) -> str:
+def _reference(host: Host, name: str) -> str:
     if not host.reference:
         raise Refused(
             f"{host.title} has no way to name a variable of yours.",
@@ -118,7 +119,7 @@ def _reference(host: HostConfig, name: str) -> str:
     return host.reference % name
 
 
-def _merged(host: HostConfig, older: Entry, newer: Entry) -> Entry:
+def _merged(host: Host, older: ServerEntry, newer: ServerEntry) -> ServerEntry:
     stdio, http = host.stdio, host.http or Http()
     merged = dict(older)
     if (stdio.command in older) != (stdio.command in newer):
@@ -132,33 +133,26 @@ def _merged(host: HostConfig, older: Entry, newer: Entry) -> Entry:
     return _with_added_words(host, older, merged)
 
 
-def _start_keys(host: HostConfig) -> set[str | None]:
+def _start_keys(host: Host) -> set[str | None]:
     """The keys that say how the server is reached."""
     stdio, http = host.stdio, host.http or Http()
     return {"type", stdio.command, stdio.args, http.url, http.bearer}
 
 
 def _joined(older: object, newer: object) -> object:
-    if isinstance(older, Mapping) and isinstance(newer, Mapping):
-        return {**cast("Entry", older), **cast("Entry", newer)}
-    if isinstance(older, list) and isinstance(newer, list):
-        return list(dict.fromkeys([*cast("list[object]", older), *cast("list[object]", newer)]))
+    if is_object(older) and is_object(newer):
+        return {**older, **newer}
+    before, added = as_list(older), as_list(newer)
+    if before and isinstance(newer, list):
+        return list(dict.fromkeys([*before, *added]))
     return newer
 
 
-def _with_added_words(host: HostConfig, older: Entry, merged: Entry) -> Entry:
+def _with_added_words(host: Host, older: ServerEntry, merged: ServerEntry) -> ServerEntry:
     """With the arguments that a user wrote after our own, and what a launcher set."""
-    key = host.stdio.args or host.stdio.command
-    found = command_in(words_of(host, older))
+    key, env = host.stdio.args or host.stdio.command, host.stdio.env
+    found = command_in(command_words(host, older))
     if found is None or key not in merged:
         return merged
-    words = [*cast("list[str]", merged[key]), *found.added]
-    return {**merged, **_set_by_launcher(host, found, merged), key: words}
-
-
-def _set_by_launcher(host: HostConfig, found: Command, merged: Entry) -> Entry:
-    name, env = host.stdio.env, found.env
-    if not env:
-        return {}
-    own = merged.get(name)
-    return {name: {**env, **(cast("Entry", own) if isinstance(own, Mapping) else {})}}
+    variables = {env: {**found.env, **as_object(merged.get(env))}} if found.env else {}
+    return {**merged, **variables, key: [*as_list(merged[key]), *found.added]}

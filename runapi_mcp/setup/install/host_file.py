@@ -4,8 +4,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +16,8 @@ from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.texts import Dialect
 
 BACKUPS_KEPT: Final = 3
-MOST_BYTES: Final[dict[Dialect, int]] = {
-    "json": 60_000_000,
-    "json with comments": 60_000_000,
-    "jsonc": 60_000_000,
-    "toml": 5_000_000,
-    "yaml": 1_000_000,
-}
+MOST_BYTES: Final[Mapping[Dialect, int]] = {"toml": 5_000_000, "yaml": 1_000_000}
+MOST_BYTES_OF_JSON: Final = 60_000_000
 """Far more than any host's file has; above it, one would wait too long."""
 _BOM: Final = "\ufeff"
 _BACKUP: Final = re.compile(r"\.runapi-\d{8}T\d{12}Z\.bak")
@@ -39,8 +34,11 @@ _MENDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A file as it was read. A link was followed: `path` is what it leads to."""
+class HostFile:
+    """A file as it was read. A link was followed: `path` is what it leads to.
+
+    What changes it raises NotConfigured where it cannot, or where somebody else wrote it since.
+    """
 
     path: Path
     data: bytes | None
@@ -53,8 +51,51 @@ class Opened:
     def is_read_only(self) -> bool:
         return not self.mode & 0o222
 
+    def replace(self, text: str) -> Path | None:
+        """Writes a text in its place, whole or not at all; returns the backup of what was there."""
+        backup = None if self.data is None else self.back_up()
+        with _naming(self.path, "cannot be written"):
+            make_folders(self.path.parent)
+            write_whole(self.path, self.encode(text), self.mode, self._refuse_changed)
+        return backup
 
-def opened(path: Path, dialect: Dialect) -> Opened:
+    def delete(self, folders: Iterable[Path]) -> None:
+        """Takes it away, and those of the folders made for it that are empty now."""
+        with _naming(self.path, "cannot be removed"):
+            self._refuse_changed()
+            self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for folder in folders:
+                folder.rmdir()
+
+    def back_up(self) -> Path:
+        """Keeps what was read beside it, and drops the oldest of such backups."""
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        backup = self.path.with_name(f"{self.path.name}.runapi-{now}.bak")
+        with _naming(self.path, "cannot be backed up"):
+            write_whole(backup, self.data or b"", self.mode)
+            for old in _backups(self.path)[BACKUPS_KEPT:]:
+                old.unlink(missing_ok=True)
+        return backup
+
+    def encode(self, text: str) -> bytes:
+        """What it holds with this text."""
+        try:
+            return (self.bom + text).encode("utf-8")
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(text[error.start]):04x}"
+            happened = f"{self.path}: half of a character ({half}) is in it."
+            raise NotConfigured(happened, _THEN_AGAIN) from error
+
+    def _refuse_changed(self) -> None:
+        # Hosts write their files too.
+        now = self.path.read_bytes() if is_there(self.path) else None
+        if now != self.data:
+            happened = f"{self.path} was changed by another program just now."
+            raise NotConfigured(happened, "Run this again.")
+
+
+def read_host_file(path: Path, dialect: Dialect) -> HostFile:
     """A file, read; one that is not there reads as nothing.
 
     Raises:
@@ -62,85 +103,19 @@ def opened(path: Path, dialect: Dialect) -> Opened:
     """
     # Not Path.resolve, which raises for a circle of links, and not the same in each Python.
     target = Path(os.path.realpath(path))
+    with _naming(path, "cannot be read"):
+        try:
+            data, mode = _read(target, dialect)
+        except FileNotFoundError:
+            return HostFile(target, None)
     try:
-        data, mode = _read(target, dialect)
         decoded = data.decode("utf-8")
-    except FileNotFoundError:
-        return Opened(target, None)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         happened = f"{path} is not text in UTF-8 (line {line})."
         raise NotConfigured(happened, "Save it as UTF-8, then run this again.") from error
-    except OSError as error:
-        raise _failed(path, "cannot be read", error) from error
     bom = _BOM if decoded.startswith(_BOM) else ""
-    return Opened(target, data, bom, decoded.removeprefix(_BOM), mode)
-
-
-def replace(opened: Opened, text: str) -> Path | None:
-    """Writes a text in a file's place, whole or not at all; returns the backup of what was there.
-
-    Raises:
-        NotConfigured: it cannot be written, or somebody else wrote it since it was read.
-    """
-    backup = None if opened.data is None else back_up(opened)
-    write(opened, text)
-    return backup
-
-
-def write(opened: Opened, text: str) -> None:
-    """As `replace`, without a backup."""
-    try:
-        make_folders(opened.path.parent)
-        write_whole(opened.path, as_bytes(opened, text), opened.mode, _unchanged(opened))
-    except OSError as error:
-        raise _failed(opened.path, "cannot be written", error) from error
-
-
-def delete(opened: Opened, folders: tuple[Path, ...]) -> None:
-    """Takes away a file that was made here, and those folders made for it that are empty now.
-
-    Raises:
-        NotConfigured: it cannot be taken away, or somebody else wrote it since it was read.
-    """
-    try:
-        _unchanged(opened)()
-        opened.path.unlink(missing_ok=True)
-    except OSError as error:
-        raise _failed(opened.path, "cannot be removed", error) from error
-    with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
-
-
-def back_up(opened: Opened) -> Path:
-    """Keeps a file as it was read beside it, and drops the oldest of such backups.
-
-    Raises:
-        NotConfigured: it cannot be written.
-    """
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    backup = opened.path.with_name(f"{opened.path.name}.runapi-{now}.bak")
-    try:
-        write_whole(backup, opened.data or b"", opened.mode)
-        for old in _backups(opened.path)[BACKUPS_KEPT:]:
-            old.unlink(missing_ok=True)
-    except OSError as error:
-        raise _failed(opened.path, "cannot be backed up", error) from error
-    return backup
-
-
-def as_bytes(opened: Opened, text: str) -> bytes:
-    """What a file holds with this text.
-
-    Raises:
-        NotConfigured: the text cannot be written in UTF-8.
-    """
-    try:
-        return (opened.bom + text).encode("utf-8")
-    except UnicodeEncodeError as error:
-        happened = f"{opened.path}: half of a character (\\u{ord(text[error.start]):04x}) is in it."
-        raise NotConfigured(happened, _THEN_AGAIN) from error
+    return HostFile(target, data, bom, decoded.removeprefix(_BOM), mode)
 
 
 def newest_backup(path: Path) -> Path | None:
@@ -150,10 +125,8 @@ def newest_backup(path: Path) -> Path | None:
         NotConfigured: its folder cannot be read.
     """
     target = Path(os.path.realpath(path))
-    try:
+    with _naming(target.parent, "cannot be read"):
         return next(iter(_backups(target)), None)
-    except OSError as error:
-        raise _failed(target.parent, "cannot be read", error) from error
 
 
 def missing_folders(path: Path) -> tuple[Path, ...]:
@@ -166,10 +139,15 @@ def is_there(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a folder that is closed to us
 
 
-def _failed(path: Path, how: str, error: OSError) -> NotConfigured:
-    mend = _MENDS.get(error.errno or 0)
-    advice = f"{mend}, then run this again; it was left as it is." if mend else _THEN_AGAIN
-    return NotConfigured(f"{path} {how}: {error.strerror or error}.", advice)
+@contextmanager
+def _naming(path: Path, how: str) -> Generator[None]:
+    """Turns what the system refuses into a sentence about the file."""
+    try:
+        yield
+    except OSError as error:
+        mend = _MENDS.get(error.errno or 0)
+        advice = f"{mend}, then run this again; it was left as it is." if mend else _THEN_AGAIN
+        raise NotConfigured(f"{path} {how}: {error.strerror or error}.", advice) from error
 
 
 def _read(path: Path, dialect: Dialect) -> tuple[bytes, int]:
@@ -179,9 +157,10 @@ def _read(path: Path, dialect: Dialect) -> tuple[bytes, int]:
     if not stat.S_ISREG(found.st_mode):
         happened = f"{path} is not a file with text in it."
         raise NotConfigured(happened, "Move it out of the way, then run this again.")
-    if found.st_size > MOST_BYTES[dialect]:
-        size, most = found.st_size / 1e6, MOST_BYTES[dialect] / 1e6
-        happened = f"{path} has {size:.0f} MB, more than the {most:.0f} MB that are read here."
+    most = MOST_BYTES.get(dialect, MOST_BYTES_OF_JSON)
+    if found.st_size > most:
+        sizes = f"{found.st_size / 1e6:.0f} MB, more than the {most / 1e6:.0f} MB"
+        happened = f"{path} has {sizes} that are read here."
         raise NotConfigured(happened, "Take what --print gives and paste it yourself.")
     data = path.read_bytes()
     if b"\0" in data:
@@ -190,19 +169,6 @@ def _read(path: Path, dialect: Dialect) -> tuple[bytes, int]:
             "Move it out of the way, then run this again.",
         )
     return data, stat.S_IMODE(found.st_mode)
-
-
-def _unchanged(opened: Opened) -> Callable[[], None]:
-    """Refuses when the file is not what was read: hosts write their files too."""
-
-    def check() -> None:
-        now = opened.path.read_bytes() if is_there(opened.path) else None
-        if now != opened.data:
-            raise NotConfigured(
-                f"{opened.path} was changed by another program just now.", "Run this again."
-            )
-
-    return check
 
 
 def _backups(path: Path) -> list[Path]:

@@ -1,27 +1,28 @@
 """What install made around each entry, written down so that uninstall takes out exactly that."""
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from runapi_mcp.base.atomic_files import give_to_owner_of, make_folders, write_whole
 from runapi_mcp.base.errors import NotConfigured
-from runapi_mcp.base.texts import Surroundings
+from runapi_mcp.base.json_values import as_object
+from runapi_mcp.base.texts import InsertionContext
 
 LOCK_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class InstallRecord:
     """What was there before an entry came."""
 
-    around: Surroundings = field(default_factory=Surroundings)
+    around: InsertionContext = field(default_factory=InsertionContext)
     new_file: bool = False
     folders: tuple[str, ...] = ()
     """Those made for the file, the innermost first."""
@@ -33,21 +34,21 @@ class Receipt:
         return data is not None and self.sha256 == sha256(data).hexdigest()
 
 
-_RECEIPT: Final = TypeAdapter(Receipt)
+_RECORD: Final = TypeAdapter(InstallRecord)
 _ADVICE: Final = (
     "Nothing was changed. This program notes there what it does: make it yours, or set "
     "XDG_STATE_HOME to a folder that is."
 )
 
 
-class Receipts:
-    """The receipts of one user, in a file that one installer at a time may use."""
+class InstallLog:
+    """One user's records, in a file that one installer at a time may use."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "installed.json"
 
     @contextmanager
-    def alone(self) -> Generator[None]:
+    def lock(self) -> Generator[None]:
         """No other installer of this user changes anything meanwhile.
 
         Raises:
@@ -64,58 +65,54 @@ class Receipts:
         except Timeout as error:
             raise NotConfigured("Another install is running.", "Wait for its end.") from error
         except OSError as error:
-            happened = f"{self._path.parent} cannot be written: {error.strerror}."
-            raise NotConfigured(happened, _ADVICE) from error
+            raise _failed(self._path.parent, "written", error) from error
         try:
             yield
         finally:
             lock.release()
 
-    def of(self, path: Path) -> Receipt:
-        """A file's receipt; of one that has none, as if only the entry had come."""
+    def read(self, path: Path) -> InstallRecord:
+        """A file's record; of one that has none, as if only the entry had come."""
         try:
-            return _RECEIPT.validate_python(self._all().get(str(path)))
+            return _RECORD.validate_python(self._all().get(str(path)))
         except ValidationError:
             # None, or one that another version wrote.
-            return Receipt()
+            return InstallRecord()
 
     def has(self, path: Path) -> bool:
         """Whether install put an entry into a file, and did not take it out."""
         return str(path) in self._all()
 
-    def note(self, path: Path, receipt: Receipt) -> None:
-        """Writes a file's receipt down.
+    def write(self, path: Path, record: InstallRecord) -> None:
+        """Puts a record in the place of what was known of a file.
 
         Raises:
             NotConfigured: it cannot be written.
         """
-        self._keep(self._all() | {str(path): asdict(receipt)})
+        self._replace(self._all() | {str(path): asdict(record)})
 
-    def strike(self, path: Path) -> None:
-        """Strikes a file's receipt out.
+    def erase(self, path: Path) -> None:
+        """Forgets a file; raises as `write` does."""
+        self._replace({name: kept for name, kept in self._all().items() if name != str(path)})
 
-        Raises:
-            NotConfigured: it cannot be written.
-        """
-        self._keep({name: kept for name, kept in self._all().items() if name != str(path)})
-
-    def _keep(self, noted: Mapping[str, object]) -> None:
-        text = json.dumps(noted, indent=2) + "\n"
+    def _replace(self, records: dict[str, object]) -> None:
+        text = json.dumps(records, indent=2) + "\n"
         try:
             make_folders(self._path.parent)
             write_whole(self._path, text.encode(), 0o600)
         except OSError as error:
-            happened = f"{self._path} cannot be written: {error.strerror}."
-            raise NotConfigured(happened, _ADVICE) from error
+            raise _failed(self._path, "written", error) from error
 
     def _all(self) -> dict[str, object]:
         try:
-            noted: object = json.loads(self._path.read_text(encoding="utf-8"))
+            return as_object(json.loads(self._path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return {}
         except OSError as error:
-            happened = f"{self._path} cannot be read: {error.strerror}."
-            raise NotConfigured(happened, _ADVICE) from error
+            raise _failed(self._path, "read", error) from error
         except (ValueError, RecursionError):
             return {}
-        return cast("dict[str, object]", noted) if isinstance(noted, dict) else {}
+
+
+def _failed(path: Path, how: str, error: OSError) -> NotConfigured:
+    return NotConfigured(f"{path} cannot be {how}: {error.strerror}.", _ADVICE)

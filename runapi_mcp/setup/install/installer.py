@@ -2,189 +2,203 @@
 
 import difflib
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Literal, TypeVar
+from typing import Final, Literal
 
 from runapi_mcp.base.errors import NotConfigured, Refused
+from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, InstallScope
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import HOSTS, NAME, HostConfig, Scope
-from runapi_mcp.base.texts import Broken, Entry, Surroundings, found, put, taken_out, understood
-from runapi_mcp.base.texts import Path as Keys
-from runapi_mcp.setup.install import host_file
+from runapi_mcp.base.hosts.table import HOSTS
+from runapi_mcp.base.texts import (
+    InsertionContext,
+    KeyPath,
+    ServerEntry,
+    UnusableText,
+    parse_text,
+    put_entry,
+    read_entry,
+    remove_entry,
+)
 from runapi_mcp.setup.install.hiding import hidden, plain_words_in, secrets_by_sight, secrets_in
-from runapi_mcp.setup.install.host_entry import Wish, entry_of, updated
-from runapi_mcp.setup.install.host_file import Opened
-from runapi_mcp.setup.install.install_log import Receipt, Receipts
+from runapi_mcp.setup.install.host_entry import EntrySpec, new_entry, update_entry
+from runapi_mcp.setup.install.host_file import (
+    HostFile,
+    is_there,
+    missing_folders,
+    newest_backup,
+    read_host_file,
+)
+from runapi_mcp.setup.install.install_log import InstallLog, InstallRecord
 from runapi_mcp.setup.install.launchers import command_in
-from runapi_mcp.setup.install.ownership import url_of, whose, words_of
+from runapi_mcp.setup.install.ownership import command_words, entry_url, owner_of
 
-Outcome = Literal["added", "updated", "already there", "removed", "not there", "restored"]
+ChangeOutcome = Literal["added", "updated", "already there", "removed", "not there", "restored"]
+
+_NO_NEWLINE: Final = "\\ No newline at end of file"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is to happen to a host's file."""
 
-    host: HostConfig
-    opened: Opened
-    outcome: Outcome
+    host: Host
+    file: HostFile
+    outcome: ChangeOutcome
     text: str
     """The file's text afterwards."""
-    receipt: Receipt
+    record: InstallRecord
     """What is to be noted of it."""
 
     @property
     def changes_nothing(self) -> bool:
-        same = self.opened.data is not None and self.text == self.opened.text
-        return self.outcome in ("already there", "not there") or (
-            self.outcome == "restored" and same
-        )
+        if self.outcome == "restored":
+            return self.file.data is not None and self.text == self.file.text
+        return self.outcome in ("already there", "not there")
 
     @property
-    def entry(self) -> Entry | None:
+    def entry(self) -> ServerEntry | None:
         """What the file says of this server afterwards."""
-        return found(self.text, self.host.dialect, keys_of(self.host))
+        return read_entry(self.text, self.host.dialect, entry_path(self.host))
 
     @property
     def deletes(self) -> bool:
         """Whether the file goes, which was made for the entry alone."""
-        return self.outcome == "removed" and self.receipt.new_file and not self.text
+        return self.outcome == "removed" and self.record.new_file and not self.text
 
     def diff(self) -> str:
         """The change as a unified diff that `patch` understands, but for secrets in it."""
-        path = str(self.opened.path)
-        before = "/dev/null" if self.opened.data is None else path
+        path = str(self.file.path)
+        before = "/dev/null" if self.file.data is None else path
         after = "/dev/null" if self.deletes else path
         # No lines around it, which are other servers'.
-        rows = difflib.unified_diff(_lines(self.opened.text), _lines(self.text), before, after, n=0)
+        rows = difflib.unified_diff(_lines(self.file.text), _lines(self.text), before, after, n=0)
         head, body = "".join(islice(rows, 2)), "".join(map(_whole, rows))
         return head + hidden(body, self._secrets())
 
     def _secrets(self) -> frozenset[str]:
         secrets, plain = frozenset[str](), frozenset[str]()
-        for text in (self.opened.text, self.text):
+        for text in (self.file.text, self.text):
             try:
-                value = understood(text, self.host.dialect).value
-            except Broken:
+                value = parse_text(text, self.host.dialect).value
+            except UnusableText:
                 secrets |= secrets_by_sight(text)
             else:
-                secrets |= secrets_in(value, NAME)
-                plain |= plain_words_in(value, NAME)
+                secrets |= secrets_in(value, ENTRY_NAME)
+                plain |= plain_words_in(value, ENTRY_NAME)
         return secrets - plain
 
 
-_Made = TypeVar("_Made")
-_NO_NEWLINE = "\\ No newline at end of file"
-
-
-def keys_of(host: HostConfig) -> Keys:
+def entry_path(host: Host) -> KeyPath:
     """Where in its file a host keeps this server."""
-    return (*host.container, NAME)
+    return (*host.container, ENTRY_NAME)
 
 
-def file_of(host: HostConfig, scope: Scope, machine: Machine) -> Path:
+def entry_text(host: Host, entry: ServerEntry, text: str = "") -> str:
+    """A host's file with this entry, as text: with nothing else in it, for pasting."""
+    return put_entry(text, host.dialect, entry_path(host), entry)[0]
+
+
+def host_file_path(host: Host, scope: InstallScope, machine: Machine) -> Path:
     """The file that a host reads: of those it would, the one with our entry, or else there.
 
     Raises:
         Refused: it has none of this scope.
     """
-    if scope == "project":
-        if not host.project:
-            raise Refused(f"{host.title} reads no file of a project.", "Use --scope user.")
+    if scope == "user":
+        folder, names = _user_folder(host, machine), host.files
+    elif host.project:
         folder, names = machine.path(machine.directory), host.project
     else:
-        folder, names = _user_folder(host, machine), host.files
+        raise Refused(f"{host.title} reads no file of a project.", "Use --scope user.")
     # By way of text: a path of another platform keeps its own separators.
     paths = [Path(str(folder / name)) for name in names]
-    there = [path for path in paths if host_file.is_there(path)]
+    there = [path for path in paths if is_there(path)]
     if len(there) > 1:
         return next((path for path in there if _has_entry(host, path)), there[0])
     return (there or paths)[0]
 
 
-def hosts_on(machine: Machine) -> list[HostConfig]:
+def detect_hosts(machine: Machine, hosts: Iterable[Host] = HOSTS) -> list[Host]:
     """The hosts that are found on a machine: their program, or what they keep."""
-    return [host for host in HOSTS if _is_on(host, machine)]
+    return [host for host in hosts if _is_on(host, machine)]
 
 
-def entry_in(host: HostConfig, path: Path) -> Entry | None:
+def installed_entry(host: Host, path: Path) -> ServerEntry | None:
     """What a host's file says of this server.
 
     Raises:
         NotConfigured: the file cannot be read.
     """
-    opened = host_file.opened(path, host.dialect)
-    return _read(host, opened)
+    return _entry_in(host, read_host_file(path, host.dialect))
 
 
-def is_ours_in(host: HostConfig, entry: Entry, path: Path, receipts: Receipts) -> bool:
+def is_ours_in(host: Host, entry: ServerEntry, path: Path, log: InstallLog) -> bool:
     """Whether an entry is ours: it says so, or is an address where install noted that it wrote."""
-    said = whose(host, entry)
-    if said == "another's" and url_of(host, entry):
-        return receipts.has(Path(os.path.realpath(path)))
-    return said == "ours"
+    owner = owner_of(host, entry)
+    if owner == "another's" and entry_url(host, entry):
+        return log.has(Path(os.path.realpath(path)))
+    return owner == "ours"
 
 
-def plan_install(host: HostConfig, path: Path, wish: Wish, receipts: Receipts) -> Change:
+def plan_install(host: Host, path: Path, log: InstallLog, spec: EntrySpec) -> Change:
     """What installing would do.
 
     Raises:
         NotConfigured: the file cannot be read, or not be changed without harm.
         Refused: the host cannot say this, or has another server of this name.
     """
-    opened, entry = host_file.opened(path, host.dialect), entry_of(host, wish)
-    older = _read(host, opened)
+    file, entry = read_host_file(path, host.dialect), new_entry(host, spec)
+    older = _entry_in(host, file)
     if older is not None:
-        _refuse_another(host, older, opened.path, receipts)
-        _refuse_unclear(host, older, opened.path)
-        entry = updated(host, older, entry)
-    text, around = _edited(opened, lambda: put(opened.text, host.dialect, keys_of(host), entry))
+        _refuse_another(host, older, file.path, log)
+        _refuse_unclear(host, older, file.path)
+        entry = update_entry(host, older, entry)
+    with _naming(file):
+        text, around = put_entry(file.text, host.dialect, entry_path(host), entry)
     if older is None:
-        return _checked(Change(host, opened, "added", text, _receipt(opened, text, around)))
-    outcome: Outcome = "already there" if text == opened.text else "updated"
-    receipt = replace(receipts.of(opened.path), sha256=_sum(opened, text))
-    return _checked(Change(host, opened, outcome, text, receipt))
+        return _checked(Change(host, file, "added", text, _new_record(file, text, around)))
+    outcome: ChangeOutcome = "already there" if text == file.text else "updated"
+    record = replace(log.read(file.path), sha256=_sum(file, text))
+    return _checked(Change(host, file, outcome, text, record))
 
 
-def plan_uninstall(host: HostConfig, path: Path, receipts: Receipts) -> Change:
+def plan_uninstall(host: Host, path: Path, log: InstallLog) -> Change:
     """What uninstalling would do.
 
     Raises:
         NotConfigured: as for installing.
         Refused: as for installing.
     """
-    opened = host_file.opened(path, host.dialect)
-    older = _read(host, opened)
-    receipt = receipts.of(opened.path)
+    file = read_host_file(path, host.dialect)
+    older, record = _entry_in(host, file), log.read(file.path)
     if older is None:
-        return Change(host, opened, "not there", opened.text, receipt)
-    _refuse_another(host, older, opened.path, receipts)
-    text = _edited(
-        opened, lambda: taken_out(opened.text, host.dialect, keys_of(host), receipt.around)
-    )
-    return _checked(Change(host, opened, "removed", text, receipt))
+        return Change(host, file, "not there", file.text, record)
+    _refuse_another(host, older, file.path, log)
+    with _naming(file):
+        text = remove_entry(file.text, host.dialect, entry_path(host), record.around)
+    return _checked(Change(host, file, "removed", text, record))
 
 
-def plan_restore(host: HostConfig, path: Path, receipts: Receipts) -> Change:
+def plan_restore(host: Host, path: Path, log: InstallLog) -> Change:
     """What putting the newest backup back would do.
 
     Raises:
         NotConfigured: there is none, or one of the files cannot be read.
     """
-    opened, backup = host_file.opened(path, host.dialect), host_file.newest_backup(path)
+    file, backup = read_host_file(path, host.dialect), newest_backup(path)
     if backup is None:
         raise NotConfigured(f"{path} has no backup to put back.", "Uninstall without --restore.")
-    was = host_file.opened(backup, host.dialect)
-    restored = replace(opened, bom=was.bom)
-    return _checked(Change(host, restored, "restored", was.text, receipts.of(opened.path)))
+    was = read_host_file(backup, host.dialect)
+    restored = replace(file, bom=was.bom)
+    return _checked(Change(host, restored, "restored", was.text, log.read(file.path)))
 
 
-def apply(change: Change, receipts: Receipts) -> Path | None:
+def apply(change: Change, log: InstallLog) -> Path | None:
     """Makes a change; returns the backup of what was there.
 
     Raises:
@@ -192,80 +206,73 @@ def apply(change: Change, receipts: Receipts) -> Path | None:
     """
     if change.changes_nothing:
         return None
+    file = change.file
     if change.outcome == "restored":
-        return host_file.replace(change.opened, change.text)
-    path = change.opened.path
-    before = receipts.of(path) if receipts.has(path) else None
-    # First, so that an entry without its note cannot be; a note without its entry does no harm.
-    receipts.note(path, change.receipt)
-    try:
-        backup = _made(change)
-    except NotConfigured:
-        _put_back(receipts, path, before)
-        raise
+        return file.replace(change.text)
+    # First, so that an entry without its record cannot be. A record without its entry, such as a
+    # failed write or a killed process leaves, does no harm, and the next install writes it anew.
+    log.write(file.path, change.record)
+    backup = _delete(change) if change.deletes else file.replace(change.text)
     if change.outcome == "removed":
-        _put_back(receipts, path, None)
+        with suppress(NotConfigured):
+            log.erase(file.path)
     return backup
 
 
-def _made(change: Change) -> Path | None:
-    if not change.deletes:
-        return host_file.replace(change.opened, change.text)
-    is_mine = change.receipt.is_of(change.opened.data)
+def _delete(change: Change) -> Path | None:
+    is_mine = change.record.is_of(change.file.data)
     # What somebody wrote into it since is not ours to lose.
-    backup = None if is_mine else host_file.back_up(change.opened)
-    host_file.delete(change.opened, tuple(map(Path, change.receipt.folders)))
+    backup = None if is_mine else change.file.back_up()
+    change.file.delete(map(Path, change.record.folders))
     return backup
 
 
-def _put_back(receipts: Receipts, path: Path, receipt: Receipt | None) -> None:
-    with suppress(NotConfigured):
-        receipts.strike(path) if receipt is None else receipts.note(path, receipt)
+def _entry_in(host: Host, file: HostFile) -> ServerEntry | None:
+    with _naming(file):
+        return read_entry(file.text, host.dialect, entry_path(host))
 
 
-def _read(host: HostConfig, opened: Opened) -> Entry | None:
-    return _edited(opened, lambda: found(opened.text, host.dialect, keys_of(host)))
-
-
-def _edited(opened: Opened, edit: Callable[[], _Made]) -> _Made:
+@contextmanager
+def _naming(file: HostFile) -> Generator[None]:
+    """Turns what cannot be done with a text into a sentence about its file."""
     try:
-        return edit()
-    except Broken as broken:
-        where = f", line {broken.line}" if broken.line else ""
+        yield
+    except UnusableText as error:
+        where = f", line {error.line}" if error.line else ""
         raise NotConfigured(
-            f"{opened.path}{where}: {broken.why}.",
+            f"{file.path}{where}: {error.why}.",
             "It was left as it is; mend it, or take what --print gives and paste it yourself.",
-        ) from broken
+        ) from error
 
 
-def _receipt(opened: Opened, text: str, around: Surroundings) -> Receipt:
-    new = opened.data is None
-    folders = tuple(map(str, host_file.missing_folders(opened.path))) if new else ()
-    return Receipt(around, new, folders, _sum(opened, text))
+def _new_record(file: HostFile, text: str, around: InsertionContext) -> InstallRecord:
+    new = file.data is None
+    folders = tuple(map(str, missing_folders(file.path))) if new else ()
+    return InstallRecord(around, new, folders, _sum(file, text))
 
 
-def _sum(opened: Opened, text: str) -> str:
-    return sha256(host_file.as_bytes(opened, text)).hexdigest()
+def _sum(file: HostFile, text: str) -> str:
+    return sha256(file.encode(text)).hexdigest()
 
 
 def _checked(change: Change) -> Change:
     """A change that can be made, as far as can be told without making it."""
-    host_file.as_bytes(change.opened, change.text)
-    if change.opened.is_read_only and not change.changes_nothing:
+    change.file.encode(change.text)
+    if change.file.is_read_only and not change.changes_nothing:
         raise NotConfigured(
-            f"{change.opened.path} is read-only.", "Make it writable, or leave it as it is."
+            f"{change.file.path} is read-only.", "Make it writable, or leave it as it is."
         )
     return change
 
 
-def _refuse_another(host: HostConfig, older: Entry, path: Path, receipts: Receipts) -> None:
-    if not is_ours_in(host, older, path, receipts):
-        happened = f"{path} has another server called {NAME}."
+def _refuse_another(host: Host, older: ServerEntry, path: Path, log: InstallLog) -> None:
+    if not is_ours_in(host, older, path, log):
+        happened = f"{path} has another server called {ENTRY_NAME}."
         raise Refused(happened, "Give it another name there, then try again.")
 
 
-def _refuse_unclear(host: HostConfig, older: Entry, path: Path) -> None:
-    words = words_of(host, older)
+def _refuse_unclear(host: Host, older: ServerEntry, path: Path) -> None:
+    words = command_words(host, older)
     command = command_in(words)
     if command is not None and not command.is_clear:
         raise Refused(
@@ -274,25 +281,28 @@ def _refuse_unclear(host: HostConfig, older: Entry, path: Path) -> None:
         )
 
 
-def _has_entry(host: HostConfig, path: Path) -> bool:
+def _has_entry(host: Host, path: Path) -> bool:
     try:
-        return entry_in(host, path) is not None
+        return installed_entry(host, path) is not None
     except NotConfigured:
         return False
 
 
-def _user_folder(host: HostConfig, machine: Machine) -> PurePath:
-    moved = machine.environ.get(host.moved_by, "").strip() if host.moved_by else ""
+def _user_folder(host: Host, machine: Machine) -> PurePath:
+    moved = machine.environ.get(host.folder_variable, "").strip()
     if moved:
         return machine.path(machine.directory) / moved
-    return machine.placed(host.folder_on(machine.platform))
+    return machine.locate(host.folder_on(machine.platform))
 
 
-def _is_on(host: HostConfig, machine: Machine) -> bool:
-    signs = [Path(machine.placed(sign)) for sign in host.signs]
-    if any(map(host_file.is_there, signs)) or any(map(machine.has_program, host.programs)):
+def _is_on(host: Host, machine: Machine) -> bool:
+    signs = host.signs or (host.folder_on(machine.platform),)
+    if any(is_there(Path(machine.locate(sign))) for sign in signs):
         return True
-    return bool(host.moved_by) and host_file.is_there(file_of(host, "user", machine))
+    programs = (host.name,) if host.programs is None else host.programs
+    if any(map(machine.has_program, programs)):
+        return True
+    return bool(host.folder_variable) and is_there(host_file_path(host, "user", machine))
 
 
 def _whole(row: str) -> str:

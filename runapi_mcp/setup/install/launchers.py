@@ -115,23 +115,11 @@ def _base(word: str) -> str:
     return word.replace("\\", "/").rpartition("/")[2]
 
 
-def _by_uvx(words: list[str]) -> Command | None:
-    return _launched(*_UV.split(words))
-
-
 def _by_uv(words: list[str]) -> Command | None:
     given, words = _UV.split(words)
     if words[:1] == ["tool"]:
         words = words[1:]
     return _run(_UV, given, words)
-
-
-def _by_pipx(words: list[str]) -> Command | None:
-    return _run(_PIPX, *_PIPX.split(words))
-
-
-def _by_python(words: list[str]) -> Command | None:
-    return _launched(*_PYTHON_OPTIONS.split(words))
 
 
 def _by_env(words: list[str]) -> Command | None:
@@ -198,10 +186,10 @@ def _assigned(words: Iterable[str]) -> dict[str, str]:
 
 
 _LAUNCHERS: Final[Mapping[str, Callable[[list[str]], Command | None]]] = {
-    "uvx": _by_uvx,
+    "uvx": lambda words: _launched(*_UV.split(words)),
     "uv": _by_uv,
-    "pipx": _by_pipx,
-    "python": _by_python,
+    "pipx": lambda words: _run(_PIPX, *_PIPX.split(words)),
+    "python": lambda words: _launched(*_PYTHON_OPTIONS.split(words)),
     "env": _by_env,
     "docker": _by_docker,
     "podman": _by_docker,

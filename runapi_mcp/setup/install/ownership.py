@@ -1,53 +1,52 @@
 """Whose server stands under our name in a host's file. One rule, for installing and for looking."""
 
 import re
-from collections.abc import Mapping
-from typing import Final, Literal, cast
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from runapi_mcp.base.hosts.table import KEY, HostConfig, Http
-from runapi_mcp.base.texts import Entry
+from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host, Http
+from runapi_mcp.base.json_values import as_list, is_object
+from runapi_mcp.base.texts import ServerEntry
 from runapi_mcp.setup.install.launchers import command_in
 
-Whose = Literal["ours", "RunAPI's own", "another's"]
+Owner = Literal["ours", "RunAPI's own", "another's"]
 
 _RUNAPIS_OWN: Final = re.compile(r"@runapi|runapi\.ai", re.IGNORECASE)
 _OUR_PATHS: Final = ("/mcp", "/sse")
 """Where `serve --http` answers, behind whatever stands before it."""
 
 
-def whose(host: HostConfig, entry: Entry) -> Whose:
+def owner_of(host: Host, entry: ServerEntry) -> Owner:
     """Whose server an entry called `runapi` starts or connects to, as far as it tells."""
-    words, url = words_of(host, entry), url_of(host, entry)
+    words, url = command_words(host, entry), entry_url(host, entry)
     if command_in(words) is not None:
         return "ours"
     if _RUNAPIS_OWN.search(" ".join((*words, url))):
         return "RunAPI's own"
-    if url and (_has_our_path(url) or _sends_our_key(host, inside(host, entry))):
+    if url and (_has_our_path(url) or _sends_our_key(host, unwrap_entry(host, entry))):
         return "ours"
     return "another's"
 
 
-def words_of(host: HostConfig, entry: Entry) -> list[str]:
+def command_words(host: Host, entry: ServerEntry) -> list[str]:
     """The command of an entry, word by word."""
-    inner, words = inside(host, entry), list[object]()
+    inner, words = unwrap_entry(host, entry), list[object]()
     for key in filter(None, (host.stdio.command, host.stdio.args)):
-        value = inner.get(key)
-        words += cast("list[object]", value) if isinstance(value, list) else [value]
+        words += as_list(inner.get(key)) or [inner.get(key)]
     return [word for word in words if isinstance(word, str)]
 
 
-def url_of(host: HostConfig, entry: Entry) -> str:
+def entry_url(host: Host, entry: ServerEntry) -> str:
     """The address that an entry connects to; empty for a command."""
-    found = inside(host, entry).get((host.http or Http()).url)
+    found = unwrap_entry(host, entry).get((host.http or Http()).url)
     return found if isinstance(found, str) else ""
 
 
-def inside(host: HostConfig, entry: Entry) -> Entry:
+def unwrap_entry(host: Host, entry: ServerEntry) -> ServerEntry:
     """An entry without what it is wrapped in."""
-    inner = entry.get(host.wrapped) if host.wrapped else entry
+    inner = entry.get(host.wrapper_key)
     # Cline once kept all of it outside.
-    return cast("Entry", inner) if isinstance(inner, Mapping) else entry
+    return inner if host.wrapper_key and is_object(inner) else entry
 
 
 def _has_our_path(url: str) -> bool:
@@ -57,8 +56,8 @@ def _has_our_path(url: str) -> bool:
         return False
 
 
-def _sends_our_key(host: HostConfig, inner: Entry) -> bool:
+def _sends_our_key(host: Host, inner: ServerEntry) -> bool:
     """Whether it names the variable of our key where a host names what it sends."""
     shape = host.http or Http()
     sent = [inner.get(key) for key in (shape.headers, shape.bearer) if key]
-    return KEY in str(sent)
+    return KEY_VARIABLE in str(sent)

@@ -21,7 +21,7 @@ class Program:
     environ: Mapping[str, str]
 
 
-def command_of(program: Program) -> tuple[str, ...]:
+def launch_command(program: Program) -> tuple[str, ...]:
     """The words that start this program again: with uvx, where it came that way.
 
     Raises:
@@ -42,7 +42,7 @@ def command_of(program: Program) -> tuple[str, ...]:
     return program.executable, "-P", "-m", "runapi_mcp"
 
 
-def typed(program: Program, started_as: str) -> str:
+def typed_command(program: Program, started_as: str) -> str:
     """What a person types to start this program, up to its first argument.
 
     `started_as` is the first word of the command that runs now.

@@ -11,8 +11,9 @@ import pytest
 from filelock import FileLock
 
 from runapi_mcp.base.errors import NotConfigured
-from runapi_mcp.base.hosts.table import HOSTS, HostConfig
-from runapi_mcp.setup.install import host_file
+from runapi_mcp.base.hosts.host import Host
+from runapi_mcp.base.hosts.table import HOSTS
+from runapi_mcp.setup.install.host_file import read_host_file
 from tests.support.install_world import (
     BROKEN,
     EVERY_HOST,
@@ -28,11 +29,11 @@ from tests.support.processes import LIMIT_SECONDS, finished
 
 
 @EVERY_HOST
-def test_an_absent_file_comes_with_the_entry_and_goes_with_it(host: HostConfig) -> None:
+def test_an_absent_file_comes_with_the_entry_and_goes_with_it(host: Host) -> None:
     path, home = file_of(host), Path(os.environ["HOME"])
     ran = finished("install", host.name)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout == f"{host.title}: added. {host.then}\n  {path}\n{NO_KEY}"
+    assert ran.stdout == f"{host.title}: added. {host.next_step}\n  {path}\n{NO_KEY}"
     assert everything(home) == {str(path.relative_to(home))}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     command = started(host, read(host, path)["runapi"])
@@ -48,7 +49,7 @@ def test_an_absent_file_comes_with_the_entry_and_goes_with_it(host: HostConfig) 
 
 @EVERY_HOST
 @pytest.mark.parametrize("text", ["", "\n\n"], ids=["empty", "blank"])
-def test_an_empty_file_is_empty_again_after_both(host: HostConfig, text: str) -> None:
+def test_an_empty_file_is_empty_again_after_both(host: Host, text: str) -> None:
     keep(path := file_of(host), text)
     assert finished("install", host.name).returncode == 0
     assert started(host, read(host, path)["runapi"])[0] == sys.executable
@@ -57,13 +58,13 @@ def test_an_empty_file_is_empty_again_after_both(host: HostConfig, text: str) ->
 
 
 @EVERY_HOST
-def test_other_servers_and_comments_stay_byte_for_byte(host: HostConfig) -> None:
+def test_other_servers_and_comments_stay_byte_for_byte(host: Host) -> None:
     path, text = file_of(host), OTHERS[host.dialect] % host.container
     keep(path, text)
     ran = finished("install", host.name)
     [backup] = path.parent.glob(f"{path.name}.runapi-*.bak")
     assert ran.stdout == (
-        f"{host.title}: added. {host.then}\n  {path}\n  as it was: {backup}\n{NO_KEY}"
+        f"{host.title}: added. {host.next_step}\n  {path}\n  as it was: {backup}\n{NO_KEY}"
     )
     assert backup.read_text() == text
     assert set(read(host, path)) == {"other", "runapi"}
@@ -74,7 +75,7 @@ def test_other_servers_and_comments_stay_byte_for_byte(host: HostConfig) -> None
 
 
 @EVERY_HOST
-def test_a_broken_file_is_left_alone_and_its_line_told(host: HostConfig) -> None:
+def test_a_broken_file_is_left_alone_and_its_line_told(host: Host) -> None:
     path, (text, line) = file_of(host), BROKEN[host.dialect]
     keep(path, text)
     for command in ("install", "uninstall"):
@@ -142,10 +143,10 @@ def test_an_installer_waits_for_another_one() -> None:
 
 def test_what_a_host_writes_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     keep(path := tmp_path / "settings.json", "{}")
-    opened = host_file.opened(path, "json")
+    file = read_host_file(path, "json")
     path.write_text('{"by": "its host"}')
     with pytest.raises(NotConfigured, match="was changed by another program just now"):
-        host_file.replace(opened, '{"by": "us"}')
+        file.replace('{"by": "us"}')
     assert path.read_text() == '{"by": "its host"}'
     assert list(tmp_path.glob("*.tmp")) == []
 

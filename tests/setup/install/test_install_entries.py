@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from runapi_mcp.base.hosts.table import HOSTS, HostConfig
+from runapi_mcp.base.hosts.host import Host
+from runapi_mcp.base.hosts.table import HOSTS
 from tests.support.install_world import (
     EVERY_HOST,
     entry_in,
@@ -32,7 +33,7 @@ def printed_for(name: str) -> str:
 
 @EVERY_HOST
 def test_our_older_entry_is_updated_in_place_and_keeps_what_its_user_added(
-    host: HostConfig,
+    host: Host,
 ) -> None:
     path = file_of(host)
     assert finished("install", host.name, "--env", "MINE=1").returncode == 0
@@ -41,11 +42,11 @@ def test_our_older_entry_is_updated_in_place_and_keeps_what_its_user_added(
     older = older.replace('"-P", "-m", "runapi_mcp"', '"runapi-mcp==0.0.1", "--sandbox"')
     path.write_text(older)
     ran = finished("install", host.name, "--env", "YOURS=2")
-    said = f"{host.title}: updated. {host.then}\n  {path}\n  as it was: "
+    said = f"{host.title}: updated. {host.next_step}\n  {path}\n  as it was: "
     assert ran.stdout.startswith(said)
     entry = read(host, path)["runapi"]
     assert started(host, entry) == [sys.executable, "-P", "-m", "runapi_mcp", "--sandbox"]
-    inner = entry[host.wrapped] if host.wrapped else entry
+    inner = entry[host.wrapper_key] if host.wrapper_key else entry
     assert inner[host.stdio.env] == {"MINE": "1", "YOURS": "2"}
 
 

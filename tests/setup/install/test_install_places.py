@@ -9,9 +9,9 @@ from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.hosts.machine import Machine, platform_of
 from runapi_mcp.base.hosts.table import HOSTS, host_named
-from runapi_mcp.setup.install.installer import file_of
+from runapi_mcp.setup.install.installer import host_file_path
 from runapi_mcp.setup.install.launchers import command_in
-from runapi_mcp.setup.install.start_command import Program, command_of
+from runapi_mcp.setup.install.start_command import Program, launch_command
 
 LINUX = Machine("linux", {"HOME": "/home/a"}, "/work")
 MACOS = Machine("macos", {"HOME": "/Users/a"}, "/work")
@@ -55,7 +55,7 @@ PLACES = {
 
 def placed(name: str, machine: Machine) -> str:
     """A host's file, with its home left out."""
-    path = str(file_of(host_named(name), "user", machine)).replace("\\", "/")
+    path = str(host_file_path(host_named(name), "user", machine)).replace("\\", "/")
     homes = ("/home/a/", "/Users/a/", "C:/Users/a/")
     return next((path.removeprefix(home) for home in homes if path.startswith(home)), path)
 
@@ -81,19 +81,19 @@ def test_every_host_has_its_file_on_every_platform() -> None:
 )
 def test_a_variable_moves_a_hosts_file(name: str, variable: str, file: str) -> None:
     machine = Machine("linux", {"HOME": "/home/a", variable: "/moved"}, "/work")
-    assert str(file_of(host_named(name), "user", machine)) == file
+    assert str(host_file_path(host_named(name), "user", machine)) == file
 
 
 def test_the_file_that_is_there_is_the_one_that_is_taken(tmp_path: Path) -> None:
     machine = Machine("linux", {"HOME": "/home/a", "XDG_CONFIG_HOME": str(tmp_path)}, "/work")
     (tmp_path / "opencode").mkdir()
     (tmp_path / "opencode" / "opencode.json").touch()
-    assert file_of(host_named("opencode"), "user", machine).name == "opencode.json"
+    assert host_file_path(host_named("opencode"), "user", machine).name == "opencode.json"
 
 
 def test_a_home_is_needed() -> None:
     with pytest.raises(NotConfigured, match="Set HOME"):
-        file_of(HOSTS[0], "user", Machine("linux", {}, "/work"))
+        host_file_path(HOSTS[0], "user", Machine("linux", {}, "/work"))
 
 
 def test_platforms_have_pythons_names() -> None:
@@ -103,7 +103,7 @@ def test_platforms_have_pythons_names() -> None:
 
 def test_an_interpreter_starts_the_program_safe_from_the_hosts_directory() -> None:
     program = Program("/venv/bin/python", Path("/venv"), {"PATH": "/usr/bin"})
-    assert command_of(program) == ("/venv/bin/python", "-P", "-m", "runapi_mcp")
+    assert launch_command(program) == ("/venv/bin/python", "-P", "-m", "runapi_mcp")
 
 
 @pytest.mark.parametrize("found", ["on the path", "beside uv"])
@@ -113,19 +113,19 @@ def test_from_uv_it_is_started_by_uvx_in_this_version(tmp_path: Path, found: str
     environ = {"PATH": str(tmp_path)} if found == "on the path" else {"UV": str(tmp_path / "uv")}
     prefix = Path("/home/a/.cache/uv/archive-v0/abc")
     program = Program("/python", prefix, {"PATH": "", **environ})
-    assert command_of(program) == (str(uvx), f"runapi-mcp=={__version__}")
+    assert launch_command(program) == (str(uvx), f"runapi-mcp=={__version__}")
 
 
 def test_an_interpreter_in_a_cache_is_not_written_down() -> None:
     program = Program("/python", Path("/home/a/.cache/uv/archive-v0/abc"), {"PATH": ""})
     with pytest.raises(NotConfigured, match="uvx is not to be found"):
-        command_of(program)
+        launch_command(program)
 
 
 def test_a_tool_of_uvs_without_uvx_is_started_by_its_own_interpreter(tmp_path: Path) -> None:
     (tmp_path / "uv-receipt.toml").touch()
     program = Program("/tool/bin/python", tmp_path, {"PATH": ""})
-    assert command_of(program)[0] == "/tool/bin/python"
+    assert launch_command(program)[0] == "/tool/bin/python"
 
 
 def test_every_host_has_a_page_and_the_index_names_it() -> None:

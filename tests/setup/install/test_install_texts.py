@@ -7,7 +7,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from runapi_mcp.base.texts import Broken, Dialect, Path, Surroundings, found, put, taken_out
+from runapi_mcp.base.texts import (
+    Dialect,
+    InsertionContext,
+    KeyPath,
+    UnusableText,
+    put_entry,
+    read_entry,
+    remove_entry,
+)
 from tests.support.documents import is_within, json_documents, toml_documents, yaml_documents
 
 ENTRY: dict[str, object] = {
@@ -23,12 +31,12 @@ NEWER: dict[str, object] = {
     "timeout": 5,
     "url": "ü",
 }
-JSON: Path = ("mcpServers", "runapi")
-DEEP: Path = ("mcp", "servers", "runapi")
-TOML: Path = ("mcp_servers", "runapi")
-YAML: Path = ("extensions", "runapi")
+JSON: KeyPath = ("mcpServers", "runapi")
+DEEP: KeyPath = ("mcp", "servers", "runapi")
+TOML: KeyPath = ("mcp_servers", "runapi")
+YAML: KeyPath = ("extensions", "runapi")
 
-CASES: dict[str, tuple[Dialect, Path, st.SearchStrategy[str]]] = {
+CASES: dict[str, tuple[Dialect, KeyPath, st.SearchStrategy[str]]] = {
     "json": ("json", JSON, json_documents(JSON, comments=False)),
     "jsonc": ("jsonc", DEEP, json_documents(DEEP, comments=True)),
     "toml": ("toml", TOML, toml_documents("mcp_servers")),
@@ -36,12 +44,12 @@ CASES: dict[str, tuple[Dialect, Path, st.SearchStrategy[str]]] = {
 }
 
 
-def put_somehow(text: str, dialect: Dialect, path: Path) -> tuple[str, Surroundings]:
+def put_somehow(text: str, dialect: Dialect, path: KeyPath) -> tuple[str, InsertionContext]:
     """The text with the entry; a text that cannot be changed without harm is another test's."""
     try:
-        assume(found(text, dialect, path) is None)
-        return put(text, dialect, path, ENTRY)
-    except Broken:
+        assume(read_entry(text, dialect, path) is None)
+        return put_entry(text, dialect, path, ENTRY)
+    except UnusableText:
         assume(condition=False)
         raise
 
@@ -55,9 +63,9 @@ def test_an_entry_that_comes_and_goes_leaves_every_byte_as_it_was(
     dialect, path, documents = CASES[case]
     text = data.draw(documents)
     changed, around = put_somehow(text, dialect, path)
-    assert found(changed, dialect, path) == ENTRY
+    assert read_entry(changed, dialect, path) == ENTRY
     assert is_within(text, changed)
-    assert taken_out(changed, dialect, path, around) == text
+    assert remove_entry(changed, dialect, path, around) == text
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -69,11 +77,11 @@ def test_a_second_install_changes_nothing_and_a_newer_one_only_its_own_entry(
     dialect, path, documents = CASES[case]
     text = data.draw(documents)
     changed, around = put_somehow(text, dialect, path)
-    assert put(changed, dialect, path, ENTRY)[0] == changed
-    newer, _ = put(changed, dialect, path, NEWER)
-    assert found(newer, dialect, path) == NEWER
+    assert put_entry(changed, dialect, path, ENTRY)[0] == changed
+    newer, _ = put_entry(changed, dialect, path, NEWER)
+    assert read_entry(newer, dialect, path) == NEWER
     assert is_within(text, newer)
-    assert taken_out(newer, dialect, path, around) == text
+    assert remove_entry(newer, dialect, path, around) == text
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -84,10 +92,10 @@ def test_what_came_later_stays_when_the_entry_goes(case: str, data: st.DataObjec
     text = data.draw(documents)
     changed, around = put_somehow(text, dialect, path)
     neighbour = (*path[:-1], "later")
-    both, _ = put(changed, dialect, neighbour, NEWER)
-    left = taken_out(both, dialect, path, around)
-    assert found(left, dialect, neighbour) == NEWER
-    assert found(left, dialect, path) is None
+    both, _ = put_entry(changed, dialect, neighbour, NEWER)
+    left = remove_entry(both, dialect, path, around)
+    assert read_entry(left, dialect, neighbour) == NEWER
+    assert read_entry(left, dialect, path) is None
     assert is_within(text, left)
 
 
@@ -125,9 +133,9 @@ BEFORE_AND_AFTER: list[tuple[Dialect, str, str]] = [
 def test_an_entry_is_written_in_the_manner_of_its_file(
     dialect: Dialect, before: str, after: str
 ) -> None:
-    changed, around = put(before, dialect, ("s", "runapi"), {"a": 1})
+    changed, around = put_entry(before, dialect, ("s", "runapi"), {"a": 1})
     assert changed == after
-    assert taken_out(changed, dialect, ("s", "runapi"), around) == before
+    assert remove_entry(changed, dialect, ("s", "runapi"), around) == before
 
 
 IN_PLACE: list[tuple[Dialect, str, str]] = [
@@ -162,17 +170,19 @@ IN_PLACE: list[tuple[Dialect, str, str]] = [
 @pytest.mark.parametrize(("dialect", "before", "after"), IN_PLACE)
 def test_an_older_entry_is_changed_in_place(dialect: Dialect, before: str, after: str) -> None:
     entry = {"a": 1, "env": {"K": "v", "L": "w"}}
-    assert put(before, dialect, ("s", "runapi"), entry)[0] == after
+    assert put_entry(before, dialect, ("s", "runapi"), entry)[0] == after
 
 
 def test_a_table_that_a_string_speaks_of_is_no_table() -> None:
     text = 'x = """\n[s.runapi]\na = 0\n"""\n'
-    changed, around = put(text, "toml", ("s", "runapi"), {"a": 1})
+    changed, around = put_entry(text, "toml", ("s", "runapi"), {"a": 1})
     read: dict[str, Any] = tomllib.loads(changed)
     assert read == {"x": "[s.runapi]\na = 0\n", "s": {"runapi": {"a": 1}}}
-    assert taken_out(changed, "toml", ("s", "runapi"), around) == text
+    assert remove_entry(changed, "toml", ("s", "runapi"), around) == text
 
 
 def test_without_a_note_of_what_was_there_containers_stay() -> None:
-    changed, _ = put("", "json", JSON, ENTRY)
-    assert taken_out(changed, "json", JSON, Surroundings()) == '{\n  "mcpServers": {\n  }\n}\n'
+    changed, _ = put_entry("", "json", JSON, ENTRY)
+    assert (
+        remove_entry(changed, "json", JSON, InsertionContext()) == '{\n  "mcpServers": {\n  }\n}\n'
+    )
