@@ -11,19 +11,21 @@ import sqlite3
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter, time
 from typing import Final
 
+import anyio
 from figures import Limits, Milliseconds, at_least_two, print_times
 
 from runapi_mcp.orders.ledger import Entry, Spending
-from runapi_mcp.orders.ledger.sqlite import queries
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger, queries
 from runapi_mcp.orders.ledger.sqlite.database import Database
-from runapi_mcp.orders.ledger.sqlite.store import Store
+from runapi_mcp.orders.ledger.sqlite.ledger import run_in_place
 
 MOST_PAID_MS: Final = 5.0
 MOST_READ_MS: Final = 20.0
@@ -43,41 +45,41 @@ def main() -> int:
         for rows in (0, options.rows):
             path = Path(folder) / f"{rows}.sqlite3"
             _fill(path, rows)
-            _measure(path, rows, options.rounds, limits)
+            anyio.run(_measure, path, rows, options.rounds, limits)
     return limits.exit_status
 
 
-def _measure(path: Path, rows: int, rounds: int, limits: Limits) -> None:
-    store = Store(Database.open(path), keep_days=90, clock=time)
+async def _measure(path: Path, rows: int, rounds: int, limits: Limits) -> None:
     times: dict[str, Milliseconds] = {}
-    for _ in range(rounds):
-        entry = _entry(time())
-        for name, step in _steps(store, entry):
-            times.setdefault(f"{rows:,} calls: {name}", []).append(_ms(step))
-    store.close()
+    async with aclosing(SqliteLedger(lambda: path, run=run_in_place)) as ledger:
+        for _ in range(rounds):
+            for name, step in _steps(ledger, _entry(time())):
+                times.setdefault(f"{rows:,} calls: {name}", []).append(await _ms(step))
     print_times(times)
     for name, values in times.items():
         most = MOST_PAID_MS if name.endswith("a paid call") else MOST_READ_MS
         limits.number(f"ms, {name}", median(values), most)
 
 
-def _steps(store: Store, entry: Entry) -> Iterator[tuple[str, Callable[[], object]]]:
-    yield "a paid call", lambda: _pay(store, entry)
-    yield "by task", lambda: store.by_task(CALLER, str(entry.task_id))
-    yield "listed", lambda: store.listed(CALLER, "recent", 10)
-    yield "undelivered", lambda: store.listed(CALLER, "undelivered", 10)
-    yield "spending", lambda: store.spending(CALLER)
-    yield "drawn", lambda: store.drawn(MODEL, "1k", 50)
-    yield "doubts", lambda: store.doubts(CALLER, 5)
+def _steps(
+    ledger: SqliteLedger, entry: Entry
+) -> Iterator[tuple[str, Callable[[], Awaitable[object]]]]:
+    yield "a paid call", lambda: _pay(ledger, entry)
+    yield "by task", lambda: ledger.by_task(CALLER, str(entry.task_id))
+    yield "recent", lambda: ledger.entries(CALLER, "recent", 10)
+    yield "undelivered", lambda: ledger.entries(CALLER, "undelivered", 10)
+    yield "spending", lambda: ledger.spending(CALLER)
+    yield "intervals", lambda: ledger.intervals(MODEL, "1k", 50)
+    yield "doubts", lambda: ledger.doubts(CALLER, 5)
 
 
-def _pay(store: Store, entry: Entry) -> None:
-    held = store.begin(replace(entry, status="intended", task_id=None), _allow)
+async def _pay(ledger: SqliteLedger, entry: Entry) -> None:
+    held = await ledger.intend(replace(entry, status="intended", task_id=None), _allow)
     made = replace(held, task_id=entry.task_id, status="pending")
-    store.update(made)
-    store.update(replace(made, status="completed", cost_cents=5, ended_at=time()))
-    store.release(made)
-    store.deliver(made.key)
+    await ledger.record(made)
+    await ledger.record(replace(made, status="completed", cost_cents=5, ended_at=time()))
+    await ledger.release(made)
+    await ledger.record_delivery(made.key)
 
 
 def _allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
@@ -129,12 +131,12 @@ def _without_indexes(connection: sqlite3.Connection) -> list[str]:
 def _old(begun_at: float, number: int) -> dict[str, object]:
     ended = begun_at + 15
     entry = replace(_entry(begun_at), ended_at=ended, delivered_at=ended, drawn=(14.0, 15.0))
-    return queries.row_of(replace(entry, key=f"{number:032x}", cost_cents=5))
+    return queries.to_row(replace(entry, key=f"{number:032x}", cost_cents=5))
 
 
-def _ms(step: Callable[[], object]) -> float:
+async def _ms(step: Callable[[], Awaitable[object]]) -> float:
     started = perf_counter()
-    step()
+    await step()
     return (perf_counter() - started) * 1000
 
 

@@ -100,7 +100,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     """The server as the settings want it, on RunAPI or on a sandbox of its own."""
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
-    from runapi_mcp.cli.composition import desk_of, service_of
+    from runapi_mcp.cli.composition import ledger_of, service_of, shared_state_of
     from runapi_mcp.login import pending_logins
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
@@ -110,15 +110,15 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     for warning in loaded.warnings:
         click.echo(f"runapi-mcp: {warning}", err=True)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
-    upstream, desk = RunAPI(base_url), desk_of(loaded)
+    upstream, ledger = RunAPI(base_url), ledger_of(loaded)
     try:
         async with pending_logins(upstream, settings.key_now) as logins:
-            service = service_of(loaded, upstream, desk, keys, logins)
+            service = service_of(loaded, upstream, shared_state_of(loaded, ledger), keys, logins)
             variants = VARIANTS if loaded.variants is None else select(loaded.variants)
             yield create_server(service, variants)
     finally:
         await upstream.aclose()
-        await desk.ledger.aclose()
+        await ledger.aclose()
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

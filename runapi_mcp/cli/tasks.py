@@ -18,8 +18,10 @@ from runapi_mcp.cli.printing import printing
 
 if TYPE_CHECKING:
     from runapi_mcp.base.settings import Settings
-    from runapi_mcp.orders.ledger import Entry, Which
-    from runapi_mcp.tools.tool import Outcome
+    from runapi_mcp.orders.ledger import Entry, Selection
+    from runapi_mcp.orders.ledger.sqlite import SqliteLedger
+    from runapi_mcp.providers.port import Upstream
+    from runapi_mcp.tools.result import TaskOutcome, ToolResult
 
 
 @click.command("tasks")
@@ -46,16 +48,16 @@ def command(*, task_id: str | None, show: str, limit: int, as_json: bool) -> Non
         if not anyio.run(partial(_fetch, loaded, task_id, as_json=as_json)):
             sys.exit(1)
     else:
-        anyio.run(partial(_list, loaded, cast("Which", show), limit, as_json=as_json))
+        anyio.run(partial(_list, loaded, cast("Selection", show), limit, as_json=as_json))
 
 
-async def _list(loaded: Settings, show: Which, limit: int, *, as_json: bool) -> None:
+async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool) -> None:
     from runapi_mcp.cli.composition import ledger_of
 
     if loaded.ledger.locate is None:
         click.echo(f"No ledger is kept on the disk: {_why_none(loaded)}.", err=True)
     async with aclosing(ledger_of(loaded)) as ledger:
-        entries = await ledger.listed(None, show, limit)
+        entries = await ledger.entries(None, show, limit)
     with printing():
         if as_json:
             click.echo(json.dumps([_known(entry) for entry in entries], indent=2))
@@ -73,29 +75,49 @@ def _why_none(loaded: Settings) -> str:
 async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
     """Whether the task is no failed one."""
     from runapi_mcp.base.catalog.task_ids import canonical
-    from runapi_mcp.cli.composition import desk_of, person_of
+    from runapi_mcp.cli.composition import ledger_of
+    from runapi_mcp.orders.ledger import write_or_log
     from runapi_mcp.providers.runapi import RunAPI
-    from runapi_mcp.tools.delivery import pictures_of
-    from runapi_mcp.tools.task_outcomes import outcome_of
+    from runapi_mcp.tools.task_outcomes import result_of
 
     if (wanted := canonical(task_id)) is None:
         raise Refused(f"{task_id!r} is not a task id.", "Without one, tasks are listed.")
-    upstream, desk = RunAPI(loaded.base_url), desk_of(loaded)
-    async with aclosing(upstream), aclosing(desk.ledger):
-        person = person_of(loaded, upstream, desk)
-        watch = await person.orders.found(wanted, 0)
-        outcome = outcome_of(watch, await pictures_of(person, watch))
-        _print_facts(_facts(outcome), as_json=as_json)
-        if watch.task.image_urls:
-            await person.orders.delivered(watch)
-    return not outcome.failed
+    async with (
+        aclosing(RunAPI(loaded.base_url)) as upstream,
+        aclosing(ledger_of(loaded)) as ledger,
+    ):
+        outcome = await _outcome(loaded, wanted, upstream, ledger)
+        result = result_of(outcome)
+        _print_facts(_facts(result), as_json=as_json)
+        entry = outcome.tracked.entry
+        if outcome.tracked.task.image_urls and entry is not None:
+            await write_or_log(ledger.record_delivery(entry.key))
+    return not result.failed
 
 
-def _facts(outcome: Outcome) -> dict[str, object]:
+async def _outcome(
+    loaded: Settings, task_id: str, upstream: Upstream, ledger: SqliteLedger
+) -> TaskOutcome:
+    from runapi_mcp.cli.composition import delivery_of, shared_state_of
+    from runapi_mcp.orders.orders import Orders
+    from runapi_mcp.tools.delivery import deliver
+    from runapi_mcp.tools.result import TaskOutcome
+
+    orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
+    tracked = await orders.find(task_id, 0)
+    options = delivery_of(loaded, loaded.base_url)
+    return TaskOutcome(tracked, await deliver(tracked, options, ledger, _say_nothing))
+
+
+async def _say_nothing(_: str) -> None:
+    """A command that ends soon needs no word on how it goes."""
+
+
+def _facts(result: ToolResult) -> dict[str, object]:
     """The facts of a task, with what a person in a terminal does next."""
-    from runapi_mcp.tools.facts import structured
+    from runapi_mcp.tools.facts import to_structured
 
-    facts = structured(outcome.facts)
+    facts = to_structured(result.facts)
     again = f"`runapi-mcp tasks {facts['task_id']}`"
     if facts["status"] not in ("completed", "failed"):
         facts["next"] = f"{again} fetches the image once it is drawn, and costs nothing."
@@ -105,10 +127,10 @@ def _facts(outcome: Outcome) -> dict[str, object]:
 
 
 def _print_facts(facts: dict[str, object], *, as_json: bool) -> None:
-    from runapi_mcp.tools.facts import text
+    from runapi_mcp.tools.facts import to_text
 
     with printing():
-        click.echo(json.dumps(facts, indent=2) if as_json else text(facts))
+        click.echo(json.dumps(facts, indent=2) if as_json else to_text(facts))
 
 
 def _known(entry: Entry) -> dict[str, Any]:
@@ -123,7 +145,7 @@ def _show(entry: Entry) -> None:
     """When, how it stands, what it cost, what drew it; its id, and the prompt; where it is."""
     from runapi_mcp.base.printable import printable_path
     from runapi_mcp.tools.facts import utc
-    from runapi_mcp.tools.listing import DOUBTS, short_prompt
+    from runapi_mcp.tools.listing import ADVICE_IN_DOUBT, short_prompt
 
     status, color = _standing(entry)
     model = entry.model.removeprefix("flux-2-")
@@ -132,7 +154,7 @@ def _show(entry: Entry) -> None:
     click.echo(f"{_money(entry):>8}  {model}")
     click.secho(f"  {entry.task_id or 'no task is known':<36}  {short_prompt(entry)}", dim=True)
     if entry.doubt is not None:
-        click.secho(f"  It {DOUBTS[entry.doubt]}", dim=True)
+        click.secho(f"  It {ADVICE_IN_DOUBT[entry.doubt]}", dim=True)
     for file in filter(None, entry.files):
         click.secho(f"  {printable_path(file)}", dim=True)
 

@@ -13,19 +13,19 @@ from runapi_mcp.providers.port import Provider
 _UNKNOWN = "unknown"
 
 
-def question_of(runapi: Provider, purchase: Purchase) -> str:
+def question_for(provider: Provider, purchase: Purchase) -> str:
     """What a yes to this purchase has to bring back: a key that was never used, and the price."""
     key, cents = new_key(), purchase.price.cents
     price = _UNKNOWN if cents is None else repr(float(cents))
-    seal = runapi.seal(f"{purchase.fingerprint} {key} {price}")
+    seal = provider.seal(f"{purchase.fingerprint} {key} {price}")
     return f"{key} {price} {seal}"
 
 
-def agreed(runapi: Provider, purchase: Purchase, answer: str | None) -> Purchase:
+def approve(provider: Provider, purchase: Purchase, answer: str | None) -> Purchase:
     """The purchase, agreed to and under the key of the question, if the answer is a yes to it."""
     key, _, rest = (answer or "").partition(" ")
     price, _, seal = rest.partition(" ")
-    if seal != runapi.seal(f"{purchase.fingerprint} {key} {price}"):
+    if seal != provider.seal(f"{purchase.fingerprint} {key} {price}"):
         return purchase
     cents, most = purchase.price.cents, math.inf if price == _UNKNOWN else float(price)
     affordable = most == math.inf if cents is None else cents <= most

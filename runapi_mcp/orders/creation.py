@@ -9,17 +9,15 @@ import anyio
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import ProviderFailure
-from runapi_mcp.orders.ledger import Entry
-from runapi_mcp.orders.shared_state import Desk, noted
+from runapi_mcp.orders.holds import Holds
+from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.providers.port import CREATE_SECONDS, Provider
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A task, and what the ledger has of it now."""
-
+class Created:
     task: Task
     entry: Entry
 
@@ -28,72 +26,72 @@ class Made:
 class Payment:
     """What is asked of RunAPI under an entry's key, once or however often it takes."""
 
-    desk: Desk
-    runapi: Provider
+    provider: Provider
+    ledger: Ledger
     entry: Entry
     variant: Variant
     body: Mapping[str, object]
     in_doubt: bool
     """Whether RunAPI may have made the task already, for an earlier call or process."""
 
-    async def made(self, total_seconds: float = CREATE_SECONDS) -> Made:
+    async def create(self, total_seconds: float = CREATE_SECONDS) -> Created:
         """The task, its id on the disk.
 
         Raises:
             ProviderFailure: no task is known; `in_doubt` says whether there may be one.
         """
         try:
-            task = await self.runapi.create(
+            task = await self.provider.create(
                 self.variant, self.body, self.entry.key, total_seconds, in_doubt=self.in_doubt
             )
         except ProviderFailure as failure:
-            await self._note_failure(failure)
+            await self._record_failure(failure)
             raise
-        return await self._note(task)
+        return await self._record(task)
 
-    async def made_for_a_caller(self) -> Made:
-        """The task, as `made`. The request outlives a caller who leaves while it is out.
+    async def create_shielded(self, holds: Holds) -> Created:
+        """The task, as `create`. The request outlives a caller who leaves while it is out.
 
         The same call, made again meanwhile, goes on with it.
         """
-        made: list[Made | ProviderFailure] = []
+        ends: list[Created | ProviderFailure] = []
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._let_go_when_left, made)
-                made.append(await self._made_or_failure())
+                group.start_soon(self._release_when_left, holds, ends)
+                ends.append(await self._created_or_failure())
                 group.cancel_scope.cancel()
         except anyio.get_cancelled_exc_class():
-            await self._note_leaving(made)
+            await self._record_leaving(ends)
             raise
-        if isinstance(made[0], ProviderFailure):
-            raise made[0]
-        return made[0]
+        if isinstance(ends[0], ProviderFailure):
+            raise ends[0]
+        return ends[0]
 
-    async def _made_or_failure(self) -> Made | ProviderFailure:
+    async def _created_or_failure(self) -> Created | ProviderFailure:
         try:
-            return await self.made()
+            return await self.create()
         except ProviderFailure as failure:
             # Raised, it would come out of the task group as a group.
             return failure
 
-    async def _let_go_when_left(self, made: list[Made | ProviderFailure]) -> None:
+    async def _release_when_left(self, holds: Holds, ends: list[Created | ProviderFailure]) -> None:
         try:
             await anyio.sleep_forever()
         finally:
-            if not made:
-                await noted(self.desk.ledger.release(self.entry))
+            if not ends:
+                await write_or_log(holds.release(self.entry))
 
-    async def _note_leaving(self, made: list[Made | ProviderFailure]) -> None:
-        if not made and not self.in_doubt:
+    async def _record_leaving(self, ends: list[Created | ProviderFailure]) -> None:
+        if not ends and not self.in_doubt:
             # Cancelling gets through only while RunAPI has taken nothing.
-            await noted(self.desk.ledger.withdraw(self.entry))
-        for outcome in made:
-            if isinstance(outcome, Made):
-                task_id = outcome.task.id
+            await write_or_log(self.ledger.withdraw(self.entry))
+        for end in ends:
+            if isinstance(end, Created):
+                task_id = end.task.id
                 logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
 
-    async def _note(self, task: Task) -> Made:
-        reserved_cents, now = task.reserved_cents, self.desk.ledger.now()
+    async def _record(self, task: Task) -> Created:
+        reserved_cents, now = task.reserved_cents, self.ledger.now()
         entry = replace(
             self.entry,
             task_id=task.id,
@@ -105,13 +103,13 @@ class Payment:
             cost_cents=task.cost_cents,
             ended_at=now if task.ended else None,
         )
-        if not await noted(self.desk.ledger.update(entry)):
+        if not await write_or_log(self.ledger.record(entry)):
             logger.warning("task %s could not be written down; get_task finds it", task.id)
-        return Made(task, entry)
+        return Created(task, entry)
 
-    async def _note_failure(self, failure: ProviderFailure) -> None:
+    async def _record_failure(self, failure: ProviderFailure) -> None:
         if failure.answer.task_id is not None:
             known = replace(self.entry, task_id=failure.answer.task_id, status="unknown")
-            await noted(self.desk.ledger.update(known))
+            await write_or_log(self.ledger.record(known))
         elif not failure.in_doubt:
-            await noted(self.desk.ledger.withdraw(self.entry))
+            await write_or_log(self.ledger.withdraw(self.entry))

@@ -42,7 +42,6 @@ class Durations:
         self.schedule = self._schedule()
 
     def learn(self, seen: Interval) -> None:
-        """One more image was seen."""
         self._seen.append(seen)
         self.schedule = self._schedule()
 

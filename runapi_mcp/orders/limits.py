@@ -34,7 +34,6 @@ class Limits(LimitSettings):
         return max(0, tidy(self.per_day_cents - spending.total_cents))
 
     def asks_for(self, price: Price) -> bool:
-        """Whether a person must be asked before a call at this price."""
         return _is_over(price.cents, self.confirm_over_cents)
 
     def check(self, price: Price, spending: Spending) -> None:

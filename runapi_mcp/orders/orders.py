@@ -4,22 +4,19 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
-from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS, SURE_IMAGE_SECONDS
 from runapi_mcp.base.errors import TaskNotFound
 from runapi_mcp.base.progress import Report
-from runapi_mcp.orders.approval import agreed, question_of
+from runapi_mcp.orders.approval import approve, question_for
 from runapi_mcp.orders.creation import Payment
-from runapi_mcp.orders.ledger import Entry, Spending, Which
-from runapi_mcp.orders.limits import Limits, NotConfirmed
+from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
+from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.poller import Poller
-from runapi_mcp.orders.purchase import Purchase
-from runapi_mcp.orders.reconcile import settle_doubts
-from runapi_mcp.orders.shared_state import Desk, if_usable, noted
-from runapi_mcp.orders.tracked_task import Watch
-from runapi_mcp.orders.waiting import follow
+from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
+from runapi_mcp.orders.reconcile import reconcile
+from runapi_mcp.orders.shared_state import SharedState
+from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Provider
 
 YOUNG_SECONDS: Final = 60.0
@@ -28,29 +25,35 @@ LEASE_SECONDS: Final = 20.0
 """How long a task whose client asks for it now and then counts as attended to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A paid task, and whether this call only continues an earlier one."""
+@dataclass(slots=True)
+class Intent:
+    """A purchase that is written down, and the entry it goes on with: its own or an earlier one."""
 
-    watch: Watch
-    joined_at: float | None
-    """When the earlier call was made, in seconds since the epoch; None for a new one."""
+    purchase: Purchase
+    entry: Entry
+    is_new: bool
+    stays_attended: bool
+    """Whether the client follows the task by itself afterwards."""
+
+    @property
+    def joined_at(self) -> float | None:
+        """When the earlier call was made that this one continues; None for a new one."""
+        return None if self.is_new else self.entry.begun_at
 
 
 class Orders:
-    """The orders of one caller."""
-
-    def __init__(self, desk: Desk, runapi: Provider) -> None:
-        self._desk = desk
-        self._ledger = desk.ledger
-        self._runapi = runapi
-        self._poller = Poller(desk, runapi)
+    def __init__(self, shared: SharedState, provider: Provider) -> None:
+        self.ledger = shared.ledger
+        self.limits = shared.limits
+        self._shared = shared
+        self._provider = provider
+        self._poller = Poller(shared, provider)
 
     @asynccontextmanager
-    async def placed(
-        self, purchase: Purchase, yes: str | None, *, attended: bool = False
-    ) -> AsyncGenerator[Order]:
-        """One paid task: a new one, or that of an identical call which reached nobody.
+    async def intend(
+        self, purchase: Purchase, yes: str | None, *, stays_attended: bool = False
+    ) -> AsyncGenerator[Intent]:
+        """The purchase, written down: a new one, or an identical call's which reached nobody.
 
         No other call joins it while this lasts, nor for a while after it if it stays attended.
         `yes` is what came back with a person's yes.
@@ -59,197 +62,161 @@ class Orders:
             NotAllowed: it would go over a limit; nothing was paid.
             NotConfirmed: a person must be asked first; nothing was paid.
             LedgerUnusable: it cannot be written down; nothing was paid.
+        """
+        await self.reconcile()
+        if self.limits.asks_for(purchase.price):
+            purchase = approve(self._provider, purchase, yes)
+        intent = await self._intend(purchase, stays_attended=stays_attended)
+        leave = partial(self._shared.holds.release, intent.entry)
+        try:
+            yield intent
+            if stays_attended:
+                leave = partial(self._shared.holds.lease, intent.entry.key, LEASE_SECONDS)
+        except BaseException:
+            if not intent.entry.ready:
+                # Nothing was sent, so that there is nothing to be in doubt about.
+                await write_or_log(self.ledger.withdraw(intent.entry))
+            raise
+        finally:
+            await write_or_log(leave())
+
+    async def add_sources(self, intent: Intent, urls: Sequence[str]) -> None:
+        """Write down the whole request, now that RunAPI has all the images it starts from."""
+        arguments = {**(intent.entry.arguments or {}), SOURCES_FIELD: list(urls)}
+        entry = replace(intent.entry, arguments=arguments, ready=True)
+        await self.ledger.record_request(entry)
+        intent.entry = entry
+
+    async def pay(self, intent: Intent) -> TrackedTask:
+        """The paid task of an intent, made now or by the earlier call.
+
+        Raises:
             ProviderFailure: no task is known; `in_doubt` says whether there may be one.
         """
-        await settle_doubts(self._desk, self._runapi)
-        if self.limits.asks_for(purchase.price):
-            purchase = agreed(self._runapi, purchase, yes)
-        entry = await self._begun(purchase)
-        leave = partial(self._ledger.release, entry)
-        try:
-            order = await self._order(purchase, entry)
-            yield order
-            if attended:
-                self._desk.keep(order.watch)
-                leave = partial(self._ledger.lease, entry.key, LEASE_SECONDS)
-        finally:
-            await noted(leave())
+        if intent.entry.task_id is None:
+            tracked = await self._create(intent)
+        else:
+            tracked = await self._continue(intent.entry.task_id, intent.entry)
+        if intent.stays_attended:
+            self._shared.keep(tracked)
+        return tracked
 
-    async def follow(self, watch: Watch, wait_seconds: float, report: Report) -> None:
-        """Wait for the task, together with whoever else does."""
-        await follow(watch, self._poller.look, wait_seconds, report)
+    async def follow(self, tracked: TrackedTask, wait_seconds: float, report: Report) -> None:
+        await self._poller.follow(tracked, wait_seconds, report)
 
-    async def found(self, task_id: str, wait_seconds: float) -> Watch:
-        """A task by its id, looked at now; it need not be in the ledger.
+    async def find(self, task_id: str, wait_seconds: float) -> TrackedTask:
+        """A task by its id, polled now; it need not be in the ledger.
 
         Raises:
             ProviderFailure: it could not be read, and there is no time to ask again.
         """
-        await settle_doubts(self._desk, self._runapi)
-        watch = await self._watch(task_id, await self._entry(task_id))
-        if wait_seconds > 0 and watch.is_looked_at:
-            return watch
-        await self._poller.look(watch)
-        ended = watch.task.ended
-        if watch.failure and not ended and (wait_seconds <= 0 or self._is_final(watch)):
-            raise watch.failure
-        return watch
+        tracked = await self._track(task_id)
+        if wait_seconds > 0 and tracked.is_polled:
+            return tracked
+        await self._poller.poll(tracked)
+        ended = tracked.task.ended
+        if tracked.failure and not ended and (wait_seconds <= 0 or self._is_final(tracked)):
+            raise tracked.failure
+        return tracked
 
-    async def glimpsed(self, task_id: str) -> Watch:
-        """A task by its id, looked at if a look is due.
+    async def poll_if_due(self, task_id: str, model: str) -> TrackedTask:
+        """A task by its id, polled if that is due; the model is for one the ledger has not.
 
         Raises:
             ProviderFailure: it cannot be read, now or later.
         """
-        await settle_doubts(self._desk, self._runapi)
-        watch = await self._watch(task_id, await self._entry(task_id))
-        if not watch.is_looked_at and not watch.task.ended and watch.pause_seconds() == 0:
-            await self._poller.look(watch)
-        if watch.failure and self._is_final(watch):
-            raise watch.failure
-        self._desk.keep(watch)
-        return watch
+        tracked = await self._track(task_id)
+        tracked.assume_model(model)
+        if not tracked.is_polled and not tracked.task.ended and tracked.pause_seconds() == 0:
+            await self._poller.poll(tracked)
+        if tracked.failure and self._is_final(tracked):
+            raise tracked.failure
+        self._shared.keep(tracked)
+        return tracked
 
-    async def saved_only(self, task_id: str) -> Path | None:
-        """Where the first image of a task was saved, if RunAPI may have it no longer."""
-        entry = await self._entry(task_id)
-        if entry is None or not any(entry.files):
-            return None
-        age_seconds = self._ledger.now() - (entry.ended_at or entry.begun_at)
-        return Path(next(filter(None, entry.files))) if age_seconds > SURE_IMAGE_SECONDS else None
+    async def reconcile(self) -> None:
+        """Settle what is in doubt of this caller's earlier calls, if it is time to."""
+        await reconcile(self._shared, self._provider)
 
-    async def is_kept(self, task_id: str) -> bool:
-        """Whether RunAPI may have the images of a task yet."""
-        entry = await self._entry(task_id)
-        if entry is None:
-            return True
-        return self._ledger.now() - (entry.made_at or entry.begun_at) <= IMAGE_SECONDS
-
-    async def listed(self, which: Which, limit: int) -> Sequence[Entry]:
-        """What the ledger has of this caller, the newest first.
-
-        Raises:
-            LedgerUnusable: it cannot be read.
-        """
-        await settle_doubts(self._desk, self._runapi)
-        return await self._ledger.listed(self._runapi.caller_id, which, limit)
-
-    def now(self) -> float:
-        """Seconds since the epoch, by the clock that the ledger goes by."""
-        return self._ledger.now()
+    async def entry_of(self, task_id: str) -> Entry | None:
+        return await read_or_none(self.ledger.by_task(self._provider.caller_id, task_id))
 
     @property
-    def limits(self) -> Limits:
-        """What the user allows to be spent."""
-        return self._desk.limits
+    def has_budget(self) -> bool:
+        """Whether there is a daily limit, and a key to count for."""
+        return self.limits.per_day_cents is not None and self._provider.has_key
 
     async def left_cents(self) -> float | None:
-        """What may still be spent today; None without a daily limit, or a key to count for."""
-        limits = self._desk.limits
-        if limits.per_day_cents is None or not self._runapi.has_key:
+        """What may still be spent today; None where no budget is set, or nobody can tell."""
+        if not self.has_budget:
             return None
-        spending = await if_usable(self._ledger.spending(self._runapi.caller_id))
-        return None if spending is None else limits.left_cents(spending)
+        spending = await read_or_none(self.ledger.spending(self._provider.caller_id))
+        return None if spending is None else self.limits.left_cents(spending)
 
-    async def delivered(self, watch: Watch) -> None:
-        """The result has reached the client: the same call draws a new image from here on."""
-        if watch.entry is not None:
-            await noted(self._ledger.deliver(watch.entry.key))
-
-    async def saved(self, watch: Watch, files: Sequence[str]) -> None:
-        """The images are on the disk: they need not be fetched again."""
-        if watch.entry is not None:
-            watch.entry = replace(watch.entry, files=tuple(files))
-            await noted(self._ledger.saved(watch.entry.key, files))
-
-    async def uploaded(self, sha256: str) -> str | None:
-        """Where RunAPI has a local file; None when that is not known."""
-        return await if_usable(self._ledger.upload(self._runapi.caller_id, sha256))
-
-    async def keep_upload(self, sha256: str, url: str, lifetime_seconds: float) -> None:
-        """Remember where RunAPI has a local file, for as long as it has it."""
-        expires_at = self._ledger.now() + lifetime_seconds
-        await noted(self._ledger.keep_upload(self._runapi.caller_id, sha256, url, expires_at))
-
-    async def attended(self, watch: Watch) -> None:
+    async def lease(self, tracked: TrackedTask) -> None:
         """The client asks for the task now and then: no call joins it for a while."""
-        if watch.entry is not None:
-            await noted(self._ledger.lease(watch.entry.key, LEASE_SECONDS))
+        if tracked.entry is not None:
+            await write_or_log(self._shared.holds.lease(tracked.entry.key, LEASE_SECONDS))
 
-    async def left_alone(self, watch: Watch) -> None:
+    async def end_lease(self, tracked: TrackedTask) -> None:
         """The client asks no more: the same call joins the task."""
-        if watch.entry is not None:
-            await noted(self._ledger.end_lease(watch.entry.key))
+        if tracked.entry is not None:
+            await write_or_log(self._shared.holds.end_lease(tracked.entry.key))
 
-    async def _entry(self, task_id: str) -> Entry | None:
-        return await if_usable(self._ledger.by_task(self._runapi.caller_id, task_id))
+    async def _track(self, task_id: str) -> TrackedTask:
+        await self.reconcile()
+        return await self._poller.track_known(task_id, await self.entry_of(task_id))
 
-    async def _watch(self, task_id: str, entry: Entry | None) -> Watch:
-        return self._poller.watch(task_id, entry, await self._poller.durations(entry))
-
-    async def _begun(self, purchase: Purchase) -> Entry:
+    async def _intend(self, purchase: Purchase, *, stays_attended: bool) -> Intent:
         def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
             self.limits.check(purchase.price, spending)
             if self.limits.asks_for(purchase.price) and not (purchase.is_agreed and is_new):
                 left = self.limits.left_cents(spending)
-                raise NotConfirmed(purchase.price, left, question_of(self._runapi, purchase))
+                raise NotConfirmed(purchase.price, left, question_for(self._provider, purchase))
 
-        entry = purchase.entry(
-            self._runapi.caller_id, self._ledger.now(), with_prompt=self._desk.keeps_prompts
+        wanted = purchase.entry(
+            self._provider.caller_id, self.ledger.now(), with_prompt=self._shared.keeps_prompts
         )
-        return await self._ledger.begin(entry, allow)
-
-    async def _order(self, purchase: Purchase, entry: Entry) -> Order:
+        entry = await self.ledger.intend(wanted, allow)
+        # Of an earlier one that is not ready nothing was sent.
         is_new = entry.key == purchase.key or not entry.ready
-        joined_at = None if is_new else entry.begun_at
-        if entry.task_id is not None:
-            return Order(await self._continued(entry.task_id, entry), joined_at)
-        entry = await self._completed(purchase, entry)
+        return Intent(purchase, entry, is_new, stays_attended)
+
+    async def _create(self, intent: Intent) -> TrackedTask:
+        entry, purchase = intent.entry, intent.purchase
         # Before the task is made: after it, nothing may come between its id and `follow`.
         durations = await self._poller.durations(entry)
-        body = {**purchase.params.model_dump(), **(entry.arguments or {})}
         payment = Payment(
-            self._desk, self._runapi, entry, purchase.variant, body, in_doubt=not is_new
+            self._provider,
+            self.ledger,
+            entry,
+            purchase.variant,
+            purchase.body(entry),
+            in_doubt=not intent.is_new,
         )
-        made = await payment.made_for_a_caller()
-        watch = self._poller.watch(made.task.id, made.entry, durations)
-        watch.saw(made.task)
-        return Order(watch, joined_at)
+        created = await payment.create_shielded(self._shared.holds)
+        tracked = self._poller.track(created.task, created.entry, durations)
+        tracked.record(created.task)
+        return tracked
 
-    async def _completed(self, purchase: Purchase, entry: Entry) -> Entry:
-        """The entry with all that is sent under its key: local images are at RunAPI."""
-        if entry.ready or purchase.sources is None:
-            return entry
-        try:
-            urls = await purchase.sources.urls()
-            arguments = {**(entry.arguments or {}), "source_image_urls": urls}
-            completed = replace(entry, arguments=arguments, ready=True)
-            await self._ledger.complete(completed)
-        except BaseException:
-            # Nothing was sent, so that there is nothing to be in doubt about.
-            await noted(self._ledger.withdraw(entry))
-            raise
-        return completed
-
-    async def _continued(self, task_id: str, entry: Entry) -> Watch:
-        """The task of an earlier call, as it is now."""
-        watch = await self._watch(task_id, entry)
-        await self._poller.look(watch)
-        if isinstance(watch.failure, TaskNotFound) and self._is_final(watch):
-            await noted(self._ledger.update(replace(entry, status="lost")))
+    async def _continue(self, task_id: str, entry: Entry) -> TrackedTask:
+        tracked = await self._poller.track_known(task_id, entry)
+        await self._poller.poll(tracked)
+        if isinstance(tracked.failure, TaskNotFound) and self._is_final(tracked):
+            await write_or_log(self.ledger.record(replace(entry, status="lost")))
             raise TaskNotFound(
                 f"An earlier identical call made task {task_id}, which RunAPI no longer knows.",
                 "Call again to draw a new image.",
-                watch.failure.answer,
+                tracked.failure.answer,
             )
-        return watch
+        return tracked
 
-    def _is_final(self, watch: Watch) -> bool:
-        """Whether the last look failed as the next ones will."""
-        failure = watch.failure
-        if failure is None or failure.retryable or watch.task.ended:
+    def _is_final(self, tracked: TrackedTask) -> bool:
+        """Whether the last poll failed as the next ones will."""
+        failure = tracked.failure
+        if failure is None or failure.retryable or tracked.task.ended:
             return False
-        if not isinstance(failure, TaskNotFound) or watch.entry is None:
+        if not isinstance(failure, TaskNotFound) or tracked.entry is None:
             return True
-        made_at = watch.entry.made_at or watch.entry.begun_at
-        return self._ledger.now() - made_at > YOUNG_SECONDS
+        made_at = tracked.entry.made_at or tracked.entry.begun_at
+        return self.ledger.now() - made_at > YOUNG_SECONDS

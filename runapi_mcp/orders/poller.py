@@ -1,6 +1,8 @@
-"""Looking at tasks for one caller, once for all calls that wait, and writing down what is seen."""
+"""Polling tasks for one caller, once for all calls that wait, and writing down what is read."""
 
+import logging
 from dataclasses import replace
+from functools import partial
 
 import anyio
 
@@ -8,80 +10,116 @@ from runapi_mcp.base.catalog import by_model
 from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import ProviderFailure
+from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
-from runapi_mcp.orders.ledger import Entry
-from runapi_mcp.orders.shared_state import Desk, if_usable, noted
-from runapi_mcp.orders.tracked_task import Watch
+from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
+from runapi_mcp.orders.shared_state import SharedState
+from runapi_mcp.orders.tracked_task import Timing, TrackedTask
 from runapi_mcp.providers.port import Provider
+
+logger = logging.getLogger(__name__)
 
 
 class Poller:
-    """The tasks of one caller, as they were last seen."""
+    """The tasks of one caller, as they were last read."""
 
-    def __init__(self, desk: Desk, runapi: Provider) -> None:
-        self._desk = desk
-        self._ledger = desk.ledger
-        self._runapi = runapi
+    def __init__(self, shared: SharedState, provider: Provider) -> None:
+        self._shared = shared
+        self._ledger = shared.ledger
+        self._provider = provider
 
-    def watch(self, task_id: str, entry: Entry | None, durations: Durations) -> Watch:
-        """The task's watch, shared by all calls of this caller that wait for it."""
-        watches, key = self._desk.watches, (self._runapi.caller_id, task_id)
-        watch = watches.get(key)
-        if watch is None:
-            watches[key] = watch = Watch(
-                _task(task_id, entry), entry, durations, self._made_at(entry)
-            )
-        return watch
+    def track(self, task: Task, entry: Entry | None, durations: Durations) -> TrackedTask:
+        """The tracked task, shared by all calls of this caller that wait for it."""
+        known, key = self._shared.tracked, (self._provider.caller_id, task.id)
+        tracked = known.get(key)
+        if tracked is None:
+            timing = Timing(durations, self._made_at(entry))
+            known[key] = tracked = TrackedTask(task, entry, timing)
+        return tracked
+
+    async def track_known(self, task_id: str, entry: Entry | None) -> TrackedTask:
+        """The tracked task, as the ledger last saw it where nobody tracks it yet."""
+        durations = await self.durations(entry)
+        return self.track(_last_seen(task_id, entry), entry, durations)
 
     async def durations(self, entry: Entry | None) -> Durations:
         """How long images of this kind take, as all calls have seen it."""
-        variant = by_model(entry.model, self._desk.variants) if entry else None
+        variant = by_model(entry.model, self._shared.variants) if entry else None
         if entry is None or variant is None:
             return Durations(PRO)
-        kind, known = (entry.model, entry.output_resolution), self._desk.durations
+        kind, known = (entry.model, entry.output_resolution), self._shared.durations
         if kind not in known:
-            drawn = await if_usable(self._ledger.drawn(*kind, LEARNED_FROM))
-            known.setdefault(kind, Durations(variant.tier, drawn or ()))
+            intervals = await read_or_none(self._ledger.intervals(*kind, LEARNED_FROM))
+            known.setdefault(kind, Durations(variant.tier, intervals or ()))
         return known[kind]
 
-    def _made_at(self, entry: Entry | None) -> float | None:
-        """When the task was made, on the event loop's clock."""
-        if entry is None or entry.made_at is None:
-            return None
-        return anyio.current_time() - (self._ledger.now() - entry.made_at)
+    async def follow(self, tracked: TrackedTask, wait_seconds: float, report: Report) -> None:
+        """Poll the task until it ends or the wait does. Never raises for a failed read.
 
-    async def look(self, watch: Watch) -> None:
-        """Look at the task once, and tell its watch; a failed look is told too."""
-        variant = by_model(watch.entry.model, self._desk.variants) if watch.entry else None
+        Whatever else ends the wait, a leaving caller or a crash, the log names the task.
+        """
+
+        async def poll_until_then() -> None:
+            with anyio.move_on_after(wait_seconds):
+                await self._poll_until_ended(tracked)
+
         try:
-            task = await self._runapi.read(watch.task.id, variant, watch.chance)
-        except ProviderFailure as failure:
-            watch.failed(failure)
-        else:
-            await self._note(watch, task, watch.saw(task))
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            if not tracked.task.ended and wait_seconds > 0:
+                await report_while(report, partial(_message, tracked), poll_until_then)
+        except BaseException:
+            logger.warning(
+                "stopped waiting; task %s goes on, and get_task finds it", tracked.task.id
+            )
+            raise
 
-    async def _note(self, watch: Watch, task: Task, drawn: Interval | None) -> None:
-        """Write down what was seen, if it is news."""
-        if watch.entry is None:
+    async def poll(self, tracked: TrackedTask) -> None:
+        """Read the task once and record it; a failed read is recorded too."""
+        variant = by_model(tracked.entry.model, self._shared.variants) if tracked.entry else None
+        try:
+            task = await self._provider.read(tracked.task.id, variant, tracked.timing.chance)
+        except ProviderFailure as failure:
+            tracked.record_failure(failure)
+        else:
+            await self._write_down(tracked, task, tracked.record(task))
+
+    async def _poll_until_ended(self, tracked: TrackedTask) -> None:
+        while not tracked.task.ended:
+            if tracked.is_polled:
+                await tracked.wait_for_poll()
+                continue
+            with tracked.polling():
+                await anyio.sleep(tracked.pause_seconds())
+                await self.poll(tracked)
+
+    async def _write_down(
+        self, tracked: TrackedTask, task: Task, interval: Interval | None
+    ) -> None:
+        """Tell the ledger, if it is news."""
+        if tracked.entry is None:
             return
         seen = replace(
-            watch.entry,
+            tracked.entry,
             task_id=task.id,
             status=task.status,
             image_urls=task.image_urls,
             cost_cents=task.cost_cents,
             error=task.error,
             sandbox=task.sandbox,
-            drawn=drawn or watch.entry.drawn,
+            drawn=interval or tracked.entry.drawn,
         )
-        if seen != watch.entry:
-            ended_at = watch.entry.ended_at or (self._ledger.now() if task.ended else None)
-            watch.entry = replace(seen, ended_at=ended_at)
-            await noted(self._ledger.update(watch.entry))
+        if seen != tracked.entry:
+            ended_at = tracked.entry.ended_at or (self._ledger.now() if task.ended else None)
+            tracked.entry = replace(seen, ended_at=ended_at)
+            await write_or_log(self._ledger.record(tracked.entry))
+
+    def _made_at(self, entry: Entry | None) -> float | None:
+        if entry is None or entry.made_at is None:
+            return None
+        return anyio.current_time() - (self._ledger.now() - entry.made_at)
 
 
-def _task(task_id: str, entry: Entry | None) -> Task:
-    """The task as the ledger last saw it."""
+def _last_seen(task_id: str, entry: Entry | None) -> Task:
     if entry is None or entry.status in ("intended", "refused", "lost"):
         return Task(task_id, "unknown", model=entry.model if entry else None)
     return Task(
@@ -93,3 +131,20 @@ def _task(task_id: str, entry: Entry | None) -> Task:
         model=entry.model,
         sandbox=entry.sandbox,
     )
+
+
+def _message(tracked: TrackedTask, elapsed_seconds: float) -> str:
+    """How it goes, as a person likes to read it."""
+    if tracked.failure is not None:
+        return f"asking again, {elapsed_seconds:.0f} s. {tracked.failure.happened}"
+    doing = "queued" if tracked.task.status == "pending" else "drawing"
+    return f"{doing}, {elapsed_seconds:.0f} s{_usually(tracked)}"
+
+
+def _usually(tracked: TrackedTask) -> str:
+    """What this server has seen of such tasks; nothing before it has seen enough."""
+    durations = tracked.timing.durations
+    schedule = durations.schedule
+    if not schedule.learned or tracked.entry is None:
+        return ""
+    return f"; {durations.tier.name} usually takes about {max(1.0, schedule.usual_seconds):.0f} s"

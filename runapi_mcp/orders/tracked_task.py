@@ -1,7 +1,7 @@
-"""A task as all calls see it that wait for it, so that it is looked at once for all of them."""
+"""A task as all calls see it that wait for it, so that it is polled once for all of them."""
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -17,98 +17,119 @@ SHORTEST_PAUSE_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 10.0
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class Watch:
-    """A task as last seen, why the last look at it failed, and when the next one is due.
+@dataclass(slots=True)
+class Timing:
+    """When a task was made and polled. Times are the event loop's, in seconds."""
 
-    Times are the event loop's, in seconds. `made_at` is None when nobody knows how old it is.
-    """
-
-    task: Task
-    entry: Entry | None
     durations: Durations
     made_at: float | None
-    failure: ProviderFailure | None = None
-    _since: float = field(default_factory=anyio.current_time)
-    _looked_at: float = -math.inf
+    """None when nobody knows how old the task is."""
+    _tracked_since: float = field(default_factory=anyio.current_time)
+    _polled_at: float = -math.inf
     _running_at: float | None = None
     """When it was last seen to be still running."""
     _failures: int = 0
-    _looker: bool = False
-    _changed: anyio.Event = field(default_factory=anyio.Event)
+
+    def record(self, *, ended: bool) -> None:
+        self._polled_at, self._failures = anyio.current_time(), 0
+        if not ended:
+            self._running_at = self._polled_at
+
+    def record_failure(self) -> None:
+        self._polled_at = anyio.current_time()
+        self._failures += 1
+
+    def chance(self) -> float:
+        """How likely the next poll finds the task ended."""
+        if self.made_at is None:
+            return 0.5
+        now = anyio.current_time()
+        return self.durations.schedule.chance(
+            self._last_running_age(self.made_at), now - self.made_at
+        )
+
+    def interval(self) -> Interval | None:
+        """The ages between which the task ended, as of now; None when that tells nothing."""
+        if self.made_at is None:
+            return None
+        interval = self._last_running_age(self.made_at), anyio.current_time() - self.made_at
+        return interval if interval[1] - interval[0] <= WIDEST_SECONDS else None
+
+    def due_at(self, retry_after_seconds: float | None) -> float:
+        """When to poll next. What RunAPI says goes before what is known of durations."""
+        if self._polled_at == -math.inf:
+            return self._polled_at
+        if retry_after_seconds is not None:
+            return self._polled_at + max(retry_after_seconds, SHORTEST_PAUSE_SECONDS)
+        if self._failures:
+            backoff = SHORTEST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10)
+            return self._polled_at + min(backoff, LONGEST_BACKOFF_SECONDS)
+        if self.made_at is None:
+            # Of no known age: a tenth of the time waited keeps the lag in proportion.
+            return self._polled_at + max(1.0, (self._polled_at - self._tracked_since) / 10)
+        return self.made_at + self.durations.schedule.next_look(self._polled_at - self.made_at)
+
+    def _last_running_age(self, made_at: float) -> float:
+        return 0.0 if self._running_at is None else self._running_at - made_at
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class TrackedTask:
+    """A task as last polled, the ledger's entry of it, and why the last poll failed if it did."""
+
+    task: Task
+    entry: Entry | None
+    timing: Timing
+    failure: ProviderFailure | None = None
+    _is_polled: bool = False
+    _polled: anyio.Event = field(default_factory=anyio.Event)
 
     @property
-    def is_looked_at(self) -> bool:
-        """Whether some call attends to it."""
-        return self._looker
+    def is_polled(self) -> bool:
+        return self._is_polled
 
-    async def changes(self) -> None:
-        """Nothing, once another call's look has ended, one way or the other."""
-        await self._changed.wait()
+    async def wait_for_poll(self) -> None:
+        """Return once another call's poll has ended, one way or the other."""
+        await self._polled.wait()
 
     @contextmanager
-    def looking(self) -> Generator[None]:
-        """Attend to it for all the calls that wait."""
-        self._looker = True
+    def polling(self) -> Generator[None]:
+        """Be the one who polls it."""
+        self._is_polled = True
         try:
             yield
         finally:
-            self._looker = False
-            self._changed.set()
-            self._changed = anyio.Event()
+            self._is_polled = False
+            self._polled.set()
+            self._polled = anyio.Event()
 
-    def saw(self, task: Task) -> Interval | None:
-        """Take in what was seen; between which ages it was drawn, if that is news."""
-        now = self._looked_at = anyio.current_time()
+    def record(self, task: Task) -> Interval | None:
+        """Take in what was read; between which ages it was drawn, if that is news."""
         if task.reserved_cents is None:
             # Only the answer to the create tells it.
             task = replace(task, reserved_cents=self.task.reserved_cents)
-        self.task, self.failure, self._failures = task, None, 0
-        if not task.ended:
-            self._running_at = now
-            return None
-        drawn = self._drawn(now) if task.status == "completed" else None
-        if drawn is not None:
-            self.durations.learn(drawn)
-        return drawn
+        self.task = replace(task, model=task.model or self.task.model)
+        self.failure = None
+        self.timing.record(ended=task.ended)
+        interval = self.timing.interval() if task.status == "completed" else None
+        if interval is not None:
+            self.timing.durations.learn(interval)
+        return interval
 
-    def failed(self, failure: ProviderFailure) -> None:
-        """Take in that a look failed."""
-        self._looked_at = anyio.current_time()
+    def record_failure(self, failure: ProviderFailure) -> None:
         self.failure = failure
-        self._failures += 1
+        self.timing.record_failure()
+
+    def assume_model(self, model: str) -> None:
+        """Take in what a client says that the task was made with, until RunAPI says it."""
+        if self.task.model is None:
+            self.task = replace(self.task, model=model)
+
+    def record_files(self, files: Sequence[str]) -> None:
+        if self.entry is not None:
+            self.entry = replace(self.entry, files=tuple(files))
 
     def pause_seconds(self) -> float:
-        """How long to wait before the next look; 0 when it is due."""
-        return max(0.0, self._due_at() - anyio.current_time())
-
-    def chance(self) -> float:
-        """How likely the next look finds it ended."""
-        if self.made_at is None:
-            return 0.5
-        running = self.made_at if self._running_at is None else self._running_at
-        return self.durations.schedule.chance(
-            running - self.made_at, anyio.current_time() - self.made_at
-        )
-
-    def _due_at(self) -> float:
-        if self._looked_at == -math.inf:
-            return self._looked_at
+        """How long to wait before the next poll; 0 when it is due."""
         answer = self.failure.answer if self.failure else self.task
-        if answer.retry_after_seconds is not None:
-            return self._looked_at + max(answer.retry_after_seconds, SHORTEST_PAUSE_SECONDS)
-        if self._failures:
-            backoff = SHORTEST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10)
-            return self._looked_at + min(backoff, LONGEST_BACKOFF_SECONDS)
-        if self.made_at is None:
-            # Of no known age: a tenth of the time waited keeps the lag in proportion.
-            return self._looked_at + max(1.0, (self._looked_at - self._since) / 10)
-        return self.made_at + self.durations.schedule.next_look(self._looked_at - self.made_at)
-
-    def _drawn(self, now: float) -> Interval | None:
-        """The ages between which it ended; None when that tells nothing."""
-        if self.made_at is None:
-            return None
-        running = self.made_at if self._running_at is None else self._running_at
-        known = now - running <= WIDEST_SECONDS
-        return (running - self.made_at, now - self.made_at) if known else None
+        return max(0.0, self.timing.due_at(answer.retry_after_seconds) - anyio.current_time())

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -26,9 +25,11 @@ from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
+from runapi_mcp.orders.ledger import Ledger, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
-from runapi_mcp.orders.shared_state import Desk
+from runapi_mcp.orders.shared_state import SharedState
+from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Upstream
 from runapi_mcp.server.client_capabilities import Context, speaks
 from runapi_mcp.server.content import blocks
@@ -36,15 +37,16 @@ from runapi_mcp.server.delivery_confirmations import confirm_when_sent
 from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, returned_consent
 from runapi_mcp.server.request_keys import Keys
 from runapi_mcp.server.tasks_extension import speaks_tasks, task_created
-from runapi_mcp.tools import Caller, Outcome, Tool
-from runapi_mcp.tools.facts import structured, text
+from runapi_mcp.tools import Caller, Tool, ToolResult
+from runapi_mcp.tools.facts import to_structured, to_text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
-from runapi_mcp.tools.tool import Handover
+from runapi_mcp.tools.result import TaskOutcome
+from runapi_mcp.tools.tool import DeliveryOptions, Wait
 
-SPARE_SECONDS: Final = 5.0
+FETCH_RESERVE_SECONDS: Final = 5.0
 """What is left of a host's time once the images are fetched."""
 
-Result = CallToolResult | InputRequiredResult | dict[str, Any]
+CallResult = CallToolResult | InputRequiredResult | dict[str, Any]  # Any: as the SDK has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Service:
     """What the server answers with: provider, ledger and limits, keys, how long to wait."""
 
     upstream: Upstream
-    desk: Desk
+    shared: SharedState
     keys: Keys
     picture_store: PictureStore
     wait_seconds: float | None = None
@@ -67,33 +69,31 @@ class Service:
 
     def caller(self, context: Context) -> Caller:
         """Who makes a request."""
-        runapi, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
+        provider, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
         if wait_seconds is None:
             wait_seconds = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
         return Caller(
-            runapi=runapi,
-            orders=Orders(self.desk, runapi),
-            handover=self._handover(context),
-            is_local=_is_local(context),
+            provider=provider,
+            orders=Orders(self.shared, provider),
+            delivery=self._delivery_options(context),
+            wait=Wait(anyio.current_time(), wait_seconds, _reporter(context)),
             logins=self.logins if _is_local(context) else None,
-            started=anyio.current_time(),
-            wait_seconds=wait_seconds,
-            report=_reporter(context),
         )
 
-    def _handover(self, context: Context) -> Handover:
-        return Handover(
+    def _delivery_options(self, context: Context) -> DeliveryOptions:
+        return DeliveryOptions(
             picture_store=self.picture_store,
+            is_local=_is_local(context),
             saves=_is_local(context) if self.saves is None else self.saves,
             default_preview_px=LARGEST_PREVIEW_PX if _client(context).shows_images else 0,
             most_preview_px=LARGEST_PREVIEW_PX if self.previews else 0,
-            answer_by=anyio.current_time() + _host_limit_seconds(context) - SPARE_SECONDS,
+            answer_by=anyio.current_time() + _host_limit_seconds(context) - FETCH_RESERVE_SECONDS,
         )
 
 
 async def call_tool(
     service: Service, tools: Mapping[str, Tool], context: Context, params: CallToolRequestParams
-) -> Result:
+) -> CallResult:
     """What the tool found, the task that goes on, or a question for the person.
 
     Raises:
@@ -108,47 +108,62 @@ async def call_tool(
             yes=returned_consent(params),
             as_task=tool.effect == "pays" and service.gives_tasks and speaks_tasks(context),
         )
-        outcome = await _outcome(context, tool, caller, params)
+        result = await _run(context, tool, caller, params)
     except Failure as failure:
         return CallToolResult(is_error=True, content=[TextContent(text=str(failure))])
-    if isinstance(outcome, InputRequiredResult):
-        return outcome
-    watch = outcome.watch
-    if caller.as_task and watch is not None and watch.entry and not watch.task.ended:
-        return task_created(watch, watch.entry, outcome)
-    return await to_result(context, caller, outcome)
+    if isinstance(result, InputRequiredResult):
+        return result
+    task = result.task
+    if caller.as_task and task is not None and task.tracked.entry and not task.tracked.task.ended:
+        return task_created(task.tracked, task.tracked.entry, task)
+    return await to_result(context, caller, result)
 
 
-async def to_result(context: Context, caller: Caller, outcome: Outcome) -> CallToolResult:
-    """The result; once it is out, an image in it counts as delivered."""
-    watch = outcome.watch
-    if watch is not None and watch.task.image_urls and not _is_late(context, caller):
-        await confirm_when_sent(context.request_id, partial(caller.orders.delivered, watch))
-    facts = structured(outcome.facts)
-    # What only the page reads: a model is given no `_meta`.
-    shows_page = speaks(context, gallery.UI_EXTENSION)
-    for_page = {gallery.ARGUMENTS_META: outcome.asked} if outcome.asked and shows_page else None
+async def to_result(context: Context, caller: Caller, result: ToolResult) -> CallToolResult:
+    """The result as the protocol has it; once it is out, an image in it counts as delivered."""
+    if result.task is not None and not _is_late(context, caller):
+        await _confirm_when_sent(context, caller.orders.ledger, result.task.tracked)
+    facts = to_structured(result.facts)
+    for_page = _meta_for_page(context, result.task)
     size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(
-        content=blocks(text(facts), size, outcome.pictures),
+        content=blocks(to_text(facts), size, result.task.pictures if result.task else ()),
         structured_content=facts,
-        is_error=outcome.failed,
+        is_error=result.failed,
         _meta=for_page,
     )
 
 
-async def _outcome(
+async def _confirm_when_sent(context: Context, ledger: Ledger, tracked: TrackedTask) -> None:
+    """Note the delivery of an image once the answer is out: its like is a new one then."""
+
+    async def confirm() -> None:
+        if tracked.entry is not None:
+            await write_or_log(ledger.record_delivery(tracked.entry.key))
+
+    if tracked.task.image_urls:
+        await confirm_when_sent(context.request_id, confirm)
+
+
+def _meta_for_page(context: Context, task: TaskOutcome | None) -> dict[str, Any] | None:
+    """What only the page reads: a model is given no `_meta`."""
+    if task is None or not task.arguments or not speaks(context, gallery.UI_EXTENSION):
+        return None
+    return {gallery.ARGUMENTS_META: task.arguments}
+
+
+async def _run(
     context: Context, tool: Tool, caller: Caller, params: CallToolRequestParams
-) -> Outcome | InputRequiredResult:
+) -> ToolResult | InputRequiredResult:
     arguments = params.arguments or {}
     patience = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
     try:
-        outcome = await tool.run(caller, arguments)
+        result = await tool.run(caller, arguments)
     except NotConfirmed as question:
         yes = await elicit_consent(context, tool.title, arguments, question, patience)
     else:
-        to_open = outcome.link and await elicit_opening(context, params, outcome.link, patience)
-        return to_open or outcome
+        to_open = result.link and await elicit_opening(context, params, result.link, patience)
+        return to_open or result
     if isinstance(yes, InputRequiredResult):
         return yes
     try:
@@ -162,7 +177,7 @@ async def _outcome(
 
 def _is_late(context: Context, caller: Caller) -> bool:
     """Whether the host has given the call up by now, and drops the answer."""
-    return anyio.current_time() - caller.started > _host_limit_seconds(context)
+    return anyio.current_time() - caller.wait.started > _host_limit_seconds(context)
 
 
 def _host_limit_seconds(context: Context) -> float:

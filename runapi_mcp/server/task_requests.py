@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR
 from pydantic import MISSING
 
 from runapi_mcp.base.errors import Failure, TaskNotFound
-from runapi_mcp.orders.tracked_task import Watch
+from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server.calls import Context, Service, to_result
 from runapi_mcp.server.tasks_extension import TaskId, Wire, task_state, unknown_task
 from runapi_mcp.tools import Caller
-from runapi_mcp.tools.delivery import pictures_of
-from runapi_mcp.tools.task_outcomes import outcome_of
+from runapi_mcp.tools.delivery import deliver
+from runapi_mcp.tools.result import TaskOutcome
+from runapi_mcp.tools.task_outcomes import result_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +27,19 @@ class RunapiTasks:
     async def get(self, context: Context, task_id: str) -> Wire:
         """The task now. A failed image is a completed task with an error for a result."""
         named, caller = TaskId.parse(task_id), self.service.caller(context)
-        watch = await _poll(caller, named)
-        state = task_state(named, "working", self.service.desk.ledger.now(), watch)
-        if not watch.task.ended:
-            await caller.orders.attended(watch)
-            return {**state, **_status_message(watch)}
+        tracked, orders = await _poll(caller, named), caller.orders
+        state = task_state(named, "working", orders.ledger.now(), tracked)
+        if not tracked.task.ended:
+            await orders.lease(tracked)
+            return {**state, **_status_message(tracked)}
         wanted_px = MISSING if named.preview_px is None else named.preview_px
-        pictures = await pictures_of(caller, watch, wanted_px)
-        outcome = outcome_of(
-            watch,
-            pictures,
-            joined_at=named.joined_at or None,
-            left_cents=await caller.orders.left_cents(),
-            made_at=named.made_at,
+        pictures = await deliver(
+            tracked, caller.delivery, orders.ledger, caller.wait.report, wanted_px
         )
-        result = await to_result(context, caller, outcome)
+        outcome = TaskOutcome(tracked, pictures, named.joined_at or None)
+        left_cents = await orders.left_cents()
+        found = result_of(outcome, left_cents=left_cents, made_at=named.made_at)
+        result = await to_result(context, caller, found)
         shown = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return {**state, "status": "completed", "result": shown}
 
@@ -51,25 +50,22 @@ class RunapiTasks:
     async def cancel(self, context: Context, task_id: str) -> None:
         """Stop waiting. RunAPI cannot cancel: the image is drawn, and the same call joins it."""
         caller = self.service.caller(context)
-        await caller.orders.left_alone(await _poll(caller, TaskId.parse(task_id)))
+        await caller.orders.end_lease(await _poll(caller, TaskId.parse(task_id)))
 
 
-async def _poll(caller: Caller, named: TaskId) -> Watch:
-    """The task as it was last seen, looked at again if that is due.
+async def _poll(caller: Caller, named: TaskId) -> TrackedTask:
+    """The task as it was last read, polled again if that is due.
 
     Raises:
         MCPError: it is not this caller's, or it cannot be asked for at all.
     """
     try:
-        watch = await caller.orders.glimpsed(named.runapi_id)
+        return await caller.orders.poll_if_due(named.runapi_id, named.model)
     except TaskNotFound as failure:
         raise unknown_task() from failure
     except Failure as failure:
         raise MCPError(INTERNAL_ERROR, str(failure)) from failure
-    if watch.entry is None and watch.task.model is None:
-        watch.task = replace(watch.task, model=named.model)
-    return watch
 
 
-def _status_message(watch: Watch) -> Wire:
-    return {"statusMessage": watch.failure.happened} if watch.failure else {}
+def _status_message(tracked: TrackedTask) -> Wire:
+    return {"statusMessage": tracked.failure.happened} if tracked.failure else {}

@@ -28,9 +28,9 @@ from runapi_mcp.base.catalog import by_model
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.orders.ledger import Entry
-from runapi_mcp.orders.tracked_task import Watch
+from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server.client_capabilities import Context, is_modern, speaks
-from runapi_mcp.tools import Outcome
+from runapi_mcp.tools.result import TaskOutcome
 
 Wire = dict[str, Any]  # Any: JSON as the protocol has it
 WireStatus = Literal["working", "input_required", "completed", "failed", "cancelled"]
@@ -129,20 +129,22 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     server.add_request_handler("tasks/cancel", TaskParams, cancel)
 
 
-def task_created(watch: Watch, entry: Entry, outcome: Outcome) -> Wire:
+def task_created(tracked: TrackedTask, entry: Entry, outcome: TaskOutcome) -> Wire:
     """The answer to a call that goes on as a task."""
     made_at = int(entry.made_at or entry.begun_at)
     joined_at = int(entry.begun_at) if outcome.joined else 0
-    task_id = TaskId(watch.task.id, entry.model, made_at, joined_at, outcome.preview_px)
-    state = task_state(task_id, "working", made_at, watch)
+    task_id = TaskId(tracked.task.id, entry.model, made_at, joined_at, outcome.preview_px)
+    state = task_state(task_id, "working", made_at, tracked)
     message = {"statusMessage": outcome.joined} if outcome.joined else {}
     return {"resultType": "task", **state, **message}
 
 
-def task_state(task_id: TaskId, status: WireStatus, updated_at: float, watch: Watch) -> Wire:
+def task_state(
+    task_id: TaskId, status: WireStatus, updated_at: float, tracked: TrackedTask
+) -> Wire:
     """What every answer about a task says."""
     # Rounded up: a client that asks too soon would be told what it knows.
-    poll_ms = math.ceil(watch.pause_seconds() * 1000) + 1
+    poll_ms = math.ceil(tracked.pause_seconds() * 1000) + 1
     return {
         "taskId": str(task_id),
         "status": status,

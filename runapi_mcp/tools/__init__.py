@@ -1,6 +1,7 @@
 """What a host can call. Knows no transport."""
 
+from runapi_mcp.tools.result import ToolResult
 from runapi_mcp.tools.surface import instructions, offered
-from runapi_mcp.tools.tool import Caller, Outcome, Tool
+from runapi_mcp.tools.tool import Caller, Tool
 
-__all__ = ["Caller", "Outcome", "Tool", "instructions", "offered"]
+__all__ = ["Caller", "Tool", "ToolResult", "instructions", "offered"]

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from runapi_mcp.base.catalog.fields import Capability
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.tools.refusals import problem_of, unknown_names
+from runapi_mcp.tools.result import RawArguments
 from runapi_mcp.tools.schema import field_schema
-from runapi_mcp.tools.tool import RawArguments
 
 HOST_ADDED: Final = frozenset(
     {
@@ -51,14 +51,14 @@ def accept(
         Refused: with every problem, named by its field.
     """
     problems: list[str] = []
-    arguments = _readable(raw, models, problems)
-    accepted = [_validated(arguments, model, problems, context) for model in models]
+    arguments = _parse_forms(raw, models, problems)
+    accepted = [_validate(arguments, model, problems, context) for model in models]
     if problems:
         raise Refused(" ".join(problems), "Nothing was sent or paid; correct this and call again.")
     return tuple(model for model in accepted if model is not None)
 
 
-def _readable(
+def _parse_forms(
     raw: RawArguments, models: tuple[type[Capability], ...], problems: list[str]
 ) -> Arguments:
     """The known arguments in their intended form; unknown names go to the problems."""
@@ -75,7 +75,7 @@ def _readable(
     return arguments
 
 
-def _validated(
+def _validate(
     arguments: Mapping[str, object], model: type[First], problems: list[str], context: object
 ) -> First | None:
     own = {name: value for name, value in arguments.items() if name in model.model_fields}
@@ -94,11 +94,6 @@ def _in_form(value: object, json_type: object) -> object:
         return value
     read = _READERS.get(str(json_type))
     return read(value) if read else value
-
-
-def as_array(value: object) -> object:
-    """The array a host meant; what is none stays as it is."""
-    return _in_form(value, "array")
 
 
 def _boolean(text: str) -> object:

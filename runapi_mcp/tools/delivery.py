@@ -14,49 +14,48 @@ from runapi_mcp import __version__
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.json_values import as_list
+from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
 from runapi_mcp.images.picture import Finished, Picture
-from runapi_mcp.orders.ledger import Entry
-from runapi_mcp.orders.tracked_task import Watch
+from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
+from runapi_mcp.orders.purchase import SOURCES_FIELD
+from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.facts import utc
-from runapi_mcp.tools.tool import Caller
+from runapi_mcp.tools.tool import DeliveryOptions
 
 LONGEST_FETCH_SECONDS: Final = 60.0
 SHORTEST_FETCH_SECONDS: Final = 8.0
 """So long is tried, however late it is."""
 
 
-async def pictures_of(
-    caller: Caller, watch: Watch, preview_px: int | MISSING = MISSING
+async def deliver(
+    tracked: TrackedTask,
+    options: DeliveryOptions,
+    ledger: Ledger,
+    report: Report,
+    preview_px: int | MISSING = MISSING,
 ) -> tuple[Picture, ...]:
-    """The images of a task that is finished, taken home; none of one that is not.
+    """The images of a task that is finished, fetched and saved; none of one that is not.
 
     Two calls that wait for one task fetch its images once.
     """
-    if watch.task.status != "completed" or not watch.task.image_urls:
+    if tracked.task.status != "completed" or not tracked.task.image_urls:
         return ()
-    finished = _finished(caller, watch, preview_px)
+    finished = _finished(tracked, options, ledger.now(), options.preview_px(preview_px))
     with anyio.move_on_after(finished.left_seconds()) as patience:
-        async with caller.handover.picture_store.lock_for(watch.task.id):
+        async with options.picture_store.lock_for(tracked.task.id):
             patience.deadline = math.inf
-            pictures = await _taken_home(caller, watch, finished)
-            return tuple(replace(picture, is_far=not caller.is_local) for picture in pictures)
+            if tracked.entry is not None and options.saves:
+                # Another call may have saved them while this one waited.
+                finished = replace(finished, saved=tracked.entry.files)
+            pictures = await options.picture_store.collect(finished, report)
+            await _record_files(tracked, ledger, pictures)
+            return tuple(replace(picture, is_far=not options.is_local) for picture in pictures)
     return tuple(map(finished.late, finished.urls))
 
 
-async def _taken_home(caller: Caller, watch: Watch, finished: Finished) -> tuple[Picture, ...]:
-    if watch.entry is not None and caller.handover.saves:
-        # Another call may have saved them while this one waited.
-        finished = replace(finished, saved=watch.entry.files)
-    pictures = await caller.handover.picture_store.collect(finished, caller.report)
-    files = tuple(str(picture.path or "") for picture in pictures)
-    if watch.entry is not None and any(files) and files != watch.entry.files:
-        await caller.orders.saved(watch, files)
-    return pictures
-
-
-def target_of(caller: Caller, save_as: str | MISSING) -> str | None:
+def target_of(options: DeliveryOptions, save_as: str | MISSING) -> str | None:
     """Where the picture of a call is to be saved, whoever fetches it; None for a name of ours.
 
     Raises:
@@ -64,76 +63,84 @@ def target_of(caller: Caller, save_as: str | MISSING) -> str | None:
     """
     if save_as is MISSING:
         return None
-    if not caller.handover.saves:
+    if not options.saves:
         raise Refused(
             "save_as cannot be honoured: this server saves no pictures.",
             "Leave it out: the answer has the image's address. Nothing was sent or paid.",
         )
-    return caller.handover.picture_store.folders.target(save_as, named=caller.is_local)
+    return options.picture_store.folders.target(save_as, named=options.is_local)
 
 
-def expiry(entry: Entry | None, made_at: float | None = None) -> str | None:
+def expiry_of(entry: Entry | None, made_at: float | None = None) -> str | None:
     """Until when RunAPI has the images, about; None when nobody knows how old they are."""
     made_at = entry.made_at or entry.begun_at if entry else made_at
     return utc(made_at + IMAGE_SECONDS) if made_at else None
 
 
-def _finished(caller: Caller, watch: Watch, preview_px: int | MISSING) -> Finished:
-    target = watch.entry.save_as if watch.entry else None
+async def _record_files(tracked: TrackedTask, ledger: Ledger, pictures: Sequence[Picture]) -> None:
+    files = tuple(str(picture.path or "") for picture in pictures)
+    if tracked.entry is not None and any(files) and files != tracked.entry.files:
+        tracked.record_files(files)
+        await write_or_log(ledger.record_files(tracked.entry.key, files))
+
+
+def _finished(
+    tracked: TrackedTask, options: DeliveryOptions, now: float, preview_px: int
+) -> Finished:
+    target = tracked.entry.save_as if tracked.entry else None
     return Finished(
-        urls=watch.task.image_urls,
+        urls=tracked.task.image_urls,
         saved=(),  # not before it is its turn
-        folder=_folder(caller, target) if caller.handover.saves else None,
-        name=name_of(target) if target else _name(caller, watch),
-        about=_about(watch),
-        preview_px=caller.handover.preview_px(preview_px),
-        fetch_by=_fetch_by(caller),
+        folder=_folder(options, target) if options.saves else None,
+        name=name_of(target) if target else _name(tracked, now),
+        about=_about(tracked),
+        preview_px=preview_px,
+        fetch_by=_fetch_by(options.answer_by),
     )
 
 
-def _folder(caller: Caller, target: str | None) -> Path:
-    folders = caller.handover.picture_store.folders
+def _folder(options: DeliveryOptions, target: str | None) -> Path:
+    places = options.picture_store.folders
     if target is None:
-        return folders.output_folder
-    return folders.folder_of(target, named=caller.is_local)
+        return places.output_folder
+    return places.folder_of(target, named=options.is_local)
 
 
-def _fetch_by(caller: Caller) -> float:
+def _fetch_by(answer_by: float) -> float:
     now = anyio.current_time()
-    left = caller.handover.answer_by - now
-    return now + min(max(left, SHORTEST_FETCH_SECONDS), LONGEST_FETCH_SECONDS)
+    return now + min(max(answer_by - now, SHORTEST_FETCH_SECONDS), LONGEST_FETCH_SECONDS)
 
 
-def _name(caller: Caller, watch: Watch) -> str:
+def _name(tracked: TrackedTask, now: float) -> str:
     """A name by the day it was drawn, by this machine's calendar, and by what it shows."""
-    entry = watch.entry
-    drawn_at = (entry and entry.ended_at) or caller.orders.now()
+    entry = tracked.entry
+    drawn_at = (entry and entry.ended_at) or now
     prompt = str(((entry and entry.arguments) or {}).get("prompt", ""))
     day = datetime.fromtimestamp(drawn_at).astimezone().date()
-    return default_stem(prompt, watch.task.id, day)
+    return default_stem(prompt, tracked.task.id, day)
 
 
-def _about(watch: Watch) -> dict[str, object]:
+def _about(tracked: TrackedTask) -> dict[str, object]:
     """What the JSON beside a picture says of its task; what is not known is absent."""
-    task, entry = watch.task, watch.entry
+    task, entry = tracked.task, tracked.entry
     about: dict[str, object | None] = {"task_id": task.id, "model": task.model}
     about["cost_cents"] = task.cost_cents
     if entry is not None:
         drawn_at = entry.ended_at
         arguments = dict(entry.arguments or {})
-        arguments.pop("source_image_urls", None)
+        # Addresses that work for an hour: `made_from` says what the images were.
+        arguments.pop(SOURCES_FIELD, None)
         about |= {
             "prompt": arguments.pop("prompt", None),
             "arguments": arguments or None,
             "made_from": _made_from(entry) or None,
             "drawn": utc(drawn_at) if drawn_at else None,
-            "source_expires": expiry(entry),
+            "source_expires": expiry_of(entry),
         }
     about |= {"sandbox": task.sandbox or None, "software": f"runapi-mcp {__version__}"}
     return {name: value for name, value in about.items() if value is not None}
 
 
 def _made_from(entry: Entry) -> Sequence[Mapping[str, str]]:
-    """What the picture was made from, in the caller's words."""
-    urls = as_list((entry.arguments or {}).get("source_image_urls"))
+    urls = as_list((entry.arguments or {}).get(SOURCES_FIELD))
     return entry.sources or [{"url": str(url)} for url in urls]

@@ -1,20 +1,22 @@
-"""The tools that draw: one per variant. Arguments, price, one paid task, a wait, the facts."""
+"""The tools that draw: one per variant. This is the whole way of a paid call."""
 
 import logging
-from dataclasses import replace
 from functools import partial
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import ProviderFailure
-from runapi_mcp.orders.purchase import Purchase, resolution_of
+from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import pictures_of, target_of
+from runapi_mcp.tools.delivery import deliver, target_of
 from runapi_mcp.tools.facts import TaskFacts
-from runapi_mcp.tools.inputs import Drawing, or_none
-from runapi_mcp.tools.sources import FIELD, Given
-from runapi_mcp.tools.task_outcomes import outcome_in_doubt, outcome_of
-from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
+from runapi_mcp.tools.inputs import DrawingOptions, or_none
+from runapi_mcp.tools.result import RawArguments, TaskOutcome, ToolResult
+from runapi_mcp.tools.source_names import names_of, params_as_named
+from runapi_mcp.tools.sources import CheckedSource, check_sources, upload_sources
+from runapi_mcp.tools.task_outcomes import result_in_doubt, result_of
+from runapi_mcp.tools.tool import Caller, Tool
+from runapi_mcp.tools.uploads import Uploader
 
 logger = logging.getLogger(__name__)
 
@@ -24,56 +26,73 @@ _DOUBT = (
 )
 
 
-def generating_tool(variant: Variant) -> Tool:
-    """The tool of one variant."""
+def drawing_tool(variant: Variant) -> Tool:
     return Tool(
         name=variant.tool_name,
         title=variant.title,
         description=variant.purpose + (f" {variant.price_words}." if variant.price_words else ""),
         effect="pays",
-        inputs=(variant.params, Drawing),
+        inputs=(params_as_named(variant.params), DrawingOptions),
         output=TaskFacts,
-        run=partial(_run, variant),
+        run=partial(_draw, variant),
     )
 
 
-async def _run(variant: Variant, caller: Caller, raw: RawArguments) -> Outcome:
-    purchase, drawing = await _wanted(variant, caller, raw)
-    wait_seconds = 0.0 if caller.as_task else drawing.or_else(caller.wait_seconds)
+async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResult:
+    purchase, sources, options = await _check(variant, caller, raw)
+    wait_seconds = 0.0 if caller.as_task else options.or_else(caller.wait.default_seconds)
+    orders, report = caller.orders, caller.wait.report
     try:
-        async with caller.orders.placed(purchase, caller.yes, attended=caller.as_task) as order:
-            left = caller.left_seconds(wait_seconds)
-            await caller.orders.follow(order.watch, left, caller.report)
+        async with orders.intend(purchase, caller.yes, stays_attended=caller.as_task) as intent:
+            if not intent.entry.ready:
+                uploader = Uploader(caller.provider, orders.ledger, caller.delivery.picture_store)
+                await orders.add_sources(intent, await upload_sources(sources, uploader, report))
+            # Up to 160 MB, which nobody needs while the task is followed.
+            sources.clear()
+            tracked = await orders.pay(intent)
+            await orders.follow(tracked, caller.wait.left_seconds(wait_seconds), report)
             # Held until they are here: an identical call meanwhile is another picture.
-            pictures = await pictures_of(caller, order.watch, drawing.preview_px)
+            pictures = await deliver(
+                tracked, caller.delivery, orders.ledger, report, options.preview_px
+            )
     except ProviderFailure as failure:
-        return await _not_made(caller, failure, variant, purchase.price)
-    left_cents = await caller.orders.left_cents()
-    outcome = outcome_of(order.watch, pictures, purchase.price, order.joined_at, left_cents)
-    return replace(outcome, preview_px=or_none(drawing.preview_px))
+        return await _result_of_failure(caller, failure, variant, purchase.price)
+    preview_px = or_none(options.preview_px)
+    outcome = TaskOutcome(tracked, pictures, intent.joined_at, preview_px)
+    return result_of(outcome, price=purchase.price, left_cents=await orders.left_cents())
 
 
-async def _wanted(variant: Variant, caller: Caller, raw: RawArguments) -> tuple[Purchase, Drawing]:
-    """What the arguments ask for, all of it checked; nothing was sent that pays."""
-    given = Given.of(raw)
-    params, drawing = accept(given.stood_in(raw) if given else raw, variant.params, Drawing)
-    target = target_of(caller, drawing.save_as)
-    caller.runapi.require_key()
-    sources = await given.images(caller) if given else None
-    if sources is not None:
-        params = params.model_copy(update={FIELD: sources.addresses})
-    (price,) = await caller.runapi.prices([(variant, resolution_of(params))])
-    return Purchase(variant, params, price, sources, target), drawing
+async def _check(
+    variant: Variant, caller: Caller, raw: RawArguments
+) -> tuple[Purchase, list[CheckedSource], DrawingOptions]:
+    """What the arguments ask for; nothing was sent that pays."""
+    params, options = accept(raw, params_as_named(variant.params), DrawingOptions)
+    target = target_of(caller.delivery, options.save_as)
+    caller.provider.require_key()
+    sources = await check_sources(
+        names_of(params), caller.orders, caller.delivery, caller.wait.report
+    )
+    resolution = params.resolution
+    (price,) = await caller.provider.prices([(variant, resolution)])
+    purchase = Purchase(
+        variant=variant,
+        settings=params.model_dump(exclude={SOURCES_FIELD}),
+        output_resolution=resolution,
+        price=price,
+        sources=tuple(each.source for each in sources),
+        save_as=target,
+    )
+    return purchase, sources, options
 
 
-async def _not_made(
+async def _result_of_failure(
     caller: Caller, failure: ProviderFailure, variant: Variant, price: Price
-) -> Outcome:
+) -> ToolResult:
     """What a failed create leaves: a task it named all the same, or what it may have cost."""
     if failure.answer.task_id is not None:
         logger.warning("a failed answer named task %s; get_task finds it", failure.answer.task_id)
         left_cents = await caller.orders.left_cents()
-        return outcome_in_doubt(failure, failure.answer.task_id, variant, price, left_cents)
+        return result_in_doubt(failure, failure.answer.task_id, variant, price, left_cents)
     if failure.in_doubt:
         # Also for a caller who has left and hears no answer.
         logger.warning("a create ended in doubt; the same call asks under the same key")

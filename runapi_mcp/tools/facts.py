@@ -12,10 +12,13 @@ from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status
-from runapi_mcp.orders.ledger import Progress
+from runapi_mcp.orders.ledger import OrderStatus
 
 SANDBOX_NOTICE = "From the sandbox: a practice answer, not RunAPI; no real money moved."
-
+_LEFT_UNKNOWN = (
+    "What the daily budget leaves is unknown, because the ledger cannot be used; paid calls are "
+    "refused meanwhile, and say why."
+)
 
 # An int stays an int, so that 5 cents are not shown as 5.0; to a schema both are numbers.
 Cents = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -71,7 +74,7 @@ class TaskFacts(Facts):
 class TaskRow(Facts):
     """One task of a list."""
 
-    status: Progress
+    status: OrderStatus
     task_id: str | MISSING = MISSING
     model: str
     prompt: str | MISSING = MISSING
@@ -117,14 +120,12 @@ class BalanceFacts(Facts):
     notice: str | MISSING = MISSING
 
 
-def structured(facts: BaseModel) -> dict[str, object]:
-    """The structured form of a result."""
+def to_structured(facts: BaseModel) -> dict[str, object]:
     return facts.model_dump()
 
 
-def text(facts: Mapping[str, object]) -> str:
-    """The structured form's facts, a line each."""
-    return "\n".join(_line(name, value) for name, value in facts.items())
+def to_text(facts: Mapping[str, object]) -> str:
+    return "\n".join(_line_text(name, value) for name, value in facts.items())
 
 
 def known(cents: float | None) -> float | MISSING:
@@ -145,26 +146,34 @@ def price_basis(price: Price) -> str:
             return "unknown; RunAPI has not published it and the live price could not be read"
 
 
+def notice_of(*, sandbox: bool, left_is_unknown: bool = False) -> str | MISSING:
+    """That an answer is for practice, and that a limit is not told though it is set."""
+    sentences = [SANDBOX_NOTICE] if sandbox else []
+    if left_is_unknown:
+        sentences.append(_LEFT_UNKNOWN)
+    return " ".join(sentences) or MISSING
+
+
 def utc(seconds: float) -> str:
     """A moment as `2026-11-21 14:03 UTC`."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _line(name: str, value: object) -> str:
+def _line_text(name: str, value: object) -> str:
     if not isinstance(value, list):
-        return f"{name}: {_said(name, value)}"
+        return f"{name}: {_value_text(name, value)}"
     items = cast("list[object]", value)
-    return "\n".join([f"{name}:", *(f"- {_item(item)}" for item in items)])
+    return "\n".join([f"{name}:", *(f"- {_item_text(item)}" for item in items)])
 
 
-def _item(item: object) -> str:
+def _item_text(item: object) -> str:
     if not isinstance(item, dict):
         return str(item)
     entries = cast("dict[str, object]", item)
-    return ", ".join(f"{name}: {_said(name, value)}" for name, value in entries.items())
+    return ", ".join(f"{name}: {_value_text(name, value)}" for name, value in entries.items())
 
 
-def _said(name: str, value: object) -> str:
+def _value_text(name: str, value: object) -> str:
     if name.endswith("_cents") and isinstance(value, int | float):
         return f"{value} (${value / 100:.2f})"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -20,11 +20,10 @@ LARGEST_PREVIEW_PX: Final = 512
 _RANGE_IN_WORDS: Final = WithJsonSchema({"type": "integer"})
 
 
-Given = TypeVar("Given")
+Argument = TypeVar("Argument")
 
 
-def or_none(value: Given | MISSING) -> Given | None:
-    """What was given; None where nothing was."""
+def or_none(value: Argument | MISSING) -> Argument | None:
     return None if value is MISSING else value
 
 
@@ -64,7 +63,7 @@ class SaveAs(Capability):
     ] = MISSING
 
 
-class Preview(Capability):
+class PreviewSize(Capability):
     preview_px: Annotated[
         Annotated[int, Field(ge=0, le=LARGEST_PREVIEW_PX), _RANGE_IN_WORDS] | MISSING,
         Field(description="0-512."),
@@ -72,12 +71,12 @@ class Preview(Capability):
 
 
 # The first field is written last.
-class Drawing(Preview, Waiting, SaveAs):
+class DrawingOptions(PreviewSize, Waiting, SaveAs):
     """What a drawing call takes besides what RunAPI does."""
 
 
-class Looking(Preview, Waiting):
-    """What a look at a task takes besides its id."""
+class ReadingOptions(PreviewSize, Waiting):
+    """What reading a task takes besides its id."""
 
 
 class TaskReference(Capability):

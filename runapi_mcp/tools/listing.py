@@ -10,14 +10,15 @@ from runapi_mcp.orders.ledger import Doubt, Entry
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskListFacts, TaskRow, known, utc
 from runapi_mcp.tools.inputs import ListQuestion
-from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
+from runapi_mcp.tools.result import RawArguments, ToolResult
+from runapi_mcp.tools.tool import Caller, Tool
 
 LONGEST_PROMPT: Final = 60
 
 _NEXT = "get_task with a task_id gets its image, and costs nothing."
 _NONE = "Nothing of the kind is in the ledger of this key."
 
-DOUBTS: Final[Mapping[Doubt, str]] = {
+ADVICE_IN_DOUBT: Final[Mapping[Doubt, str]] = {
     "under way": (
         "is being ordered by a call that still runs; the same call now pays for a second image."
     ),
@@ -33,20 +34,21 @@ DOUBTS: Final[Mapping[Doubt, str]] = {
 """What is to be known of a call without a task before it is made again."""
 
 
-async def _run(caller: Caller, raw: RawArguments) -> Outcome:
+async def _run(caller: Caller, raw: RawArguments) -> ToolResult:
     (question,) = accept(raw, ListQuestion)
-    entries = await caller.orders.listed(question.show, question.limit)
+    await caller.orders.reconcile()
+    ledger, caller_id = caller.orders.ledger, caller.provider.caller_id
+    entries = await ledger.entries(caller_id, question.show, question.limit)
     facts = TaskListFacts(
         tasks=[_row_of(entry) for entry in entries],
         left_today_cents=known(await caller.orders.left_cents()),
         next=_next(entries),
         notice=SANDBOX_NOTICE if any(entry.sandbox for entry in entries) else MISSING,
     )
-    return Outcome(facts)
+    return ToolResult(facts)
 
 
 def _row_of(entry: Entry) -> TaskRow:
-    """An entry of the ledger, in short."""
     return TaskRow(
         status=entry.status,
         task_id=entry.task_id or MISSING,
@@ -68,12 +70,12 @@ def short_prompt(entry: Entry) -> str:
 
 
 def _next(entries: Sequence[Entry]) -> str:
-    return " ".join([_NEXT, *_doubts(entries)]) if entries else _NONE
+    return " ".join([_NEXT, *_advice(entries)]) if entries else _NONE
 
 
-def _doubts(entries: Sequence[Entry]) -> Iterator[str]:
+def _advice(entries: Sequence[Entry]) -> Iterator[str]:
     """What is to be known of the calls without a task, for each kind of doubt."""
-    for doubt, words in DOUBTS.items():
+    for doubt, words in ADVICE_IN_DOUBT.items():
         moments = dict.fromkeys(utc(entry.begun_at) for entry in entries if entry.doubt == doubt)
         if moments:
             yield f"Intended at {', '.join(moments)}: {words}"

@@ -9,9 +9,11 @@ from pydantic import MISSING, Field
 from runapi_mcp.base.errors import KeyRejected, Refused
 from runapi_mcp.base.settings import KEY_PAGE
 from runapi_mcp.login import LOGIN_SECONDS, PendingLogins
+from runapi_mcp.providers.port import Provider
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, Facts
-from runapi_mcp.tools.tool import Caller, Link, Outcome, RawArguments, Tool
+from runapi_mcp.tools.result import Link, RawArguments, ToolResult
+from runapi_mcp.tools.tool import Caller, Tool
 
 if TYPE_CHECKING:
     from runapi_mcp.login.login_flow import Login
@@ -34,22 +36,22 @@ class LoginFacts(Facts):
     notice: str | MISSING = MISSING
 
 
-async def _run(caller: Caller, raw: RawArguments) -> Outcome:
+async def _run(caller: Caller, raw: RawArguments) -> ToolResult:
     accept(raw)
     if caller.logins is None:
         raise Refused(
             "Over HTTP each request brings its own API key, so this server logs nobody in.",
             f"Create a key at {KEY_PAGE} and send it as the header Authorization: Bearer KEY.",
         )
-    return await _with_key(caller) or await _begun(caller.logins)
+    return await _logged_in(caller.provider) or await _begin(caller.logins)
 
 
-async def _with_key(caller: Caller) -> Outcome | None:
+async def _logged_in(provider: Provider) -> ToolResult | None:
     """The answer for who has a key that works; None without one."""
-    if not caller.runapi.has_key:
+    if not provider.has_key:
         return None
     try:
-        balance = await caller.runapi.balance()
+        balance = await provider.balance()
     except KeyRejected:
         return None
     facts = LoginFacts(
@@ -57,10 +59,10 @@ async def _with_key(caller: Caller) -> Outcome | None:
         next="The other tools can be used; check_balance shows the account's credit.",
         notice=SANDBOX_NOTICE if balance.sandbox else MISSING,
     )
-    return Outcome(facts)
+    return ToolResult(facts)
 
 
-async def _begun(logins: PendingLogins) -> Outcome:
+async def _begin(logins: PendingLogins) -> ToolResult:
     login = await logins.begin()
     facts = LoginFacts(
         status="waiting",
@@ -70,7 +72,7 @@ async def _begun(logins: PendingLogins) -> Outcome:
         next=_next(login),
     )
     message = f"Log in to RunAPI. The page must show the code {login.display_code}."
-    return Outcome(facts, link=Link(login.address, message, logins.withdraw))
+    return ToolResult(facts, link=Link(login.address, message, logins.withdraw))
 
 
 def _next(login: Login) -> str:

@@ -9,10 +9,10 @@ from runapi_mcp.base.catalog import VARIANTS, Variant, by_model
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.facts import PriceListFacts, PriceRow, known, price_basis
+from runapi_mcp.tools.facts import PriceListFacts, PriceRow, known, notice_of, price_basis
 from runapi_mcp.tools.inputs import PriceQuestion
-from runapi_mcp.tools.notices import notice
-from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
+from runapi_mcp.tools.result import RawArguments, ToolResult
+from runapi_mcp.tools.tool import Caller, Tool
 
 _NEXT = "Each price is for one call, which draws one image; failed images are not charged."
 
@@ -30,7 +30,7 @@ def pricing_tool(variants: Sequence[Variant]) -> Tool:
     )
 
 
-async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) -> Outcome:
+async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) -> ToolResult:
     sold = tuple(dict.fromkeys([*VARIANTS, *offered]))
     (question,) = accept(raw, PriceQuestion, context=sold)
     asked = None if question.model is MISSING else by_model(question.model, sold)
@@ -40,17 +40,19 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
             f"{question.model} does not draw at {question.output_resolution}.",
             "Leave output_resolution out to see what it draws.",
         )
-    found = await caller.runapi.prices(calls)
-    is_sandbox = any(price.source == "sandbox" for price in found)
+    found = await caller.provider.prices(calls)
     left_cents = await caller.orders.left_cents()
     facts = PriceListFacts(
         prices=[_row(*call, price) for call, price in zip(calls, found, strict=True)],
         max_cost_per_call_cents=known(caller.orders.limits.per_call_cents),
         left_today_cents=known(left_cents),
         next=_NEXT,
-        notice=notice(caller, left_cents, sandbox=is_sandbox),
+        notice=notice_of(
+            sandbox=any(price.source == "sandbox" for price in found),
+            left_is_unknown=caller.orders.has_budget and left_cents is None,
+        ),
     )
-    return Outcome(facts)
+    return ToolResult(facts)
 
 
 def _calls(

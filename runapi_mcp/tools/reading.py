@@ -1,61 +1,55 @@
 """The tools that only read: a task, the balance."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
-from pydantic import MISSING
-
-from runapi_mcp.base.catalog.money import Balance
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.orders.ledger import Entry
+from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import pictures_of
-from runapi_mcp.tools.facts import BalanceFacts, TaskFacts, known
-from runapi_mcp.tools.inputs import Looking, TaskReference
-from runapi_mcp.tools.notices import notice
-from runapi_mcp.tools.sources import FIELD
-from runapi_mcp.tools.task_outcomes import outcome_of
-from runapi_mcp.tools.tool import Caller, Outcome, RawArguments, Tool
+from runapi_mcp.tools.delivery import deliver
+from runapi_mcp.tools.facts import BalanceFacts, TaskFacts, known, notice_of
+from runapi_mcp.tools.inputs import ReadingOptions, TaskReference
+from runapi_mcp.tools.result import RawArguments, TaskOutcome, ToolResult
+from runapi_mcp.tools.task_outcomes import result_of
+from runapi_mcp.tools.tool import Caller, Tool
 
 
-async def _get_task(caller: Caller, raw: RawArguments) -> Outcome:
-    reference, looking = accept(raw, TaskReference, Looking)
-    wait_seconds = looking.or_else(caller.wait_seconds)
-    watch = await caller.orders.found(reference.task_id, wait_seconds)
-    await caller.orders.follow(watch, caller.left_seconds(wait_seconds), caller.report)
-    pictures = await pictures_of(caller, watch, looking.preview_px)
-    outcome = outcome_of(watch, pictures, left_cents=await caller.orders.left_cents())
-    return replace(outcome, asked=_asked(watch.entry))
+async def _get_task(caller: Caller, raw: RawArguments) -> ToolResult:
+    reference, options = accept(raw, TaskReference, ReadingOptions)
+    orders, wait = caller.orders, caller.wait
+    wait_seconds = options.or_else(wait.default_seconds)
+    tracked = await orders.find(reference.task_id, wait_seconds)
+    await orders.follow(tracked, wait.left_seconds(wait_seconds), wait.report)
+    pictures = await deliver(
+        tracked, caller.delivery, orders.ledger, wait.report, options.preview_px
+    )
+    outcome = TaskOutcome(tracked, pictures, arguments=_arguments_of(tracked.entry))
+    return result_of(outcome, left_cents=await orders.left_cents())
 
 
-def _asked(entry: Entry | None) -> RawArguments | None:
+def _arguments_of(entry: Entry | None) -> RawArguments | None:
     """What was asked for, in the caller's words; None where no prompt is kept."""
     if entry is None or "prompt" not in (entry.arguments or {}):
         return None
     arguments = dict(entry.arguments or {})
     if entry.sources:
         # Not the addresses they were uploaded to, which last for an hour.
-        arguments[FIELD] = [_said(source) for source in entry.sources]
+        arguments[SOURCES_FIELD] = [_name_of(source) for source in entry.sources]
     if entry.save_as is not None:
         arguments["save_as"] = name_of(entry.save_as)
     return arguments
 
 
-def _said(source: Mapping[str, str]) -> str:
+def _name_of(source: Mapping[str, str]) -> str:
     return source.get("path") or source.get("task_id") or source["url"]
 
 
-async def _check_balance(caller: Caller, raw: RawArguments) -> Outcome:
+async def _check_balance(caller: Caller, raw: RawArguments) -> ToolResult:
     accept(raw)
-    balance = await caller.runapi.balance()
+    balance = await caller.provider.balance()
     left_cents = await caller.orders.left_cents()
-    said = notice(caller, left_cents, sandbox=balance.sandbox)
-    return Outcome(_balance_facts(balance, left_cents, said))
-
-
-def _balance_facts(balance: Balance, left_cents: float | None, said: str | MISSING) -> BalanceFacts:
-    return BalanceFacts(
+    facts = BalanceFacts(
         balance_cents=balance.balance_cents,
         paid_balance_cents=known(balance.paid_balance_cents),
         bonus_balance_cents=known(balance.bonus_balance_cents),
@@ -63,8 +57,11 @@ def _balance_facts(balance: Balance, left_cents: float | None, said: str | MISSI
         spent_total_cents=known(balance.spent_total_cents),
         left_today_cents=known(left_cents),
         next="check_pricing says what a call costs.",
-        notice=said,
+        notice=notice_of(
+            sandbox=balance.sandbox, left_is_unknown=caller.orders.has_budget and left_cents is None
+        ),
     )
+    return ToolResult(facts)
 
 
 GET_TASK: Final = Tool(
@@ -72,7 +69,7 @@ GET_TASK: Final = Tool(
     title="Flux 2: get a task",
     description="Get an image still being drawn, or an earlier one, by its task_id. Costs nothing.",
     effect="reads",
-    inputs=(TaskReference, Looking),
+    inputs=(TaskReference, ReadingOptions),
     output=TaskFacts,
     run=_get_task,
 )

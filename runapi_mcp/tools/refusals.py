@@ -98,7 +98,6 @@ def problem_of(model: type[Capability], problem: ErrorDetails) -> str:
 
 
 def _allowed(schema: Schema) -> str:
-    """What a field takes, from its own schema."""
     if choices := _choices(schema):
         return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     match schema:

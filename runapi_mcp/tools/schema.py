@@ -32,7 +32,6 @@ def output_schema(model: type[BaseModel]) -> Schema:
 
 
 def field_schema(inputs: Iterable[type[Capability]], name: str) -> Schema:
-    """The schema of one field."""
     return next(cast("Schema", f[name]) for f in map(_fields, inputs) if name in f)
 
 

@@ -1,180 +1,147 @@
-"""The images a call starts from: addresses, files of this machine, images drawn before.
-
-RunAPI knows addresses only. Everything is checked before the first byte of a file leaves the
-machine, and uploaded only once the call is allowed to pay.
-"""
+"""The images a call starts from, checked before the first byte of a file leaves the machine."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.base.catalog.task_ids import canonical
+from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS, SURE_IMAGE_SECONDS
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
 from runapi_mcp.base.printable import printable_path
-from runapi_mcp.base.progress import report_while
-from runapi_mcp.images.folders import Folders
-from runapi_mcp.tools.arguments import as_array
-from runapi_mcp.tools.tool import Caller, RawArguments
+from runapi_mcp.base.progress import Report, report_while
+from runapi_mcp.orders.ledger import Entry
+from runapi_mcp.orders.orders import Orders
+from runapi_mcp.orders.purchase import SOURCES_FIELD, Source
+from runapi_mcp.tools.source_names import Address, EarlierTask, LocalPath, SourceName
+from runapi_mcp.tools.tool import DeliveryOptions
+from runapi_mcp.tools.uploads import Uploader
 
 if TYPE_CHECKING:
     from runapi_mcp.images.local_image import LocalImage
 
-FIELD: Final = "source_image_urls"
-
-_ADDRESS: Final = re.compile(r"(?!file:)([a-z][a-z0-9+.-]+://|data:|blob:)|\s*\Z", re.IGNORECASE)
-_LONGEST_PATH: Final = 4096
-_LATER: Final = "https://uploaded.invalid/"
-"""Stands for an image that RunAPI does not have yet, until it has."""
-
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One image: where RunAPI finds it, or the file that must go there first."""
+class CheckedSource:
+    """A source, and the file that must go to RunAPI where that has no address of it."""
 
-    identity: str
-    record: Mapping[str, str]
-    url: str | None = None
+    source: Source
     image: LocalImage | None = None
 
 
-@dataclass(slots=True)
-class SourceImages:
-    """All images of one call, checked. Files are held until they are uploaded, and no longer."""
+async def check_sources(
+    names: Sequence[SourceName], orders: Orders, options: DeliveryOptions, report: Report
+) -> list[CheckedSource]:
+    """The images that are named, read and without metadata where they are files.
 
-    caller: Caller
-    sources: Sequence[Source]
+    Raises:
+        Failure: one cannot be used; nothing was uploaded or paid.
+    """
+    if all(isinstance(name, Address) for name in names):
+        return [_by_address(name.url) for name in names if isinstance(name, Address)]
 
-    @property
-    def identities(self) -> list[str]:
-        return [source.identity for source in self.sources]
+    async def check_all() -> list[CheckedSource]:
+        return [await _check(number, name, orders, options) for number, name in enumerate(names)]
 
-    @property
-    def record(self) -> tuple[Mapping[str, str], ...]:
-        return tuple(source.record for source in self.sources)
-
-    @property
-    def ready(self) -> bool:
-        return all(source.url for source in self.sources)
-
-    @property
-    def addresses(self) -> list[str]:
-        """For the params: of each image, or what stands for it until it is uploaded."""
-        return [source.url or f"{_LATER}{source.identity}" for source in self.sources]
-
-    async def urls(self) -> list[str]:
-        """The address of each, uploaded where it must be.
-
-        Raises:
-            ProviderFailure: one could not be uploaded; nothing was paid.
-        """
-        from runapi_mcp.images.uploads import uploaded
-
-        caller = self.caller
-        images = [source.image for source in self.sources if source.image]
-        found = await uploaded(
-            images, caller.runapi, caller.orders, caller.handover.picture_store, caller.report
-        )
-        urls = iter(found)
-        self.sources = [replace(s, url=s.url or next(urls), image=None) for s in self.sources]
-        return self.addresses
+    try:
+        return await report_while(report, lambda _: "checking the images", check_all)
+    except ProviderFailure as failure:
+        raise type(failure)(failure.happened, _advice(failure), failure.answer) from failure
+    except Refused as failure:
+        raise Refused(failure.happened, _advice(failure)) from failure
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The sources of a call as the caller named them, some of which are no addresses."""
+async def upload_sources(
+    sources: Sequence[CheckedSource], uploader: Uploader, report: Report
+) -> list[str]:
+    """The address of each source, uploaded where it must be.
 
-    names: Sequence[object]
-
-    @classmethod
-    def of(cls, raw: RawArguments) -> Given | None:
-        """What a call names besides addresses; None where there is no such thing."""
-        names = as_array(raw.get(FIELD))
-        if not isinstance(names, list):
-            return None
-        given = cls(cast("list[object]", names))
-        return None if all(map(_is_for_the_params, given.names)) else given
-
-    def stood_in(self, raw: RawArguments) -> RawArguments:
-        """The arguments with an address in place of each, to see whether all else is right."""
-        names = [
-            name if _is_for_the_params(name) else f"{_LATER}{number}"
-            for number, name in enumerate(self.names)
-        ]
-        return {**raw, FIELD: names}
-
-    async def images(self, caller: Caller) -> SourceImages:
-        """The images, checked. The arguments with `stood_in` were accepted before.
-
-        Raises:
-            Failure: one cannot be used; nothing was uploaded or paid.
-        """
-
-        async def check_all() -> list[Source]:
-            return [await _source(caller, n, str(name)) for n, name in enumerate(self.names)]
-
-        try:
-            sources = await report_while(caller.report, lambda _: "checking the images", check_all)
-        except ProviderFailure as failure:
-            raise type(failure)(failure.happened, _told(failure), failure.answer) from failure
-        except Refused as failure:
-            raise Refused(failure.happened, _told(failure)) from failure
-        return SourceImages(caller, sources)
+    Raises:
+        Failure: one could not be uploaded; nothing was paid.
+    """
+    images = [each.image for each in sources if each.image is not None]
+    uploaded = iter(await uploader.upload_all(images, report))
+    return [each.source.url or next(uploaded) for each in sources]
 
 
-def _told(failure: Failure) -> str:
+def _advice(failure: Failure) -> str:
     return f"{failure.advice} Nothing was uploaded or paid."
 
 
-async def _source(caller: Caller, number: int, name: str) -> Source:
-    if _is_for_the_params(name):
-        return Source(name, {"url": name}, url=name)
-    if task_id := canonical(name):
-        return await _drawn(caller, task_id)
-    if not caller.is_local:
-        raise Refused(
-            f"{FIELD}[{number}] is a path, and this server runs on another machine than its file.",
-            "Give an http(s) URL, or the task_id of an earlier image.",
-        )
-    image = await _read(caller, _path(name), caller.handover.picture_store.folders)
-    record = {"path": str(image.path), "sha256": image.sha256}
-    return Source(f"sha256:{image.sha256}", record, image=image)
+async def _check(
+    number: int, name: SourceName, orders: Orders, options: DeliveryOptions
+) -> CheckedSource:
+    match name:
+        case Address(url):
+            return _by_address(url)
+        case EarlierTask(task_id):
+            return await _check_task(task_id, orders, options)
+        case LocalPath(path) if options.is_local:
+            return await _check_file(path, options)
+        case LocalPath():
+            raise Refused(
+                f"{SOURCES_FIELD}[{number}] is a path, and this server runs on another machine "
+                "than its file.",
+                "Give an http(s) URL, or the task_id of an earlier image.",
+            )
 
 
-async def _drawn(caller: Caller, task_id: str) -> Source:
+def _by_address(url: str) -> CheckedSource:
+    return CheckedSource(Source(url, {"url": url}, url))
+
+
+async def _check_file(name: str, options: DeliveryOptions) -> CheckedSource:
+    from runapi_mcp.images.local_image import read_local_image
+
+    read = partial(read_local_image, _path_of(name), options.picture_store.folders)
+    image = await _read_in_turn(read, options)
+    named = {"path": str(image.path), "sha256": image.sha256}
+    return CheckedSource(Source(f"sha256:{image.sha256}", named, url=None), image)
+
+
+async def _check_task(task_id: str, orders: Orders, options: DeliveryOptions) -> CheckedSource:
     """The image of an earlier task: as RunAPI has it, or from the disk once that is too old."""
-    identity, record = f"task:{task_id}", {"task_id": task_id}
-    if image := await _saved(caller, task_id):
-        return Source(identity, record, image=image)
-    task = (await caller.orders.found(task_id, 0)).task
+    entry, now = await orders.entry_of(task_id), orders.ledger.now()
+    identity, named = f"task:{task_id}", {"task_id": task_id}
+    if entry is not None and (image := await _saved_image(task_id, entry, now, options)):
+        return CheckedSource(Source(identity, named, url=None), image)
+    task = (await orders.find(task_id, 0)).task
     if not task.image_urls:
         raise Refused(
             f"Task {task_id} has no image to start from: it is {task.status}.",
             "Call get_task with it first.",
         )
-    return Source(identity, record, url=task.image_urls[0])
+    return CheckedSource(Source(identity, named, task.image_urls[0]))
 
 
-async def _saved(caller: Caller, task_id: str) -> LocalImage | None:
+def _saved_for_good(entry: Entry, now: float) -> Path | None:
+    """Where the first image of a task was saved, if RunAPI may have it no longer."""
+    age_seconds = now - (entry.ended_at or entry.begun_at)
+    path = next(filter(None, entry.files), None)
+    return Path(path) if path and age_seconds > SURE_IMAGE_SECONDS else None
+
+
+async def _saved_image(
+    task_id: str, entry: Entry, now: float, options: DeliveryOptions
+) -> LocalImage | None:
     """The image of a task as it was saved; None where RunAPI's own is to be taken."""
-    path = await caller.orders.saved_only(task_id)
+    path = _saved_for_good(entry, now)
     if path is None:
         return None
     from runapi_mcp.images.local_image import read_saved_image
 
     try:
-        return await _in_turn(caller, partial(read_saved_image, path, task_id))
+        return await _read_in_turn(partial(read_saved_image, path, task_id), options)
     except Failure as failure:
         # Moved, deleted or edited since; RunAPI may still have its own.
-        if await caller.orders.is_kept(task_id):
+        if now - (entry.made_at or entry.begun_at) <= IMAGE_SECONDS:
             return None
         raise Refused(
             failure.happened,
@@ -183,18 +150,12 @@ async def _saved(caller: Caller, task_id: str) -> LocalImage | None:
         ) from failure
 
 
-async def _read(caller: Caller, path: str, folders: Folders) -> LocalImage:
-    from runapi_mcp.images.local_image import read_local_image
-
-    return await _in_turn(caller, partial(read_local_image, path, folders))
-
-
-async def _in_turn(caller: Caller, read: Callable[[], LocalImage]) -> LocalImage:
-    async with caller.handover.picture_store.decoder:
+async def _read_in_turn(read: Callable[[], LocalImage], options: DeliveryOptions) -> LocalImage:
+    async with options.picture_store.decoder:
         return await anyio.to_thread.run_sync(read)
 
 
-def _path(name: str) -> str:
+def _path_of(name: str) -> str:
     """The path that a name is, or that a `file:` URL leads to."""
     if not name.lower().startswith("file:"):
         return name
@@ -205,8 +166,3 @@ def _path(name: str) -> str:
     if parts.netloc not in ("", "localhost"):
         raise Refused(f"{printable_path(name)} is on another machine.", "Give a path of this one.")
     return url2pathname(parts.path)
-
-
-def _is_for_the_params(name: object) -> bool:
-    """Whether it is for the params to judge, rather than a path or a task."""
-    return not isinstance(name, str) or bool(_ADDRESS.match(name)) or len(name) > _LONGEST_PATH

@@ -5,7 +5,7 @@ from typing import Final
 
 from runapi_mcp.base.catalog import Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
-from runapi_mcp.tools.drawing import generating_tool
+from runapi_mcp.tools.drawing import drawing_tool
 from runapi_mcp.tools.listing import LIST_TASKS
 from runapi_mcp.tools.login_tool import LOGIN
 from runapi_mcp.tools.pricing import pricing_tool
@@ -44,7 +44,7 @@ def instructions(variants: Sequence[Variant]) -> str:
 def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
     """The tools for these variants, the drawing ones first."""
     return (
-        *(generating_tool(variant) for variant in variants),
+        *(drawing_tool(variant) for variant in variants),
         GET_TASK,
         LIST_TASKS,
         pricing_tool(variants),

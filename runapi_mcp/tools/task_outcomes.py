@@ -12,10 +12,10 @@ from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.images.picture import Picture
-from runapi_mcp.orders.tracked_task import Watch
-from runapi_mcp.tools.delivery import expiry
-from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
-from runapi_mcp.tools.tool import Outcome
+from runapi_mcp.orders.tracked_task import TrackedTask
+from runapi_mcp.tools.delivery import expiry_of
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis
+from runapi_mcp.tools.result import TaskOutcome, ToolResult
 
 if TYPE_CHECKING:
     from runapi_mcp.images.inspection import ImageInfo
@@ -42,22 +42,20 @@ _CHARGED = "RunAPI recorded a charge for this failed image; compare check_balanc
 _EMPTY = "RunAPI says completed but names no image. Call get_task with this task_id once more."
 
 
-def outcome_of(
-    watch: Watch,
-    pictures: Sequence[Picture] = (),
+def result_of(
+    outcome: TaskOutcome,
+    *,
     price: Price | None = None,
-    joined_at: float | None = None,
     left_cents: float | None = None,
     made_at: float | None = None,
-) -> Outcome:
-    """The outcome of a wait: an image, a failed task, or one that is still running.
+) -> ToolResult:
+    """The result of a wait: an image, a failed task, or one that is still running.
 
-    `joined_at` is when an earlier identical call was made, if this one only continued it; `made_at`
-    when the task was made, where the ledger does not know it.
+    `made_at` is when the task was made, where the ledger does not know it.
     """
-    task = watch.task
-    price_cents, basis = _price(watch, price)
-    joined = None if joined_at is None else _joined(joined_at)
+    tracked, pictures = outcome.tracked, outcome.pictures
+    task = tracked.task
+    price_cents, basis = _price(tracked, price)
     bad_end = task.status == "failed" or (task.status == "completed" and not task.image_urls)
     facts = TaskFacts(
         image_paths=[picture.place for picture in pictures if picture.path] or MISSING,
@@ -66,29 +64,29 @@ def outcome_of(
         model=task.model or MISSING,
         image_sizes=[_size(info) for picture in pictures if (info := picture.info)] or MISSING,
         image_urls=list(task.image_urls) or MISSING,
-        expires=(expiry(watch.entry, made_at) if task.image_urls else None) or MISSING,
+        expires=(expiry_of(tracked.entry, made_at) if task.image_urls else None) or MISSING,
         not_saved=_not_saved(pictures) or MISSING,
         cost_cents=known(task.cost_cents),
         price_cents=known(price_cents),
         price_basis=basis or MISSING,
-        joined=joined or MISSING,
+        joined=outcome.joined or MISSING,
         left_today_cents=known(left_cents),
-        error=_error(watch) or MISSING,
+        error=_error(tracked) or MISSING,
         request_id=(task.request_id if bad_end else None) or MISSING,
         next=_next(task, pictures),
         notice=SANDBOX_NOTICE if task.sandbox else MISSING,
     )
-    return Outcome(facts, failed=bad_end, watch=watch, pictures=tuple(pictures), joined=joined)
+    return ToolResult(facts, failed=bad_end, task=outcome)
 
 
-def outcome_in_doubt(
+def result_in_doubt(
     failure: ProviderFailure,
     task_id: str,
     variant: Variant,
     price: Price,
     left_cents: float | None,
-) -> Outcome:
-    """The outcome of a create that failed, but whose answer named the task it made."""
+) -> ToolResult:
+    """The result of a create that failed, but whose answer named the task it made."""
     facts = TaskFacts(
         status="unknown",
         task_id=task_id,
@@ -100,12 +98,12 @@ def outcome_in_doubt(
         next=_RUNNING,
         notice=SANDBOX_NOTICE if failure.answer.sandbox else MISSING,
     )
-    return Outcome(facts, failed=True)
+    return ToolResult(facts, failed=True)
 
 
-def _price(watch: Watch, price: Price | None) -> tuple[float | None, str | None]:
+def _price(tracked: TrackedTask, price: Price | None) -> tuple[float | None, str | None]:
     """What the image will cost and who says so; nothing once the charge is known."""
-    task, entry = watch.task, watch.entry
+    task, entry = tracked.task, tracked.entry
     if task.cost_cents is not None or task.status == "failed":
         return None, None
     if task.reserved_cents is not None:
@@ -117,19 +115,11 @@ def _price(watch: Watch, price: Price | None) -> tuple[float | None, str | None]
     return None, None
 
 
-def _joined(at: float) -> str:
-    return (
-        f"This call continued the identical call of {utc(at)}, whose image is not known to have "
-        "reached anyone: one image for both, charged once at most. Once it is delivered, the same "
-        "call pays for a new one."
-    )
-
-
-def _error(watch: Watch) -> str | None:
-    if watch.task.status == "failed":
-        return watch.task.error or "RunAPI gave no reason."
-    if watch.failure is not None:
-        failure = watch.failure
+def _error(tracked: TrackedTask) -> str | None:
+    if tracked.task.status == "failed":
+        return tracked.task.error or "RunAPI gave no reason."
+    if tracked.failure is not None:
+        failure = tracked.failure
         return f"The last look at the task failed: {failure.happened}{failure.reference}"
     return None
 

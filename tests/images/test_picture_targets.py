@@ -13,7 +13,7 @@ from mcp import Client
 from mcp.client.extension import advertise
 
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from tests.support.ledgers import ledger_at, other
 from tests.support.pictures import DRAW, FOX, LATER, again, files_in, path_of
 from tests.support.processes import QUICK, finished, network, stdio_server
@@ -39,7 +39,7 @@ async def ordered(
     shop: Path, blog: Path, monkeypatch: pytest.MonkeyPatch, era: str = "auto"
 ) -> AsyncGenerator[tuple[World, str]]:
     """A server started in the blog, once one in the shop has ordered a hero there."""
-    async with aclosing(Ledger.in_memory(clock)) as ledger:
+    async with aclosing(SqliteLedger.in_memory(clock)) as ledger:
         monkeypatch.chdir(shop)
         async with world(era=era, folders=Folders(), ledger=ledger) as w:
             task_id = facts(await w.call(DRAW, {**LATER, **HERO}))["task_id"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from runapi_mcp import __version__
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.tools.facts import utc
 from tests.server.test_tasks_extension import SPEAKS, followed, ordered
 from tests.support.pictures import (
@@ -171,7 +171,7 @@ async def test_where_saving_and_previews_are_off_nothing_is_fetched(tmp_path: Pa
 async def test_saving_off_hides_where_an_earlier_server_saved(tmp_path: Path) -> None:
     folders = Folders(tmp_path)
     async with (
-        aclosing(Ledger.in_memory(clock)) as ledger,
+        aclosing(SqliteLedger.in_memory(clock)) as ledger,
         world(folders=folders, ledger=ledger) as w,
         world(folders=folders, ledger=ledger, sandbox=w.sandbox, saves=False) as off,
     ):

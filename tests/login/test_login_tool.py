@@ -21,7 +21,7 @@ from mcp_types import (
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.settings import key_now
 from runapi_mcp.login import pending_logins
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.server import Keys, create_server
@@ -65,7 +65,7 @@ async def agent(
     sandbox = sandbox or Sandbox()
     async with (
         aclosing(RunAPI(BASE_URL, Wire(sandbox))) as upstream,
-        aclosing(Ledger.in_memory()) as ledger,
+        aclosing(SqliteLedger.in_memory()) as ledger,
         pending_logins(upstream, key_now) as logins,
     ):
         keys = Keys(key_now(), look=key_now)

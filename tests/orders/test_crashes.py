@@ -34,17 +34,16 @@ ATTEMPT = "connection.Connection.send.<locals>.attempt < "
 EXCHANGE = "connection.Connection._exchange < "
 LANDMARKS = (
     "prices.Prices.price",
-    "ledger.Ledger.begin",
-    "store.Store.begin",
+    "ledger.SqliteLedger.intend",
+    "ledger.SqliteLedger._intend",
     "tasks.Tasks.create",
     "connection.Connection.send.<locals>.attempt",
-    "ledger.Ledger.update",
-    "store.Store.update",
-    "waiting.follow",
+    "ledger.SqliteLedger.record",
+    "database.Database.write",
+    "poller.Poller.follow",
     "tasks.Tasks.read",
     "conversation._Outgoing.send",
-    "ledger.Ledger.deliver",
-    "store.Store.deliver",
+    "ledger.SqliteLedger.record_delivery",
 )
 REQUESTS: Mapping[Where, str] = {
     "prices": "prices.Prices._refresh",

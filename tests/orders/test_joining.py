@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from runapi_mcp.orders.ledger import Ledger
-from runapi_mcp.orders.ledger.sqlite.ledger import in_place
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
+from runapi_mcp.orders.ledger.sqlite.ledger import run_in_place
 from runapi_mcp.tools.facts import utc
 from tests.support.world import ERAS, KEY, NOON, World, clock, facts, said, world
 
@@ -146,7 +146,7 @@ async def test_another_question_is_another_picture(
 
 async def test_another_key_does_not_continue_a_call() -> None:
     async with (
-        aclosing(Ledger.in_memory(clock)) as ledger,
+        aclosing(SqliteLedger.in_memory(clock)) as ledger,
         world(ledger=ledger) as w,
         world(ledger=ledger, sandbox=w.sandbox, key="sandbox-key-of-another") as other,
     ):
@@ -254,9 +254,9 @@ async def test_what_a_living_process_attends_to_is_left_to_it_until_it_dies(
 
 
 @asynccontextmanager
-async def process(folder: Path) -> AsyncGenerator[Ledger]:
+async def process(folder: Path) -> AsyncGenerator[SqliteLedger]:
     """The ledger as one process of several has it; closed, it is that of a process that died."""
-    ledger = Ledger(lambda: folder / "ledger.db", clock=clock, run=in_place)
+    ledger = SqliteLedger(lambda: folder / "ledger.db", clock=clock, run=run_in_place)
     try:
         yield ledger
     finally:

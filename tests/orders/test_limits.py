@@ -16,8 +16,8 @@ import pytest
 from anyio.abc import TaskStatus
 from mcp import Client
 
-from runapi_mcp.orders.ledger import Ledger
-from runapi_mcp.orders.ledger.sqlite.ledger import in_place
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
+from runapi_mcp.orders.ledger.sqlite.ledger import run_in_place
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.sandbox.app import Sandbox
 from tests.support.world import ERAS, KEY, World, client_of, clock, facts, said, world
@@ -31,9 +31,9 @@ TASK_ID = "5e30607a-954f-4c26-800b-9c33eb9d0255"
 SERVERS = 8
 
 
-def on_disk(path: Path) -> aclosing[Ledger]:
+def on_disk(path: Path) -> aclosing[SqliteLedger]:
     """A ledger's file, as one process has it open."""
-    return aclosing(Ledger(lambda: path, clock=clock, run=in_place))
+    return aclosing(SqliteLedger(lambda: path, clock=clock, run=run_in_place))
 
 
 async def left(w: World) -> float | None:
@@ -191,7 +191,7 @@ async def test_a_call_that_continues_an_earlier_one_is_neither_refused_nor_count
 async def test_a_doubt_over_limits_that_were_lowered_since_is_not_settled_by_paying(
     limits: Limits,
 ) -> None:
-    async with aclosing(Ledger.in_memory(clock)) as ledger:
+    async with aclosing(SqliteLedger.in_memory(clock)) as ledger:
         async with world(ledger=ledger) as w:
             w.sandbox.faults.inject("create", "torn", times=1)
             w.wire.down_after_posts = 1
@@ -236,7 +236,7 @@ async def test_midnight_is_the_local_one_on_days_of_25_and_23_hours_too(
 ) -> None:
     began, later = (datetime.fromisoformat(text).timestamp() for text in (paid_at, noon))
     async with (
-        aclosing(Ledger.in_memory(lambda: began + anyio.current_time())) as ledger,
+        aclosing(SqliteLedger.in_memory(lambda: began + anyio.current_time())) as ledger,
         world(ledger=ledger, limits=Limits(per_day_cents=10)) as w,
     ):
         await w.call(DRAW, {"prompt": "a fox"})
@@ -286,7 +286,7 @@ async def test_of_many_servers_at_once_only_one_takes_the_last_cents(tmp_path: P
     async def serve(number: int, *, task_status: TaskStatus[None]) -> None:
         limits = Limits(per_day_cents=5)
         async with (
-            aclosing(Ledger(lambda: tmp_path / "ledger")) as ledger,
+            aclosing(SqliteLedger(lambda: tmp_path / "ledger")) as ledger,
             world(sandbox=sandbox, ledger=ledger, limits=limits) as w,
         ):
             await w.call("list_tasks")

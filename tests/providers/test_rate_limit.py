@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.settings import Key
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
@@ -72,7 +72,7 @@ async def crowd(limits: Limits | None = None) -> AsyncGenerator[Crowd]:
     sandbox.app.add_middleware(_Clocked, sent)
     upstream = RunAPI(BASE_URL, httpx.ASGITransport(app=sandbox.app))
     keys = [Keys(Key(SecretStr(secret))) for secret in (KEY, "sandbox-key-of-another")]
-    async with aclosing(Ledger.in_memory(clock)) as ledger, aclosing(upstream):
+    async with aclosing(SqliteLedger.in_memory(clock)) as ledger, aclosing(upstream):
         service = service_on(upstream, keys[0], ledger, limits=limits)
         servers = [create_server(replace(service, keys=each), VARIANTS) for each in keys]
         async with Client(servers[0]) as one, Client(servers[1]) as other:

@@ -15,7 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import Request
 from pydantic import RootModel
 
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.tools.facts import utc
 from tests.support.processes import LIMIT_SECONDS, QUICK, Network, network, program
@@ -122,7 +122,7 @@ async def test_a_client_that_asks_too_often_makes_no_more_looks() -> None:
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_task_of_another_key_does_not_exist(method: str) -> None:
     async with (
-        aclosing(Ledger.in_memory(clock)) as ledger,
+        aclosing(SqliteLedger.in_memory(clock)) as ledger,
         world(client=SPEAKS, ledger=ledger) as w,
         world(client=SPEAKS, ledger=ledger, sandbox=w.sandbox, key="sandbox-key-2") as other,
     ):

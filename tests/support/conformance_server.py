@@ -33,8 +33,8 @@ from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
-from runapi_mcp.orders.ledger import Ledger
-from runapi_mcp.orders.shared_state import Desk
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
+from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.serving import start_in_thread
 from runapi_mcp.server import Keys, Service, create_server
@@ -238,10 +238,10 @@ def _wire(model: CallToolResult | ElicitRequest | MissingRequiredClientCapabilit
 
 async def main() -> None:
     sandbox, sock = start_in_thread(0), bind("127.0.0.1", 0, ())
-    upstream, ledger = RunAPI(sandbox.base_url), Ledger.in_memory()
+    upstream, ledger = RunAPI(sandbox.base_url), SqliteLedger.in_memory()
     service = Service(
         upstream,
-        Desk(ledger),
+        SharedState(ledger, ledger),
         Keys(Key(sandbox.key), "own"),
         PictureStore(sandbox.base_url, Folders()),
     )

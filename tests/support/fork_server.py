@@ -40,7 +40,7 @@ _MODULES = (
     *(f"runapi_mcp.cli.{path.stem}" for path in (_ROOT / "runapi_mcp" / "cli").glob("[a-z]*.py")),
     "runapi_mcp.images.fetching",
     "runapi_mcp.images.saving",
-    "runapi_mcp.orders.ledger.sqlite.store",
+    "runapi_mcp.orders.ledger.sqlite.access",
     "runapi_mcp.providers.runapi.connection",
     "runapi_mcp.sandbox.serving",
     "runapi_mcp.setup.doctor.runner",

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from runapi_mcp.base.settings import load
-from runapi_mcp.orders.ledger import Ledger
-from runapi_mcp.orders.ledger.sqlite.ledger import in_place
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
+from runapi_mcp.orders.ledger.sqlite.ledger import run_in_place
 from tests.support.processes import Program, opening, request
 from tests.support.world import World, clock, facts
 
 
-def ledger_at(where: Path | str, keep_days: float = 90) -> aclosing[Ledger]:
+def ledger_at(where: Path | str, keep_days: float = 90) -> aclosing[SqliteLedger]:
     """A ledger where RUNAPI_LEDGER says, as one process has it open."""
     locate = load({"RUNAPI_LEDGER": str(where)}).ledger.locate
     assert locate is not None
-    return aclosing(Ledger(locate, keep_days=keep_days, clock=clock, run=in_place))
+    return aclosing(SqliteLedger(locate, keep_days=keep_days, clock=clock, run=run_in_place))
 
 
 def other(path: Path) -> closing[sqlite3.Connection]:

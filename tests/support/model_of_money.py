@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.base.settings import Key
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
@@ -226,7 +226,7 @@ class _Process:
 
     def __init__(self, era: str, remote: _Remote, path: Path, limits: Limits) -> None:
         self._upstream = RunAPI(BASE_URL, _Line(remote, self))
-        self._ledger = Ledger(lambda: path, clock=clock, run=self._on_the_disk)
+        self._ledger = SqliteLedger(lambda: path, clock=clock, run=self._on_the_disk)
         keys = Keys(Key(SecretStr(KEY)))
         service = service_on(self._upstream, keys, self._ledger, limits=limits)
         self.client = Client(create_server(service, VARIANTS), mode=era)

@@ -21,9 +21,9 @@ from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
-from runapi_mcp.orders.shared_state import Desk
+from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Upstream
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
@@ -133,14 +133,14 @@ async def world(
 async def served(
     upstream: Upstream,
     keys: Keys,
-    ledger: Ledger | None = None,
+    ledger: SqliteLedger | None = None,
     *,
     client: Mapping[str, Any] | None = None,
     variants: Sequence[Variant] = VARIANTS,
     **service: Any,  # Any: as `service_on` has them
 ) -> AsyncGenerator[Client]:
     """A client of a server on this RunAPI, with a ledger in memory where it is given none."""
-    book = nullcontext(ledger) if ledger else aclosing(Ledger.in_memory(clock))
+    book = nullcontext(ledger) if ledger else aclosing(SqliteLedger.in_memory(clock))
     async with aclosing(upstream), book as opened:
         server = create_server(service_on(upstream, keys, opened, **service), variants)
         async with Client(server, **(client or {})) as connected:
@@ -150,7 +150,7 @@ async def served(
 def service_on(
     upstream: Upstream,
     keys: Keys,
-    ledger: Ledger,
+    ledger: SqliteLedger,
     *,
     limits: Limits | None = None,
     keeps_prompts: bool = True,
@@ -163,10 +163,10 @@ def service_on(
 
     Without its `folders`, pictures are neither fetched nor saved.
     """
-    desk = Desk(ledger, limits or Limits(), keeps_prompts, known)
+    shared = SharedState(ledger, ledger, limits or Limits(), keeps_prompts, known)
     picture_store = PictureStore(upstream.base_url, folders or Folders(), images)
     pictures = NO_PICTURES if folders is None else {}
-    return Service(upstream, desk, keys, picture_store, **{**pictures, **more})
+    return Service(upstream, shared, keys, picture_store, **{**pictures, **more})
 
 
 def clock() -> float:

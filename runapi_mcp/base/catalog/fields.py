@@ -25,7 +25,12 @@ Ratio = Literal["1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3"]
 RatioOrAuto = Literal["auto", "1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3"]
 
 
-def _http_url(value: str) -> str:
+def require_http_url(value: str) -> str:
+    """The URL itself.
+
+    Raises:
+        ValueError: it is none that RunAPI takes.
+    """
     # Checked, never parsed into HttpUrl: that would rewrite signed URLs.
     if len(value) > MAX_URL_CHARACTERS:
         raise ValueError(f"must be at most {MAX_URL_CHARACTERS} characters")
@@ -53,7 +58,7 @@ def _not_a_boolean(value: object) -> object:
     return value
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, AfterValidator(require_http_url)]
 
 
 class Capability(BaseModel):
@@ -138,7 +143,7 @@ class Params(Prompt):
     @property
     def resolution(self) -> str | None:
         """The resolution asked for; None where it is left to RunAPI, or cannot be chosen."""
-        return self.model_dump().get("output_resolution")
+        return self.model_dump(include={"output_resolution"}).get("output_resolution")
 
 
 class TextToImage(Callback, SafetyChecker, Resolution, AspectRatio, Params):

@@ -1,6 +1,17 @@
-"""What was paid, for whom, and what became of it: one SQLite file a user, shared by all servers."""
+"""What was paid, for whom, and what became of it."""
 
-from runapi_mcp.orders.ledger.entry import Doubt, Entry, Progress, Spending
-from runapi_mcp.orders.ledger.sqlite.ledger import Ledger, Which
+from runapi_mcp.orders.ledger.entry import Doubt, Entry, OrderStatus, Spending
+from runapi_mcp.orders.ledger.port import Allow, Ledger, Selection
+from runapi_mcp.orders.ledger.tolerance import read_or_none, write_or_log
 
-__all__ = ["Doubt", "Entry", "Ledger", "Progress", "Spending", "Which"]
+__all__ = [
+    "Allow",
+    "Doubt",
+    "Entry",
+    "Ledger",
+    "OrderStatus",
+    "Selection",
+    "Spending",
+    "read_or_none",
+    "write_or_log",
+]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Progress = Literal[
+OrderStatus = Literal[
     "intended", "pending", "processing", "unknown", "completed", "failed", "refused", "lost"
 ]
 """RunAPI's own status, and what comes before and beside it: `intended` is written down but no task
@@ -20,7 +20,6 @@ class Entry:
     """A call from its intent on."""
 
     key: str
-    """The idempotency key."""
     caller: str
     model: str
     fingerprint: str
@@ -37,14 +36,13 @@ class Entry:
     """Where to: a folder, `/./` and the name, decided at ordering; a bare name in older entries."""
     price_cents: float | None = None
     """What it is expected to cost; None when nobody knows."""
-    status: Progress = "intended"
+    status: OrderStatus = "intended"
     task_id: str | None = None
     made_at: float | None = None
     image_urls: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     """Where the images were saved: absolute paths, in their order; "" for one that was not."""
     cost_cents: float | None = None
-    """The recorded charge."""
     error: str | None = None
     ended_at: float | None = None
     drawn: tuple[float, float] | None = None

@@ -77,6 +77,29 @@ async def test_what_a_process_uploads_that_dies_is_free_for_the_next_one(
         group.cancel_scope.cancel()
 
 
+async def test_a_call_whose_like_died_while_it_uploaded_is_new_and_in_no_doubt(
+    tmp_path: Path, fox: Path
+) -> None:
+    path, arguments = tmp_path / "ledger", asking(fox, prompt="a fox [[402]]")
+    async with (
+        ledger_at(path) as first,
+        ledger_at(path) as second,
+        remixing(tmp_path, ledger=first) as dying,
+        remixing(tmp_path, ledger=second, sandbox=dying.sandbox) as living,
+        anyio.create_task_group() as group,
+    ):
+        # So that the doubts of others are not looked at again for a minute.
+        await living.call("list_tasks")
+        dying.sandbox.faults.inject("upload", "slow", seconds=15)
+        group.start_soon(dying.call, REMIX, arguments)
+        await anyio.sleep(5)
+        await first.aclose()
+        refused = await living.call(REMIX, arguments)
+        assert "Nothing was paid." in said(refused)
+        assert facts(await living.call("list_tasks"))["tasks"] == []
+        group.cancel_scope.cancel()
+
+
 @SIGNALS
 @IN_REAL_TIME
 @pytest.mark.parametrize("step", STEPS)
@@ -176,7 +199,7 @@ class Machine:
 
 def of_the_upload(way: Sequence[str]) -> Sequence[str]:
     """Every third step, by its name, between the call's intent and the request that pays."""
-    began = next(n for n, step in enumerate(way) if "_completed" in step)
+    began = next(n for n, step in enumerate(way) if "upload_sources" in step)
     paying = next(n for n, step in enumerate(way) if "tasks.Tasks.create" in step)
     return [step for step in way[began:paying] if crc32(step.encode()) % 3 == 0]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from tests.support.photos import REMIX, asking, bodies, remixing, sources_of, uploads, way
 from tests.support.pictures import DRAW, decoded, path_of, story_of
 from tests.support.world import ERAS, clock, facts, said
@@ -45,7 +45,7 @@ async def test_a_task_without_an_image_is_no_source(prompt: str, tmp_path: Path)
 
 async def test_a_task_of_another_key_is_no_source(tmp_path: Path) -> None:
     async with (
-        aclosing(Ledger.in_memory(clock)) as ledger,
+        aclosing(SqliteLedger.in_memory(clock)) as ledger,
         remixing(tmp_path, ledger=ledger, saves=True) as w,
         remixing(tmp_path, ledger=ledger, sandbox=w.sandbox, key="sandbox-key-of-another") as other,
     ):

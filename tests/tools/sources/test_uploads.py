@@ -9,7 +9,7 @@ import pytest
 from mcp.client.context import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
 
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from tests.support.ledgers import ledger_at
 from tests.support.photos import (
@@ -115,7 +115,7 @@ async def test_two_servers_of_one_ledger_upload_a_file_once(tmp_path: Path, fox:
 
 async def test_another_key_uploads_for_itself(tmp_path: Path, fox: Path) -> None:
     async with (
-        aclosing(Ledger.in_memory(clock)) as ledger,
+        aclosing(SqliteLedger.in_memory(clock)) as ledger,
         remixing(tmp_path, ledger=ledger) as w,
         remixing(tmp_path, ledger=ledger, sandbox=w.sandbox, key="sandbox-key-of-another") as other,
     ):

@@ -7,9 +7,8 @@ import stat
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Final
-
-from runapi_mcp.orders.ledger.sqlite.lock_timeout import Patience
 
 MIGRATIONS: Final = (
     """
@@ -70,6 +69,9 @@ MIGRATIONS: Final = (
 
 VERSION: Final = len(MIGRATIONS)
 
+LOCK_MILLISECONDS: Final = 5_000
+SHORT_LOCK_MILLISECONDS: Final = 250
+
 
 class NewerVersion(Exception):
     """A later version of this program wrote the file."""
@@ -82,21 +84,42 @@ class OnlyRead(Exception):
     """What was opened for reading would have to be written."""
 
 
+class LockTimeout:
+    """How long this process waits for another one's lock.
+
+    Full, until a wait was in vain; then short for a while, as one call needs several locks.
+    """
+
+    def __init__(self) -> None:
+        self._short_until = 0.0
+
+    @property
+    def milliseconds(self) -> int:
+        is_short = monotonic() < self._short_until
+        return SHORT_LOCK_MILLISECONDS if is_short else LOCK_MILLISECONDS
+
+    def shorten(self) -> None:
+        self._short_until = monotonic() + LOCK_MILLISECONDS / 1000
+
+
 class Database:
     """An open ledger file, or one in memory."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path | None, patience: Patience
+        self,
+        connection: sqlite3.Connection,
+        path: Path | None,
+        lock_timeout: LockTimeout | None = None,
     ) -> None:
         self.path = path
         self._connection = connection
-        self._patience = patience
+        self._lock_timeout = lock_timeout or LockTimeout()
         self._identity = _identity(path)
         self._is_writable = False
         connection.row_factory = sqlite3.Row
 
     @classmethod
-    def open(cls, path: Path | None, patience: Patience | None = None) -> "Database":
+    def open(cls, path: Path | None, lock_timeout: LockTimeout | None = None) -> "Database":
         """The ledger at a path, made or brought up to date if need be; None is one in memory.
 
         Raises:
@@ -105,13 +128,13 @@ class Database:
         """
         if path is not None:
             _make_private(path)
-        database = cls(_connected(str(path or ":memory:")), path, patience or Patience())
+        database = cls(_connected(str(path or ":memory:")), path, lock_timeout)
         with database._closed_if_broken():
             database._settle_in()
         return database
 
     @classmethod
-    def open_to_read(cls, path: Path, patience: Patience) -> "Database":
+    def open_to_read(cls, path: Path, lock_timeout: LockTimeout | None = None) -> "Database":
         """The ledger at a path as it is, for this moment: what is written later may be missed.
 
         Raises:
@@ -121,7 +144,7 @@ class Database:
         # A pipe would be waited for.
         if not path.is_file():
             raise OnlyRead
-        database = cls(_connected(_address(path), uri=True), path, patience)
+        database = cls(_connected(_address(path), uri=True), path, lock_timeout)
         with database._closed_if_broken():
             database._require_version()
         return database
@@ -144,7 +167,7 @@ class Database:
         """
         if not self._is_writable:
             raise OnlyRead
-        self._be_patient()
+        self._set_lock_timeout()
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -156,13 +179,16 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
 
+    def write(self, sql: str, parameters: Mapping[str, object], *, durable: bool = True) -> None:
+        with self.transaction(durable=durable) as connection:
+            connection.execute(sql, parameters)
+
     def rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
-        """What a query finds."""
         return self._connection.execute(sql, parameters).fetchall()
 
     def _settle_in(self) -> None:
         self._is_writable = True
-        self._be_patient()
+        self._set_lock_timeout()
         # What is forgotten shall not stay on the disk.
         self._connection.execute("PRAGMA secure_delete = ON")
         self._bring_up_to_date()
@@ -193,8 +219,8 @@ class Database:
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
-    def _be_patient(self) -> None:
-        self._connection.execute(f"PRAGMA busy_timeout = {self._patience.milliseconds}")
+    def _set_lock_timeout(self) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {self._lock_timeout.milliseconds}")
 
     @contextmanager
     def _closed_if_broken(self) -> Generator[None]:

@@ -1,51 +1,55 @@
-"""The ledger as the rest of the program uses it: each step on the disk before the next begins.
+"""The ledger in SQLite: what each operation reads and writes.
 
 Light to import: SQLite comes with the first use, in a thread.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 
+from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS, IMAGE_SECONDS
 from runapi_mcp.base.settings import KEEP_DAYS
-from runapi_mcp.orders.ledger.entry import Entry, Spending
-from runapi_mcp.orders.ledger.sqlite.lock_timeout import Patience
+from runapi_mcp.orders.ledger.entry import Doubt, Entry, Spending
+from runapi_mcp.orders.ledger.port import Allow, Selection
+from runapi_mcp.orders.ledger.sqlite import queries
 
 if TYPE_CHECKING:
-    from runapi_mcp.orders.ledger.sqlite.store import Store
+    import sqlite3
+
+    from runapi_mcp.orders.ledger.sqlite.access import LedgerFile, OpenLedger
+
+DOUBT_SECONDS: Final = 24 * 3600.0
+"""How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
+TIDY_SECONDS: Final = 3600.0
 
 
-Which = Literal["recent", "running", "undelivered"]
-Meaning = TypeVar("Meaning")
+Done = TypeVar("Done")
 Run = Callable[[Callable[[], object]], Awaitable[object]]
 """Runs what blocks."""
 
 
-async def in_a_thread(block: Callable[[], object]) -> object:
+async def run_in_thread(block: Callable[[], object]) -> object:
     """Run what blocks where the event loop does not wait for it."""
     return await anyio.to_thread.run_sync(block)
 
 
-async def in_place(block: Callable[[], object]) -> object:
-    """Run what does not block for long."""
+async def run_in_place(block: Callable[[], object]) -> object:
     await anyio.lowlevel.checkpoint()
     return block()
 
 
-class Ledger:
-    """The ledger at a path; None is one in memory, for this process alone.
-
-    Nothing is opened, or even looked for, before the first use. Every method may raise
-    `LedgerUnusable`; one that cannot be written is read all the same.
-    """
+class SqliteLedger:
+    """The ledger at a path, and the holds on its calls; None is one in memory, for this process."""
 
     def __init__(
         self,
@@ -53,145 +57,195 @@ class Ledger:
         *,
         keep_days: float = KEEP_DAYS,
         clock: Callable[[], float] = time.time,
-        run: Run = in_a_thread,
+        run: Run = run_in_thread,
     ) -> None:
         self._locate = locate
-        self._keep_days = keep_days
         self._run = run
         self._one_at_a_time = anyio.Lock()
-        self._store: Store | None = None
-        self._patience = Patience()
-        self.now = clock
+        self._file: LedgerFile | None = None
+        self._keep_seconds = keep_days * DAY_SECONDS
+        self._clock = clock
 
     @classmethod
-    def in_memory(cls, clock: Callable[[], float] = time.time) -> Ledger:
-        """A ledger that ends with this process."""
-        return cls(lambda: None, clock=clock, run=in_place)
+    def in_memory(cls, clock: Callable[[], float] = time.time) -> SqliteLedger:
+        return cls(lambda: None, clock=clock, run=run_in_place)
 
-    async def begin(self, entry: Entry, allow: Callable[[Spending, bool], None]) -> Entry:
-        """The call to go on with: an identical one nobody was given, else this one, written down.
+    def now(self) -> float:
+        return self._clock()
 
-        It is held from here on, until `release`. `allow` is told what today's other calls cost and
-        whether the key is new, and raises for a call that may not be paid: nothing is written then.
-        """
-        return await self._do(lambda store: store.begin(entry, allow))
+    async def intend(self, entry: Entry, allow: Allow) -> Entry:
+        return await self._use(partial(self._intend, entry, allow))
 
-    async def update(self, entry: Entry) -> None:
-        """Write down what became of a call."""
-        await self._do(lambda store: store.update(entry))
+    async def record_request(self, entry: Entry) -> None:
+        await self._write(queries.RECORD_REQUEST, queries.to_row(entry))
 
-    async def complete(self, entry: Entry) -> None:
-        """All that is sent for a call is written down, before it is."""
-        await self._do(lambda store: store.complete(entry))
-
-    async def saved(self, key: str, files: Sequence[str]) -> None:
-        """Write down where the images of a call are."""
-        await self._do(lambda store: store.saved(key, files))
-
-    async def keep_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
-        """Write down where RunAPI has a local file until then."""
-        await self._do(lambda store: store.keep_upload(caller, sha256, url, expires_at))
-
-    async def upload(self, caller: str, sha256: str) -> str | None:
-        """Where RunAPI has a local file; None when it has not, or not any more."""
-        return await self._do(lambda store: store.upload(caller, sha256))
-
-    async def deliver(self, key: str) -> None:
-        """The result has reached a client."""
-        await self._do(lambda store: store.deliver(key))
-
-    async def release(self, entry: Entry) -> None:
-        """This call attends to the entry no more."""
-        await self._do(lambda store: store.release(entry))
+    async def record(self, entry: Entry) -> None:
+        await self._write(queries.RECORD, queries.to_row(entry))
 
     async def withdraw(self, entry: Entry) -> None:
-        """Nothing came of a call, unless another one goes on with it."""
-        await self._do(lambda store: store.withdraw(entry))
+        await self._write(queries.WITHDRAW, {"key": entry.key, "holder": entry.hold})
 
-    async def lease(self, key: str, seconds: float) -> None:
-        """Somebody attends to the call from afar: no other joins it for a while."""
-        await self._do(lambda store: store.lease(key, seconds))
+    async def record_files(self, key: str, files: Sequence[str]) -> None:
+        await self._write(queries.RECORD_FILES, {"key": key, "files": json.dumps(files)})
 
-    async def end_lease(self, key: str) -> None:
-        """Nobody attends to the call from afar any more."""
-        await self._do(lambda store: store.end_lease(key))
+    async def record_delivery(self, key: str) -> None:
+        await self._write(queries.RECORD_DELIVERY, {"key": key, "now": self.now()})
 
-    async def doubts(self, caller: str, limit: int) -> Sequence[Entry]:
-        """Calls of which no task is known, and that nobody attends to."""
-        return await self._do(lambda store: store.doubts(caller, limit))
+    async def doubts(self, caller: str, limit: int) -> list[Entry]:
+        since = self.now() - DOUBT_SECONDS
+        parameters = {"caller": caller, "since": since, "limit": limit}
+        return await self._use(partial(self._doubts, parameters))
 
     async def by_task(self, caller: str, task_id: str) -> Entry | None:
-        """The call that made a task."""
-        return await self._do(lambda store: store.by_task(caller, task_id))
+        rows = await self._rows(queries.BY_TASK, {"caller": caller, "task_id": task_id})
+        return next(map(queries.to_entry, rows), None)
 
-    async def listed(
-        self, caller: str | None, which: Which = "recent", limit: int = 20
-    ) -> Sequence[Entry]:
-        """Calls, the newest first; of everybody, when no caller is named."""
-        return await self._do(lambda store: store.listed(caller, which, limit))
+    async def entries(
+        self, caller: str | None, selection: Selection = "recent", limit: int = 20
+    ) -> list[Entry]:
+        sql = queries.selecting(selection, of_caller=caller is not None)
+        parameters = {"caller": caller, "since": self.now() - self._keep_seconds, "limit": limit}
+        return await self._use(partial(self._entries, sql, parameters))
 
     async def spending(self, caller: str) -> Spending:
-        """Today's money of a caller. Today begins at midnight by this machine's clock."""
-        return await self._do(lambda store: store.spending(caller))
+        [row] = await self._rows(queries.SPENDING, self._today(caller))
+        return queries.to_spending(row)
 
-    async def drawn(
+    async def intervals(
         self, model: str, output_resolution: str | None, limit: int
-    ) -> Sequence[tuple[float, float]]:
-        """Between which ages the latest images of this kind were drawn, the oldest first."""
-        return await self._do(lambda store: store.drawn(model, output_resolution, limit))
+    ) -> list[tuple[float, float]]:
+        parameters = {"model": model, "output_resolution": output_resolution, "limit": limit}
+        rows = await self._rows(queries.INTERVALS, parameters)
+        return [interval for row in reversed(rows) if (interval := queries.to_interval(row))]
+
+    async def upload(self, caller: str, sha256: str) -> str | None:
+        parameters = {"caller": caller, "sha256": sha256, "now": self.now()}
+        rows = await self._rows(queries.UPLOAD, parameters)
+        return rows[0]["url"] if rows else None
+
+    async def record_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
+        row = {"caller": caller, "sha256": sha256, "url": url, "expires_at": expires_at}
+        await self._write(queries.RECORD_UPLOAD, row, durable=False)
+
+    async def release(self, entry: Entry) -> None:
+        """Let go of a call. Not worth a wait for the disk: whoever dies lets go too."""
+
+        def release(opened: OpenLedger) -> None:
+            opened.held.let_go(entry.hold)
+            row = {"key": entry.key, "holder": entry.hold}
+            opened.database.write(queries.RELEASE, row, durable=False)
+
+        await self._use(release)
+
+    async def lease(self, key: str, seconds: float) -> None:
+
+        def lease(opened: OpenLedger) -> None:
+            with opened.database.transaction(durable=False) as connection:
+                row = {"key": key, "holder": opened.held.new(), "until": self.now() + seconds}
+                connection.execute(queries.LEASE, row)
+
+        await self._use(lease)
+
+    async def end_lease(self, key: str) -> None:
+        await self._write(queries.END_LEASE, {"key": key}, durable=False)
 
     async def aclose(self) -> None:
-        """Close what was opened."""
-        store, self._store = self._store, None
-        if store is not None:
-            await self._run(store.close)
+        """Close what was opened, and be dead to the others."""
+        if self._file is not None:
+            await self._run(self._file.close)
 
-    async def _do(self, block: Callable[[Store], Meaning]) -> Meaning:
+    async def _use(self, block: Callable[[OpenLedger], Done]) -> Done:
         async with self._one_at_a_time:
-            return cast("Meaning", await self._run(partial(self._guarded, block)))
+            return cast("Done", await self._run(partial(self._use_file, block)))
 
-    def _guarded(self, block: Callable[[Store], Meaning]) -> Meaning:
-        from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, is_locked, unusable
+    def _use_file(self, block: Callable[[OpenLedger], Done]) -> Done:
+        # Imported here, in the thread: SQLite would slow down every start.
+        from runapi_mcp.orders.ledger.sqlite.access import LedgerFile
 
-        path: Path | None = None
-        try:
-            path = self._locate()
-            return self._done(block, path)
-        # RuntimeError: a home that cannot be found.
-        except (*BROKEN, RuntimeError) as error:
-            if is_locked(error):
-                self._patience.wear_out()
-            raise unusable(path, error) from error
+        if self._file is None:
+            self._file = LedgerFile(self._locate)
+        return self._file.use(block)
 
-    def _done(self, block: Callable[[Store], Meaning], path: Path | None) -> Meaning:
-        """What comes of the block; where the ledger cannot be written, at least what it reads."""
+    async def _write(self, sql: str, row: Mapping[str, object], *, durable: bool = True) -> None:
+        await self._use(lambda opened: opened.database.write(sql, row, durable=durable))
+
+    async def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
+        return await self._use(lambda opened: opened.database.rows(sql, parameters))
+
+    def _intend(self, entry: Entry, allow: Allow, opened: OpenLedger) -> Entry:
+        database = opened.database
+        self._tidy(opened)
+        with database.transaction() as connection:
+            wanted = self._first_free(entry, opened)
+            if wanted is None:
+                [today] = database.rows(queries.SPENDING, self._today(entry.caller))
+                is_new = not database.rows(queries.HAS, {"key": entry.key})
+                allow(queries.to_spending(today), is_new)
+                wanted = entry
+                connection.execute(queries.INSERT, queries.to_row(entry))
+            hold = opened.held.take()
+            connection.execute(queries.HOLD, {"key": wanted.key, "holder": hold})
+        return replace(wanted, hold=hold)
+
+    def _first_free(self, entry: Entry, opened: OpenLedger) -> Entry | None:
+        """The oldest identical call that was delivered to nobody and that nobody attends to."""
+        now = self.now()
+        parameters = {
+            "caller": entry.caller,
+            "fingerprint": entry.fingerprint,
+            "made_since": now - IMAGE_SECONDS,
+            "doubt_since": now - DOUBT_SECONDS,
+        }
+        rows = opened.database.rows(queries.UNDELIVERED, parameters)
+        free = (row for row in rows if opened.held.is_free(row, now))
+        return next(map(queries.to_entry, free), None)
+
+    def _doubts(self, parameters: Mapping[str, object], opened: OpenLedger) -> list[Entry]:
+        # Who only reads shall wait for no writer.
+        if not opened.database.rows(queries.DOUBTS, parameters):
+            return []
+        with opened.database.transaction(durable=False):
+            rows = opened.database.rows(queries.DOUBTS, parameters)
+            free = [row for row in rows if opened.held.is_free(row, self.now())]
+        # With the hold that was seen to be dead: whoever takes the call up has another one.
+        return [replace(queries.to_entry(row), hold=row["holder"]) for row in free]
+
+    def _entries(
+        self, sql: str, parameters: Mapping[str, object], opened: OpenLedger
+    ) -> list[Entry]:
+        rows = opened.database.rows(sql, parameters)
+        doubts = self._kinds_of_doubt([row for row in rows if row["status"] == "intended"], opened)
+        return [replace(queries.to_entry(row), doubt=doubts.get(row["key"])) for row in rows]
+
+    def _kinds_of_doubt(self, rows: Sequence[sqlite3.Row], opened: OpenLedger) -> dict[str, Doubt]:
+        """What is known of calls without a task, by key; nothing, where it cannot be told now."""
         from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN
 
+        if not rows:
+            return {}
         try:
-            store = self._opened(path)
+            with opened.database.transaction(durable=False):
+                return {row["key"]: self._kind_of_doubt(row, opened) for row in rows}
         except BROKEN:
-            if path is not None:
-                with suppress(*BROKEN), closing(self._opened_to_read(path)) as store:
-                    return block(store)
-            raise
-        return block(store)
+            return {}
 
-    def _opened(self, path: Path | None) -> Store:
-        from runapi_mcp.orders.ledger.sqlite.database import Database
-        from runapi_mcp.orders.ledger.sqlite.store import Store
+    def _kind_of_doubt(self, row: sqlite3.Row, opened: OpenLedger) -> Doubt:
+        if not opened.held.is_free(row, self.now()):
+            return "under way"
+        return "open" if row["begun_at"] > self.now() - DOUBT_SECONDS else "too old"
 
-        if self._store is not None and not self._store.is_current:
-            # Moved away or deleted: what is written there would not be found again.
-            self._store.close()
-            self._store = None
-        if self._store is None:
-            database = Database.open(path, self._patience)
-            self._store = Store(database, self._keep_days, self.now)
-        return self._store
+    def _today(self, caller: str) -> dict[str, object]:
+        today = datetime.fromtimestamp(self.now())  # noqa: DTZ006 - on some days midnight has another offset than now
+        midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
+        since = midnight.timestamp()
+        return {"caller": caller, "since": since, "doubt_since": since - DOUBT_SECONDS}
 
-    def _opened_to_read(self, path: Path) -> Store:
-        from runapi_mcp.orders.ledger.sqlite.database import Database
-        from runapi_mcp.orders.ledger.sqlite.store import Store
-
-        database = Database.open_to_read(path, self._patience)
-        return Store(database, self._keep_days, self.now)
+    def _tidy(self, opened: OpenLedger) -> None:
+        """Forget what is older than the user wants kept."""
+        now = self.now()
+        if now >= opened.tidy_at:
+            opened.tidy_at = now + TIDY_SECONDS
+            opened.database.write(
+                queries.FORGET, {"before": now - self._keep_seconds}, durable=False
+            )
+            opened.database.write(queries.FORGET_UPLOADS, {"now": now}, durable=False)

@@ -1,25 +1,34 @@
 """The ledger's SQL, and how an entry becomes a row and back."""
 
+from __future__ import annotations
+
 import json
-import sqlite3
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from runapi_mcp.base.catalog.money import tidy
-from runapi_mcp.base.json_values import Json, as_list, as_object
-from runapi_mcp.orders.ledger.entry import Entry
+from runapi_mcp.base.json_values import as_list, as_object
+from runapi_mcp.orders.ledger.entry import Entry, Spending
+from runapi_mcp.orders.ledger.port import Selection
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _OPEN: Final = "delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost')"
 
-INSERT: Final = """
-    INSERT INTO calls (key, caller, model, output_resolution, fingerprint, arguments, price_cents,
-        status, task_id, image_urls, cost_cents, error, sandbox, begun_at, made_at, ended_at,
-        running_seconds, drawn_seconds, delivered_at, save_as, sources, ready)
-    VALUES (:key, :caller, :model, :output_resolution, :fingerprint, :arguments, :price_cents,
-        :status, :task_id, :image_urls, :cost_cents, :error, :sandbox, :begun_at, :made_at,
-        :ended_at, :running_seconds, :drawn_seconds, :delivered_at, :save_as, :sources, :ready)"""
+_COLUMNS: Final = (
+    "key", "caller", "model", "output_resolution", "fingerprint", "arguments", "price_cents",
+    "status", "task_id", "image_urls", "cost_cents", "error", "sandbox", "begun_at", "made_at",
+    "ended_at", "running_seconds", "drawn_seconds", "delivered_at", "save_as", "sources", "ready",
+)  # fmt: skip
+_AS_STORED: Final = (
+    "key", "caller", "model", "output_resolution", "fingerprint", "status", "task_id", "error",
+    "begun_at", "made_at", "ended_at", "delivered_at", "save_as",
+)  # fmt: skip
+INSERT: Final = f"""
+    INSERT INTO calls ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{c}" for c in _COLUMNS)})"""
 
 # Two servers may follow one task: what one of them has learned, the other does not take back.
-UPDATE: Final = """
+RECORD: Final = """
     UPDATE calls SET status = :status, task_id = coalesce(:task_id, task_id),
         price_cents = coalesce(:price_cents, price_cents), image_urls = :image_urls,
         cost_cents = coalesce(:cost_cents, cost_cents), error = :error, sandbox = :sandbox,
@@ -28,9 +37,9 @@ UPDATE: Final = """
         drawn_seconds = coalesce(drawn_seconds, :drawn_seconds)
     WHERE key = :key AND (status NOT IN ('completed', 'failed') OR status = :status)"""
 
-COMPLETE: Final = "UPDATE calls SET arguments = :arguments, ready = 1 WHERE key = :key"
-SAVED: Final = "UPDATE calls SET files = :files WHERE key = :key"
-DELIVER: Final = """
+RECORD_REQUEST: Final = "UPDATE calls SET arguments = :arguments, ready = 1 WHERE key = :key"
+RECORD_FILES: Final = "UPDATE calls SET files = :files WHERE key = :key"
+RECORD_DELIVERY: Final = """
     UPDATE calls SET delivered_at = :now WHERE key = :key AND delivered_at IS NULL"""
 
 HAS: Final = "SELECT 1 FROM calls WHERE key = :key"
@@ -45,7 +54,7 @@ WITHDRAW: Final = """
     WHERE key = :key AND status = 'intended' AND (holder IS NULL OR holder = :holder)"""
 FORGET: Final = "DELETE FROM calls WHERE begun_at < :before"
 
-KEEP_UPLOAD: Final = """
+RECORD_UPLOAD: Final = """
     INSERT OR REPLACE INTO uploads (caller, sha256, url, expires_at)
     VALUES (:caller, :sha256, :url, :expires_at)"""
 UPLOAD: Final = """
@@ -66,7 +75,7 @@ BY_TASK: Final = "SELECT * FROM calls WHERE task_id = :task_id AND caller = :cal
 # Named, because SQLite would rather walk through all calls of the caller than the few open ones.
 _FEW: Final = "INDEXED BY calls_open"
 
-_LISTED: Final = {
+_SELECTIONS: Final = {
     "recent": ("", "status != 'refused'"),
     "running": (_FEW, f"{_OPEN} AND status != 'completed'"),
     "undelivered": (_FEW, _OPEN),
@@ -81,81 +90,53 @@ SPENDING: Final = """
     FROM calls WHERE caller = :caller AND begun_at >= :doubt_since
         AND (begun_at >= :since OR made_at >= :since OR status = 'intended')"""
 
-DRAWN: Final = """
+INTERVALS: Final = """
     SELECT running_seconds, drawn_seconds FROM calls
     WHERE model = :model AND output_resolution IS :output_resolution AND drawn_seconds IS NOT NULL
     ORDER BY ended_at DESC LIMIT :limit"""
 
 
-def listed(which: str, *, of_caller: bool) -> str:
-    """The calls of a kind, of one caller or of all, the newest first."""
+def selecting(selection: Selection, *, of_caller: bool) -> str:
     # Not `:caller IS NULL OR …`, which no index serves.
     mine = "caller = :caller AND " if of_caller else ""
-    index, condition = _LISTED[which]
+    index, condition = _SELECTIONS[selection]
     return f"""
         SELECT * FROM calls {index} WHERE {mine}begun_at >= :since AND {condition}
         ORDER BY begun_at DESC LIMIT :limit"""
 
 
-def row_of(entry: Entry) -> dict[str, object]:
-    """The entry as SQLite stores it."""
+def to_row(entry: Entry) -> dict[str, object]:
     running_seconds, drawn_seconds = entry.drawn or (None, None)
     return {
-        "key": entry.key,
-        "caller": entry.caller,
-        "model": entry.model,
-        "output_resolution": entry.output_resolution,
-        "fingerprint": entry.fingerprint,
+        **{name: getattr(entry, name) for name in _COLUMNS if hasattr(entry, name)},
         "arguments": None if entry.arguments is None else json.dumps(entry.arguments),
-        "price_cents": entry.price_cents,
-        "status": entry.status,
-        "task_id": entry.task_id,
         "image_urls": json.dumps(entry.image_urls),
-        "cost_cents": entry.cost_cents,
-        "error": entry.error,
-        "sandbox": entry.sandbox,
-        "begun_at": entry.begun_at,
-        "made_at": entry.made_at,
-        "ended_at": entry.ended_at,
+        "sources": json.dumps(entry.sources),
         "running_seconds": running_seconds,
         "drawn_seconds": drawn_seconds,
-        "delivered_at": entry.delivered_at,
-        "save_as": entry.save_as,
-        "sources": json.dumps(entry.sources),
-        "ready": entry.ready,
     }
 
 
-def entry_of(row: sqlite3.Row) -> Entry:
-    """The entry that SQLite stored."""
+def to_entry(row: sqlite3.Row) -> Entry:
     return Entry(
-        key=row["key"],
-        caller=row["caller"],
-        model=row["model"],
-        fingerprint=row["fingerprint"],
-        begun_at=row["begun_at"],
-        output_resolution=row["output_resolution"],
-        arguments=_object(row["arguments"]),
+        **{name: row[name] for name in _AS_STORED},
+        arguments=None if row["arguments"] is None else as_object(_read(row["arguments"])) or None,
         price_cents=_cents(row["price_cents"]),
-        status=row["status"],
-        task_id=row["task_id"],
-        made_at=row["made_at"],
+        cost_cents=_cents(row["cost_cents"]),
         image_urls=_texts(row["image_urls"]),
         files=_texts(row["files"]),
-        cost_cents=_cents(row["cost_cents"]),
-        error=row["error"],
-        ended_at=row["ended_at"],
-        drawn=drawn_of(row),
-        delivered_at=row["delivered_at"],
+        drawn=to_interval(row),
         sandbox=bool(row["sandbox"]),
-        save_as=row["save_as"],
         sources=tuple(_named(source) for source in as_list(_read(row["sources"]))),
         ready=bool(row["ready"]),
     )
 
 
-def drawn_of(row: sqlite3.Row) -> tuple[float, float] | None:
-    """The ages between which an image was drawn."""
+def to_spending(row: sqlite3.Row) -> Spending:
+    return Spending(row["spent_cents"], row["reserved_cents"])
+
+
+def to_interval(row: sqlite3.Row) -> tuple[float, float] | None:
     drawn_seconds = row["drawn_seconds"]
     return None if drawn_seconds is None else (row["running_seconds"], drawn_seconds)
 
@@ -166,10 +147,6 @@ def _texts(column: str) -> tuple[str, ...]:
 
 def _named(source: object) -> dict[str, str]:
     return {name: str(value) for name, value in as_object(source).items()}
-
-
-def _object(text: str | None) -> Json | None:
-    return None if text is None else as_object(_read(text)) or None
 
 
 def _read(text: str) -> object:

@@ -47,7 +47,6 @@ _BY_NUMBER: Final = {
 
 
 def unusable(path: Path | None, error: Exception) -> LedgerUnusable:
-    """The failure that a person can act on."""
     ledger = f"The ledger {path}" if path else "The ledger"
     happened = f"{ledger} cannot be used ({error}), and nothing is paid without it."
     return LedgerUnusable(happened, _advice(error))

@@ -1,0 +1,61 @@
+"""The images a call starts from, as callers name them: by address, by path, by an earlier task."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Final, cast
+
+from pydantic import AfterValidator, create_model
+
+from runapi_mcp.base.catalog import Params
+from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS, require_http_url
+from runapi_mcp.base.catalog.task_ids import canonical
+from runapi_mcp.orders.purchase import SOURCES_FIELD
+
+_ADDRESS: Final = re.compile(r"(?!file:)([a-z][a-z0-9+.-]+://|data:|blob:)|\s*\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPath:
+    """A file of this machine, by its path or `file:` URL."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierTask:
+    task_id: str
+
+
+SourceName = Address | LocalPath | EarlierTask
+
+
+def _parse_name(name: str) -> SourceName:
+    if _ADDRESS.match(name) or len(name) > MAX_URL_CHARACTERS:
+        return Address(require_http_url(name))
+    task_id = canonical(name)
+    return LocalPath(name) if task_id is None else EarlierTask(task_id)
+
+
+@cache
+def params_as_named(params: type[Params]) -> type[Params]:
+    """The params as a caller gives them: all as RunAPI has it, except for how sources are named.
+
+    What `names_of` them are has its type already.
+    """
+    field = params.model_fields.get(SOURCES_FIELD)
+    if field is None:
+        return params
+    # The row stays the one place that says how many there may be.
+    named = (list[Annotated[str, AfterValidator(_parse_name)]], field)
+    return create_model(params.__name__, __base__=params, source_image_urls=named)
+
+
+def names_of(params: Params) -> list[SourceName]:
+    """The sources of params that were given `params_as_named`; none of a drawing from text."""
+    return cast("list[SourceName]", getattr(params, SOURCES_FIELD, []))
