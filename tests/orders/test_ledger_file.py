@@ -72,6 +72,20 @@ async def test_readers_of_the_ledger_wait_for_no_writer(tmp_path: Path) -> None:
             assert facts(listed)["tasks"][0]["task_id"] == task_id
 
 
+async def test_getting_an_image_again_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+        drawn = facts(await w.call(DRAW, FOX))
+        await anyio.sleep(DAY)
+        with other(path) as reader:
+            versions: list[object] = []
+            for _ in range(2):
+                versions.append(reader.execute("PRAGMA data_version").fetchone())
+                await w.call("get_task", {"task_id": drawn["task_id"]})
+            versions.append(reader.execute("PRAGMA data_version").fetchone())
+    assert len(set(versions)) == 1
+
+
 @LINUX
 @IN_REAL_TIME
 @pytest.mark.parametrize(

@@ -163,6 +163,22 @@ async def test_when_every_poll_fails_the_answer_still_carries_the_id_and_says_wh
         assert "asking again" in w.progress[-1][1]
 
 
+async def test_while_polls_fail_the_pause_between_them_ends_at_ten_seconds() -> None:
+    async with world() as w:
+        await w.call(DRAW, {"prompt": "a fox [[poll 503]]", "wait_seconds": 300})
+        polls = len(w.wire.paths()) - 1
+        assert 300 / 10 < polls < 300 / 10 + 10
+
+
+async def test_few_images_do_not_tell_how_much_durations_vary() -> None:
+    async with world() as w:
+        for _ in range(4):
+            await w.call(DRAW, {"prompt": "a fox [[takes 15s]]"})
+        before = len(w.wire.paths())
+        await w.call(DRAW, {"prompt": "a fox [[takes 40s]]"})
+        assert len(w.wire.paths()) - before <= 30
+
+
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_cancelled_wait_stops_polling_at_once(era: str) -> None:
     async with world(era=era) as w:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
-from mcp import MCPError
+from mcp import Client, MCPError
 from mcp.client.context import ClientRequestContext
 from mcp_types import (
     CallToolResult,
@@ -17,7 +18,7 @@ from mcp_types import (
 
 from runapi_mcp.orders.limits import Limits
 from tests.support.photos import REMIX, asking, photo, remixing
-from tests.support.world import ERAS, World, facts, said, world
+from tests.support.world import ERAS, client_of, facts, said, world
 
 pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
@@ -27,6 +28,7 @@ LARGE_FOX = FOX | {"output_resolution": "2k"}
 UNPRICED = FOX | {"aspect_ratio": "1:1"}
 """For the variant whose price only the live list tells."""
 OVER_4 = Limits(confirm_over_cents=4)
+PRICES_ARE_FRESH_SECONDS = 601
 YES = ElicitResult(action="accept", content={"pay": True})
 NO = "The person said no to this price. Nothing was paid."
 NOBODY = "The call needs a person's yes, and nobody answered. Nothing was paid."
@@ -259,18 +261,18 @@ async def test_reading_and_continuing_a_paid_call_ask_nobody(era: str) -> None:
         assert len(person.asked) == 2
 
 
-async def question(w: World, arguments: dict[str, str]) -> str:
+async def question(client: Client, arguments: dict[str, str]) -> str:
     """The state of the question that a call of a modern client leads to."""
-    asked = await w.client.session.call_tool(DRAW, arguments, allow_input_required=True)
+    asked = await client.session.call_tool(DRAW, arguments, allow_input_required=True)
     assert isinstance(asked, InputRequiredResult)
     return asked.request_state or ""
 
 
 async def retried(
-    w: World, arguments: dict[str, str], state: str | None
+    client: Client, arguments: dict[str, str], state: str | None
 ) -> CallToolResult | InputRequiredResult:
     """What a modern client gets that comes with a yes and this state."""
-    return await w.client.session.call_tool(
+    return await client.session.call_tool(
         DRAW,
         arguments,
         input_responses={"confirm": YES},
@@ -281,23 +283,43 @@ async def retried(
 
 async def test_a_yes_to_one_price_is_no_yes_to_a_higher_one() -> None:
     async with world(limits=OVER_4, client=Person().asks()) as w:
-        state = await question(w, FOX)
-        assert isinstance(await retried(w, LARGE_FOX, state), InputRequiredResult)
+        state = await question(w.client, FOX)
+        assert isinstance(await retried(w.client, LARGE_FOX, state), InputRequiredResult)
         assert w.wire.paths("POST") == []
+
+
+@pytest.mark.parametrize(("cents", "pays"), [(4.5, True), (5, True), (5.01, False), (500, False)])
+async def test_a_yes_to_a_price_is_no_yes_to_what_it_rises_to(cents: float, *, pays: bool) -> None:
+    price, paid = 5.0, list[httpx.Request]()
+
+    def answer(sent: httpx.Request) -> httpx.Response:
+        if "price" in sent.url.path:
+            row = {"model": "flux-2-pro-text-to-image", "unit_price_cents": price}
+            return httpx.Response(200, json={"price_schedules": [row]})
+        paid.append(sent)
+        return httpx.Response(402)
+
+    async with client_of(answer, OVER_4, client=Person().asks()) as client:
+        state = await question(client, FOX)
+        price = cents
+        await anyio.sleep(PRICES_ARE_FRESH_SECONDS)
+        again = await retried(client, FOX, state)
+    assert isinstance(again, InputRequiredResult) != pays
+    assert bool(paid) == pays
 
 
 async def test_a_yes_to_one_call_is_no_yes_to_another() -> None:
     async with world(limits=OVER_4, client=Person().asks()) as w:
-        state = await question(w, FOX)
-        assert isinstance(await retried(w, {"prompt": "an owl"}, state), InputRequiredResult)
+        state = await question(w.client, FOX)
+        assert isinstance(await retried(w.client, {"prompt": "an owl"}, state), InputRequiredResult)
         assert w.wire.paths("POST") == []
 
 
 async def test_one_yes_pays_for_one_image() -> None:
     async with world(limits=OVER_4, client=Person().asks()) as w:
-        state = await question(w, FOX)
-        assert isinstance(await retried(w, FOX, state), CallToolResult)
-        assert isinstance(await retried(w, FOX, state), InputRequiredResult)
+        state = await question(w.client, FOX)
+        assert isinstance(await retried(w.client, FOX, state), CallToolResult)
+        assert isinstance(await retried(w.client, FOX, state), InputRequiredResult)
         assert w.task_count == 1
 
 
@@ -307,6 +329,6 @@ async def test_one_yes_pays_for_one_image() -> None:
 )
 async def test_a_yes_to_a_question_that_was_never_put_pays_nothing(state: str | None) -> None:
     async with world(limits=OVER_4, client=Person().asks()) as w:
-        result = await retried(w, FOX, state)
+        result = await retried(w.client, FOX, state)
         assert isinstance(result, InputRequiredResult) or result.is_error
         assert w.wire.paths("POST") == []

@@ -80,6 +80,18 @@ async def test_an_empty_list_says_so(show: str) -> None:
         }
 
 
+async def test_a_lost_task_is_listed_with_the_price_that_it_may_have_cost() -> None:
+    lost = {"prompt": "a fox [[poll 404]]", "wait_seconds": 0}
+    async with world(limits=Limits(per_day_cents=12)) as w:
+        await w.call(DRAW, lost)
+        await anyio.sleep(61)
+        await w.call(DRAW, lost)
+        listed = facts(await w.call("list_tasks"))
+        [row] = listed["tasks"]
+        assert (row["status"], row["price_cents"]) == ("lost", 5)
+        assert listed["left_today_cents"] == 7
+
+
 async def test_what_is_in_doubt_is_listed_with_what_to_do() -> None:
     async with world() as w:
         await w.call(DRAW, {"prompt": "a fox [[created torn]]"})

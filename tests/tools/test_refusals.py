@@ -70,6 +70,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     (DRAW, FOX | {"wait_seconds": True}, "wait_seconds must be a whole number"),
     (DRAW, FOX | {"wait_seconds": 1.5}, "wait_seconds must be a whole number"),
     (DRAW, FOX | {"wait_seconds": "١٢"}, "wait_seconds must be a whole number"),
+    (DRAW, FOX | {"wait_seconds": "9" * 5_000}, "wait_seconds must be a whole number, 0-600 s"),
     (
         DRAW,
         FOX | {"callback_url": "ftp://x.y/z"},

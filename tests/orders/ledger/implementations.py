@@ -1,0 +1,57 @@
+"""The implementations of the ledger's port. Each new one is a row here, and passes the contract."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.orders.ledger import Entry, Ledger
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
+from tests.support.world import NOON
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One way to keep a ledger. All that tests know of it besides the port."""
+
+    opened: Callable[[Path], AbstractAsyncContextManager[tuple[Ledger, Ledger]]]
+    """Two openings of one ledger, as two servers have it; twice the same where it is not shared."""
+    unattend: Callable[[Ledger, Entry], Awaitable[None]]
+    """Lets go of a call, as its end does or the death of its process: it may be joined."""
+    lasts: bool
+    """Whether what is written outlives the process."""
+
+
+def _clock() -> Callable[[], float]:
+    """The virtual time of this loop, for its threads too."""
+    loop = asyncio.get_running_loop()
+    return lambda: NOON + loop.time()
+
+
+@asynccontextmanager
+async def _on_disk(folder: Path) -> AsyncGenerator[tuple[Ledger, Ledger]]:
+    path, clock = folder / "ledger.sqlite3", _clock()
+    async with (
+        aclosing(SqliteLedger(lambda: path, clock=clock)) as one,
+        aclosing(SqliteLedger(lambda: path, clock=clock)) as other,
+    ):
+        yield one, other
+
+
+@asynccontextmanager
+async def _in_memory(_: Path) -> AsyncGenerator[tuple[Ledger, Ledger]]:
+    async with aclosing(SqliteLedger.in_memory(_clock())) as ledger:
+        yield ledger, ledger
+
+
+async def _release(ledger: Ledger, entry: Entry) -> None:
+    assert isinstance(ledger, SqliteLedger)
+    await ledger.release(entry)
+
+
+IMPLEMENTATIONS: Final = {
+    "SQLite on the disk": Implementation(_on_disk, _release, lasts=True),
+    "SQLite in memory": Implementation(_in_memory, _release, lasts=False),
+}
