@@ -42,14 +42,11 @@ ACTING: Final[Mapping[str, str]] = {}
 
 BEING_RENAMED: Final = frozenset(
     """
-    Account Answer asked Asked attended base_url begun Callback CONNECT_SECONDS DEFAULT_PORT
-    delivered described DOUBTS drawn exchanged Facts failed FAREWELL_SECONDS
-    Files finished FOLDER found Given glimpsed handed handed_over HIDDEN hiding.py
-    left_alone left_cents LIFETIME_SECONDS listed Logins LONGEST_PAUSE_SECONDS made
-    made_for_a_caller Meaning MOST_KEPT noted opened OutOfCredit
-    Page Picture placed Preview reached read Report Result run saved saved_only
-    Source Sources SPARE_SECONDS Start Status tasks.py text
-    told_if_it_crashes tried UPDATE uploaded verified visited visited_at
+    Account attended delivered DOUBTS drawn Facts failed Files FOLDER found Given glimpsed
+    HIDDEN hiding.py left_alone left_cents LIFETIME_SECONDS listed made made_for_a_caller
+    Meaning MOST_KEPT noted OutOfCredit Page Picture placed Preview reached Report Result run
+    saved saved_only Source Sources SPARE_SECONDS Start tasks.py text told_if_it_crashes tried
+    UPDATE uploaded visited visited_at
     """.split()  # noqa: SIM905 - one a line would hide the test
 )
 """Names of rooms that are being renamed; each goes with its room."""
