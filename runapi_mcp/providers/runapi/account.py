@@ -6,7 +6,7 @@ from runapi_mcp.base.catalog.money import Balance
 from runapi_mcp.base.json_values import as_number, as_object, as_text
 from runapi_mcp.base.settings import parse_key
 from runapi_mcp.providers.port import IssuedKey, LoginGrant
-from runapi_mcp.providers.runapi.messages import Reply, Request, unreadable
+from runapi_mcp.providers.runapi.messages import Reply, Request, incomplete
 
 BALANCE: Final = Request("GET", "/api/v1/me/balance")
 
@@ -14,7 +14,7 @@ BALANCE: Final = Request("GET", "/api/v1/me/balance")
 def parse_balance(reply: Reply) -> Balance:
     balance_cents = as_number(reply.body.get("balance_cents"))
     if balance_cents is None:
-        raise unreadable(reply, "names no balance")
+        raise incomplete(reply, "names no balance")
     return Balance(
         balance_cents=balance_cents,
         paid_balance_cents=as_number(reply.body.get("paid_balance_cents")),

@@ -8,7 +8,7 @@ from typing import Final
 
 from runapi_mcp.base.json_values import as_object, as_text
 from runapi_mcp.providers.port import UploadedFile
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send, unreadable
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send, incomplete
 
 Put = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
 """Puts bytes to an address with exactly the given headers, without any key."""
@@ -50,7 +50,7 @@ def _step(name: str, body: Mapping[str, object]) -> Request:
 def _parse_place(reply: Reply) -> _Place:
     signed_id, url = as_text(reply.body.get("signed_id")), as_text(reply.body.get("upload_url"))
     if signed_id is None or url is None:
-        raise unreadable(reply, _WHY)
+        raise incomplete(reply, _WHY)
     headers = as_object(reply.body.get("headers"))
     return _Place(signed_id, url, {name: str(value) for name, value in headers.items()})
 
@@ -58,5 +58,5 @@ def _parse_place(reply: Reply) -> _Place:
 def _parse_file(reply: Reply) -> UploadedFile:
     url = as_text(reply.body.get("url"))
     if url is None:
-        raise unreadable(reply, _WHY)
+        raise incomplete(reply, _WHY)
     return UploadedFile(url, as_text(reply.body.get("expires_at")))

@@ -41,7 +41,7 @@ class Reply:
     answer: HttpAnswer
 
 
-def unreadable(reply: Reply, why: str) -> ProviderDown:
+def incomplete(reply: Reply, why: str) -> ProviderDown:
     """The failure of an answer that has not what it must have."""
     return ProviderDown(f"RunAPI's answer {why}.", "Try again in a minute.", reply.answer)
 

@@ -12,7 +12,7 @@ from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.base.json_values import Json, as_cents, as_list, as_object, as_text
 from runapi_mcp.providers.port import PricedCall
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send, unreadable
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send, incomplete
 
 FRESH_SECONDS: Final = 600.0
 """How long schedules are used before RunAPI is asked whether they changed."""
@@ -134,7 +134,7 @@ class PriceList:
             return self._schedules
         by_model = _schedules(reply.body)
         if not by_model:
-            raise unreadable(reply, "names no prices")
+            raise incomplete(reply, "names no prices")
         return Schedules(by_model, reply.headers.get("etag"), reply.answer.sandbox)
 
     async def _quote(self, variant: Variant, output_resolution: str | None) -> None:

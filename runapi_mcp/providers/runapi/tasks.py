@@ -11,7 +11,7 @@ from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import Json, as_cents, as_list, as_number, as_object, as_text
 from runapi_mcp.providers.runapi.failures import parse_message
-from runapi_mcp.providers.runapi.messages import Reply, Request, unreadable
+from runapi_mcp.providers.runapi.messages import Reply, Request, incomplete
 
 MOST_IMAGES: Final = 8
 """More than any Flux 2 task draws; an answer must not grow with what RunAPI says."""
@@ -59,7 +59,7 @@ def parse_created(reply: Reply) -> Task:
     envelope = _envelope(reply.body)
     task_id = canonical(as_text(envelope.get("id")) or "") or reply.answer.task_id
     if task_id is None:
-        raise unreadable(reply, "names no task")
+        raise incomplete(reply, "names no task")
     return _task(task_id, envelope, reply)
 
 
