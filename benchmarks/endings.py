@@ -73,7 +73,7 @@ def _signalling(number: int) -> End:
 
 def _ending(environ: Environ, runapi: Loopback, doing: str, end: End) -> Callable[[], float]:
     def measure() -> float:
-        runapi.asked.clear()
+        runapi.requests.clear()
         with Host(RUNAPI_MCP, {**environ, "RUNAPI_LEDGER": "off"}, "2026-07-28") as host:
             host.connect()
             _do(host, runapi, doing)
@@ -91,7 +91,8 @@ def _do(host: Host, runapi: Loopback, doing: str) -> None:
     arguments = {"prompt": _DOING[doing], "wait_seconds": 60}
     host.begin("tools/call", {"name": _DRAW, "arguments": arguments})
     while not any(
-        asked.polls if doing == "waiting" else asked.method == "POST" for asked in runapi.asked
+        request.polls if doing == "waiting" else request.method == "POST"
+        for request in runapi.requests
     ):
         sleep(0.01)
 
