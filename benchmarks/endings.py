@@ -91,7 +91,8 @@ def _do(host: Host, runapi: Loopback, doing: str) -> None:
     arguments = {"prompt": _DOING[doing], "wait_seconds": 60}
     host.begin("tools/call", {"name": _DRAW, "arguments": arguments})
     while not any(
-        asked.is_poll if doing == "waiting" else asked.method == "POST" for asked in runapi.requests
+        request.is_poll if doing == "waiting" else request.method == "POST"
+        for request in runapi.requests
     ):
         sleep(0.01)
 

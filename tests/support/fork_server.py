@@ -9,6 +9,7 @@ import atexit
 import gc
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -34,26 +35,8 @@ _LONGEST_REQUEST = 200_000
 _NUMBER_BYTES = 4
 _ROOT = Path(__file__).parents[2]
 _PROGRAM = str(Path(runapi_mcp.__file__).with_name("__main__.py"))
-_MODULES = (
-    "runapi_mcp.__main__",
-    "runapi_mcp.cli.main",
-    *(f"runapi_mcp.cli.{path.stem}" for path in (_ROOT / "runapi_mcp" / "cli").glob("[a-z]*.py")),
-    "runapi_mcp.images.fetching",
-    "runapi_mcp.images.saving",
-    "runapi_mcp.orders.ledger.sqlite.access",
-    "runapi_mcp.providers.runapi.connection",
-    "runapi_mcp.sandbox.serving",
-    "runapi_mcp.setup.doctor.runner",
-    "runapi_mcp.setup.install.installer",
-    "runapi_mcp.transports.http",
-    "runapi_mcp.transports.stdio",
-    "PIL.Image",
-    "anyio._backends._asyncio",
-    "asyncio",
-    "httpcore",
-    "rich.console",
-    "uvicorn",
-)
+_LATE = ("PIL.Image", "anyio._backends._asyncio", "httpcore", "rich.console")
+"""What is only imported where it is used."""
 _READ_BY_PYTHON = ("PYTHONIOENCODING", "PYTHONPROFILEIMPORTTIME")
 """What the interpreter itself reads when it starts."""
 
@@ -226,7 +209,8 @@ def _started() -> socket.socket:
 
 def _main(descriptor: int) -> None:
     """Fork a process for each request, until nobody can ask any more."""
-    for name in _MODULES:
+    ours = pkgutil.walk_packages(runapi_mcp.__path__, f"{runapi_mcp.__name__}.")
+    for name in (*(module.name for module in ours), *_LATE):
         import_module(name)
     # The collector would touch, and so copy, everything that is shared.
     gc.freeze()
