@@ -58,7 +58,7 @@ def generated(root: Path, starts: Starts | None = None) -> Iterator[tuple[Path, 
 
 def unexpected(root: Path) -> Iterator[Path]:
     """Files in the folders of generated ones that nothing here makes any more."""
-    made = {path for path, _ in generated(root)} | {root / plugin.FOLDER / plugin.ICON}
+    made = {path for path, _ in generated(root)} | {root / plugin.PLUGIN_FOLDER / plugin.ICON}
     for folder in ("manifests", "docs/hosts", ".claude-plugin", ".agents"):
         below = (root / folder).rglob("*")
         yield from (path for path in below if path.is_file() and path not in made)

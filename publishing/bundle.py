@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from publishing.json_file import as_json
-from publishing.plugin import FOLDER as PLUGIN
-from publishing.plugin import ICON
+from publishing.plugin import ICON, PLUGIN_FOLDER
 from publishing.project import DESCRIPTION, TITLE, Project
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.hosts.host import KEY_VARIABLE
@@ -18,7 +17,7 @@ from runapi_mcp.base.settings.keys import KEY_PAGE
 from runapi_mcp.setup.install.start_command import PACKAGE
 from runapi_mcp.tools import offered
 
-FOLDER: Final = "manifests/mcpb"
+BUNDLE_FOLDER: Final = "manifests/mcpb"
 PROGRAM: Final = "runapi_mcp"
 """The program's folder, in the repository and in the bundle."""
 
@@ -26,8 +25,8 @@ PROGRAM: Final = "runapi_mcp"
 def files(project: Project) -> Mapping[str, str]:
     """The bundle's own files; `bundled` adds the program."""
     return {
-        f"{FOLDER}/manifest.json": as_json(_manifest(project)),
-        f"{FOLDER}/pyproject.toml": _pyproject(project),
+        f"{BUNDLE_FOLDER}/manifest.json": as_json(_manifest(project)),
+        f"{BUNDLE_FOLDER}/pyproject.toml": _pyproject(project),
     }
 
 
@@ -37,9 +36,9 @@ def bundled(root: Path) -> Iterator[tuple[str, Path]]:
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(root).as_posix(), path
     for name in ("manifest.json", "pyproject.toml"):
-        yield name, root / FOLDER / name
-    yield "icon.png", root / PLUGIN / ICON
-    yield "README.md", root / PLUGIN / "README.md"
+        yield name, root / BUNDLE_FOLDER / name
+    yield "icon.png", root / PLUGIN_FOLDER / ICON
+    yield "README.md", root / PLUGIN_FOLDER / "README.md"
     yield "LICENSE", root / "LICENSE"
 
 

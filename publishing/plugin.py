@@ -14,7 +14,7 @@ from publishing.project import DESCRIPTION, ICON, TITLE, Project
 from runapi_mcp.base.hosts.host import ENTRY_NAME, KEY_VARIABLE
 from runapi_mcp.base.settings.keys import KEY_PAGE
 
-FOLDER: Final = "manifests/plugin"
+PLUGIN_FOLDER: Final = "manifests/plugin"
 CODEX_SERVERS: Final = "codex.mcp.json"
 """A file of its own: only Codex needs to be told which variables a server may have."""
 
@@ -32,7 +32,7 @@ def files(project: Project) -> Mapping[str, str]:
         "README.md": _page(project),
     }
     return {
-        **{f"{FOLDER}/{name}": text for name, text in inside.items()},
+        **{f"{PLUGIN_FOLDER}/{name}": text for name, text in inside.items()},
         ".claude-plugin/marketplace.json": as_json(_claude_marketplace(project)),
         ".agents/plugins/marketplace.json": as_json(_codex_marketplace(project)),
     }
@@ -102,7 +102,7 @@ def _claude_marketplace(project: Project) -> dict[str, object]:
         "plugins": [
             {
                 "name": ENTRY_NAME,
-                "source": f"./{FOLDER}",
+                "source": f"./{PLUGIN_FOLDER}",
                 "description": DESCRIPTION,
                 "category": "design",
             }
@@ -117,7 +117,7 @@ def _codex_marketplace(project: Project) -> dict[str, object]:
         "plugins": [
             {
                 "name": ENTRY_NAME,
-                "source": {"source": "local", "path": f"./{FOLDER}"},
+                "source": {"source": "local", "path": f"./{PLUGIN_FOLDER}"},
                 "policy": {"installation": "AVAILABLE", "authentication": "ON_INSTALL"},
                 "category": "Creativity",
             }
@@ -148,7 +148,7 @@ claude plugin install {ENTRY_NAME}@{project.package}
 codex plugin marketplace add {project.owner}/{project.package}
 codex plugin add {ENTRY_NAME}@{project.package}
 
-gemini extensions install ./{FOLDER}  # from a clone
+gemini extensions install ./{PLUGIN_FOLDER}  # from a clone
 ```
 
 What it may spend, where pictures go and every setting: [the project's page]({project.repository}).

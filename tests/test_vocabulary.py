@@ -34,18 +34,21 @@ PARALLEL: Final[Mapping[str, str]] = {
 NAMES: Final[Mapping[str, str]] = {}
 """The names of two things, and why."""
 
-FILES: Final[Mapping[str, str]] = {}
+FILES: Final[Mapping[str, str]] = {
+    "port.py": "what the ledger, and what the provider, promises to whoever uses it",
+    "tasks.py": "the command `runapi-mcp tasks`, and RunAPI's requests about tasks",
+}
 """The names of two files, and why."""
 
-ACTING: Final[Mapping[str, str]] = {}
+ACTING: Final[Mapping[str, str]] = {
+    "left_cents": "an amount: the cents that are left, which the ledger must be asked for",
+}
 """Functions that act although a participle names them, and why."""
 
 BEING_RENAMED: Final = frozenset(
     """
-    attended delivered DOUBTS drawn Facts failed FOLDER found Given glimpsed HIDDEN hiding.py
-    left_alone left_cents listed made made_for_a_caller Meaning noted Page placed Preview
-    reached Report Result saved saved_only Sources SPARE_SECONDS Start tasks.py text
-    told_if_it_crashes tried unreadable UPDATE uploaded visited visited_at
+    Address Facts HIDDEN hiding.py Meaning Page reached Report Start told_if_it_crashes tried
+    unreadable visited visited_at
     """.split()  # noqa: SIM905 - one a line would hide the test
 )
 """Names of rooms that are being renamed; each goes with its room."""

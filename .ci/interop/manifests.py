@@ -121,7 +121,7 @@ def made_here(directory: Path, server: list[str]) -> None:
         copy = directory / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(text, encoding="utf-8")
-    icon = Path(plugin.FOLDER) / plugin.ICON
+    icon = Path(plugin.PLUGIN_FOLDER) / plugin.ICON
     (directory / icon).parent.mkdir(parents=True)
     shutil.copyfile(ROOT / icon, directory / icon)
 
@@ -142,7 +142,7 @@ def fetch_schema(directory: Path) -> None:
 
 
 def skill_checks(shelf: Shelf) -> Iterator[Check]:
-    folder = str(ROOT / plugin.FOLDER / "skills" / skill.NAME)
+    folder = str(ROOT / plugin.PLUGIN_FOLDER / "skills" / skill.NAME)
     command = [*shelf.pypi("skills-ref", "agentskills"), "validate", folder]
     yield Check("SKILL.md: agentskills validate", command, says("Valid skill"))
 
@@ -177,7 +177,7 @@ def claude_checks(shelf: Shelf) -> Iterator[Check]:
     here = [*shelf.alone(shelf.home("claude-validate")), *claude]
     validate = [*here, "plugin", "validate", "--strict"]
     passed = says("Validation passed")
-    page = [*validate, "--profile", "directory", str(ROOT / plugin.FOLDER)]
+    page = [*validate, "--profile", "directory", str(ROOT / plugin.PLUGIN_FOLDER)]
     yield Check("Claude Code plugin: validate --strict", page, passed, HOST_SECONDS)
     yield Check(
         "Claude Code marketplace: validate --strict", [*validate, str(ROOT)], passed, HOST_SECONDS
@@ -226,13 +226,19 @@ def codex_home(shelf: Shelf, name: str, files: Path) -> Path:
 def gemini_checks(shelf: Shelf) -> Iterator[Check]:
     gemini = shelf.npm("@google/gemini-cli", ".bin/gemini")
     here = [*shelf.alone(shelf.home("gemini-validate")), *gemini, "extensions", "validate"]
-    validate = [*here, str(ROOT / plugin.FOLDER)]
+    validate = [*here, str(ROOT / plugin.PLUGIN_FOLDER)]
     yield Check(
         "Gemini extension: validate", validate, says("successfully validated"), HOST_SECONDS
     )
     here = [*shelf.alone(shelf.home("gemini")), *gemini]
     install = in_turn(
-        [*here, "extensions", "install", "--consent", str(shelf.scratch / "local" / plugin.FOLDER)],
+        [
+            *here,
+            "extensions",
+            "install",
+            "--consent",
+            str(shelf.scratch / "local" / plugin.PLUGIN_FOLDER),
+        ],
         [*here, "mcp", "list"],
     )
     yield Check("Gemini extension: installed", install, says(r"✓ runapi .*Connected"), HOST_SECONDS)

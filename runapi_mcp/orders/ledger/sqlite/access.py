@@ -10,7 +10,7 @@ from runapi_mcp.orders.ledger.sqlite.database import Database, LockTimeout
 from runapi_mcp.orders.ledger.sqlite.presence import HeldCalls
 from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, is_locked, unusable
 
-Done = TypeVar("Done")
+_Done = TypeVar("_Done")
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class LedgerFile:
         self._open: OpenLedger | None = None
         self._lock_timeout = LockTimeout()
 
-    def use(self, block: Callable[[OpenLedger], Done]) -> Done:
+    def use(self, block: Callable[[OpenLedger], _Done]) -> _Done:
         """What comes of the block.
 
         Raises:
@@ -52,7 +52,7 @@ class LedgerFile:
             self._open.close()
             self._open = None
 
-    def _use_at(self, path: Path | None, block: Callable[[OpenLedger], Done]) -> Done:
+    def _use_at(self, path: Path | None, block: Callable[[OpenLedger], _Done]) -> _Done:
         try:
             opened = self._opened(path)
         except BROKEN:

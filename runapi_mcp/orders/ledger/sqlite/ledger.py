@@ -33,7 +33,7 @@ DOUBT_SECONDS: Final = 24 * 3600.0
 TIDY_SECONDS: Final = 3600.0
 
 
-Done = TypeVar("Done")
+_Done = TypeVar("_Done")
 Run = Callable[[Callable[[], object]], Awaitable[object]]
 """Runs what blocks."""
 
@@ -154,11 +154,11 @@ class SqliteLedger:
         if self._file is not None:
             await self._run(self._file.close)
 
-    async def _use(self, block: Callable[[OpenLedger], Done]) -> Done:
+    async def _use(self, block: Callable[[OpenLedger], _Done]) -> _Done:
         async with self._one_at_a_time:
-            return cast("Done", await self._run(partial(self._use_file, block)))
+            return cast("_Done", await self._run(partial(self._use_file, block)))
 
-    def _use_file(self, block: Callable[[OpenLedger], Done]) -> Done:
+    def _use_file(self, block: Callable[[OpenLedger], _Done]) -> _Done:
         # Imported here, in the thread: SQLite would slow down every start.
         from runapi_mcp.orders.ledger.sqlite.access import LedgerFile
 
