@@ -34,7 +34,9 @@ PARALLEL: Final[Mapping[str, str]] = {
 NAMES: Final[Mapping[str, str]] = {}
 """The names of two things, and why."""
 
-FILES: Final[Mapping[str, str]] = {}
+FILES: Final[Mapping[str, str]] = {
+    "port.py": "what is promised to those above, whatever stands behind; the folder says of what",
+}
 """The names of two files, and why."""
 
 ACTING: Final[Mapping[str, str]] = {}
