@@ -76,7 +76,7 @@ def _mend(report: Report) -> list[Mended]:
 
 
 def _say_json(examination: Examination, report: Report, mended: list[Mended]) -> None:
-    hidden = examination.secrets.hidden
+    hidden = examination.secrets.hide
     told = {
         "version": __version__,
         "fine": report.is_fine,
@@ -122,7 +122,7 @@ def _can_write(text: str) -> bool:
 
 
 def _echo(examination: Examination, line: list[Styled]) -> None:
-    pieces = [_styled(_writable(examination.secrets.hidden(text)), kind) for text, kind in line]
+    pieces = [_styled(_writable(examination.secrets.hide(text)), kind) for text, kind in line]
     # None leaves it to click, which colors for a terminal alone.
     click.echo("".join(pieces), color=False if os.environ.get("NO_COLOR") else None)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp import __version__
+from runapi_mcp.base.redaction import Secrets
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.configured import Configured
 from runapi_mcp.setup.doctor.findings import Finding, Remedy, fine, note, problem, warning
-from runapi_mcp.setup.doctor.hiding import Secrets
 from runapi_mcp.setup.doctor.launch_plan import Start
 from runapi_mcp.setup.doctor.probe import Trial
 from runapi_mcp.setup.doctor.shown_address import Address
@@ -132,7 +132,7 @@ def _failure(started: Started) -> Finding | None:
 
 
 def _unvisited(started: Started, address: Address) -> Finding:
-    why = started.secrets.hidden_in_foreign(started.trial.not_started)
+    why = started.secrets.hide_in_foreign(started.trial.not_started)
     what = f"the server at {address} does not answer: {why}"
     return problem("address", what, _NO_TOOLS, _serving(address))
 
@@ -151,7 +151,7 @@ def _ended(started: Started) -> Finding:
 
 def _last_words(started: Started) -> str:
     lines = [line for line in started.trial.stderr.splitlines() if line.strip()]
-    said = started.secrets.hidden_in_foreign(lines[-1]).strip() if lines else "it says nothing"
+    said = started.secrets.hide_in_foreign(lines[-1]).strip() if lines else "it says nothing"
     return said if len(said) <= _LONGEST_QUOTE else f"{said[: _LONGEST_QUOTE - 1]}…"
 
 

@@ -1,5 +1,6 @@
 """The whole examination: entries read, servers started, RunAPI asked, all of it judged."""
 
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ import anyio
 from runapi_mcp.base.hosts.host import Host
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS
+from runapi_mcp.base.redaction import LONG_SECRET, Secrets, secrets_in
 from runapi_mcp.base.settings import config_path
 from runapi_mcp.base.settings.config_file import read_config
 from runapi_mcp.setup.doctor import fix_commands
@@ -29,7 +31,6 @@ from runapi_mcp.setup.doctor.check_network import reached_findings, way_findings
 from runapi_mcp.setup.doctor.check_start import Started, not_to_be_started, start_findings
 from runapi_mcp.setup.doctor.configured import Configured, Shelf, shelves_of
 from runapi_mcp.setup.doctor.findings import Chapter, Finding, Report, problem, warning
-from runapi_mcp.setup.doctor.hiding import Secrets
 from runapi_mcp.setup.doctor.launch_plan import (
     Start,
     allowance,
@@ -74,6 +75,7 @@ class Examination:
     wait_seconds: float
     """How long a server may take to answer, whatever its host allows."""
     secrets: Secrets = field(default_factory=Secrets)
+    _values: set[str] = field(default_factory=set[str])
     _machine: Chapter = field(default_factory=lambda: Chapter("This machine"))
     _stumbles: list[Chapter] = field(default_factory=list[Chapter])
     _once: _Once = field(default_factory=_Once)
@@ -131,16 +133,19 @@ class Examination:
         environ = self.machine.environ
         config = None if odd_config(environ) else config_path(environ)
         own, _ = read_config(config)
-        self.secrets = self.secrets.and_those_of([*read, own, dict(environ)])
-        for entry in (entry for each in shelves for shelf in each for entry in shelf.entries):
-            self.secrets = self.secrets.and_those_in(entry)
+        entries = [entry for each in shelves for shelf in each for entry in shelf.entries]
+        added = [word for entry in entries if entry.command for word in entry.command.added]
+        self._values = {*secrets_in([*read, own, dict(environ)])}
+        self._values.update(filter(_LIKE_A_KEY.fullmatch, added))
+        self.secrets = Secrets(self._values, LONG_SECRET)
 
     async def _examine(self, teller: Teller) -> None:
         entry = teller.entry
         environ = environment_of(entry, self.machine) if entry else dict(self.machine.environ)
         means = means_of(environ, self.machine.environ, entry)
         if means.key:
-            self.secrets = self.secrets.and_those_of({"key": means.key})
+            self._values.add(means.key)
+            self.secrets = Secrets(self._values, LONG_SECRET)
         if entry is not None:
             teller.chapter.add(entry_findings(entry))
         looks = [] if entry and entry.url else [self._of_means]
@@ -201,7 +206,7 @@ class Examination:
             return
         trial = await (self._visit(entry) if entry and entry.url else self._try(start, means))
         teller.chapter.add(start_findings(Started(start, trial, entry, self.secrets)))
-        teller.refusal = self.secrets.hidden_in_foreign(trial.balance_refusal)
+        teller.refusal = self.secrets.hide_in_foreign(trial.balance_refusal)
 
     async def _visit(self, entry: Configured) -> Trial:
         headers = headers_of(entry, self.machine)
@@ -222,6 +227,7 @@ class Examination:
         return start_of(entry, self.machine)
 
 
+_LIKE_A_KEY: Final = re.compile(r"(?=\D*\d)[\w-]{16,}")
 _OF_MEANS: Final = (
     settings_findings,
     held_back_findings,
