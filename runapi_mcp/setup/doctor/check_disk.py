@@ -1,16 +1,16 @@
 """The ledger and the folder for pictures, judged without touching either."""
 
 import os
+import shlex
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from runapi_mcp.base.settings import Settings
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.orders.ledger.sqlite.database import VERSION
+from runapi_mcp.orders.ledger.sqlite.survey import survey
+from runapi_mcp.orders.ledger.sqlite.unusable import Trouble
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, problem, warning
 from runapi_mcp.setup.doctor.server_environment import Means
@@ -45,33 +45,22 @@ def _ledger_file(path: Path) -> Finding:
     if not path.is_file():
         what = f"the ledger's place, {path}, is not a file"
         return problem("ledger", what, _UNPAID, fix_commands.move_away(path))
-    if not os.access(path, os.R_OK | os.W_OK):
-        what = f"the ledger {path} cannot be read and written"
-        return problem("ledger", what, _UNPAID, f"chmod u+rw {path}")
-    return _ledger_content(path)
+    found = survey(path)
+    if found.trouble is None:
+        return fine("ledger", f"the ledger has {found.calls} calls, in {path}")
+    return _unusable_ledger(path, found.trouble)
 
 
-def _ledger_content(path: Path) -> Finding:
-    try:
-        version, calls = _version_and_calls(path)
-    except sqlite3.Error:
-        what = f"the ledger {path} is damaged or no ledger"
-        return problem("ledger", what, _UNPAID, fix_commands.move_away(path))
-    if version > VERSION:
-        what = f"the ledger {path} is of a newer runapi-mcp"
-        return problem("ledger", what, _UNPAID, fix_commands.UPDATE)
-    return fine("ledger", f"the ledger has {calls} calls, in {path}")
-
-
-def _version_and_calls(path: Path) -> tuple[int, int]:
-    # Immutable: reading must not leave SQLite's side files beside it.
-    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(address, uri=True)) as connection:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not 0 < version <= VERSION:
-            return version, 0
-        return version, int(connection.execute("SELECT count(*) FROM calls").fetchone()[0])
+def _unusable_ledger(path: Path, trouble: Trouble) -> Finding:
+    what, mend = {
+        "locked": ("is kept locked by another program", f"lsof {shlex.quote(str(path))}"),
+        "newer": ("is of a newer runapi-mcp", fix_commands.UPDATE),
+        "read-only": ("cannot be read and written", f"chmod u+rw {path}"),
+        "disk": ("cannot be read from its disk", f"df -h {path.parent}"),
+        "damaged": ("is damaged or no ledger", fix_commands.move_away(path)),
+        "in the way": ("cannot be opened", fix_commands.look_at(path)),
+    }[trouble]
+    return problem("ledger", f"the ledger {path} {what}", _UNPAID, mend)
 
 
 def _pictures(settings: Settings) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -427,6 +428,22 @@ def test_a_ledger_that_is_none(home: Home) -> None:
     path = home.write("ledger.sqlite3", "not a ledger " * 100)
     home.environ["RUNAPI_LEDGER"] = str(path)
     assert home.doctor().one("ledger", "damaged")["mend"] == f"mv {path} {path}.old"
+
+
+def test_a_ledger_that_a_server_has_open_is_counted_with_its_newest_calls(home: Home) -> None:
+    from runapi_mcp.orders.ledger.sqlite.database import Database
+
+    home.claude()
+    path = home.path / "ledger.sqlite3"
+    home.environ["RUNAPI_LEDGER"] = str(path)
+    columns = "key, caller, model, fingerprint, status, begun_at"
+    with closing(Database.open(path)) as database:
+        with database.transaction() as connection:
+            for number in range(41):
+                row = (str(number), "me", "flux", "f", "completed", 1.0)
+                connection.execute(f"INSERT INTO calls ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - names of ours
+        # Not `home.doctor`: a reader marks its place in the memory beside the file.
+        assert "the ledger has 41 calls" in home.run("doctor").text
 
 
 def test_a_ledger_in_a_folder_that_is_a_file(home: Home) -> None:
