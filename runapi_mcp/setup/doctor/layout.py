@@ -1,21 +1,23 @@
-"""A report as lines to read: one finding a line, and wrapped where a terminal is narrow."""
+"""A diagnosis as lines to read: one finding a line, and wrapped where a terminal is narrow."""
 
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from runapi_mcp.setup.doctor.findings import Chapter, Finding, Report, Severity
+from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, Severity
 
 ORDER: Final[tuple[Severity, ...]] = ("problem", "warning", "note", "fine")
 _INDENT: Final = "    "
+FINE_MARKS: Final[Mapping[Severity, str]] = dict(zip(ORDER, "✗!·✓", strict=True))
+PLAIN_MARKS: Final[Mapping[Severity, str]] = dict(zip(ORDER, ("x", "!", "-", "ok"), strict=True))
 
 Styled = tuple[str, str]
 """A piece of a line, and what it is: a severity, title, aside, command, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LineStyle:
     """How lines are made."""
 
     width: int | None
@@ -25,74 +27,53 @@ class Page:
     home: str
     """What ~ stands for."""
 
+    def shorten(self, text: str) -> str:
+        return text.replace(f"{self.home}/", "~/") if self.home not in ("", "/") else text
 
-FINE_MARKS: Final[Mapping[Severity, str]] = {
-    "problem": "✗",
-    "warning": "!",
-    "note": "·",
-    "fine": "✓",
-}
-PLAIN_MARKS: Final[Mapping[Severity, str]] = {
-    "problem": "x",
-    "warning": "!",
-    "note": "-",
-    "fine": "ok",
-}
+    def wrap(self, text: str, indent: int) -> list[str]:
+        if self.width is None:
+            return [text]
+        width = max(self.width - indent, 20)
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def lines_of(report: Report, page: Page) -> Iterator[list[Styled]]:
-    """The report, chapter by chapter."""
-    for chapter in report.chapters:
-        if chapter.findings:
-            yield _title(chapter, page)
-            for found in sorted(chapter.findings, key=lambda each: ORDER.index(each.severity)):
-                yield from _finding(found, page)
+def lines_of(diagnosis: Diagnosis, style: LineStyle) -> Iterator[list[Styled]]:
+    """The diagnosis, section by section."""
+    for section in diagnosis.sections:
+        if section.findings:
+            yield _title(section, style)
+            for found in sorted(section.findings, key=lambda each: ORDER.index(each.severity)):
+                yield from _finding(found, style)
             yield []
 
 
-def summary(report: Report) -> list[Styled]:
+def summary(diagnosis: Diagnosis) -> list[Styled]:
     """How it stands, in a line."""
-    counted = [
-        (f"{count} {severity}{'s' if count > 1 else ''}", severity)
-        for severity in ORDER[:2]
-        if (count := report.count(severity))
-    ]
-    if not counted:
-        return [("All is well.", "fine")]
-    pieces: list[Styled] = []
-    for piece in counted:
-        pieces += [(", ", ""), piece] if pieces else [piece]
-    return [*pieces, (".", "")]
+    counted: list[Styled] = []
+    for severity in ORDER[:2]:
+        if count := diagnosis.count(severity):
+            counted += [(", ", "")] if counted else []
+            counted.append((f"{count} {severity}{'s' if count > 1 else ''}", severity))
+    return [*counted, (".", "")] if counted else [("All is well.", "fine")]
 
 
-def _title(chapter: Chapter, page: Page) -> list[Styled]:
-    where = f"  {_spoken(chapter.where, page)}" if chapter.where else ""
-    scope = f" ({chapter.scope})" if chapter.scope not in ("", "user") else ""
-    return [(chapter.title + scope, "title"), (where, "aside")]
+def _title(section: Section, style: LineStyle) -> list[Styled]:
+    file = f"  {style.shorten(section.file)}" if section.file else ""
+    scope = f" ({section.scope})" if section.scope not in ("", "user") else ""
+    return [(section.title + scope, "title"), (file, "aside")]
 
 
-def _finding(found: Finding, page: Page) -> Iterator[list[Styled]]:
-    mark = f"  {page.marks[found.severity]} "
-    said = _spoken(found.what, page) + (f"; {found.why}" if found.why else "")
-    *others, last = _wrapped(said, page, len(mark))
-    style = "aside" if found.severity == "fine" else ""
-    lines: list[list[Styled]] = [[(_INDENT + other, style)] for other in (*others, last)]
-    lines[0] = [(mark, found.severity), ((*others, last)[0], style)]
+def _finding(found: Finding, style: LineStyle) -> Iterator[list[Styled]]:
+    mark = f"  {style.marks[found.severity]} "
+    said = style.shorten(found.what) + (f"; {found.why}" if found.why else "")
+    rows = style.wrap(said, len(mark))
+    kind = "aside" if found.severity == "fine" else ""
+    lines: list[list[Styled]] = [[(_INDENT + row, kind)] for row in rows]
+    lines[0] = [(mark, found.severity), (rows[0], kind)]
     if found.mend:
-        command: Styled = (f"{page.arrow} {found.mend}", "command")
-        if page.width is None or len(mark) + len(last) + 1 + len(command[0]) <= page.width:
+        command: Styled = (f"{style.arrow} {found.mend}", "command")
+        if style.width is None or len(mark) + len(rows[-1]) + 1 + len(command[0]) <= style.width:
             lines[-1] += [(" ", ""), command]
         else:
             lines.append([(_INDENT, ""), command])
     yield from lines
-
-
-def _wrapped(text: str, page: Page, indent: int) -> list[str]:
-    if page.width is None:
-        return [text]
-    width = max(page.width - indent, 20)
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _spoken(text: str, page: Page) -> str:
-    return text.replace(f"{page.home}/", "~/") if page.home not in ("", "/") else text

@@ -10,7 +10,7 @@ from runapi_mcp.orders.ledger.sqlite import queries
 from runapi_mcp.orders.ledger.sqlite.database import VERSION, Database, LockTimeout
 from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, Trouble, trouble_of
 
-LOOKS: Final = 5
+_LOOKS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class LedgerSurvey:
 def survey(path: Path) -> LedgerSurvey:
     """Looks at the ledger at a path, which is left as it is."""
     found = _look_at(path)
-    for _ in range(LOOKS - 1):
+    for _ in range(_LOOKS - 1):
         # Somebody may have written what was just being read, or be about to let go of it.
         if found.trouble not in ("damaged", "locked"):
             break
