@@ -18,7 +18,7 @@ from runapi_mcp.setup.doctor.launch_plan import ConnectPlan, LaunchPlan
 from runapi_mcp.setup.doctor.stdio_rpc import (
     MOST_LINE_BYTES,
     StdioRpc,
-    parse_message,
+    parse_rpc_line,
     rpc_message,
 )
 
@@ -262,9 +262,9 @@ async def _read_answer(answer: httpx.Response, number: int | None) -> Json:
     async for chunk in answer.aiter_bytes():
         *lines, rest = (rest + chunk).split(b"\n") if is_stream else (rest + chunk,)
         for line in lines:
-            message = parse_message(line.removeprefix(b"data:"))
+            message = parse_rpc_line(line.removeprefix(b"data:"))
             if message.get("id") == number:
                 return message
         if len(rest) > MOST_LINE_BYTES:
             break
-    return parse_message(rest.removeprefix(b"data:"))
+    return parse_rpc_line(rest.removeprefix(b"data:"))

@@ -67,7 +67,7 @@ class StdioRpc:
         self._wake()
 
     def _hear(self, line: bytes) -> None:
-        message = parse_message(line)
+        message = parse_rpc_line(line)
         number = message.get("id")
         if not message:
             self.noise_bytes += len(line.strip())
@@ -85,7 +85,7 @@ def rpc_message(method: str, number: int | None, params: Mapping[str, object]) -
     return {"jsonrpc": "2.0", **numbered, "method": method, "params": params}
 
 
-def parse_message(line: bytes) -> Json:
+def parse_rpc_line(line: bytes) -> Json:
     """A line as a message of the protocol; empty for anything else."""
     try:
         message = as_object(json.loads(line))
