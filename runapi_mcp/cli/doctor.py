@@ -17,9 +17,9 @@ from runapi_mcp import __version__
 if TYPE_CHECKING:
     from runapi_mcp.base.hosts.host import Host
     from runapi_mcp.base.redaction import Secrets
+    from runapi_mcp.cli.doctor_view import LineStyle, Styled
     from runapi_mcp.setup.doctor.findings import Diagnosis
     from runapi_mcp.setup.doctor.fix import Fix
-    from runapi_mcp.setup.doctor.layout import LineStyle, Styled
 
 WAIT_SECONDS: Final = 20
 """How long a server may take to answer without --wait: nobody waits longer here."""
@@ -91,7 +91,7 @@ def _say_json(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
 
 
 def _say(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
-    from runapi_mcp.setup.doctor.layout import lines_of, summary
+    from runapi_mcp.cli.doctor_view import lines_of, summary
 
     for each in fixes:
         title = "mended: " if each.worked else "not mended: "
@@ -101,7 +101,7 @@ def _say(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
 
 
 def _line_style() -> LineStyle:
-    from runapi_mcp.setup.doctor.layout import FINE_MARKS, PLAIN_MARKS, LineStyle
+    from runapi_mcp.cli.doctor_view import FINE_MARKS, PLAIN_MARKS, LineStyle
 
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
     is_plain = not _can_write("".join(FINE_MARKS.values()) + "→")

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -96,9 +95,9 @@ def _check_address(entry: ConfigEntry) -> Iterator[Finding]:
     if address is None:
         what = "the address to connect to is none"
         yield problem("address", what, NO_TOOLS, fix_commands.rewrite(entry))
-    elif not address.is_safe:
+    elif not entry.is_safe:
         what, why = "the server's address is not https", "your key travels where others can read it"
-        safe = replace(address, scheme="https", port=None)
+        safe = address.copy_with(scheme="https", port=None)
         yield problem("address", what, why, fix_commands.connect_to(entry, str(safe)))
 
 

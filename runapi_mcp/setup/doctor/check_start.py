@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 from runapi_mcp import __version__
 from runapi_mcp.base.redaction import Secrets, excerpt
+from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.check_entries import NO_TOOLS
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, problem, warning
 from runapi_mcp.setup.doctor.launch_plan import ConnectPlan, LaunchPlan
-from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, ServerAddress
+from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
 from runapi_mcp.setup.doctor.probe import ProbeResult
 
 SERVER: Final = "runapi-mcp"
@@ -27,24 +30,32 @@ def check_plan(plan: LaunchPlan | ConnectPlan, entry: ConfigEntry) -> Finding | 
     """Why a start need not be tried: its program or directory is not there, or cannot be."""
     if isinstance(plan, ConnectPlan):
         return None
-    wholly, mend = fix_commands.rewrite(entry), fix_commands.renew(entry)
-    remedy = fix_commands.install_remedy(entry)
     if not plan.words:
-        return problem("command", "the entry names no program to start", NO_TOOLS, wholly)
+        return _wrong(entry, "command", "the entry names no program to start")
     if impossible := _impossible(plan):
-        return problem("command", f"no program can be given {impossible}", NO_TOOLS, wholly)
+        return _wrong(entry, "command", f"no program can be given {impossible}")
     if not plan.has_directory:
         what = f"the directory to start in, {plan.directory}, is not there"
-        return problem("directory", what, NO_TOOLS, wholly)
+        return _wrong(entry, "directory", what)
     if plan.program:
         return None
     word = plan.words[0]
     if plan.is_there:
-        return problem("command", f"{word} is not executable", NO_TOOLS, mend, remedy)
+        return _stale(entry, "command", f"{word} is not executable")
     is_path = Path(word).is_absolute()
     reason = "it was moved or removed" if is_path else "it is not on the PATH that the host has"
     what = f"{entry.host.title} does not find {word}"
-    return problem("command", what, f"{reason}, and {NO_TOOLS}", mend, remedy)
+    return _stale(entry, "command", what, f"{reason}, and {NO_TOOLS}")
+
+
+def _wrong(entry: ConfigEntry | None, check: str, what: str, why: str = NO_TOOLS) -> Finding:
+    """What only an entry written wholly anew mends."""
+    return problem(check, what, why, fix_commands.rewrite(entry))
+
+
+def _stale(entry: ConfigEntry | None, check: str, what: str, why: str = NO_TOOLS) -> Finding:
+    """What installing again mends."""
+    return problem(check, what, why, fix_commands.renew(entry), fix_commands.install_remedy(entry))
 
 
 def _impossible(plan: LaunchPlan) -> str:
@@ -83,42 +94,35 @@ class StartCheck:
             return
         if self.result.noise_bytes:
             what = "it prints on stdout what is no protocol"
-            yield problem("protocol", what, "strict hosts hang up on it", self._rewrite)
-        troubles = [*self._slowness(), *self._strangeness(), *self._age()]
-        yield from troubles or [self._well()]
+            yield _wrong(self.entry, "protocol", what, "strict hosts hang up on it")
+        yield from [*self._slowness(), *self._strangeness(), *self._age()] or [self._well()]
 
     @property
     def _title(self) -> str:
         return self.entry.host.title if self.entry else "it"
 
     @property
-    def _renew(self) -> str:
-        return fix_commands.renew(self.entry) if self.entry else fix_commands.UPDATE_COMMAND
-
-    @property
-    def _rewrite(self) -> str:
-        return fix_commands.rewrite(self.entry) if self.entry else fix_commands.UPDATE_COMMAND
+    def _waits(self) -> str:
+        return f"{self._title} waits {self.plan.allowed_seconds:g} s"
 
     def _failure(self) -> Finding | None:
-        result, remedy = self.result, fix_commands.install_remedy(self.entry)
-        address = self.entry.address if self.entry else None
+        result, address = self.result, self.entry.address if self.entry else None
         if address and result.not_started:
             why = self.secrets.hide_in_foreign(result.not_started)
             what = f"the server at {address} does not answer: {why}"
             return problem("address", what, NO_TOOLS, _serve_at(address))
         if result.not_started and isinstance(self.plan, LaunchPlan):
             what = f"{self.plan.words[0]} cannot be started: {result.not_started}"
-            return problem("start", what, NO_TOOLS, self._renew, remedy)
+            return _stale(self.entry, "start", what)
         if result.is_flooded:
             what = "it floods its stdout with what is no protocol"
-            return problem("protocol", what, "hosts hang or hang up on it", self._rewrite)
+            return _wrong(self.entry, "protocol", what, "hosts hang or hang up on it")
         if result.started_seconds is not None:
             return None
         if result.status is not None:
             return self._ended(result.status)
-        waits = f"{self._title} waits {self.plan.allowed_seconds:g} s"
-        what = f"it does not answer within {result.waited_seconds:g} s, and {waits}"
-        return problem("start", what, NO_TOOLS, self._rewrite)
+        what = f"it does not answer within {result.waited_seconds:g} s, and {self._waits}"
+        return _wrong(self.entry, "start", what)
 
     def _ended(self, status: int) -> Finding:
         lines = [line for line in self.result.stderr.splitlines() if line.strip()]
@@ -127,42 +131,39 @@ class StartCheck:
         what = f"it ends at once with status {status}: {said}"
         setting = re.match(r"runapi-mcp: (RUNAPI_[A-Z_]+)", said)
         if setting is None:
-            remedy = fix_commands.install_remedy(self.entry)
-            return problem("start", what, NO_TOOLS, self._renew, remedy)
-        of_entry = self.entry and setting[1] in self.entry.env
-        mend = self._rewrite if of_entry else fix_commands.unset(setting[1])
-        return problem("start", what, NO_TOOLS, mend)
+            return _stale(self.entry, "start", what)
+        if self.entry and setting[1] in self.entry.env:
+            return _wrong(self.entry, "start", what)
+        return problem("start", what, NO_TOOLS, fix_commands.unset(setting[1]))
 
     def _slowness(self) -> Iterator[Finding]:
         seconds, allowed = self.result.started_seconds or 0.0, self.plan.allowed_seconds
         if seconds > allowed:
-            what = f"it starts in {seconds:.1f} s, and {self._title} waits {allowed:g} s"
-            yield problem("start", what, NO_TOOLS, self._rewrite)
+            yield _wrong(self.entry, "start", f"it starts in {seconds:.1f} s, and {self._waits}")
         elif seconds > allowed / 2:
             what = f"it starts in {seconds:.1f} s of the {allowed:g} s that {self._title} waits"
-            yield warning("start", what, "on a busy day it is too late", self._renew)
+            mend = fix_commands.renew(self.entry)
+            yield warning("start", what, "on a busy day it is too late", mend)
 
     def _strangeness(self) -> Iterator[Finding]:
-        tools = self.result.tools
+        tools, no_tools = self.result.tools, "these tools are not there"
         if self.result.server != SERVER:
-            what = "another program answers, not this server"
-            yield problem("start", what, "these tools are not there", self._rewrite)
+            yield _wrong(self.entry, "start", "another program answers, not this server", no_tools)
         elif not tools:
-            what = "it lists no tools"
-            yield problem("tools", what, "the model has nothing to call", self._rewrite)
+            why = "the model has nothing to call"
+            yield _wrong(self.entry, "tools", "it lists no tools", why)
         elif not any(name.startswith("flux_2_") for name in tools):
-            what = "it lists no tool that draws"
-            yield problem("tools", what, "RUNAPI_VARIANTS leaves none", self._rewrite)
+            why = "RUNAPI_VARIANTS leaves none"
+            yield _wrong(self.entry, "tools", "it lists no tool that draws", why)
 
     def _age(self) -> Iterator[Finding]:
-        version = self.result.version
-        theirs, ours = _parts(version), _parts(__version__)
+        theirs, ours = _parts(self.result.version), _parts(__version__)
         if self.result.server != SERVER or theirs == ours:
             return
-        what = f"{self._title} starts {SERVER} {version}, and this is {__version__}"
+        what = f"{self._title} starts {SERVER} {self.result.version}, and this is {__version__}"
         if theirs < ours:
-            remedy = fix_commands.install_remedy(self.entry)
-            yield warning("version", what, "its tools are older", self._renew, remedy)
+            mend, remedy = fix_commands.renew(self.entry), fix_commands.install_remedy(self.entry)
+            yield warning("version", what, "its tools are older", mend, remedy)
         else:
             yield note("version", what, "this program is older", fix_commands.UPDATE_COMMAND)
 
@@ -177,9 +178,9 @@ def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
-def _serve_at(address: ServerAddress) -> str:
+def _serve_at(address: httpx.URL) -> str:
     """What serves there, or looks whether somebody does."""
-    if not address.is_here:
+    if not is_loopback(str(address)):
         return f"curl -I {shlex.quote(str(address))}"
     host = "" if address.host in _SERVED else f" --host {shlex.quote(address.host)}"
     return fix_commands.runapi(f"serve --http{host} --port {address.port or 80}")

@@ -33,13 +33,17 @@ def install(host: Host | None = None, scope: EntryScope = "user") -> str:
     return runapi(f"install {host.name}{_scoped(scope)}" if host else "install")
 
 
-def renew(entry: ConfigEntry) -> str:
+def renew(entry: ConfigEntry | None) -> str:
     """Write an entry anew; what a user added to it stays, where install made it."""
+    if entry is None:
+        return UPDATE_COMMAND
     return _take_over(entry, _install_again(entry))
 
 
-def rewrite(entry: ConfigEntry) -> str:
+def rewrite(entry: ConfigEntry | None) -> str:
     """Write an entry anew, with nothing of the old one."""
+    if entry is None:
+        return UPDATE_COMMAND
     return _replace(entry, _install_again(entry))
 
 
@@ -111,7 +115,7 @@ def install_remedy(entry: ConfigEntry | None) -> Remedy | None:
 def _install_again(entry: ConfigEntry) -> str:
     address = entry.address
     # What was secret in the address is left for its owner to write.
-    connected = f" --http {shlex.quote(str(address))}" if address and address.is_safe else ""
+    connected = f" --http {shlex.quote(str(address))}" if address and entry.is_safe else ""
     return install(entry.host, entry.scope) + connected
 
 

@@ -17,34 +17,34 @@ from runapi_mcp.setup.doctor.check_network import check_answer, check_way
 from runapi_mcp.setup.doctor.check_start import StartCheck
 from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, note, problem, warning
 from runapi_mcp.setup.doctor.launch_plan import ConnectPlan
-from runapi_mcp.setup.doctor.subjects import Scene, Subject, section_of
+from runapi_mcp.setup.doctor.subjects import Inventory, Subject, section_of
 
 
-def judge(scene: Scene, *, named: bool, in_time: bool) -> Diagnosis:
+def judge(inventory: Inventory, *, named: bool, in_time: bool) -> Diagnosis:
     """The findings about this machine, and about each entry of the hosts.
 
     `named`: also about a host without one. `in_time`: whether probing came to its end.
     """
     machine = Section("This machine")
-    machine.add(scene.obstacles)
+    machine.add(inventory.obstacles)
     if not in_time:
         what = "not everything was looked at in time"
         again = fix_commands.runapi("doctor HOST")
         machine.add([warning("time", what, "something here is very slow", again)])
-    findings = [_environment_findings(subject) for subject in scene.subjects]
+    findings = [_environment_findings(subject) for subject in inventory.subjects]
     common = _common([found for found in findings if found])
     machine.add(common)
-    for subject, found in zip(scene.subjects, findings, strict=True):
+    for subject, found in zip(inventory.subjects, findings, strict=True):
         with subject.section.telling_crashes():
-            subject.section.add(_start_findings(subject, scene))
+            subject.section.add(_start_findings(subject, inventory))
         subject.section.add(each for each in found if each not in common)
-        subject.section.add(_refusal(subject, found, scene))
-    if scene.subjects[0].entry is None:
+        subject.section.add(_refusal(subject, found, inventory))
+    if inventory.subjects[0].entry is None:
         machine.add([note("hosts", "no host has this server yet", mend=fix_commands.install())])
-    return Diagnosis((machine, *_sections(scene, named=named), *scene.crashes.values()))
+    return Diagnosis((machine, *_sections(inventory, named=named), *inventory.crashes.values()))
 
 
-def _start_findings(subject: Subject, scene: Scene) -> Iterator[Finding]:
+def _start_findings(subject: Subject, inventory: Inventory) -> Iterator[Finding]:
     """What its entry says, and how its start went."""
     entry = subject.entry
     if entry:
@@ -52,7 +52,7 @@ def _start_findings(subject: Subject, scene: Scene) -> Iterator[Finding]:
     if subject.obstacle and entry and not entry.is_off:
         yield subject.obstacle
     if subject.result:
-        yield from StartCheck(subject.plan, subject.result, entry, scene.secrets).findings()
+        yield from StartCheck(subject.plan, subject.result, entry, inventory.secrets).findings()
 
 
 def _environment_findings(subject: Subject) -> list[Finding]:
@@ -87,9 +87,11 @@ def _common(findings: Sequence[Sequence[Finding]]) -> list[Finding]:
     ]
 
 
-def _refusal(subject: Subject, found: Sequence[Finding], scene: Scene) -> Iterator[Finding]:
+def _refusal(subject: Subject, found: Sequence[Finding], inventory: Inventory) -> Iterator[Finding]:
     """What only the started server met: its environment is not this one."""
-    said = scene.secrets.hide_in_foreign(subject.result.balance_refusal) if subject.result else ""
+    said = (
+        inventory.secrets.hide_in_foreign(subject.result.balance_refusal) if subject.result else ""
+    )
     accepted = any(each.check == "key" and each.severity == "fine" for each in found)
     if said and accepted:
         what = "RunAPI answers here, but not the server that this host starts"
@@ -97,13 +99,13 @@ def _refusal(subject: Subject, found: Sequence[Finding], scene: Scene) -> Iterat
         yield warning("network", what, f"it says: {said.partition('. ')[0].rstrip('.')}", mend)
 
 
-def _sections(scene: Scene, *, named: bool) -> Iterator[Section]:
-    if scene.subjects[0].entry is None:
-        yield scene.subjects[0].section
-    for host in scene.configs:
+def _sections(inventory: Inventory, *, named: bool) -> Iterator[Section]:
+    if inventory.subjects[0].entry is None:
+        yield inventory.subjects[0].section
+    for host in inventory.configs:
         sections: list[Section] = []
-        with scene.crashes[host].telling_crashes():
-            sections = _host_sections(host, scene)
+        with inventory.crashes[host].telling_crashes():
+            sections = _host_sections(host, inventory)
         if not sections and named:
             what = f"{host.title} has no entry for this server"
             lacking = problem("entry", what, NO_TOOLS, fix_commands.install(host))
@@ -111,15 +113,15 @@ def _sections(scene: Scene, *, named: bool) -> Iterator[Section]:
         yield from sections
 
 
-def _host_sections(host: Host, scene: Scene) -> list[Section]:
+def _host_sections(host: Host, inventory: Inventory) -> list[Section]:
     """A host's sections: of its entries and of files that nobody can read."""
-    configs = scene.configs[host]
-    subjects = [each for each in scene.subjects if each.section.host == host.name]
+    configs = inventory.configs[host]
+    subjects = [each for each in inventory.subjects if each.section.host == host.name]
     sections = {subject.section.place: subject.section for subject in subjects}
     for config in configs:
         if config.unreadable:
             broken = Section(host.title, str(config.path), host.name, config.scope)
-            broken.add(check_file(config, scene.machine))
+            broken.add(check_file(config, inventory.machine))
             sections[broken.place] = broken
     ours = [subject.entry for subject in subjects if subject.entry]
     for entry, found in check_neighbours(configs):

@@ -1,38 +1,17 @@
 """What a host would start or connect to for an entry: the very words, environment and directory."""
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runapi_mcp.base.hosts.host import CALL_SECONDS, LaunchPolicy
-from runapi_mcp.base.hosts.machine import Machine, Platform
+from runapi_mcp.base.hosts.host import CALL_SECONDS
+from runapi_mcp.base.hosts.launch_environment import fill_in, handed_on
+from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
 
-SYSTEM_PATH: Final[Mapping[Platform, str]] = {
-    "linux": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "macos": "/usr/bin:/bin:/usr/sbin:/sbin",
-}
-"""What the desktop's programs have. On Windows they have the user's own."""
-
-_FEW: Final = re.compile(
-    r"HOME|LOGNAME|PATH|SHELL|USER|__CF_USER_TEXT_ENCODING|LANG|LC_ALL|TERM|TMPDIR|TZ"
-    r"|APPDATA|COMSPEC|HOMEDRIVE|HOMEPATH|LOCALAPPDATA|PATHEXT|POWERSHELL|PROGRAMDATA"
-    r"|PROGRAMFILES(\(X86\))?|PROGRAMW6432|PWSH|SYSTEMDRIVE|SYSTEMROOT|TEMP|TMP|USERDOMAIN"
-    r"|USERNAME|USERPROFILE|WINDIR",
-    re.IGNORECASE,
-)
-"""Codex's own list."""
-_SESSION: Final = re.compile(
-    r"HOME|LOGNAME|USER|SHELL|TMPDIR|TZ|LANG|LC_.*|DISPLAY|WAYLAND_DISPLAY|DBUS_.*|XDG_.*"
-)
-_SECRET: Final = re.compile(
-    "TOKEN|SECRET|PASSWORD|PASSWD|KEY|AUTH|CREDENTIAL|CREDS|PRIVATE|CERT", re.IGNORECASE
-)
-"""Gemini CLI's own list of names that it holds back."""
 _TIMEOUTS: Final = ("timeout", "tool_timeout_sec")
 
 
@@ -90,7 +69,7 @@ def plan_launch(entry: ConfigEntry, machine: Machine) -> LaunchPlan | ConnectPla
     allowed_seconds = _allowed_seconds(entry, machine)
     if entry.url:
         return ConnectPlan(entry.url, _headers(entry, machine), allowed_seconds)
-    words = tuple(_fill_in(entry, machine, word) for word in entry.words)
+    words = tuple(fill_in(word, entry.host, machine.environ) for word in entry.words)
     directory = _directory(entry, machine)
     return LaunchPlan(words, environment_of(entry, machine), directory, allowed_seconds)
 
@@ -99,8 +78,8 @@ def environment_of(entry: ConfigEntry, machine: Machine) -> dict[str, str]:
     """What the host's server finds in its environment."""
     environ = machine.environ
     named = {name: environ[name] for name in entry.handed_on if name in environ}
-    given = {name: _fill_in(entry, machine, value) for name, value in entry.env.items()}
-    return _handed_on(entry.host.launch, machine) | named | given
+    given = {name: fill_in(value, entry.host, machine.environ) for name, value in entry.env.items()}
+    return handed_on(entry.host.launch, machine) | named | given
 
 
 def call_seconds(entry: ConfigEntry) -> float | None:
@@ -119,7 +98,7 @@ def _headers(entry: ConfigEntry, machine: Machine) -> dict[str, str]:
         name = entry.inner.get(shape.bearer)
         key = machine.environ.get(name, "") if isinstance(name, str) else ""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return {name: _fill_in(entry, machine, text) for name, text in headers.items()}
+    return {name: fill_in(text, entry.host, machine.environ) for name, text in headers.items()}
 
 
 def _allowed_seconds(entry: ConfigEntry, machine: Machine) -> float:
@@ -134,48 +113,6 @@ def _allowed_seconds(entry: ConfigEntry, machine: Machine) -> float:
 def _directory(entry: ConfigEntry, machine: Machine) -> str:
     named = entry.inner.get("cwd")
     if isinstance(named, str) and named:
-        return str(Path(machine.directory) / _fill_in(entry, machine, named))
+        return str(Path(machine.directory) / fill_in(named, entry.host, machine.environ))
     in_project = entry.scope != "user" or not entry.host.launch.is_graphical
     return machine.directory if in_project else str(machine.locate("{home}"))
-
-
-def _handed_on(policy: LaunchPolicy, machine: Machine) -> dict[str, str]:
-    """What a host hands on of its own accord."""
-    environ = machine.environ
-    match policy.hands_on:
-        case "few":
-            return {name: value for name, value in environ.items() if _FEW.fullmatch(name)}
-        case "no secrets":
-            return {name: value for name, value in environ.items() if not _SECRET.search(name)}
-        case "session" if machine.platform in SYSTEM_PATH:
-            kept = {name: value for name, value in environ.items() if _SESSION.fullmatch(name)}
-            return kept | {"PATH": SYSTEM_PATH[machine.platform]}
-        case _:
-            return dict(environ)
-
-
-def _fill_in(entry: ConfigEntry, machine: Machine, text: str) -> str:
-    """A text with the host's references to variables replaced."""
-    keeps_unset = entry.host.launch.keeps_unset
-
-    def value(found: re.Match[str]) -> str:
-        name, default = found["name"], found.groupdict().get("default")
-        unset = found[0] if keeps_unset and default is None else default or ""
-        return machine.environ.get(name) or unset
-
-    for pattern in _reference_patterns(entry.host.reference):
-        text = re.sub(pattern, value, text)
-    return text
-
-
-def _reference_patterns(reference: str) -> list[str]:
-    name = r"(?P<name>[A-Za-z_]\w*)"
-    match reference:
-        case "":
-            return []
-        case "${%s}":
-            return [rf"\$\{{{name}(?::-(?P<default>[^}}]*))?\}}"]
-        case "$%s":
-            return [rf"\$\{{{name}\}}", rf"\${name}"]
-        case _:
-            return [re.escape(reference).replace("%s", name)]

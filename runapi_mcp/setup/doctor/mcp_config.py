@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+
+import httpx
 
 from runapi_mcp.base.errors import Failure, NotConfigured
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, Http
@@ -24,30 +25,6 @@ EntryScope = Literal["user", "project", "local"]
 
 Unreadable = Literal["broken", "odd", "closed", "out of reach"]
 """Its text is none; it is no regular file; nobody may read it; there is no way to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
-    """The address of a server without what may be secret in it: login, query and fragment."""
-
-    scheme: str
-    host: str
-    port: int | None
-    path: str
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}{f':{self.port}' if self.port else ''}{self.path}"
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is this very machine's."""
-        return is_loopback(str(self))
-
-    @property
-    def is_safe(self) -> bool:
-        """Whether nobody between can read what is sent there."""
-        return self.scheme == "https" or self.is_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +58,19 @@ class ConfigEntry:
         return entry_url(self.host, self.fields)
 
     @property
-    def address(self) -> ServerAddress | None:
-        """The address; None for a command, and for one that nobody can connect to."""
-        return _parse_address(self.url) if self.url else None
+    def address(self) -> httpx.URL | None:
+        """The address without what may be secret in it; None for one nobody can connect to."""
+        try:
+            url = httpx.URL(self.url)
+        except httpx.InvalidURL:
+            return None
+        can_be = url.scheme in ("http", "https") and url.host and 0 < (url.port or 80) < 65_536
+        return url.copy_with(userinfo=b"", query=None, fragment=None) if can_be else None
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether nobody between can read what is sent to its address."""
+        return self.url.startswith("https:") or is_loopback(self.url)
 
     @property
     def env(self) -> dict[str, str]:
@@ -224,14 +211,3 @@ def _variables(value: object) -> dict[str, str]:
         for name, inner in as_object(value).items()
         if isinstance(inner, str | int | float)
     }
-
-
-def _parse_address(url: str) -> ServerAddress | None:
-    try:
-        split = urlsplit(url)
-        port = split.port
-    except ValueError:
-        return None
-    if split.scheme not in ("http", "https") or not split.hostname:
-        return None
-    return ServerAddress(split.scheme, split.hostname, port, split.path)

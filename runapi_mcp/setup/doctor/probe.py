@@ -242,9 +242,7 @@ async def _post(
     answer = await client.send(request, stream=True)
     moved = answer.next_request
     # The headers may hold a key, which is for this server alone.
-    if moved is not None and moved.url.copy_with(raw_path=b"/") == request.url.copy_with(
-        raw_path=b"/"
-    ):
+    if moved is not None and moved.url.join("/") == request.url.join("/"):
         await answer.aclose()
         answer = await client.send(moved, stream=True)
     try:

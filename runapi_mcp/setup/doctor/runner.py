@@ -17,7 +17,7 @@ from runapi_mcp.setup.doctor.judgement import judge
 from runapi_mcp.setup.doctor.launch_plan import ConnectPlan
 from runapi_mcp.setup.doctor.probe import probe_address, probe_command
 from runapi_mcp.setup.doctor.runapi_probe import ask_runapi
-from runapi_mcp.setup.doctor.subjects import Scene, Subject, read_scene
+from runapi_mcp.setup.doctor.subjects import Inventory, Subject, take_inventory
 
 BESIDES_SECONDS: Final = 8.0
 """What asking RunAPI and ending the servers may take besides."""
@@ -33,16 +33,16 @@ async def diagnose(
     And the secrets that must be hidden in it. A server may take `wait_seconds` to answer, whatever
     its host allows.
     """
-    scene = read_scene(machine, named or HOSTS, wait_seconds)
+    inventory = take_inventory(machine, named or HOSTS, wait_seconds)
     with anyio.move_on_after(wait_seconds + BESIDES_SECONDS) as limit:
-        await _probe(scene, wait_seconds)
-    diagnosis = judge(scene, named=bool(named), in_time=not limit.cancelled_caught)
-    return diagnosis, scene.secrets
+        await _probe(inventory, wait_seconds)
+    diagnosis = judge(inventory, named=bool(named), in_time=not limit.cancelled_caught)
+    return diagnosis, inventory.secrets
 
 
-async def _probe(scene: Scene, wait_seconds: float) -> None:
+async def _probe(inventory: Inventory, wait_seconds: float) -> None:
     """Asks each question once, all at the same time, and gives every subject its answers."""
-    is_offline, subjects = bool(scene.obstacles), scene.subjects
+    is_offline, subjects = bool(inventory.obstacles), inventory.subjects
     asking = [each for each in subjects if each.runapi_question and not is_offline]
     for subject in subjects:
         if subject not in asking:

@@ -74,7 +74,7 @@ class Subject:
         """Whether its host has a server from it at all."""
         if self.entry is None:
             return True
-        can_connect = self.entry.address is not None or not self.entry.url
+        can_connect = not self.entry.url or self.entry.address is not None
         return can_connect and not self.entry.is_off and self.obstacle is None
 
     async def may_ask_balance(self) -> bool:
@@ -86,7 +86,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Inventory:
     """A machine as it was read."""
 
     machine: Machine
@@ -99,7 +99,7 @@ class Scene:
     """What keeps this process from asking anybody."""
 
 
-def read_scene(machine: Machine, hosts: Sequence[Host], wait_seconds: float) -> Scene:
+def take_inventory(machine: Machine, hosts: Sequence[Host], wait_seconds: float) -> Inventory:
     """Every entry of ours in the hosts' files; else this program itself."""
     crashes = {host: Section(host.title, host=host.name) for host in hosts}
     configs: dict[Host, Sequence[McpConfig]] = {}
@@ -114,7 +114,7 @@ def read_scene(machine: Machine, hosts: Sequence[Host], wait_seconds: float) -> 
     subjects = subjects or [_this_program(machine, wait_seconds)]
     known = [*_known_secrets(machine, configs, subjects)]
     obstacles = [*check_own_environment(machine.environ)]
-    return Scene(machine, configs, subjects, crashes, Secrets(known, LONG_SECRET), obstacles)
+    return Inventory(machine, configs, subjects, crashes, Secrets(known, LONG_SECRET), obstacles)
 
 
 def section_of(entry: ConfigEntry, ours: Sequence[ConfigEntry]) -> Section:

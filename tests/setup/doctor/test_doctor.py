@@ -23,7 +23,7 @@ def test_a_healthy_entry_is_fine(home: Home) -> None:
     home.claude()
     told = home.doctor(status=0)
     assert told.severities() == {"fine"}
-    assert "13 tools" in told.one("start", "starts in")["what"]
+    assert "14 tools" in told.one("start", "starts in")["what"]
     assert "RUNAPI_API_KEY in the environment, accepted; $" in told.one("key", "accepted")["what"]
 
 
@@ -328,7 +328,7 @@ def test_a_server_at_an_address(home: Home) -> None:
         assert serving.stderr is not None
         address = serving.stderr.readline().split()[2]
         home.claude({"type": "http", "url": address})
-        assert "13 tools" in home.doctor(status=0).one("start", "answers in")["what"]
+        assert "14 tools" in home.doctor(status=0).one("start", "answers in")["what"]
     finally:
         serving.kill()
         serving.communicate(timeout=LIMIT_SECONDS)
