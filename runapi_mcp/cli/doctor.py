@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +16,10 @@ from runapi_mcp import __version__
 
 if TYPE_CHECKING:
     from runapi_mcp.base.hosts.host import Host
-    from runapi_mcp.setup.doctor.findings import Report
-    from runapi_mcp.setup.doctor.fix import Mended
-    from runapi_mcp.setup.doctor.layout import Page, Styled
-    from runapi_mcp.setup.doctor.runner import Examination
+    from runapi_mcp.base.redaction import Secrets
+    from runapi_mcp.cli.doctor_view import LineStyle, Styled
+    from runapi_mcp.setup.doctor.findings import Diagnosis
+    from runapi_mcp.setup.doctor.fix import Fix
 
 WAIT_SECONDS: Final = 20
 """How long a server may take to answer without --wait: nobody waits longer here."""
@@ -47,70 +46,67 @@ def command(*, hosts: tuple[str, ...], as_json: bool, fix: bool, wait_seconds: f
     exit status is 0 when nothing keeps the tools from working, and 1 when something does.
     """
     from runapi_mcp.base.hosts.table import host_named
-    from runapi_mcp.setup.doctor.fix import confirmed
+    from runapi_mcp.setup.doctor.fix import confirm
 
     named = list(dict.fromkeys(map(host_named, hosts)))
-    examination, report = _examined(named, wait_seconds)
-    mended = _mend(report) if fix else []
-    if mended:
-        examination, report = _examined(named, wait_seconds)
-        mended = confirmed(mended, report)
+    diagnosis, secrets = _diagnose(named, wait_seconds)
+    fixes = _fix(diagnosis) if fix else []
+    if fixes:
+        diagnosis, secrets = _diagnose(named, wait_seconds)
+        fixes = confirm(fixes, diagnosis)
     say = _say_json if as_json else _say
-    say(examination, report, mended)
-    sys.exit(0 if report.is_fine else 1)
+    say(diagnosis, secrets, fixes)
+    sys.exit(0 if diagnosis.is_fine else 1)
 
 
-def _examined(named: list[Host], wait_seconds: float) -> tuple[Examination, Report]:
+def _diagnose(named: list[Host], wait_seconds: float) -> tuple[Diagnosis, Secrets]:
     from runapi_mcp.cli.host_choice import current_machine
-    from runapi_mcp.setup.doctor.runner import Examination
+    from runapi_mcp.setup.doctor.runner import diagnose
 
-    examination = Examination(current_machine(), wait_seconds)
-    return examination, anyio.run(partial(examination.report, named))
+    return anyio.run(diagnose, current_machine(), named, wait_seconds)
 
 
-def _mend(report: Report) -> list[Mended]:
+def _fix(diagnosis: Diagnosis) -> list[Fix]:
     from runapi_mcp.cli.host_choice import open_install_log
-    from runapi_mcp.setup.doctor.fix import mended
+    from runapi_mcp.setup.doctor.fix import fix
 
-    return mended(report, open_install_log())
+    return fix(diagnosis, open_install_log())
 
 
-def _say_json(examination: Examination, report: Report, mended: list[Mended]) -> None:
-    hidden = examination.secrets.hidden
-    told = {
+def _say_json(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
+    facts = {
         "version": __version__,
-        "fine": report.is_fine,
-        "problems": report.count("problem"),
-        "warnings": report.count("warning"),
+        "fine": diagnosis.is_fine,
+        "problems": diagnosis.count("problem"),
+        "warnings": diagnosis.count("warning"),
         "findings": [
-            {name: hidden(text) for name, text in found.items()}
-            for chapter in report.chapters
-            for found in chapter.told()
+            {name: secrets.hide(text) for name, text in found.items()}
+            for section in diagnosis.sections
+            for found in section.as_dicts()
         ],
-        "mended": [{"what": hidden(each.what), "worked": each.worked} for each in mended],
+        "mended": [{"what": secrets.hide(each.what), "worked": each.worked} for each in fixes],
     }
-    text = json.dumps(told, indent=2, ensure_ascii=False)
-    click.echo(text if _can_write(text) else json.dumps(told, indent=2))
+    text = json.dumps(facts, indent=2, ensure_ascii=False)
+    click.echo(text if _can_write(text) else json.dumps(facts, indent=2))
 
 
-def _say(examination: Examination, report: Report, mended: list[Mended]) -> None:
-    from runapi_mcp.setup.doctor.layout import lines_of, summary
+def _say(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
+    from runapi_mcp.cli.doctor_view import lines_of, summary
 
-    echo = partial(_echo, examination)
-    for each in mended:
-        echo([("mended: " if each.worked else "not mended: ", "title"), (each.what, "")])
-    for line in lines_of(report, _page()):
-        echo(line)
-    echo(summary(report))
+    for each in fixes:
+        title = "mended: " if each.worked else "not mended: "
+        _echo([(title, "title"), (each.what, "")], secrets)
+    for line in (*lines_of(diagnosis, _line_style()), summary(diagnosis)):
+        _echo(line, secrets)
 
 
-def _page() -> Page:
-    from runapi_mcp.setup.doctor.layout import FINE_MARKS, PLAIN_MARKS, Page
+def _line_style() -> LineStyle:
+    from runapi_mcp.cli.doctor_view import FINE_MARKS, PLAIN_MARKS, LineStyle
 
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
     is_plain = not _can_write("".join(FINE_MARKS.values()) + "→")
     marks, arrow = (PLAIN_MARKS, "->") if is_plain else (FINE_MARKS, "→")
-    return Page(width, marks, arrow, str(Path("~").expanduser()))
+    return LineStyle(width, marks, arrow, str(Path("~").expanduser()))
 
 
 def _can_write(text: str) -> bool:
@@ -121,8 +117,8 @@ def _can_write(text: str) -> bool:
     return True
 
 
-def _echo(examination: Examination, line: list[Styled]) -> None:
-    pieces = [_styled(_writable(examination.secrets.hidden(text)), kind) for text, kind in line]
+def _echo(line: list[Styled], secrets: Secrets) -> None:
+    pieces = [_style(_writable(secrets.hide(text)), kind) for text, kind in line]
     # None leaves it to click, which colors for a terminal alone.
     click.echo("".join(pieces), color=False if os.environ.get("NO_COLOR") else None)
 
@@ -134,7 +130,7 @@ def _writable(text: str) -> str:
     return shown if _can_write(shown) else shown.encode(encoding, "replace").decode(encoding)
 
 
-def _styled(text: str, kind: str) -> str:
+def _style(text: str, kind: str) -> str:
     match kind:
         case "title":
             return click.style(text, bold=True)

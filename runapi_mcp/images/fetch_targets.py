@@ -5,8 +5,8 @@ from typing import Final
 import httpx
 
 from runapi_mcp.base.errors import Failure
+from runapi_mcp.base.redaction import excerpt
 from runapi_mcp.base.sockets import LOOPBACK
-from runapi_mcp.providers.runapi.bodies import clean_text
 
 MOST_QUOTED_CHARACTERS: Final = 200
 ELSEWHERE: Final = "If the address is right, open it in a browser."
@@ -72,4 +72,4 @@ def fetch_failure(url: httpx.URL, reason: str, advice: str) -> NotFetched:
 
 def _quotable_host(url: httpx.URL) -> str:
     """The host alone: whoever has a signed address whole can fetch the image."""
-    return clean_text(ascii_host(url), "")[:MOST_QUOTED_CHARACTERS] or "its address"
+    return excerpt(ascii_host(url), MOST_QUOTED_CHARACTERS) or "its address"

@@ -17,6 +17,7 @@ import anyio.to_thread
 import httpx
 
 from runapi_mcp import __version__
+from runapi_mcp.base.redaction import excerpt
 from runapi_mcp.images.fetch_targets import (
     ELSEWHERE,
     MOST_QUOTED_CHARACTERS,
@@ -37,7 +38,6 @@ from runapi_mcp.images.ssrf_guard import (
     resolve_host,
     resolve_public_host,
 )
-from runapi_mcp.providers.runapi.bodies import clean_text
 
 LARGEST_IMAGE_BYTES: Final = 50_000_000
 MOST_REDIRECTS: Final = 3
@@ -262,7 +262,7 @@ def _length(response: httpx.Response) -> int | None:
 def _reason(error: Exception) -> str:
     """What went wrong; words of the far end are not repeated."""
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-        return f"no connection ({clean_text(str(error), '')[:MOST_QUOTED_CHARACTERS]})"
+        return f"no connection ({excerpt(str(error), MOST_QUOTED_CHARACTERS)})"
     if isinstance(error, httpx.ConnectTimeout):
         return "no connection in time"
     return f"the answer broke off or is not HTTP ({type(error).__name__})"

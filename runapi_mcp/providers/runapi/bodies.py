@@ -1,13 +1,12 @@
-"""Bodies of answers: bounded while they come, decoded, and cleaned of what must not go on."""
+"""Bodies of answers: bounded while they come, decoded, and without what must not go on."""
 
 import json
-from collections.abc import AsyncIterator
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from runapi_mcp.base.json_values import as_list, is_object
 from runapi_mcp.base.printable import on_one_line
-
-HIDDEN = "[key-hidden]"
+from runapi_mcp.base.redaction import KEY_HIDDEN, Secret
 
 
 class TooLarge(Exception):
@@ -29,30 +28,39 @@ async def read_bounded(chunks: AsyncIterator[bytes], largest_bytes: int) -> byte
 
 
 def parse(content: bytes, secret: str) -> object:
-    """The JSON of a body, cleaned; None for anything else."""
+    """The JSON of a body, sanitised; None for anything else."""
     try:
         # Always UTF-8, as JSON is: the charset an answer claims may be a codec that raises.
-        return clean(json.loads(content.decode("utf-8-sig", "replace")), secret)
+        return sanitise(json.loads(content.decode("utf-8-sig", "replace")), secret)
     except (ValueError, RecursionError):
         return None
 
 
-def clean(value: object, secret: str) -> object:
-    """The value with every string cleaned."""
-    if isinstance(value, str):
-        return clean_text(value, secret)
-    if is_object(value):
-        return {clean_text(name, secret): clean(item, secret) for name, item in value.items()}
-    items = as_list(value)
-    return [clean(item, secret) for item in items] if items else value
-
-
-def clean_text(text: str, secret: str) -> str:
-    """The text on one line, without the key should RunAPI echo it, and as UTF-8 can carry it.
+def sanitise(value: object, secret: str) -> object:
+    """The value with every string on one line, as UTF-8 can carry it, and without the key.
 
     A line break could forge a line of a result, and half an emoji would end the stdio transport.
     """
+    value = _each_text(value, on_one_line)
+    if not secret:
+        return value
+    key = Secret(secret)
+    # Searched once as a whole: RunAPI hardly ever echoes a key, and an answer may be megabytes.
+    if not key.is_in(json.dumps(value, ensure_ascii=False)):
+        return value
+    return _each_text(value, partial(key.hide, mark=KEY_HIDDEN))
+
+
+def sanitise_text(text: str, secret: str) -> str:
+    """A header, or words about a failed request, likewise."""
     text = on_one_line(text)
-    for shown in {secret, quote(secret, safe="")} if secret else ():
-        text = text.replace(shown, HIDDEN)
-    return text
+    return Secret(secret).hide(text, KEY_HIDDEN) if secret else text
+
+
+def _each_text(value: object, edit: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return edit(value)
+    if is_object(value):
+        return {edit(name): _each_text(item, edit) for name, item in value.items()}
+    items = as_list(value)
+    return [_each_text(item, edit) for item in items] if items else value

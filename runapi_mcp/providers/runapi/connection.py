@@ -15,6 +15,7 @@ from runapi_mcp.base.errors import (
     Unreachable,
 )
 from runapi_mcp.base.json_values import is_object
+from runapi_mcp.base.redaction import hide_credentials
 from runapi_mcp.base.settings import Key
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.providers.runapi import bodies
@@ -108,7 +109,7 @@ class Connection:
     async def _attempt(self, request: Request, secret: str, seconds: float) -> Reply:
         response, content = await self._exchange(request, secret, seconds)
         headers = {
-            name: bodies.clean_text(value, secret) for name, value in response.headers.items()
+            name: bodies.sanitise_text(value, secret) for name, value in response.headers.items()
         }
         answer = http_answer(response.status_code, headers)
         if response.status_code == 304:
@@ -180,8 +181,8 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
 
 def _unreachable(error: Exception, where: str, secret: str) -> Unreachable:
     kind = NotConnected if isinstance(error, _NOTHING_SENT) else Unreachable
-    detail = bodies.clean_text(str(error) or type(error).__name__, secret)
+    detail = bodies.sanitise_text(str(error) or type(error).__name__, secret)
     return kind(
-        f"RunAPI did not answer at {where} ({detail}).",
+        f"RunAPI did not answer at {where} ({hide_credentials(detail)}).",
         "Check the network, a proxy and RUNAPI_BASE_URL, then call again.",
     )

@@ -11,6 +11,7 @@ from runapi_mcp.base import errors
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import HttpAnswer, ProviderFailure
 from runapi_mcp.base.json_values import as_list, as_object, as_text
+from runapi_mcp.base.redaction import excerpt
 from runapi_mcp.base.settings import KEY_PAGE
 
 LONGEST_MESSAGE = 300
@@ -20,7 +21,7 @@ _LIMITED = "{who} is limiting requests of this key{message}."
 _WAIT = "Wait {pause}, then call again."
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
 _TASK_FOLDER = re.compile(r"/(tasks|api/v1/\w+/\w+)$", re.ASCII)
-_HTML = re.compile(r"<\s*/?\s*[a-z!][^>]*>", re.IGNORECASE)
+_HTML = re.compile(r"<\s*+(?:/\s*+)?[a-z!][^<>]*>", re.IGNORECASE)
 
 
 def http_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
@@ -144,8 +145,7 @@ def parse_message(body: object) -> str | None:
     message = ": ".join(part for part in parts if part)
     if not message or _HTML.search(message):
         return None
-    flat = " ".join(message.split())
-    return flat if len(flat) <= LONGEST_MESSAGE else flat[: LONGEST_MESSAGE - 1] + "…"
+    return excerpt(message, LONGEST_MESSAGE)
 
 
 def _fields(errors_by_field: object) -> str | None:

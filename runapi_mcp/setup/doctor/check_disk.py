@@ -1,84 +1,68 @@
 """The ledger and the folder for pictures, judged without touching either."""
 
 import os
+import shlex
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from runapi_mcp.base.settings import Settings
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.orders.ledger.sqlite.database import VERSION
+from runapi_mcp.orders.ledger.sqlite.survey import LedgerSurvey
+from runapi_mcp.orders.ledger.sqlite.unusable import Trouble
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, problem, warning
-from runapi_mcp.setup.doctor.server_environment import Means
 
 LEAST_FREE_BYTES: Final = 200_000_000
 _UNPAID: Final = "nothing is paid without the ledger, so nothing is drawn"
 _UNSAVED: Final = "pictures that were paid cannot be saved"
 
 
-def disk_findings(means: Means) -> Iterator[Finding]:
+def check_disk(settings: Settings | None, ledger: LedgerSurvey | None) -> Iterator[Finding]:
     """The places on the disk that an environment's settings name."""
-    settings = means.settings
     if settings is None or settings.sandbox:
         return
-    yield from _ledger(settings)
+    yield from _ledger(settings, ledger)
     if settings.pictures.save is not False:
         yield from _pictures(settings)
 
 
-def _ledger(settings: Settings) -> Iterator[Finding]:
+def _ledger(settings: Settings, found: LedgerSurvey | None) -> Iterator[Finding]:
     if settings.ledger.locate is None:
         why = "a crash may lose a paid picture, and limits a day count for one process only"
         yield note("ledger", "RUNAPI_LEDGER is off", why, "unset RUNAPI_LEDGER")
         return
     path = settings.ledger.locate()
-    yield _folder_trouble(path.parent, "ledger", _UNPAID) or _ledger_file(path)
-
-
-def _ledger_file(path: Path) -> Finding:
-    if not path.exists():
-        return fine("ledger", f"the ledger will be made at {path}")
-    if not path.is_file():
+    if trouble := _folder_trouble(path.parent, "ledger", _UNPAID):
+        yield trouble
+    elif not path.exists():
+        yield fine("ledger", f"the ledger will be made at {path}")
+    elif not path.is_file():
         what = f"the ledger's place, {path}, is not a file"
-        return problem("ledger", what, _UNPAID, fix_commands.move_away(path))
-    if not os.access(path, os.R_OK | os.W_OK):
-        what = f"the ledger {path} cannot be read and written"
-        return problem("ledger", what, _UNPAID, f"chmod u+rw {path}")
-    return _ledger_content(path)
+        yield problem("ledger", what, _UNPAID, fix_commands.move_away(path))
+    elif found and found.trouble:
+        yield _unusable_ledger(path, found.trouble)
+    elif found:
+        yield fine("ledger", f"the ledger has {found.calls} calls, in {path}")
 
 
-def _ledger_content(path: Path) -> Finding:
-    try:
-        version, calls = _version_and_calls(path)
-    except sqlite3.Error:
-        what = f"the ledger {path} is damaged or no ledger"
-        return problem("ledger", what, _UNPAID, fix_commands.move_away(path))
-    if version > VERSION:
-        what = f"the ledger {path} is of a newer runapi-mcp"
-        return problem("ledger", what, _UNPAID, fix_commands.UPDATE)
-    return fine("ledger", f"the ledger has {calls} calls, in {path}")
-
-
-def _version_and_calls(path: Path) -> tuple[int, int]:
-    # Immutable: reading must not leave SQLite's side files beside it.
-    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(address, uri=True)) as connection:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not 0 < version <= VERSION:
-            return version, 0
-        return version, int(connection.execute("SELECT count(*) FROM calls").fetchone()[0])
+def _unusable_ledger(path: Path, trouble: Trouble) -> Finding:
+    quoted = shlex.quote(str(path))
+    what, mend = {
+        "locked": ("is kept locked by another program", f"lsof {quoted}"),
+        "newer": ("is of a newer runapi-mcp", fix_commands.UPDATE_COMMAND),
+        "read-only": ("cannot be read and written", f"chmod u+rw {quoted}"),
+        "disk": ("cannot be read from its disk", f"df -h {quoted}"),
+        "damaged": ("is damaged or no ledger", fix_commands.move_away(path)),
+        "in the way": ("cannot be opened", fix_commands.look_at(path)),
+    }[trouble]
+    return problem("ledger", f"the ledger {path} {what}", _UNPAID, mend)
 
 
 def _pictures(settings: Settings) -> Iterator[Finding]:
-    folders = Folders(settings.pictures.output_dir, settings.pictures.input_dirs)
-    folder = folders.output_folder
-    trouble = _folder_trouble(folder, "pictures", _UNSAVED)
-    if trouble:
+    folder = Folders(settings.pictures.output_dir, settings.pictures.input_dirs).output_folder
+    if trouble := _folder_trouble(folder, "pictures", _UNSAVED):
         yield trouble
         return
     free_bytes = shutil.disk_usage(_nearest(folder)).free
@@ -96,7 +80,7 @@ def _folder_trouble(folder: Path, check: str, why: str) -> Finding | None:
         return problem(check, what, why, fix_commands.move_away(nearest))
     if not os.access(nearest, os.W_OK | os.X_OK):
         what = f"{folder} cannot be written"
-        return problem(check, what, why, fix_commands.make_folder(folder))
+        return problem(check, what, why, fix_commands.make_writable(folder))
     return None
 
 

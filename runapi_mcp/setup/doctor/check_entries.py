@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,43 +11,42 @@ from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.settings import parse_key
 from runapi_mcp.base.settings.keys import KEY_NAMES
 from runapi_mcp.setup.doctor import fix_commands
-from runapi_mcp.setup.doctor.configured import Configured, Shelf, Unreadable
 from runapi_mcp.setup.doctor.findings import Finding, note, problem, warning
 from runapi_mcp.setup.doctor.launch_plan import call_seconds
+from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, McpConfig
 
 SHORTEST_CALL_SECONDS: Final = 45
 """A picture takes up to this long."""
+NO_TOOLS: Final = "its tools are not there"
 _TWICE: Final = "the model sees every tool twice, and pays by either"
-_NO_TOOLS: Final = "its tools are not there"
 
 
-def unreadable(found: Unreadable, machine: Machine) -> Finding:
+def check_file(config: McpConfig, machine: Machine) -> Iterator[Finding]:
     """A host's file that nobody can read."""
-    why = f"{found.host.title} cannot read it either, so it starts no server"
-    return problem("file", found.what, why, _readable(found, machine))
+    if config.unreadable:
+        why = f"{config.host.title} cannot read it either, so it starts no server"
+        yield problem("file", config.what, why, _make_readable(config, machine))
 
 
-def _readable(found: Unreadable, machine: Machine) -> str:
-    match found.trouble:
+def _make_readable(config: McpConfig, machine: Machine) -> str:
+    match config.unreadable:
         case "broken":
-            return fix_commands.edit(found.path, found.line)
+            return fix_commands.edit(config.path, config.line)
         case "odd":
-            return fix_commands.move_away(found.path)
+            return fix_commands.move_away(config.path)
         case "closed":
-            barrier = _barrier(found.path)
+            barrier = _barrier(config.path)
             return fix_commands.unlock(barrier, is_mine=_is_mine(barrier))
-        case "out of reach":
-            moved = found.host.folder_variable
-            return (
-                fix_commands.unset(moved)
-                if machine.environ.get(moved)
-                else fix_commands.look_at(found.path)
-            )
+        case _:
+            variable = config.host.folder_variable
+            if machine.environ.get(variable):
+                return fix_commands.unset(variable)
+            return fix_commands.look_at(config.path)
 
 
 def _barrier(path: Path) -> Path:
     """The first on the way to a file that lets nobody through."""
-    way = [*reversed(path.parents)]
+    way = reversed(path.parents)
     return next((folder for folder in way if not os.access(folder, os.X_OK)), path)
 
 
@@ -56,50 +54,32 @@ def _is_mine(path: Path) -> bool:
     return sys.platform == "win32" or path.stat().st_uid == os.geteuid()
 
 
-def entry_findings(configured: Configured) -> Iterator[Finding]:
+def check_entry(entry: ConfigEntry) -> Iterator[Finding]:
     """What one entry of ours says."""
-    yield from _off(configured)
-    yield from _key_in_clear(configured)
-    yield from _short_calls(configured)
-    yield from _address(configured)
+    title, anew = entry.host.title, fix_commands.rewrite(entry)
+    if entry.is_off:
+        what = f"the entry is turned off in {title}"
+        yield problem("entry", what, f"it is not started, and {NO_TOOLS}", anew)
+    if any(map(_is_key, _key_candidates(entry))):
+        what, mend = "an API key stands in this file in clear text", fix_commands.login()
+        committed = entry.scope == "project"
+        judge = problem if committed else warning
+        why = (
+            "it is committed with the project"
+            if committed
+            else "backups and other programs read it"
+        )
+        yield judge("secret", what, why, f"{anew} && {mend}")
+    seconds = call_seconds(entry)
+    if seconds is not None and seconds < SHORTEST_CALL_SECONDS:
+        what = f"{title} gives up a call after {seconds:g} s"
+        yield warning("timeout", what, "a picture takes longer, and comes only by get_task", anew)
+    yield from _check_address(entry)
 
 
-def standing_findings(shelves: Sequence[Shelf]) -> Iterator[tuple[Configured, Finding]]:
-    """How the entries of one host stand to each other, each finding with the entry it is about."""
-    everything = [entry for shelf in shelves for entry in shelf.entries]
-    yield from _doubles([entry for entry in everything if entry.is_ours])
-    for entry in everything:
-        if entry.name == ENTRY_NAME and not entry.is_ours:
-            yield entry, _stranger(entry)
-
-
-def note_findings(shelves: Sequence[Shelf]) -> Iterator[Finding]:
-    """What is good to know of the entries that are not ours."""
-    for entry in (entry for shelf in shelves for entry in shelf.entries):
-        if entry.is_runapis and entry.name != ENTRY_NAME:
-            yield note("entries", f"RunAPI's own server “{entry.name}” stands beside this one")
-
-
-def _off(configured: Configured) -> Iterator[Finding]:
-    if configured.is_off:
-        what = f"the entry is turned off in {configured.host.title}"
-        why = f"it is not started, and {_NO_TOOLS}"
-        yield problem("entry", what, why, fix_commands.rewritten(configured))
-
-
-def _key_in_clear(configured: Configured) -> Iterator[Finding]:
-    if not any(map(_is_key, _key_candidates(configured))):
-        return
-    committed = configured.scope == "project"
-    judge = problem if committed else warning
-    why = "it is committed with the project" if committed else "backups and other programs read it"
-    mend = f"{fix_commands.rewritten(configured)} && {fix_commands.login()}"
-    yield judge("secret", "an API key stands in this file in clear text", why, mend)
-
-
-def _key_candidates(configured: Configured) -> Iterator[str]:
-    yield from (configured.env.get(name, "") for name in KEY_NAMES)
-    for name, value in configured.headers.items():
+def _key_candidates(entry: ConfigEntry) -> Iterator[str]:
+    yield from (entry.env.get(name, "") for name in KEY_NAMES)
+    for name, value in entry.headers.items():
         if name.lower() == "authorization":
             yield value.removeprefix("Bearer ")
 
@@ -108,43 +88,45 @@ def _is_key(value: str) -> bool:
     return "{" not in value and parse_key(value, "").missing is None
 
 
-def _short_calls(configured: Configured) -> Iterator[Finding]:
-    seconds = call_seconds(configured)
-    if seconds is not None and seconds < SHORTEST_CALL_SECONDS:
-        what = f"{configured.host.title} gives up a call after {seconds:g} s"
-        why = "a picture takes longer, and comes only by get_task"
-        yield warning("timeout", what, why, fix_commands.rewritten(configured))
-
-
-def _address(configured: Configured) -> Iterator[Finding]:
-    if not configured.url:
+def _check_address(entry: ConfigEntry) -> Iterator[Finding]:
+    address = entry.address
+    if not entry.url:
         return
-    address = configured.address
     if address is None:
         what = "the address to connect to is none"
-        yield problem("address", what, _NO_TOOLS, fix_commands.rewritten(configured))
-    elif not address.is_safe:
+        yield problem("address", what, NO_TOOLS, fix_commands.rewrite(entry))
+    elif not entry.is_safe:
         what, why = "the server's address is not https", "your key travels where others can read it"
-        mend = fix_commands.served_at(configured, str(replace(address, scheme="https", port=None)))
-        yield problem("address", what, why, mend)
+        safe = address.copy_with(scheme="https", port=None)
+        yield problem("address", what, why, fix_commands.connect_to(entry, str(safe)))
 
 
-def _doubles(ours: Sequence[Configured]) -> Iterator[tuple[Configured, Finding]]:
-    if not ours:
-        return
-    first, *others = sorted(ours, key=lambda entry: entry.name != ENTRY_NAME)
-    for other in others:
-        mend = fix_commands.taken_out(other)
+def check_neighbours(configs: Sequence[McpConfig]) -> Iterator[tuple[ConfigEntry, Finding]]:
+    """How the entries of one host stand to each other, each finding with the entry it is about."""
+    entries = [entry for config in configs for entry in config.entries]
+    yield from _check_doubles([entry for entry in entries if entry.is_ours])
+    for entry in entries:
+        if entry.name == ENTRY_NAME and not entry.is_ours:
+            whose = "RunAPI's own server" if entry.is_runapis else "another server"
+            what = f"“{ENTRY_NAME}” in this file is {whose}, not this one"
+            why, mend = "these tools are not there", fix_commands.rewrite(entry)
+            yield entry, problem("entry", what, why, mend)
+
+
+def note_neighbours(configs: Sequence[McpConfig]) -> Iterator[Finding]:
+    """What is good to know of the entries that are not ours."""
+    for entry in (entry for config in configs for entry in config.entries):
+        if entry.is_runapis and entry.name != ENTRY_NAME:
+            yield note("entries", f"RunAPI's own server “{entry.name}” stands beside this one")
+
+
+def _check_doubles(ours: Sequence[ConfigEntry]) -> Iterator[tuple[ConfigEntry, Finding]]:
+    by_name = sorted(ours, key=lambda entry: entry.name != ENTRY_NAME)
+    for first, other in zip(by_name[:1] * len(ours), by_name[1:], strict=False):
+        mend = fix_commands.take_out(other)
         if other.name != first.name:
             what = f"“{other.name}” ({other.scope}) starts this server too"
             yield other, warning("duplicate", what, _TWICE, mend)
-        elif other.path != first.path or other.scope != first.scope:
+        elif (other.path, other.scope) != (first.path, first.scope):
             what = f"“{first.name}” stands in the {first.scope} and the {other.scope} file"
             yield other, warning("duplicate", what, "only one of them is used", mend)
-
-
-def _stranger(entry: Configured) -> Finding:
-    """Another server under our name."""
-    whose = "RunAPI's own server" if entry.is_runapis else "another server"
-    what = f"“{ENTRY_NAME}” in this file is {whose}, not this one"
-    return problem("entry", what, "these tools are not there", fix_commands.rewritten(entry))

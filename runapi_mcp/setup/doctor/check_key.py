@@ -1,4 +1,4 @@
-"""The API key, judged: there or not, from where, well-formed, taken by RunAPI."""
+"""Settings and the API key, judged: there or not, from where, well-formed, taken by RunAPI."""
 
 import os
 import re
@@ -14,167 +14,144 @@ from runapi_mcp.base.settings import Key, config_path
 from runapi_mcp.base.settings.keys import CONFIG_FILE, KEY_NAMES
 from runapi_mcp.base.settings.values import is_leftover
 from runapi_mcp.setup.doctor import fix_commands
-from runapi_mcp.setup.doctor.configured import Configured
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, of_entry, problem, warning
-from runapi_mcp.setup.doctor.runapi_probe import LetIn
-from runapi_mcp.setup.doctor.server_environment import ASKED_FOR, Means, odd_config
+from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
+from runapi_mcp.setup.doctor.runapi_probe import RunapiAnswer
+from runapi_mcp.setup.doctor.server_environment import ASKED_FOR, ServerEnvironment, odd_config
 
 _UNPAID: Final = "every call that draws is refused"
 
 
-def settings_findings(means: Means) -> Iterator[Finding]:
-    """Settings that cannot be used."""
-    if odd := odd_config(means.environ):
+def check_settings(server: ServerEnvironment) -> Iterator[Finding]:
+    """Settings that cannot be used, or that the host's server will not hear of."""
+    if odd := odd_config(server.environ):
         why = "whoever reads it waits for ever"
         yield problem("settings", f"{odd} is not a regular file", why, fix_commands.move_away(odd))
-    if means.refusal is None:
-        return
-    named = re.search(r"\bRUNAPI_[A-Z_]+", str(means.refusal))
-    mend = fix_commands.edit(_config(means)) if named is None else _correcting(means, named[0])
-    what = means.refusal.happened.rstrip(".")
-    yield problem("settings", what, "the server does not start", mend)
-
-
-def held_back_findings(means: Means) -> Iterator[Finding]:
-    """Settings of this shell that the host's server will not hear of."""
-    configured = means.configured
-    held_back = [name for name in means.around if name.startswith("RUNAPI_")]
+    if server.refusal:
+        named = re.search(r"\bRUNAPI_[A-Z_]+", str(server.refusal))
+        mend = server.unset_command(named[0]) if named else fix_commands.edit(_config(server))
+        what = server.refusal.happened.rstrip(".")
+        yield problem("settings", what, "the server does not start", mend)
+    held_back = [name for name in server.around if name.startswith("RUNAPI_")]
     for name in held_back:
-        if configured and name not in KEY_NAMES and means.is_held_back(name):
-            what = f"{name} is set in this shell, and {configured.host.title} does not hand it on"
-            mend = fix_commands.told(configured, name)
+        if server.entry and name not in KEY_NAMES and server.is_held_back(name):
+            what = f"{name} is set in this shell, and {server.entry.host.title} does not hand it on"
+            mend = fix_commands.give(server.entry, name)
             yield of_entry(warning("settings", what, "it does not hold for that server", mend))
 
 
-def template_findings(means: Means) -> Iterator[Finding]:
-    """Templates for the key that neither a person nor the host fills in."""
-    settings, entry = means.settings, means.configured
-    if settings is None or entry is None:
+def check_key(server: ServerEnvironment) -> Iterator[Finding]:
+    """Whether there is a key, and whether others see it."""
+    settings = server.settings
+    if settings is None:
         return
+    yield from _check_file_mode(server)
+    if settings.sandbox:
+        what = "RUNAPI_SANDBOX is on: it practises, and draws nothing real"
+        yield note("key", what, mend=server.unset_command("RUNAPI_SANDBOX"))
+    elif server.is_asked_for:
+        yield note("key", "the host asks its person for the key, so it is not known here")
+    elif settings.key.secret is None:
+        yield _missing(server, settings.key.missing)
+    else:
+        yield from _check_passed_over(server)
+    yield from _check_templates(server)
+
+
+def check_acceptance(server: ServerEnvironment, answer: RunapiAnswer) -> Iterator[Finding]:
+    """What RunAPI makes of the key."""
+    key = server.settings.key if server.settings else Key(None)
+    source = server.source_of(key.source)
+    if isinstance(answer.key_failure, KeyRejected):
+        what = f"RunAPI does not accept the key from {source}"
+        found = problem("key", what, _UNPAID, _replace_key(server, key.source))
+        yield of_entry(found) if server.is_of_entry(key.source) else found
+    elif isinstance(answer.key_failure, RateLimited):
+        yield note("key", "RunAPI limits requests of this key just now", "ask again in a minute")
+    elif answer.key_failure is not None:
+        what = f"the balance cannot be read: {answer.key_failure.happened.rstrip('.')}"
+        why, again = "whether the key is accepted is not known", fix_commands.runapi("doctor")
+        yield warning("key", what, why, again)
+    elif answer.balance_cents <= 0:
+        what = "there is no credit on the account"
+        yield warning("credit", what, _UNPAID, fix_commands.ADD_CREDIT)
+    else:
+        yield fine("key", f"key from {source}, accepted; {dollars(answer.balance_cents)} left")
+
+
+def _missing(server: ServerEnvironment, missing: KeyMissing | None) -> Finding:
+    entry = server.entry
+    held_back = next((name for name in KEY_NAMES if server.is_held_back(name)), None)
+    if held_back and entry:
+        what = f"{held_back} is set in this shell, and {entry.host.title} does not hand it on"
+        # Installing alone brings the key only where the host has a list of names to hand on.
+        remedy = fix_commands.install_remedy(entry) if entry.host.stdio.names else None
+        return of_entry(problem("key", what, _UNPAID, fix_commands.renew(entry), remedy))
+    if not (missing and missing.source):
+        return problem("key", "there is no API key", _UNPAID, fix_commands.login())
+    in_file = missing.source == CONFIG_FILE
+    mend = fix_commands.edit(_config(server)) if in_file else _replace_key(server, missing.source)
+    return problem("key", missing.happened.rstrip("."), _UNPAID, mend)
+
+
+def _check_passed_over(server: ServerEnvironment) -> Iterator[Finding]:
+    for passed in server.passed_over:
+        if server.entry and _is_left_over(server, server.entry, passed.source):
+            continue  # which is said as such
+        is_variable = passed.source in KEY_NAMES
+        mend = (
+            server.unset_command(passed.source)
+            if is_variable
+            else fix_commands.edit(_config(server))
+        )
+        what, why = passed.happened.rstrip("."), "it is passed over for another one"
+        found = warning("key", what, why, mend)
+        yield of_entry(found) if server.is_of_entry(passed.source) else found
+
+
+def _check_templates(server: ServerEnvironment) -> Iterator[Finding]:
+    """Templates for the key that neither a person nor the host fills in."""
+    entry, settings = server.entry, server.settings
     for name in KEY_NAMES:
-        if not _is_left_over(means, entry, name):
+        if entry is None or settings is None or not _is_left_over(server, entry, name):
             continue
         what = f"{name} in this file is a template that nothing fills in"
-        if means.key or settings.sandbox:
-            yield of_entry(note("template", what, "it does no harm", fix_commands.rewritten(entry)))
+        if server.key or settings.sandbox:
+            mend = fix_commands.rewrite(entry)
+            yield of_entry(note("template", what, "it does no harm", mend))
         else:
             why = "the key is looked for elsewhere"
             yield of_entry(warning("template", what, why, fix_commands.login()))
 
 
-def key_findings(means: Means) -> Iterator[Finding]:
-    """Whether there is a key, and whether others see it."""
-    settings = means.settings
-    if settings is None:
-        return
-    yield from _open_file(means)
-    if settings.sandbox:
-        what = "RUNAPI_SANDBOX is on: it practises, and draws nothing real"
-        yield note("key", what, mend=_correcting(means, "RUNAPI_SANDBOX"))
-    elif means.is_asked_for:
-        yield note("key", "the host asks its person for the key, so it is not known here")
-    elif settings.key.secret is None:
-        yield _missing(means, settings.key.missing)
-    else:
-        yield from _passed_over(means)
-
-
-def _passed_over(means: Means) -> Iterator[Finding]:
-    for passed in means.passed_over:
-        entry = means.configured
-        if entry and _is_left_over(means, entry, passed.source):
-            continue  # which is said as such
-        what, why = passed.happened.rstrip("."), "it is passed over for another one"
-        in_environment = passed.source in KEY_NAMES
-        mend = (
-            _correcting(means, passed.source)
-            if in_environment
-            else fix_commands.edit(_config(means))
-        )
-        found = warning("key", what, why, mend)
-        yield of_entry(found) if means.said_in_entry(passed.source) else found
-
-
-def _is_left_over(means: Means, entry: Configured, name: str) -> bool:
+def _is_left_over(server: ServerEnvironment, entry: ConfigEntry, name: str) -> bool:
     value = entry.env.get(name, "")
     if not value.strip() or ASKED_FOR.match(value) or not is_leftover(value):
         return False
-    return not means.around.get(_referred(entry, value))
-
-
-def _referred(entry: Configured, value: str) -> str:
-    """The variable that a template names, in the host's own way."""
-    if not entry.host.reference:
-        return ""
+    # The host fills in what it names in its own way.
     pattern = re.escape(entry.host.reference).replace("%s", r"([A-Za-z_]\w*)")
-    found = re.fullmatch(pattern, value.strip())
-    return found[1] if found else ""
+    named = re.fullmatch(pattern, value.strip()) if pattern else None
+    return not (named and server.around.get(named[1]))
 
 
-def taken_findings(means: Means, answer: LetIn) -> Iterator[Finding]:
-    """What RunAPI makes of the key."""
-    key = means.settings.key if means.settings else Key(None)
-    source = means.whence(key.source)
-    if isinstance(answer.failure, KeyRejected):
-        what = f"RunAPI does not accept the key from {source}"
-        found = problem("key", what, _UNPAID, _replacing(means, key.source))
-        yield of_entry(found) if means.said_in_entry(key.source) else found
-    elif isinstance(answer.failure, RateLimited):
-        yield note("key", "RunAPI limits requests of this key just now", "ask again in a minute")
-    elif answer.failure is not None:
-        again = fix_commands.runapi("doctor")
-        what = f"the balance cannot be read: {answer.failure.happened.rstrip('.')}"
-        yield warning("key", what, "whether the key is accepted is not known", again)
-    elif answer.balance_cents <= 0:
-        yield warning(
-            "credit", "there is no credit on the account", _UNPAID, fix_commands.ADD_CREDIT
-        )
-    else:
-        yield fine("key", f"key from {source}, accepted; {dollars(answer.balance_cents)} left")
-
-
-def _missing(means: Means, missing: KeyMissing | None) -> Finding:
-    entry = means.configured
-    held_back = next((name for name in KEY_NAMES if means.is_held_back(name)), None)
-    if held_back and entry:
-        what = f"{held_back} is set in this shell, and {entry.host.title} does not hand it on"
-        # Installing alone brings the key only where the host has a list of names to hand on.
-        remedy = fix_commands.remedy(entry) if entry.host.stdio.names else None
-        return of_entry(problem("key", what, _UNPAID, fix_commands.renewed(entry), remedy))
-    if not (missing and missing.source):
-        return problem("key", "there is no API key", _UNPAID, fix_commands.login())
-    config = missing.source == CONFIG_FILE
-    mend = fix_commands.edit(_config(means)) if config else _replacing(means, missing.source)
-    return problem("key", missing.happened.rstrip("."), _UNPAID, mend)
-
-
-def _replacing(means: Means, source: str) -> str:
+def _replace_key(server: ServerEnvironment, source: str) -> str:
     """What puts another key in the place of the one from there, which would go before it."""
     if source in KEY_NAMES:
-        return f"{_correcting(means, source)} && {fix_commands.login()}"
+        return f"{server.unset_command(source)} && {fix_commands.login()}"
     return fix_commands.login()
 
 
-def _correcting(means: Means, name: str) -> str:
-    """What takes a variable away, where it is set."""
-    if means.configured and means.said_in_entry(name):
-        return fix_commands.rewritten(means.configured)
-    return fix_commands.unset(name)
-
-
-def _open_file(means: Means) -> Iterator[Finding]:
-    path = _config(means)
+def _check_file_mode(server: ServerEnvironment) -> Iterator[Finding]:
+    path = _config(server)
     try:
         mode = path.stat().st_mode
     except OSError:
         return
-    if os.name != "posix" or not stat.S_ISREG(mode) or not mode & 0o077:
-        return
-    mend = f"chmod 600 {shlex.quote(str(path))}"
-    why = "your key can be read there"
-    yield warning("secret", f"{path} is open to other users", why, mend, "protect")
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+        what, mend = f"{path} is open to other users", f"chmod 600 {shlex.quote(str(path))}"
+        yield warning("secret", what, "your key can be read there", mend, "protect")
 
 
-def _config(means: Means) -> Path:
+def _config(server: ServerEnvironment) -> Path:
     # A user without a home has no such file, wherever it is said to be.
-    return config_path(means.environ) or Path("config.json")
+    return config_path(server.environ) or Path("config.json")

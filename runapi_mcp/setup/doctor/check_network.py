@@ -1,19 +1,20 @@
 """The way to RunAPI, judged: network, proxy, certificates, clock."""
 
-import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from runapi_mcp.base.errors import Failure, NotConfigured, RateLimited, Unreachable
 from runapi_mcp.base.settings import DEFAULT_BASE_URL
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, of_entry, problem, warning
-from runapi_mcp.setup.doctor.runapi_probe import Reached
-from runapi_mcp.setup.doctor.server_environment import CERTIFICATES, PROXIES, Means
+from runapi_mcp.setup.doctor.mcp_config import is_odd
+from runapi_mcp.setup.doctor.runapi_probe import RunapiAnswer
+from runapi_mcp.setup.doctor.server_environment import CERTIFICATES, PROXIES, ServerEnvironment
 from runapi_mcp.setup.install.host_file import is_there
 
 WARN_SECONDS: Final = 60
@@ -21,37 +22,70 @@ WRONG_SECONDS: Final = 300
 _NOTHING: Final = "no call gets anywhere"
 
 
-def way_findings(means: Means) -> Iterator[Finding]:
+def check_own_environment(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """What keeps this process from asking anybody: certificates that would be waited for, proxies
+    that are none."""
+    nobody = f"{_NOTHING}, and nobody was asked"
+    for name in CERTIFICATES:
+        path = environ.get(name, "")
+        if path and is_odd(Path(path)):
+            what = f"{name} names {path}, which is not a regular file"
+            yield problem("certificates", what, nobody, fix_commands.unset(name))
+    for name in (*PROXIES, "HTTP_PROXY", "http_proxy"):
+        if not _can_be_proxy(environ.get(name, "").strip()):
+            what = f"what {name} names is no proxy"
+            yield problem("proxy", what, nobody, fix_commands.unset(name))
+
+
+def _can_be_proxy(value: str) -> bool:
+    try:
+        split = urlsplit(value if "://" in value else f"http://{value}")
+        # Reading the port raises for one that cannot be.
+        return not value or (bool(split.hostname) and split.port != 0)
+    except ValueError:
+        return False
+
+
+def check_way(server: ServerEnvironment) -> Iterator[Finding]:
     """What of the way the environment alone tells."""
-    yield from _certificates(means)
-    yield from _unencrypted(means)
-    if not means.reaches or is_loopback(means.reaches):
+    for name in CERTIFICATES:
+        path = server.environ.get(name, "")
+        if path and not is_there(Path(path)):
+            what = f"{name} names {path}, which is not there"
+            yield problem("certificates", what, _NOTHING, server.unset_command(name))
+    address = server.base_url
+    if not address or is_loopback(address):
         return
-    for name in PROXIES:
-        if means.configured and means.is_held_back(name):
-            host = means.configured.host
-            what = f"{name} is set in this shell, and {host.title} does not hand it on"
-            mend = fix_commands.handed_on(means.configured, name)
-            yield of_entry(warning("proxy", what, "its server may reach nothing without", mend))
-            return
+    if address.startswith("http:"):
+        what = f"{address} is not https, and the key is not sent there"
+        yield problem("address", what, _NOTHING, server.unset_command("RUNAPI_BASE_URL"))
+    held_back = next((name for name in PROXIES if server.is_held_back(name)), None)
+    if server.entry and held_back:
+        what = (
+            f"{held_back} is set in this shell, and {server.entry.host.title} does not hand it on"
+        )
+        mend = fix_commands.hand_on(server.entry, held_back)
+        yield of_entry(warning("proxy", what, "its server may reach nothing without", mend))
 
 
-def reached_findings(means: Means, answer: Reached) -> Iterator[Finding]:
+def check_answer(server: ServerEnvironment, answer: RunapiAnswer) -> Iterator[Finding]:
     """How RunAPI answered."""
-    if answer.failure is None:
-        yield fine("network", f"{means.reaches} answers in {answer.seconds:.1f} s")
-        yield from _clock(answer.ahead_seconds)
-    elif not isinstance(answer.failure, RateLimited):
-        yield _unreached(means, answer.failure)
+    if answer.unreached is None:
+        yield fine("network", f"{server.base_url} answers in {answer.seconds:.1f} s")
+        yield from _check_clock(answer.ahead_seconds or 0)
+    elif not isinstance(answer.unreached, RateLimited):
+        check, what, mend = _cause(server, answer.unreached)
+        yield problem(check, what, _NOTHING, mend)
 
 
-def _clock(ahead_seconds: float | None) -> Iterator[Finding]:
-    if ahead_seconds is None or abs(ahead_seconds) < WARN_SECONDS:
+def _check_clock(ahead_seconds: float) -> Iterator[Finding]:
+    off = abs(ahead_seconds)
+    if off < WARN_SECONDS:
         return
     way = "ahead of" if ahead_seconds > 0 else "behind"
-    what = f"this machine's clock is {_span(abs(ahead_seconds))} {way} RunAPI's"
-    judge = problem if abs(ahead_seconds) >= WRONG_SECONDS else warning
+    what = f"this machine's clock is {_span(off)} {way} RunAPI's"
     why = "links expire at the wrong time, and so does the day's budget"
+    judge = problem if off >= WRONG_SECONDS else warning
     yield judge("clock", what, why, fix_commands.set_clock())
 
 
@@ -62,27 +96,23 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _unreached(means: Means, failure: Failure) -> Finding:
-    proxy = _proxy(means)
-    causes = list(_causes(failure))
-    address = means.reaches
+def _cause(server: ServerEnvironment, failure: Failure) -> tuple[str, str, str]:
+    """Why RunAPI was not reached: the check, what is wrong, and what mends it."""
+    address, proxy, causes = server.base_url, _proxy(server), [*_causes(failure)]
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        what = f"the certificate of {address} is not trusted here"
-        return problem("certificates", what, _NOTHING, _trusting(means))
+        named = next((name for name in CERTIFICATES if server.around.get(name)), "")
+        mend = server.unset_command(named) if named else "export SSL_CERT_FILE=/path/to/your/ca.pem"
+        return "certificates", f"the certificate of {address} is not trusted here", mend
     if proxy and isinstance(failure, Unreachable | NotConfigured):
         what = f"{address} is not reached through the proxy that {proxy} names"
-        return problem("proxy", what, _NOTHING, _without(means, proxy))
+        return "proxy", what, server.unset_command(proxy)
+    is_default = address == DEFAULT_BASE_URL
+    mend = f"curl -I {address}" if is_default else server.unset_command("RUNAPI_BASE_URL")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        what = f"the name in {address} is not found"
-        return problem("network", what, _NOTHING, _readdressing(means))
+        return "network", f"the name in {address} is not found", mend
     if isinstance(failure, Unreachable):
-        what = f"{address} does not answer"
-        return problem("network", what, _NOTHING, _readdressing(means))
-    what = _HIDDEN_LOGIN.sub("//", failure.happened.rstrip("."))
-    return problem("network", what, _NOTHING, _readdressing(means))
-
-
-_HIDDEN_LOGIN: Final = re.compile(r"//[^/@\s]+@")
+        return "network", f"{address} does not answer", mend
+    return "network", failure.happened.rstrip("."), mend
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -93,41 +123,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _proxy(means: Means) -> str:
+def _proxy(server: ServerEnvironment) -> str:
     """The variable whose proxy the request went through."""
-    if is_loopback(means.reaches):
+    if is_loopback(server.base_url):
         return ""
-    return next((name for name in PROXIES if means.around.get(name, "").strip()), "")
-
-
-def _trusting(means: Means) -> str:
-    named = next((name for name in CERTIFICATES if means.around.get(name)), "")
-    return _without(means, named) if named else "export SSL_CERT_FILE=/path/to/your/ca.pem"
-
-
-def _readdressing(means: Means) -> str:
-    """What leads back to RunAPI's own address, or looks whether there is a way to it."""
-    if means.reaches != DEFAULT_BASE_URL:
-        return _without(means, "RUNAPI_BASE_URL")
-    return f"curl -I {DEFAULT_BASE_URL}"
-
-
-def _without(means: Means, name: str) -> str:
-    if means.configured and means.said_in_entry(name):
-        return fix_commands.rewritten(means.configured)
-    return fix_commands.unset(name)
-
-
-def _certificates(means: Means) -> Iterator[Finding]:
-    for name in CERTIFICATES:
-        path = means.environ.get(name, "")
-        if path and not is_there(Path(path)):
-            what = f"{name} names {path}, which is not there"
-            yield problem("certificates", what, _NOTHING, _without(means, name))
-
-
-def _unencrypted(means: Means) -> Iterator[Finding]:
-    address = means.reaches
-    if address.startswith("http:") and not is_loopback(address):
-        what = f"{address} is not https, and the key is not sent there"
-        yield problem("address", what, _NOTHING, _without(means, "RUNAPI_BASE_URL"))
+    return next((name for name in PROXIES if server.around.get(name, "").strip()), "")

@@ -11,7 +11,7 @@ from runapi_mcp.base.hosts.table import host_named
 from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.settings import config_path
 from runapi_mcp.base.texts import read_entry
-from runapi_mcp.setup.doctor.findings import Chapter, Report
+from runapi_mcp.setup.doctor.findings import Diagnosis, Section
 from runapi_mcp.setup.install.host_entry import EntrySpec
 from runapi_mcp.setup.install.install_log import InstallLog
 from runapi_mcp.setup.install.installer import Change, apply, entry_path, plan_install
@@ -19,33 +19,33 @@ from runapi_mcp.setup.install.start_command import Program, launch_command
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Fix:
     """One thing that --fix did, or could not do."""
 
     what: str
     worked: bool = True
     place: tuple[str, ...] = ()
-    """The chapter that it was about."""
+    """The section that it was about."""
 
 
-def mended(report: Report, receipts: InstallLog) -> list[Mended]:
+def fix(diagnosis: Diagnosis, log: InstallLog) -> list[Fix]:
     """Mends what can be mended safely."""
-    done: list[Mended] = []
-    for chapter in report.chapters:
-        remedies = {found.remedy for found in chapter.findings}
+    done: list[Fix] = []
+    for section in diagnosis.sections:
+        remedies = {found.remedy for found in section.findings}
         if "protect" in remedies:
-            done.append(_protected())
+            done.append(_protect_config())
         if "install" in remedies:
-            done.append(_installed(chapter, receipts))
+            done.append(_install(section, log))
     return done
 
 
-def confirmed(done: Sequence[Mended], report: Report) -> list[Mended]:
+def confirm(done: Sequence[Fix], diagnosis: Diagnosis) -> list[Fix]:
     """What was done, as a second look has it: what it did not help is no mending."""
     still = {
-        chapter.place
-        for chapter in report.chapters
-        for each in chapter.findings
+        section.place
+        for section in diagnosis.sections
+        for each in section.findings
         if each.remedy == "install"
     }
     return [
@@ -56,40 +56,40 @@ def confirmed(done: Sequence[Mended], report: Report) -> list[Mended]:
     ]
 
 
-def _protected() -> Mended:
+def _protect_config() -> Fix:
     path = config_path(os.environ)
     if path is None:
-        return Mended("the config file is not to be found", worked=False)
+        return Fix("the config file is not to be found", worked=False)
     try:
         path.chmod(0o600)
     except OSError as error:
-        return Mended(f"{path} stays open to others: {error.strerror}", worked=False)
-    return Mended(f"{path} is yours alone now")
+        return Fix(f"{path} stays open to others: {error.strerror}", worked=False)
+    return Fix(f"{path} is yours alone now")
 
 
-def _installed(chapter: Chapter, receipts: InstallLog) -> Mended:
-    host = host_named(chapter.host)
+def _install(section: Section, log: InstallLog) -> Fix:
+    host = host_named(section.host)
     try:
-        wish = EntrySpec(launch_command(Program(sys.executable, Path(sys.prefix), os.environ)))
-        with receipts.lock():
-            change = plan_install(host, Path(chapter.where), receipts, wish)
-            backup = apply(change, receipts)
+        spec = EntrySpec(launch_command(Program(sys.executable, Path(sys.prefix), os.environ)))
+        with log.lock():
+            change = plan_install(host, Path(section.file), log, spec)
+            backup = apply(change, log)
     except Failure as failure:
-        return Mended(f"{host.title} stays as it is: {failure}", worked=False)
+        return Fix(f"{host.title} stays as it is: {failure}", worked=False)
     if change.changes_nothing:
-        return Mended(f"{host.title} stays as it is: install writes the same", worked=False)
+        return Fix(f"{host.title} stays as it is: install writes the same", worked=False)
     kept = f"; as it was: {backup}" if backup else ""
-    what = f"{host.title}: {', '.join(_changed(change))} anew in {chapter.where}{kept}"
-    return Mended(what, place=chapter.place)
+    what = f"{host.title}: {', '.join(_changed(change))} anew in {section.file}{kept}"
+    return Fix(what, place=section.place)
 
 
 def _changed(change: Change) -> list[str]:
     """The names of what is not as it was; values and what is around them may be secret."""
-    before, after = _said(change, change.file.text), _said(change, change.text)
+    before, after = _fields(change, change.file.text), _fields(change, change.text)
     return [name for name in after | before if before.get(name) != after.get(name)]
 
 
-def _said(change: Change, text: str) -> dict[str, object]:
+def _fields(change: Change, text: str) -> dict[str, object]:
     """What an entry says, without what it is wrapped in."""
     host = change.host
     entry = as_object(read_entry(text, host.dialect, entry_path(host)))

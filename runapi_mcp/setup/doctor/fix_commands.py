@@ -1,4 +1,4 @@
-"""The commands that mend what was found."""
+"""The commands that mend what was found: each function gives the one it is named for, as text."""
 
 import os
 import shlex
@@ -9,13 +9,12 @@ from typing import Final
 
 from runapi_mcp.base.hosts.host import Host
 from runapi_mcp.base.settings import KEY_PAGE
-from runapi_mcp.setup.doctor.configured import Configured, Scope
 from runapi_mcp.setup.doctor.findings import Remedy
+from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, EntryScope
 from runapi_mcp.setup.install.start_command import Program, typed_command
 
 ADD_CREDIT: Final = f"add credit at {KEY_PAGE}"
-UPDATE: Final = "uvx runapi-mcp@latest install"
-REPORT: Final = "report it at https://github.com/runapi-mcp/runapi-mcp/issues"
+UPDATE_COMMAND: Final = "uvx runapi-mcp@latest install"
 
 
 @cache
@@ -26,62 +25,52 @@ def runapi(arguments: str) -> str:
 
 
 def login() -> str:
-    """Get a key, and save it."""
     return runapi("login")
 
 
-def install(host: Host | None = None, scope: Scope = "user") -> str:
+def install(host: Host | None = None, scope: EntryScope = "user") -> str:
     """Write the entry of a host, or of those that a person then picks."""
     return runapi(f"install {host.name}{_scoped(scope)}" if host else "install")
 
 
-def renewed(entry: Configured) -> str:
+def renew(entry: ConfigEntry | None) -> str:
     """Write an entry anew; what a user added to it stays, where install made it."""
-    return _over(entry, _installed(entry))
+    if entry is None:
+        return UPDATE_COMMAND
+    return _take_over(entry, _install_again(entry))
 
 
-def rewritten(entry: Configured) -> str:
+def rewrite(entry: ConfigEntry | None) -> str:
     """Write an entry anew, with nothing of the old one."""
-    return after_taking_out(entry, _installed(entry))
+    if entry is None:
+        return UPDATE_COMMAND
+    return _replace(entry, _install_again(entry))
 
 
-def served_at(entry: Configured, address: str) -> str:
-    """Connect to another address."""
-    return _over(entry, f"{install(entry.host, entry.scope)} --http {shlex.quote(address)}")
+def connect_to(entry: ConfigEntry, address: str) -> str:
+    """Write an entry anew, with another address."""
+    return _take_over(entry, f"{install(entry.host, entry.scope)} --http {shlex.quote(address)}")
 
 
-def told(entry: Configured, name: str) -> str:
+def give(entry: ConfigEntry, name: str) -> str:
     """Give the server a variable's value."""
-    return f'{renewed(entry)} --env "{name}=${name}"'
+    return f'{renew(entry)} --env "{name}=${name}"'
 
 
-def handed_on(entry: Configured, name: str) -> str:
+def hand_on(entry: ConfigEntry, name: str) -> str:
     """Let the host hand a variable on, so that its value is not in the file; else give it."""
     can_name = entry.host.stdio.names or entry.host.reference
-    return f"{renewed(entry)} --env {name}" if can_name else told(entry, name)
+    return f"{renew(entry)} --env {name}" if can_name else give(entry, name)
 
 
-def remedy(entry: Configured) -> Remedy | None:
-    """What --fix may do about an entry: install again, where that writes this very one."""
-    is_safe = entry.is_renewable and entry.command is not None and entry.scope == "user"
-    return "install" if is_safe else None
-
-
-def taken_out(entry: Configured) -> str:
+def take_out(entry: ConfigEntry) -> str:
     """Take out this very entry, whoever made it."""
     if entry.is_installs:
         return runapi(f"uninstall {entry.host.name}{_scoped(entry.scope)}")
-    return _removal(entry) or f"take “{entry.name}” out of {shlex.quote(str(entry.path))}"
-
-
-def after_taking_out(entry: Configured, command: str) -> str:
-    """A command, once an entry is out of its way."""
-    by_hand = not entry.is_installs and not _removal(entry)
-    return f"{taken_out(entry)}{', then ' if by_hand else ' && '}{command}"
+    return _remove(entry) or f"take “{entry.name}” out of {shlex.quote(str(entry.path))}"
 
 
 def edit(path: Path, line: int | None = None) -> str:
-    """Correct a file by hand."""
     editor = "notepad" if sys.platform == "win32" else "${EDITOR:-vi}"
     return f"{editor} {f'+{line} ' if line else ''}{shlex.quote(str(path))}"
 
@@ -92,16 +81,13 @@ def set_clock() -> str:
     return commands.get(sys.platform, "sudo timedatectl set-ntp true")
 
 
-def make_folder(path: Path) -> str:
-    """Make a folder that can be written."""
-    quoted = shlex.quote(str(path))
+def make_writable(folder: Path) -> str:
+    quoted = shlex.quote(str(folder))
     return f"mkdir -p {quoted} && chmod u+rwx {quoted}"
 
 
 def move_away(path: Path) -> str:
-    """Move a file out of the way, and keep it."""
-    quoted = shlex.quote(str(path))
-    return f"mv {quoted} {shlex.quote(f'{path}.old')}"
+    return f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}"
 
 
 def unlock(path: Path, *, is_mine: bool) -> str:
@@ -112,28 +98,38 @@ def unlock(path: Path, *, is_mine: bool) -> str:
 
 
 def unset(name: str) -> str:
-    """Take a variable away from this shell."""
     return f"unset {name}"
 
 
 def look_at(path: Path) -> str:
-    """See what is at a path."""
     return f"ls -ld {shlex.quote(str(path))}"
 
 
-def _installed(entry: Configured) -> str:
+def install_remedy(entry: ConfigEntry | None) -> Remedy | None:
+    """Whether --fix may install over an entry: where that writes this very one."""
+    if entry is None or entry.command is None:
+        return None
+    return "install" if entry.is_renewable and entry.scope == "user" else None
+
+
+def _install_again(entry: ConfigEntry) -> str:
     address = entry.address
     # What was secret in the address is left for its owner to write.
-    reached = f" --http {shlex.quote(str(address))}" if address and address.is_safe else ""
-    return install(entry.host, entry.scope) + reached
+    connected = f" --http {shlex.quote(str(address))}" if address and entry.is_safe else ""
+    return install(entry.host, entry.scope) + connected
 
 
-def _over(entry: Configured, command: str) -> str:
-    """A command that install takes an entry over by, where it does."""
-    return command if entry.is_renewable else after_taking_out(entry, command)
+def _take_over(entry: ConfigEntry, command: str) -> str:
+    """The command, which install takes an entry over by, where it does."""
+    return command if entry.is_renewable else _replace(entry, command)
 
 
-def _removal(entry: Configured) -> str:
+def _replace(entry: ConfigEntry, command: str) -> str:
+    by_hand = not entry.is_installs and not _remove(entry)
+    return f"{take_out(entry)}{', then ' if by_hand else ' && '}{command}"
+
+
+def _remove(entry: ConfigEntry) -> str:
     """The host's own command that takes an entry out; empty where it has none."""
     command = entry.host.removal
     if "{scope}" not in command and entry.scope != "user":
@@ -141,5 +137,5 @@ def _removal(entry: Configured) -> str:
     return command.format(name=shlex.quote(entry.name), scope=entry.scope)
 
 
-def _scoped(scope: Scope) -> str:
+def _scoped(scope: EntryScope) -> str:
     return " --scope project" if scope == "project" else ""

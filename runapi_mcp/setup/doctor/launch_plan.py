@@ -1,4 +1,4 @@
-"""What a host would start for an entry: the very words, environment and directory."""
+"""What a host would start or connect to for an entry: the very words, environment and directory."""
 
 import os
 import shutil
@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runapi_mcp.base.hosts.host import CALL_SECONDS, LaunchPolicy
+from runapi_mcp.base.hosts.host import CALL_SECONDS
+from runapi_mcp.base.hosts.launch_environment import fill_in, handed_on
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.setup.doctor.configured import Configured
-from runapi_mcp.setup.doctor.host_environment import around, filled_in
-from runapi_mcp.setup.doctor.read_values import as_seconds
+from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
 
 _TIMEOUTS: Final = ("timeout", "tool_timeout_sec")
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """A start of a server."""
+class LaunchPlan:
+    """How a program is started."""
 
     words: tuple[str, ...]
     environ: Mapping[str, str]
@@ -28,7 +27,7 @@ class Start:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The same for starts that cannot differ."""
+        """The same for what need not be tried twice."""
         return self.words, self.directory, *sorted(self.environ.items())
 
     @property
@@ -45,7 +44,6 @@ class Start:
 
     @property
     def has_directory(self) -> bool:
-        """Whether it can begin where the host begins it."""
         return os.path.isdir(self.directory)  # noqa: PTH112 - as above
 
     def _named(self) -> str:
@@ -53,64 +51,68 @@ class Start:
         return str(Path(self.directory) / word) if os.path.dirname(word) else word  # noqa: PTH120 - Path drops "./"
 
 
-def start_of(configured: Configured, machine: Machine) -> Start:
-    """How the entry's host starts it."""
-    policy = configured.host.launch
-    env = environment_of(configured, machine)
-    words = tuple(_filled_in(configured, machine, word) for word in configured.words)
-    return Start(
-        words, env, _directory(configured, machine, policy), allowance(configured, machine)
-    )
+@dataclass(frozen=True, slots=True)
+class ConnectPlan:
+    """How a server that runs elsewhere is connected to."""
+
+    url: str
+    headers: Mapping[str, str]
+    allowed_seconds: float
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return self.url, *sorted(self.headers.items())
 
 
-def environment_of(configured: Configured, machine: Machine) -> dict[str, str]:
+def plan_launch(entry: ConfigEntry, machine: Machine) -> LaunchPlan | ConnectPlan:
+    """What the entry's host does to have its server."""
+    allowed_seconds = _allowed_seconds(entry, machine)
+    if entry.url:
+        return ConnectPlan(entry.url, _headers(entry, machine), allowed_seconds)
+    words = tuple(fill_in(word, entry.host, machine.environ) for word in entry.words)
+    directory = _directory(entry, machine)
+    return LaunchPlan(words, environment_of(entry, machine), directory, allowed_seconds)
+
+
+def environment_of(entry: ConfigEntry, machine: Machine) -> dict[str, str]:
     """What the host's server finds in its environment."""
     environ = machine.environ
-    named = {name: environ[name] for name in configured.handed_on if name in environ}
-    given = {name: _filled_in(configured, machine, value) for name, value in configured.env.items()}
-    return around(configured.host.launch, machine) | named | given
+    named = {name: environ[name] for name in entry.handed_on if name in environ}
+    given = {name: fill_in(value, entry.host, machine.environ) for name, value in entry.env.items()}
+    return handed_on(entry.host.launch, machine) | named | given
 
 
-def headers_of(configured: Configured, machine: Machine) -> dict[str, str]:
-    """What the host sends along to the address of an entry."""
-    headers = configured.headers
-    shape = configured.host.http
-    if shape and shape.bearer:
-        name = configured.inner.get(shape.bearer)
-        key = machine.environ.get(name, "") if isinstance(name, str) else ""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return {name: _filled_in(configured, machine, text) for name, text in headers.items()}
-
-
-def allowance(configured: Configured, machine: Machine) -> float:
-    """How long the host waits for the first answer, in seconds."""
-    policy = configured.host.launch
-    own = as_seconds(configured.entry.get(policy.start_key)) if policy.start_key else None
-    if own is not None:
-        return own
-    told = machine.environ.get(policy.start_variable, "") if policy.start_variable else ""
-    return float(told) / 1000 if told.isdecimal() else policy.start_seconds
-
-
-def call_seconds(configured: Configured) -> float | None:
+def call_seconds(entry: ConfigEntry) -> float | None:
     """How long the host lets a call go on, where the entry says it."""
     for key in _TIMEOUTS:
-        unit = configured.host.stdio.last.get(key)
-        found = as_seconds(configured.entry.get(key))
+        # What install writes there for CALL_SECONDS tells the unit.
+        unit, found = entry.host.stdio.last.get(key), entry.seconds(key)
         if found is not None and isinstance(unit, int):
             return found * CALL_SECONDS / unit
     return None
 
 
-def _directory(configured: Configured, machine: Machine, policy: LaunchPolicy) -> str:
-    named = configured.inner.get("cwd")
+def _headers(entry: ConfigEntry, machine: Machine) -> dict[str, str]:
+    headers, shape = entry.headers, entry.host.http
+    if shape and shape.bearer:
+        name = entry.inner.get(shape.bearer)
+        key = machine.environ.get(name, "") if isinstance(name, str) else ""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return {name: fill_in(text, entry.host, machine.environ) for name, text in headers.items()}
+
+
+def _allowed_seconds(entry: ConfigEntry, machine: Machine) -> float:
+    policy = entry.host.launch
+    own = entry.seconds(policy.start_key)
+    if own is not None:
+        return own
+    told = machine.environ.get(policy.start_variable, "")
+    return float(told) / 1000 if told.isdecimal() else policy.start_seconds
+
+
+def _directory(entry: ConfigEntry, machine: Machine) -> str:
+    named = entry.inner.get("cwd")
     if isinstance(named, str) and named:
-        return str(Path(machine.directory) / _filled_in(configured, machine, named))
-    in_project = configured.scope != "user" or not policy.is_graphical
+        return str(Path(machine.directory) / fill_in(named, entry.host, machine.environ))
+    in_project = entry.scope != "user" or not entry.host.launch.is_graphical
     return machine.directory if in_project else str(machine.locate("{home}"))
-
-
-def _filled_in(configured: Configured, machine: Machine, text: str) -> str:
-    keeps = configured.host.launch.keeps_unset
-    reference = configured.host.reference
-    return filled_in(text, reference, machine.environ, keeps_unset=keeps)

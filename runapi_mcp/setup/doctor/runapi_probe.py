@@ -1,7 +1,7 @@
 """RunAPI asked for what costs nothing: whether it answers, what time it has, who has which key."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
@@ -14,7 +14,7 @@ from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.providers.runapi.messages import Reply, Request
 
-Meaning = TypeVar("Meaning")
+Answered = TypeVar("Answered")
 
 ASK_SECONDS: Final = 8.0
 _PRICES: Final = Request(
@@ -23,44 +23,39 @@ _PRICES: Final = Request(
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """How RunAPI answers at an address."""
+class RunapiAnswer:
+    """How RunAPI answers at an address, and what it makes of a key."""
 
-    failure: Failure | None = None
+    unreached: Failure | None = None
     seconds: float = 0.0
     ahead_seconds: float | None = None
     """How far this machine's clock is ahead of RunAPI's; None where it told no time."""
-
-
-@dataclass(frozen=True, slots=True)
-class LetIn:
-    """What RunAPI makes of a key."""
-
-    failure: Failure | None = None
+    has_key: bool = False
+    key_failure: Failure | None = None
     balance_cents: float = 0.0
-    sandbox: bool = False
+
+    @property
+    def accepts_key(self) -> bool:
+        return self.has_key and self.key_failure is None
 
 
-async def reached(base_url: str) -> Reached:
-    """Whether RunAPI answers there, asked without a key."""
+async def ask_runapi(base_url: str, key: str) -> RunapiAnswer:
+    """Asks without a key, and, once that is answered, for the balance with it."""
     began = anyio.current_time()
-    ahead = await _answer(base_url, lambda there: there.send_publicly(_PRICES, _ahead_seconds))
+    ahead = await _ask(base_url, lambda there: there.send_publicly(_PRICES, _ahead_seconds))
     if isinstance(ahead, Failure):
-        return Reached(ahead)
-    return Reached(None, anyio.current_time() - began, ahead)
-
-
-async def let_in(base_url: str, key: str) -> LetIn:
-    """Whether RunAPI takes the key, and what is on the account."""
+        return RunapiAnswer(unreached=ahead)
+    answer = RunapiAnswer(seconds=anyio.current_time() - began, ahead_seconds=ahead)
+    if not key:
+        return answer
     own = Key(SecretStr(key))
-    balance = await _answer(base_url, lambda there: there.provider(own).balance())
+    balance = await _ask(base_url, lambda there: there.provider(own).balance())
     if isinstance(balance, Failure):
-        return LetIn(balance)
-    return LetIn(None, balance.balance_cents, balance.sandbox)
+        return replace(answer, has_key=True, key_failure=balance)
+    return replace(answer, has_key=True, balance_cents=balance.balance_cents)
 
 
-async def _answer(base_url: str, ask: Callable[[RunAPI], Awaitable[Meaning]]) -> Meaning | Failure:
-    """What RunAPI answers there, or why it does not."""
+async def _ask(base_url: str, ask: Callable[[RunAPI], Awaitable[Answered]]) -> Answered | Failure:
     upstream = RunAPI(base_url)
     try:
         with anyio.fail_after(ASK_SECONDS + 1):
@@ -68,7 +63,7 @@ async def _answer(base_url: str, ask: Callable[[RunAPI], Awaitable[Meaning]]) ->
     except Failure as failure:
         return failure
     except TimeoutError:
-        return _late(base_url)
+        return Unreachable(f"RunAPI did not answer at {base_url} in time.", "Check the network.")
     finally:
         await upstream.aclose()
 
@@ -80,7 +75,3 @@ def _ahead_seconds(reply: Reply) -> float | None:
         return None
     theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
     return (datetime.now(UTC) - theirs).total_seconds()
-
-
-def _late(base_url: str) -> Unreachable:
-    return Unreachable(f"RunAPI did not answer at {base_url} in time.", "Check the network.")

@@ -11,8 +11,8 @@ from runapi_mcp.base.errors import KeyMissing, NotConfigured
 from runapi_mcp.base.settings import Settings, config_path
 from runapi_mcp.base.settings.config_file import read_config
 from runapi_mcp.base.settings.keys import CONFIG_FILE, KEY_NAMES, passed_over
-from runapi_mcp.setup.doctor.configured import Configured
-from runapi_mcp.setup.doctor.read_values import is_odd
+from runapi_mcp.setup.doctor import fix_commands
+from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, is_odd
 
 ASKED_FOR: Final = re.compile(r"\$\{(input|user_config)[:.]")
 PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -20,13 +20,13 @@ CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """The means of one server."""
+class ServerEnvironment:
+    """The environment of one server, as the server reads it."""
 
     environ: Mapping[str, str]
     around: Mapping[str, str]
     """The environment of whoever asks."""
-    configured: Configured | None = None
+    entry: ConfigEntry | None = None
     """The entry that is started; None for this program itself."""
     settings: Settings | None = None
     refusal: NotConfigured | None = None
@@ -35,7 +35,7 @@ class Means:
     """What stands where a key is looked for and is none, before the first that is one."""
 
     @property
-    def reaches(self) -> str:
+    def base_url(self) -> str:
         """RunAPI's address; empty for the sandbox, or where none is known."""
         known = self.settings
         return "" if known is None or known.sandbox else known.base_url
@@ -48,39 +48,45 @@ class Means:
     @property
     def is_asked_for(self) -> bool:
         """Whether the host itself asks its person for the key, which nobody else then knows."""
-        said = self.configured.env if self.configured else {}
-        return any(ASKED_FOR.match(said.get(name, "")) for name in KEY_NAMES)
+        env = self.entry.env if self.entry else {}
+        return any(ASKED_FOR.match(env.get(name, "")) for name in KEY_NAMES)
 
-    def said_in_entry(self, name: str) -> bool:
+    def is_of_entry(self, name: str) -> bool:
         """Whether a variable is set by the host's file."""
-        return self.configured is not None and name in self.configured.env
-
-    def whence(self, name: str) -> str:
-        """Where a variable or an entry of the config file is from, in words."""
-        if self.configured is not None and self.said_in_entry(name):
-            return f"{name} in {self.configured.host.title}'s file"
-        return f"{name} in the environment" if name in self.environ else name
+        return self.entry is not None and name in self.entry.env
 
     def is_held_back(self, name: str) -> bool:
         """Whether the variable is set here and does not reach the server."""
         return bool(self.around.get(name, "").strip()) and name not in self.environ
 
+    def source_of(self, name: str) -> str:
+        """Where a variable or an entry of the config file is from, in words."""
+        if self.entry is not None and self.is_of_entry(name):
+            return f"{name} in {self.entry.host.title}'s file"
+        return f"{name} in the environment" if name in self.environ else name
 
-def means_of(
-    environ: Mapping[str, str], around: Mapping[str, str], configured: Configured | None = None
-) -> Means:
-    """What an environment gives."""
+    def unset_command(self, name: str) -> str:
+        """What takes a variable away, where it is set."""
+        if self.entry is not None and self.is_of_entry(name):
+            return fix_commands.rewrite(self.entry)
+        return fix_commands.unset(name)
+
+
+def read_environment(
+    environ: Mapping[str, str], around: Mapping[str, str], entry: ConfigEntry | None = None
+) -> ServerEnvironment:
+    """What a server started with an environment makes of it."""
     if odd_config(environ):
-        return Means(environ, around, configured)
+        return ServerEnvironment(environ, around, entry)
     try:
         loaded = settings.load(environ)
     except NotConfigured as refusal:
-        return Means(environ, around, configured, refusal=refusal)
+        return ServerEnvironment(environ, around, entry, refusal=refusal)
     file, broken = read_config(config_path(environ))
     passed = passed_over(environ, file)
     if broken:
         passed = (KeyMissing(broken, "", CONFIG_FILE), *passed)
-    return Means(environ, around, configured, loaded, passed_over=passed)
+    return ServerEnvironment(environ, around, entry, loaded, passed_over=passed)
 
 
 def odd_config(environ: Mapping[str, str]) -> Path | None:

@@ -7,17 +7,16 @@ from typing import Final
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream
+from anyio.streams.buffered import BufferedByteReceiveStream
 
-from runapi_mcp.base.json_values import as_object
+from runapi_mcp.base.json_values import Json, as_object
 
 MOST_NOISE_BYTES: Final = 256_000
 MOST_LINE_BYTES: Final = 16_000_000
 """What hosts read at most as one line."""
 
-Facts = Mapping[str, object]
 
-
-class Pipe:
+class StdioRpc:
     """Requests to a server, and its answers."""
 
     def __init__(self, stdin: ByteSendStream) -> None:
@@ -25,19 +24,17 @@ class Pipe:
         """How much of its stdout was no protocol."""
         self.is_flooded = False
         self._stdin = stdin
-        self._answers: dict[int, Facts] = {}
+        self._answers: dict[int, Json] = {}
         self._changed = anyio.Event()
         self._ended = False
 
-    async def say(self, method: str, number: int | None, params: Facts) -> None:
+    async def send(self, method: str, number: int | None, params: Mapping[str, object]) -> None:
         """Send a request; without a number, a notification."""
-        entries: Facts = {} if number is None else {"id": number}
-        message = {"jsonrpc": "2.0", **entries, "method": method, "params": params}
         # A server that has ended cannot be told anything; its end is noticed elsewhere.
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await self._stdin.send(json.dumps(message).encode() + b"\n")
+            await self._stdin.send(json.dumps(rpc_message(method, number, params)).encode() + b"\n")
 
-    async def first_result(self, *numbers: int) -> tuple[int, Facts]:
+    async def first_result(self, *numbers: int) -> tuple[int, Json]:
         """The number and result of the first request that succeeds.
 
         If none does, 0 and the last one's error.
@@ -47,8 +44,7 @@ class Pipe:
                 if "result" in self._answers.get(number, {}):
                     return number, as_object(self._answers[number]["result"])
             if self._ended or all(number in self._answers for number in numbers):
-                last = self._answers.get(numbers[-1], {})
-                return 0, as_object(last.get("error"))
+                return 0, as_object(self._answers.get(numbers[-1], {}).get("error"))
             await self._changed.wait()
 
     async def close(self) -> None:
@@ -58,22 +54,20 @@ class Pipe:
 
     async def listen(self, stdout: ByteReceiveStream) -> None:
         """Hear all that the server says, until it ends or floods."""
-        buffer = bytearray()
-        async for chunk in stdout:
-            buffer += chunk
-            if b"\n" in chunk:
-                *lines, rest = bytes(buffer).split(b"\n")
-                buffer = bytearray(rest)
-                for line in lines:
-                    self._hear(line)
-            if self.noise_bytes > MOST_NOISE_BYTES or len(buffer) > MOST_LINE_BYTES:
-                self.is_flooded = True
-                break
+        lines = BufferedByteReceiveStream(stdout)
+        try:
+            while self.noise_bytes <= MOST_NOISE_BYTES:
+                self._hear(await lines.receive_until(b"\n", MOST_LINE_BYTES))
+            self.is_flooded = True
+        except anyio.DelimiterNotFound:
+            self.is_flooded = True
+        except anyio.IncompleteRead:
+            pass  # it has ended
         self._ended = True
         self._wake()
 
     def _hear(self, line: bytes) -> None:
-        message = _message(line)
+        message = parse_rpc_line(line)
         number = message.get("id")
         if not message:
             self.noise_bytes += len(line.strip())
@@ -86,7 +80,12 @@ class Pipe:
         self._changed = anyio.Event()
 
 
-def _message(line: bytes) -> Facts:
+def rpc_message(method: str, number: int | None, params: Mapping[str, object]) -> Json:
+    numbered: Json = {} if number is None else {"id": number}
+    return {"jsonrpc": "2.0", **numbered, "method": method, "params": params}
+
+
+def parse_rpc_line(line: bytes) -> Json:
     """A line as a message of the protocol; empty for anything else."""
     try:
         message = as_object(json.loads(line))

@@ -14,6 +14,7 @@ from runapi_mcp.base.errors import NotConfigured, Refused
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, InstallScope
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS
+from runapi_mcp.base.redaction import Secrets, plain_words_in, secrets_by_sight, secrets_in
 from runapi_mcp.base.texts import (
     InsertionContext,
     KeyPath,
@@ -24,7 +25,6 @@ from runapi_mcp.base.texts import (
     read_entry,
     remove_entry,
 )
-from runapi_mcp.setup.install.hiding import hidden, plain_words_in, secrets_by_sight, secrets_in
 from runapi_mcp.setup.install.host_entry import EntrySpec, new_entry, update_entry
 from runapi_mcp.setup.install.host_file import (
     HostFile,
@@ -78,19 +78,19 @@ class Change:
         # No lines around it, which are other servers'.
         rows = difflib.unified_diff(_lines(self.file.text), _lines(self.text), before, after, n=0)
         head, body = "".join(islice(rows, 2)), "".join(map(_whole, rows))
-        return head + hidden(body, self._secrets())
+        return head + self._secrets().hide(body)
 
-    def _secrets(self) -> frozenset[str]:
-        secrets, plain = frozenset[str](), frozenset[str]()
+    def _secrets(self) -> Secrets:
+        secrets, plain = set[str](), set[str]()
         for text in (self.file.text, self.text):
             try:
                 value = parse_text(text, self.host.dialect).value
             except UnusableText:
-                secrets |= secrets_by_sight(text)
+                secrets.update(secrets_by_sight(text))
             else:
-                secrets |= secrets_in(value, ENTRY_NAME)
-                plain |= plain_words_in(value, ENTRY_NAME)
-        return secrets - plain
+                secrets.update(secrets_in(value, ENTRY_NAME))
+                plain.update(plain_words_in(value, ENTRY_NAME))
+        return Secrets(secrets - plain)
 
 
 def entry_path(host: Host) -> KeyPath:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_a_healthy_entry_is_fine(home: Home) -> None:
     home.claude()
     told = home.doctor(status=0)
     assert told.severities() == {"fine"}
-    assert "13 tools" in told.one("start", "starts in")["what"]
+    assert "14 tools" in told.one("start", "starts in")["what"]
     assert "RUNAPI_API_KEY in the environment, accepted; $" in told.one("key", "accepted")["what"]
 
 
@@ -327,7 +328,7 @@ def test_a_server_at_an_address(home: Home) -> None:
         assert serving.stderr is not None
         address = serving.stderr.readline().split()[2]
         home.claude({"type": "http", "url": address})
-        assert "13 tools" in home.doctor(status=0).one("start", "answers in")["what"]
+        assert "14 tools" in home.doctor(status=0).one("start", "answers in")["what"]
     finally:
         serving.kill()
         serving.communicate(timeout=LIMIT_SECONDS)
@@ -427,6 +428,22 @@ def test_a_ledger_that_is_none(home: Home) -> None:
     path = home.write("ledger.sqlite3", "not a ledger " * 100)
     home.environ["RUNAPI_LEDGER"] = str(path)
     assert home.doctor().one("ledger", "damaged")["mend"] == f"mv {path} {path}.old"
+
+
+def test_a_ledger_that_a_server_has_open_is_counted_with_its_newest_calls(home: Home) -> None:
+    from runapi_mcp.orders.ledger.sqlite.database import Database
+
+    home.claude()
+    path = home.path / "ledger.sqlite3"
+    home.environ["RUNAPI_LEDGER"] = str(path)
+    columns = "key, caller, model, fingerprint, status, begun_at"
+    with closing(Database.open(path)) as database:
+        with database.transaction() as connection:
+            for number in range(41):
+                row = (str(number), "me", "flux", "f", "completed", 1.0)
+                connection.execute(f"INSERT INTO calls ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - names of ours
+        # Not `home.doctor`: a reader marks its place in the memory beside the file.
+        assert "the ledger has 41 calls" in home.run("doctor").text
 
 
 def test_a_ledger_in_a_folder_that_is_a_file(home: Home) -> None:

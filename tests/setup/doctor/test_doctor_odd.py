@@ -5,11 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-import anyio
 import pytest
 
-from runapi_mcp.setup.doctor.findings import Chapter
-from runapi_mcp.setup.doctor.runner import told_if_it_crashes
+from runapi_mcp.setup.doctor.findings import Section
 from tests.support.doctor_world import KEY, OURS, US, Found, Home
 from tests.support.unwritable import as_a_user
 
@@ -134,12 +132,10 @@ def test_names_that_are_numbers_are_names(home: Home) -> None:
 
 
 def test_a_crash_becomes_a_finding() -> None:
-    async def crashes(secret: str) -> None:
-        raise KeyError(secret)
-
-    chapter = Chapter("Cursor")
-    anyio.run(told_if_it_crashes, chapter, crashes, KEY)
-    (found,) = chapter.findings
+    section = Section("Cursor")
+    with section.telling_crashes():
+        raise KeyError(KEY)
+    (found,) = section.findings
     assert (found.check, found.severity) == ("doctor", "problem")
     assert "KeyError in test_doctor_odd.py, line" in found.what
     assert KEY not in found.what

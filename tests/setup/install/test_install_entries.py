@@ -50,6 +50,14 @@ def test_our_older_entry_is_updated_in_place_and_keeps_what_its_user_added(
     assert inner[host.stdio.env] == {"MINE": "1", "YOURS": "2"}
 
 
+def test_the_variables_that_a_user_had_handed_on_are_handed_on_still() -> None:
+    path = home() / ".codex" / "config.toml"
+    for name in ("A_B", "C_D", "A_B"):
+        assert finished("install", "codex", "--env", name, environment={name: "1"}).returncode == 0
+    entry = tomllib.loads(path.read_text())["mcp_servers"]["runapi"]
+    assert entry["env_vars"] == ["RUNAPI_API_KEY", "A_B", "C_D"]
+
+
 def test_each_host_is_given_this_entry() -> None:
     """As `--print` has it, without a machine's own words."""
     names = [host.name for host in HOSTS]

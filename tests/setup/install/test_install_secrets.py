@@ -131,6 +131,13 @@ def test_a_diff_shows_no_key_that_stands_in_a_command(given: str) -> None:
         assert ("[hidden]" in shown, KEY in shown) == (True, False)
 
 
+def test_the_word_after_an_option_that_has_its_secret_already_is_shown() -> None:
+    words = ["run", f"--env=RUNAPI_API_KEY={KEY}", "runapi-mcp"]
+    keep(home() / ".cursor" / "mcp.json", one_server({"command": "docker", "args": words}))
+    shown = finished("uninstall", "cursor", "--dry-run").stdout
+    assert ('"runapi-mcp"' in shown, KEY in shown) == (True, False)
+
+
 def test_a_diff_of_a_broken_file_shows_no_secret_either() -> None:
     path = home() / ".cursor" / "mcp.json"
     keep(path, "{}")

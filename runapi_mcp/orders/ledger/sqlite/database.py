@@ -141,12 +141,21 @@ class Database:
             NewerVersion, OnlyRead: it is no file with the schema of this version.
             sqlite3.Error, OSError: it cannot be read.
         """
-        # A pipe would be waited for.
-        if not path.is_file():
-            raise OnlyRead
-        database = cls(_connected(_address(path), uri=True), path, lock_timeout)
+        database = cls(_connected_to_read(path), path, lock_timeout)
         with database._closed_if_broken():
             database._require_version()
+        return database
+
+    @classmethod
+    def open_as_is(cls, path: Path, lock_timeout: LockTimeout | None = None) -> "Database":
+        """As `open_to_read`, with whatever schema it has.
+
+        Raises:
+            OnlyRead: it is no file.
+            sqlite3.Error, OSError: it cannot be read.
+        """
+        database = cls(_connected_to_read(path), path, lock_timeout)
+        database._set_lock_timeout()
         return database
 
     def close(self) -> None:
@@ -186,6 +195,10 @@ class Database:
     def rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
         return self._connection.execute(sql, parameters).fetchall()
 
+    def version(self) -> int:
+        """The version of its schema; 0 where it has none yet."""
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
     def _settle_in(self) -> None:
         self._is_writable = True
         self._set_lock_timeout()
@@ -198,10 +211,10 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
 
     def _bring_up_to_date(self) -> None:
-        if self._version() == VERSION:
+        if self.version() == VERSION:
             return
         with self.transaction() as connection:
-            version = self._version()
+            version = self.version()
             if version > VERSION:
                 raise NewerVersion
             for migration in MIGRATIONS[version:]:
@@ -210,14 +223,11 @@ class Database:
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _require_version(self) -> None:
-        version = self._version()
+        version = self.version()
         if version > VERSION:
             raise NewerVersion
         if version < VERSION:
             raise OnlyRead
-
-    def _version(self) -> int:
-        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _set_lock_timeout(self) -> None:
         self._connection.execute(f"PRAGMA busy_timeout = {self._lock_timeout.milliseconds}")
@@ -234,6 +244,13 @@ class Database:
 def _connected(name: str, *, uri: bool = False) -> sqlite3.Connection:
     # One call at a time, but not always from the same thread.
     return sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _connected_to_read(path: Path) -> sqlite3.Connection:
+    # A pipe would be waited for.
+    if not path.is_file():
+        raise OnlyRead
+    return _connected(_address(path), uri=True)
 
 
 def _address(path: Path) -> str:

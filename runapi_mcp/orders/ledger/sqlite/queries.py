@@ -90,6 +90,12 @@ SPENDING: Final = """
     FROM calls WHERE caller = :caller AND begun_at >= :doubt_since
         AND (begun_at >= :since OR made_at >= :since OR status = 'intended')"""
 
+COUNT: Final = "SELECT count(*) AS calls FROM calls"
+COUNT_BY_FATE: Final = f"""
+    SELECT count(*) AS calls, count(CASE WHEN status = 'intended' THEN 1 END) AS in_doubt,
+        count(CASE WHEN status != 'intended' AND {_OPEN} THEN 1 END) AS undelivered
+    FROM calls"""
+
 INTERVALS: Final = """
     SELECT running_seconds, drawn_seconds FROM calls
     WHERE model = :model AND output_resolution IS :output_resolution AND drawn_seconds IS NOT NULL

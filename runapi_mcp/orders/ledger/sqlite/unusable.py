@@ -2,8 +2,9 @@
 
 import errno
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.orders.ledger.sqlite.database import NewerVersion, OnlyRead
@@ -11,62 +12,68 @@ from runapi_mcp.orders.ledger.sqlite.database import NewerVersion, OnlyRead
 BROKEN: Final = (sqlite3.Error, OSError, NewerVersion, OnlyRead)
 """What says that the ledger cannot be used."""
 
+Trouble = Literal["locked", "newer", "read-only", "disk", "damaged", "in the way"]
+"""What keeps a ledger from being used. `in the way`: at its place there is no file, nor can be."""
+
 _OFF: Final = "or set RUNAPI_LEDGER=off to pay without a ledger."
-_LOCKED: Final = (
-    "Call again in a minute. If it stays locked, end the program that has it open: a database "
-    "viewer, a backup, a server that hangs."
-)
-_NEWER: Final = f"Update this one (`uvx runapi-mcp@latest install`), {_OFF}"
-_READ_ONLY: Final = f"Let this user write the file and its folder, {_OFF}"
-_DISK: Final = f"Free space on its disk, mend the disk, {_OFF}"
-_DAMAGED: Final = (
-    f"Move the file away, {_OFF} A new ledger begins the day's budget anew, and does not know "
-    "which pictures were undelivered or in doubt."
-)
-_IN_THE_WAY: Final = f"Set RUNAPI_LEDGER to the absolute path of a file that can be made, {_OFF}"
+_ADVICE: Final[Mapping[Trouble, str]] = {
+    "locked": (
+        "Call again in a minute. If it stays locked, end the program that has it open: a database "
+        "viewer, a backup, a server that hangs."
+    ),
+    "newer": f"Update this one (`uvx runapi-mcp@latest install`), {_OFF}",
+    "read-only": f"Let this user write the file and its folder, {_OFF}",
+    "disk": f"Free space on its disk, mend the disk, {_OFF}",
+    "damaged": (
+        f"Move the file away, {_OFF} A new ledger begins the day's budget anew, and does not know "
+        "which pictures were undelivered or in doubt."
+    ),
+    "in the way": f"Set RUNAPI_LEDGER to the absolute path of a file that can be made, {_OFF}",
+}
 
 # SQLite's other codes say that the file is no ledger, or not a whole one.
-_BY_CODE: Final = {
-    sqlite3.SQLITE_BUSY: _LOCKED,
-    sqlite3.SQLITE_LOCKED: _LOCKED,
-    sqlite3.SQLITE_PERM: _READ_ONLY,
-    sqlite3.SQLITE_READONLY: _READ_ONLY,
-    sqlite3.SQLITE_FULL: _DISK,
-    sqlite3.SQLITE_IOERR: _DISK,
-    sqlite3.SQLITE_CANTOPEN: _IN_THE_WAY,
+_BY_CODE: Final[Mapping[int, Trouble]] = {
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_PERM: "read-only",
+    sqlite3.SQLITE_READONLY: "read-only",
+    sqlite3.SQLITE_FULL: "disk",
+    sqlite3.SQLITE_IOERR: "disk",
+    sqlite3.SQLITE_CANTOPEN: "in the way",
 }
-_BY_NUMBER: Final = {
-    errno.EACCES: _READ_ONLY,
-    errno.EPERM: _READ_ONLY,
-    errno.EROFS: _READ_ONLY,
-    errno.ENOSPC: _DISK,
-    errno.EDQUOT: _DISK,
-    errno.EFBIG: _DISK,
-    errno.EIO: _DISK,
+_BY_NUMBER: Final[Mapping[int, Trouble]] = {
+    errno.EACCES: "read-only",
+    errno.EPERM: "read-only",
+    errno.EROFS: "read-only",
+    errno.ENOSPC: "disk",
+    errno.EDQUOT: "disk",
+    errno.EFBIG: "disk",
+    errno.EIO: "disk",
 }
 
 
 def unusable(path: Path | None, error: Exception) -> LedgerUnusable:
     ledger = f"The ledger {path}" if path else "The ledger"
     happened = f"{ledger} cannot be used ({error}), and nothing is paid without it."
-    return LedgerUnusable(happened, _advice(error))
+    return LedgerUnusable(happened, _ADVICE[trouble_of(error)])
 
 
 def is_locked(error: Exception) -> bool:
     """Whether another program keeps the ledger to itself."""
-    return _advice(error) is _LOCKED
+    return trouble_of(error) == "locked"
 
 
-def _advice(error: Exception) -> str:
+def trouble_of(error: Exception) -> Trouble:
+    """What an error says of the ledger; one of `BROKEN`, or a home that cannot be found."""
     match error:
         case NewerVersion():
-            return _NEWER
+            return "newer"
         case sqlite3.Error():
-            return _BY_CODE.get(_primary_code(error), _DAMAGED)
+            return _BY_CODE.get(_primary_code(error), "damaged")
         case OSError(errno=int(number)):
-            return _BY_NUMBER.get(number, _IN_THE_WAY)
+            return _BY_NUMBER.get(number, "in the way")
         case _:
-            return _IN_THE_WAY
+            return "in the way"
 
 
 def _primary_code(error: sqlite3.Error) -> int:

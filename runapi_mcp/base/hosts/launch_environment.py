@@ -1,10 +1,10 @@
-"""The environment that a host gives a server: what is around it, less what it holds back."""
+"""The environment that a host gives a server: what it hands on, and what its references name."""
 
 import re
 from collections.abc import Mapping
 from typing import Final
 
-from runapi_mcp.base.hosts.host import LaunchPolicy
+from runapi_mcp.base.hosts.host import Host, LaunchPolicy
 from runapi_mcp.base.hosts.machine import Machine, Platform
 
 SYSTEM_PATH: Final[Mapping[Platform, str]] = {
@@ -30,7 +30,7 @@ _SECRET: Final = re.compile(
 """Gemini CLI's own list of names that it holds back."""
 
 
-def around(policy: LaunchPolicy, machine: Machine) -> dict[str, str]:
+def handed_on(policy: LaunchPolicy, machine: Machine) -> dict[str, str]:
     """What a host hands on of its own accord."""
     environ = machine.environ
     match policy.hands_on:
@@ -45,20 +45,21 @@ def around(policy: LaunchPolicy, machine: Machine) -> dict[str, str]:
             return dict(environ)
 
 
-def filled_in(text: str, reference: str, environ: Mapping[str, str], *, keeps_unset: bool) -> str:
-    """A text with the host's references to variables replaced. `reference` is `${%s}` or alike."""
+def fill_in(text: str, host: Host, environ: Mapping[str, str]) -> str:
+    """A text with the host's references to variables replaced."""
+    keeps_unset = host.launch.keeps_unset
 
     def value(found: re.Match[str]) -> str:
         name, default = found["name"], found.groupdict().get("default")
         unset = found[0] if keeps_unset and default is None else default or ""
         return environ.get(name) or unset
 
-    for pattern in _patterns(reference):
+    for pattern in _reference_patterns(host.reference):
         text = re.sub(pattern, value, text)
     return text
 
 
-def _patterns(reference: str) -> list[str]:
+def _reference_patterns(reference: str) -> list[str]:
     name = r"(?P<name>[A-Za-z_]\w*)"
     match reference:
         case "":
