@@ -18,7 +18,7 @@ from runapi_mcp.providers.port import Provider, UploadedFile
 if TYPE_CHECKING:
     from runapi_mcp.images.local_image import LocalImage
 
-FILE_LIFETIME_SECONDS: Final = 3600.0
+UPLOAD_LIFETIME_SECONDS: Final = 3600.0
 """How long RunAPI keeps a file, where it does not say."""
 RESERVE_SECONDS: Final = 300.0
 """A task may begin a while after it was ordered, and must find its images then."""
@@ -79,6 +79,6 @@ def _lifetime_seconds(file: UploadedFile) -> float:
     try:
         expires_at = datetime.fromisoformat(file.expires_at or "").astimezone(UTC)
     except (ValueError, OverflowError):
-        return FILE_LIFETIME_SECONDS
+        return UPLOAD_LIFETIME_SECONDS
     left = expires_at - datetime.now(UTC)
-    return min(left.total_seconds(), FILE_LIFETIME_SECONDS)
+    return min(left.total_seconds(), UPLOAD_LIFETIME_SECONDS)

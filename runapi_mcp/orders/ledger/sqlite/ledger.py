@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 import anyio.to_thread
@@ -26,14 +26,13 @@ from runapi_mcp.orders.ledger.sqlite import queries
 if TYPE_CHECKING:
     import sqlite3
 
-    from runapi_mcp.orders.ledger.sqlite.access import LedgerFile, OpenLedger
+    from runapi_mcp.orders.ledger.sqlite.access import Done, LedgerFile, OpenLedger
 
 DOUBT_SECONDS: Final = 24 * 3600.0
 """How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
 TIDY_SECONDS: Final = 3600.0
 
 
-Done = TypeVar("Done")
 Run = Callable[[Callable[[], object]], Awaitable[object]]
 """Runs what blocks."""
 
