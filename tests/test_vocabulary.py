@@ -45,14 +45,6 @@ ACTING: Final[Mapping[str, str]] = {
 }
 """Functions that act although a participle names them, and why."""
 
-BEING_RENAMED: Final = frozenset(
-    """
-    Address Facts HIDDEN hiding.py Meaning Page reached Report Start told_if_it_crashes tried
-    unreadable visited visited_at
-    """.split()  # noqa: SIM905 - one a line would hide the test
-)
-"""Names of rooms that are being renamed; each goes with its room."""
-
 
 def test_a_public_name_is_one_thing_or_has_a_reason() -> None:
     assert_explained(several(definitions_by_role()), NAMES)
@@ -75,8 +67,7 @@ def test_what_acts_is_named_by_a_verb() -> None:
 
 def assert_explained(found: Mapping[str, Collection[str]], reasons: Mapping[str, str]) -> None:
     """Each has a reason, and each reason still explains something."""
-    explained = reasons.keys() | BEING_RENAMED
-    unexplained = {name: paths for name, paths in found.items() if name not in explained}
+    unexplained = {name: paths for name, paths in found.items() if name not in reasons}
     assert unexplained == {}
     stale = reasons.keys() - found.keys()
     assert stale == set()
