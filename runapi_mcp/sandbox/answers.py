@@ -25,22 +25,18 @@ _FAULT_MESSAGES = {
 def answer(
     body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A JSON answer."""
     return JSONResponse({**body, "sandbox": True}, status, dict(headers or {}))
 
 
 def error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error with a message."""
     return answer({"error": message}, status, headers)
 
 
 def invalid(errors: FieldErrors) -> Response:
-    """The 422 that names fields."""
     return answer({"error": "Validation failed", "errors": errors}, 422)
 
 
 def failing(fault: Fault) -> Response:
-    """The answer of a fault."""
     match fault.kind:
         case "torn":
             return _Torn()
@@ -71,7 +67,6 @@ class _Torn(Response):
 
 
 def created(task: StoredTask) -> Response:
-    """The answer to a create."""
     return answer(
         {
             "id": task.id,
@@ -88,7 +83,6 @@ def created(task: StoredTask) -> Response:
 
 
 def task_headers(task: StoredTask) -> dict[str, str]:
-    """The headers of every answer about a task."""
     pause = task.script.poll_after_seconds
     retry_after = {} if pause is None else {"Retry-After": f"{pause:g}"}
     return {"X-RunAPI-Task-Id": task.id, **retry_after}

@@ -37,8 +37,6 @@ class StoredFile:
 
 
 class FileStore:
-    """All files, by their id."""
-
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._files: dict[str, StoredFile] = {}
@@ -121,7 +119,6 @@ class FileStore:
 
 
 def file_envelope(file: StoredFile, url: str) -> dict[str, object]:
-    """The answer that names a confirmed file."""
     now = datetime.now(UTC)
     return {
         "file_name": file.name,

@@ -57,7 +57,6 @@ class LoginRequest:
 
     @property
     def callback(self) -> str:
-        """Where the browser is sent back to."""
         return f"http://127.0.0.1:{self.fields['redirect_port']}/callback"
 
 

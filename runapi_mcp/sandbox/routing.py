@@ -33,7 +33,6 @@ class Misbehaviour(Protocol):
 
 
 def misbehaving(faults: Faults) -> Misbehaviour:
-    """The misbehaviour that these faults ask for."""
 
     async def misbehave(
         where: Where, scripted: Iterable[Fault] = (), identity: Hashable = None

@@ -19,8 +19,6 @@ SANDBOX_KEY = f"{KEY_PREFIX}key-without-money"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A sandbox that answers."""
-
     base_url: str
     key: SecretStr
     sandbox: Sandbox

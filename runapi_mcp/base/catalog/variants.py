@@ -39,7 +39,6 @@ class Variant:
 
     @property
     def service(self) -> str:
-        """The service of RunAPI that sells it."""
         return self.tier.service
 
     @property

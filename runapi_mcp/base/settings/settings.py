@@ -49,8 +49,6 @@ class PictureSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything configurable, parsed once."""
-
     base_url: str
     key: Key
     variants: tuple[str, ...] | None
@@ -61,7 +59,6 @@ class Settings:
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
-    """Whether clients that speak the Tasks extension get tasks."""
     sandbox: bool
     sandbox_draw_seconds: float | None
     """How long the sandbox takes for a picture; None for as long as life does."""

@@ -85,7 +85,6 @@ def require_absolute(name: str, path: Path) -> None:
 
 
 def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
-    """On or off."""
     chosen = choice(environ, name)
     return default if chosen is None else chosen
 

@@ -41,8 +41,6 @@ class _Member:
 
 
 class JsonText:
-    """A JSON text that was understood."""
-
     def __init__(self, text: str, *, comments: bool, trailing_commas: bool) -> None:
         self.text = text
         self._commas = _COMMENTS.sub(_blank_comment, text) if comments else text
@@ -163,7 +161,6 @@ class JsonText:
         return _laid_out(value, self._unit()).replace("\n", self._newline + indent)
 
     def _span(self, path: KeyPath) -> tuple[int, int] | None:
-        """Where a value stands."""
         if not path:
             return self._root()
         member = self._member(path)
@@ -174,7 +171,6 @@ class JsonText:
         return start, _decode(self._plain, start)[1]
 
     def _opening(self, path: KeyPath) -> int:
-        """Where the object at a path opens."""
         member = self._member(path) if path else None
         start = self._root()[0] if not path else member.value_start if member else -1
         if start < 0 or self._plain[start] != "{":

@@ -72,7 +72,6 @@ def quoted_path(path: KeyPath) -> str:
 
 
 def without_space(text: str) -> str:
-    """A text without its white space."""
     return "".join(text.split())
 
 
@@ -82,7 +81,6 @@ def line_of(text: str, index: int) -> int:
 
 
 def newline_of(text: str) -> str:
-    """How the text ends its lines."""
     return "\r\n" if "\r\n" in text else "\n"
 
 

@@ -32,8 +32,6 @@ _OWN_WORDS: Final = re.compile(r"""(?:[^'"]|'<[a-z ]+>'|(['"]).\1|'\\\w+')*""")
 
 
 class YamlText:
-    """A YAML text that was understood."""
-
     def __init__(self, text: str) -> None:
         self.text = text
         self._newline = newline_of(text)
