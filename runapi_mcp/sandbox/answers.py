@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -112,10 +113,10 @@ def task_result(task: StoredTask, status: Status) -> dict[str, object]:
     return entries
 
 
-def sign(response: Response, client_request_id: str | None) -> Response:
+def sign(response: Response, request: Request) -> Response:
     """Give the answer the headers that all of them carry."""
     response.headers["X-RunAPI-Sandbox"] = "1"
     response.headers["X-Request-Id"] = f"req_{uuid.uuid4().hex[:16]}"
-    if client_request_id:
+    if client_request_id := request.headers.get("x-client-request-id"):
         response.headers["X-Client-Request-Id"] = client_request_id
     return response
