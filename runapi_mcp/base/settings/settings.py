@@ -101,10 +101,9 @@ def key_now(environ: Mapping[str, str] | None = None) -> Key:
     return find_key(environ, *read_config(config_path(environ)))[0]
 
 
-def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def sandbox_environment() -> dict[str, str]:
     """What a server started for practice may inherit: how the sandbox behaves, and no key."""
-    environ = os.environ if environ is None else environ
-    return {name: value for name, value in environ.items() if name.startswith("RUNAPI_SANDBOX")}
+    return {name: value for name, value in os.environ.items() if name.startswith("RUNAPI_SANDBOX")}
 
 
 def _limits(environ: Mapping[str, str]) -> LimitSettings:

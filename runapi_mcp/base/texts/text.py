@@ -1,5 +1,6 @@
 """What can be asked of a file's text, whatever its format."""
 
+import json
 from typing import Final, Literal, Protocol
 
 from runapi_mcp.base.json_values import is_object
@@ -69,6 +70,11 @@ def value_at(value: object, path: KeyPath) -> object:
 def quoted_path(path: KeyPath) -> str:
     """A place, as a message calls it."""
     return f"“{'.'.join(path)}”" if path else "the whole"
+
+
+def inline_json(value: object) -> str:
+    """A value on one line, as JSON, and so as YAML too."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def without_space(text: str) -> str:
