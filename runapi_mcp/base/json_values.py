@@ -10,7 +10,6 @@ LARGEST_NUMBER: Final = 1e12
 
 
 def is_object(value: object) -> TypeIs[Json]:
-    """Whether a JSON value is an object."""
     return isinstance(value, dict)
 
 

@@ -10,7 +10,6 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this very machine, by name or address."""
     host = urlsplit(url).hostname or ""
     if host in LOOPBACK:
         return True

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -25,22 +26,18 @@ _FAULT_MESSAGES = {
 def answer(
     body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A JSON answer."""
     return JSONResponse({**body, "sandbox": True}, status, dict(headers or {}))
 
 
 def error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error with a message."""
     return answer({"error": message}, status, headers)
 
 
 def invalid(errors: FieldErrors) -> Response:
-    """The 422 that names fields."""
     return answer({"error": "Validation failed", "errors": errors}, 422)
 
 
 def failing(fault: Fault) -> Response:
-    """The answer of a fault."""
     match fault.kind:
         case "torn":
             return _Torn()
@@ -71,7 +68,6 @@ class _Torn(Response):
 
 
 def created(task: StoredTask) -> Response:
-    """The answer to a create."""
     return answer(
         {
             "id": task.id,
@@ -88,7 +84,6 @@ def created(task: StoredTask) -> Response:
 
 
 def task_headers(task: StoredTask) -> dict[str, str]:
-    """The headers of every answer about a task."""
     pause = task.script.poll_after_seconds
     retry_after = {} if pause is None else {"Retry-After": f"{pause:g}"}
     return {"X-RunAPI-Task-Id": task.id, **retry_after}
@@ -118,10 +113,10 @@ def task_result(task: StoredTask, status: Status) -> dict[str, object]:
     return entries
 
 
-def sign(response: Response, client_request_id: str | None) -> Response:
+def sign(response: Response, request: Request) -> Response:
     """Give the answer the headers that all of them carry."""
     response.headers["X-RunAPI-Sandbox"] = "1"
     response.headers["X-Request-Id"] = f"req_{uuid.uuid4().hex[:16]}"
-    if client_request_id:
+    if client_request_id := request.headers.get("x-client-request-id"):
         response.headers["X-Client-Request-Id"] = client_request_id
     return response

@@ -18,7 +18,7 @@ from runapi_mcp.sandbox.login_routes import LoginRoutes
 from runapi_mcp.sandbox.login_store import LoginStore
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
 from runapi_mcp.sandbox.picture_cache import PictureCache
-from runapi_mcp.sandbox.routing import misbehaving, signing
+from runapi_mcp.sandbox.routing import Misbehaviour, signing
 from runapi_mcp.sandbox.task_routes import TaskRoutes
 from runapi_mcp.sandbox.task_store import Accounts
 
@@ -36,7 +36,7 @@ class Sandbox:
         self.faults = Faults()
         self.accounts = Accounts(anyio.current_time, draw_seconds)
         files = FileStore(anyio.current_time)
-        misbehave = misbehaving(self.faults)
+        misbehave = Misbehaviour(self.faults)
         groups = (
             TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), misbehave),
             MoneyRoutes(variants, self.accounts, misbehave),
@@ -58,5 +58,4 @@ class Sandbox:
 async def _no_route(request: Request, refusal: Exception) -> Response:
     if not isinstance(refusal, HTTPException):
         raise refusal
-    response = error(refusal.status_code, refusal.detail, refusal.headers)
-    return sign(response, request.headers.get("x-client-request-id"))
+    return sign(error(refusal.status_code, refusal.detail, refusal.headers), request)

@@ -35,7 +35,6 @@ def proportion_of(source: SourceImage) -> float:
 
 
 def _shown(source: SourceImage, near_px: int) -> Image.Image | str:
-    """The source's picture, or the words that stand for it."""
     if isinstance(source, str):
         return source
     return _readable(source, near_px) or "Not a readable image"

@@ -21,7 +21,6 @@ class Endpoint:
 
 
 def endpoints_of(variants: Iterable[Variant]) -> tuple[Endpoint, ...]:
-    """The addresses at which these variants are sold."""
     sold: defaultdict[tuple[str, Action], list[Variant]] = defaultdict(list)
     for variant in variants:
         sold[variant.service, variant.action].append(variant)

@@ -25,7 +25,6 @@ Where = Literal[
     "create", "created", "poll", "prices", "quotes", "account", "prepare", "upload", "confirm",
     "image",
 ]  # fmt: skip
-"""`created` is a create whose task is stored already."""
 FaultKind = Literal[
     "401", "402", "404", "409", "422", "429", "500", "503",
     "html", "torn", "slow", "broken-json",

@@ -7,8 +7,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import Final
 
+from runapi_mcp.base.json_values import as_object
 from runapi_mcp.sandbox.body_validation import Invalid
 
 FILE_LIFETIME_SECONDS: Final = 3600.0
@@ -37,8 +38,6 @@ class StoredFile:
 
 
 class FileStore:
-    """All files, by their id."""
-
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._files: dict[str, StoredFile] = {}
@@ -94,7 +93,7 @@ class FileStore:
         Raises:
             Invalid: the source is of another form.
         """
-        entries = cast("Mapping[str, object]", source if isinstance(source, dict) else {})
+        entries = as_object(source)
         try:
             content = b64decode(str(entries.get("data", "")), validate=True)
         except ValueError:
@@ -121,7 +120,6 @@ class FileStore:
 
 
 def file_envelope(file: StoredFile, url: str) -> dict[str, object]:
-    """The answer that names a confirmed file."""
     now = datetime.now(UTC)
     return {
         "file_name": file.name,

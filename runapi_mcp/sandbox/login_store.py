@@ -12,15 +12,6 @@ from runapi_mcp.sandbox.requests import KEY_PREFIX
 
 CODE_SECONDS: Final = 300.0
 """How long a code can be exchanged."""
-NAMES: Final = (
-    "state",
-    "code_challenge",
-    "code_challenge_method",
-    "redirect_port",
-    "display_code",
-    "hostname",
-)
-
 _RULES: Final[Mapping[str, re.Pattern[str]]] = {
     "state": re.compile(r"[\x21-\x7e]{16,256}"),
     "code_challenge": re.compile(r"[A-Za-z0-9_-]{43}"),
@@ -53,11 +44,10 @@ class LoginRequest:
                 raise BadLogin(f"{name} is missing or malformed")
         if int(fields["redirect_port"]) > _LARGEST_PORT:
             raise BadLogin("redirect_port is missing or malformed")
-        return cls({name: fields[name] for name in NAMES})
+        return cls({name: fields[name] for name in _RULES})
 
     @property
     def callback(self) -> str:
-        """Where the browser is sent back to."""
         return f"http://127.0.0.1:{self.fields['redirect_port']}/callback"
 
 

@@ -1,12 +1,12 @@
 """Prices, quotes and the account."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.json_values import as_object
 from runapi_mcp.sandbox import price_list
 from runapi_mcp.sandbox.answers import answer
 from runapi_mcp.sandbox.body_validation import Invalid
@@ -86,8 +86,5 @@ def _variant(variants: Sequence[Variant], body: Mapping[str, object]) -> Variant
 
 
 def _resolution(body: Mapping[str, object]) -> str | None:
-    params = body.get("params")
-    if not isinstance(params, dict):
-        return None
-    value = cast("dict[str, object]", params).get("output_resolution")
+    value = as_object(body.get("params")).get("output_resolution")
     return value if isinstance(value, str) else None

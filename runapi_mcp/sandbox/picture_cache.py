@@ -13,8 +13,6 @@ GONE: Final = "Not here any more"
 
 
 class PictureCache:
-    """PNGs by task id."""
-
     def __init__(self, accounts: Accounts, files: FileStore) -> None:
         self._accounts = accounts
         self._files = files

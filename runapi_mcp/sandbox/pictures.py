@@ -17,8 +17,6 @@ _PIXELS = {"1k": 1024 * 1024, "2k": 2048 * 2048}
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What to draw."""
-
     prompt: str
     model: str
     task_id: str

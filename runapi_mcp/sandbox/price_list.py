@@ -20,7 +20,6 @@ def schedule_of(variant: Variant) -> Schedule:
 
 
 def cents_of(variant: Variant, output_resolution: str | None) -> int:
-    """What the sandbox charges for a call."""
     return int(schedule_of(variant).cents(output_resolution) or 0)
 
 
@@ -38,7 +37,6 @@ def price_schedules(
 
 
 def etag_of(rows: list[dict[str, object]]) -> str:
-    """The ETag of an answer with these rows."""
     return f'"{sha256(dumps(rows, sort_keys=True).encode()).hexdigest()[:16]}"'
 
 

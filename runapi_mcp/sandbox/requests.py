@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from json import dumps, loads
-from typing import Final, cast
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runapi_mcp.base.json_values import is_object
 from runapi_mcp.sandbox.answers import error
 
 KEY_PREFIX: Final = "sandbox-"
@@ -59,9 +60,9 @@ async def json_body(request: Request) -> Mapping[str, object]:
     if len(raw) > LARGEST_BODY:
         raise Refusal(error(413, "Payload too large"))
     body = _decoded(raw)
-    if not isinstance(body, dict):
+    if not is_object(body):
         raise Refusal(error(400, "The body must be a JSON object"))
-    return cast("dict[str, object]", body)
+    return body
 
 
 def origin(request: Request) -> str:

@@ -1,7 +1,6 @@
 """What the groups of routes share: their table, misbehaving on request, early endings."""
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
-from typing import Protocol
 
 import anyio
 from starlette.requests import Request
@@ -19,8 +18,11 @@ Table = Iterator[tuple[str, str, Handler]]
 DEFAULT_SLOW_SECONDS = 5.0
 
 
-class Misbehaviour(Protocol):
+class Misbehaviour:
     """Fails or delays the request at hand, if that was asked for."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
 
     async def __call__(
         self, where: Where, scripted: Iterable[Fault] = (), identity: Hashable = None
@@ -29,16 +31,7 @@ class Misbehaviour(Protocol):
         Raises:
             Refusal: with the failing answer.
         """
-        ...
-
-
-def misbehaving(faults: Faults) -> Misbehaviour:
-    """The misbehaviour that these faults ask for."""
-
-    async def misbehave(
-        where: Where, scripted: Iterable[Fault] = (), identity: Hashable = None
-    ) -> None:
-        fault = faults.next(where, scripted, identity)
+        fault = self._faults.next(where, scripted, identity)
         if fault is None:
             return
         if fault.kind == "slow":
@@ -46,15 +39,12 @@ def misbehaving(faults: Faults) -> Misbehaviour:
         else:
             raise Refusal(failing(fault))
 
-    return misbehave
-
 
 def signing(handler: Handler) -> Handler:
     """The handler with early endings turned into their answers, and every answer signed."""
 
     async def respond(request: Request) -> Response:
-        response = await _respond(handler, request)
-        return sign(response, request.headers.get("x-client-request-id"))
+        return sign(await _respond(handler, request), request)
 
     return respond
 

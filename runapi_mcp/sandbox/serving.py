@@ -19,16 +19,14 @@ SANDBOX_KEY = f"{KEY_PREFIX}key-without-money"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A sandbox that answers."""
-
     base_url: str
     key: SecretStr
     sandbox: Sandbox
 
 
-def start_in_thread(draw_seconds: float | None, port: int = 0) -> Running:
+def start_in_thread(draw_seconds: float | None) -> Running:
     """A sandbox beside this program, until the program ends."""
-    sock = listen("127.0.0.1", port)
+    sock = listen("127.0.0.1", 0)
     sandbox = Sandbox(draw_seconds)
     thread = threading.Thread(target=_server(sandbox).run, args=([sock],), daemon=True)
     # The socket listens already: a request that comes before the thread is ready waits for it.

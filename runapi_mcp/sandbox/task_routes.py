@@ -45,29 +45,24 @@ class TaskRoutes:
     async def _create(self, endpoint: Endpoint, request: Request) -> Response:
         owner = api_key(request)
         key, body = idempotency_key(request), await json_body(request)
-        script = _script(body)
+        prompt = body.get("prompt")
+        script = script_of(prompt if isinstance(prompt, str) else "")
         identity = owner, key or request_identity(endpoint, body)
         await self._misbehave("create", script.faults, identity)
-        task = self._store(owner, endpoint, key, body, script, origin(request))
+        task = self._store(endpoint, request, body, script)
         await self._misbehave("created", script.faults, identity)
         return self._accept(task)
 
     def _store(
-        self,
-        owner: str,
-        endpoint: Endpoint,
-        key: str | None,
-        body: Mapping[str, object],
-        script: Script,
-        where: str,
+        self, endpoint: Endpoint, request: Request, body: Mapping[str, object], script: Script
     ) -> StoredTask:
         """The task of this request: the earlier one of its idempotency key, or a new one."""
-        account = self._accounts.of(owner)
+        account, key = self._accounts.of(api_key(request)), idempotency_key(request)
         variant, params = validate(endpoint, body)
         identity = request_identity(endpoint, body)
         if earlier := account.earlier(key, identity):
             return earlier
-        task = self._accounts.new_task(variant, params, script, where)
+        task = self._accounts.new_task(variant, params, script, origin(request))
         account.store(task, key, identity)
         return task
 
@@ -106,8 +101,3 @@ class TaskRoutes:
         if png is None:
             raise Refusal(error(404, "Image not found"))
         return Response(png, media_type="image/png")
-
-
-def _script(body: Mapping[str, object]) -> Script:
-    prompt = body.get("prompt")
-    return script_of(prompt if isinstance(prompt, str) else "")

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Money on the account, in US cents."""
-
     balance_cents: float
     paid_balance_cents: float | None
     bonus_balance_cents: float | None

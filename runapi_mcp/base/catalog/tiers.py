@@ -16,7 +16,6 @@ class Tier:
     usual_seconds: float
     """How long an image takes, until images were seen that tell better."""
     sandbox_seconds: float
-    """How long the sandbox takes for one."""
     when: str
     """When to choose it, in a few words of a table."""
     advice: str | None = None
@@ -26,7 +25,6 @@ class Tier:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
         return self.name.capitalize()
 
 

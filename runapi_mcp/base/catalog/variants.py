@@ -39,7 +39,6 @@ class Variant:
 
     @property
     def service(self) -> str:
-        """The service of RunAPI that sells it."""
         return self.tier.service
 
     @property
@@ -119,18 +118,8 @@ VARIANTS: tuple[Variant, ...] = (
         fields.MaxRemix,
         "Edit one image at the highest quality, when that matters more than price.",
     ),
-    Variant(
-        PRO,
-        "image_to_image",
-        fields.Remix,
-        "The older name of Pro remix.",
-    ),
-    Variant(
-        FLEX,
-        "image_to_image",
-        fields.Remix,
-        "The older name of Flex remix.",
-    ),
+    Variant(PRO, "image_to_image", fields.Remix, "The older name of Pro remix."),
+    Variant(FLEX, "image_to_image", fields.Remix, "The older name of Flex remix."),
 )
 
 

@@ -149,5 +149,4 @@ class Host:
     npm: NpmProgram | None = None
 
     def folder_on(self, platform: "Platform") -> str:
-        """Where its file is on a platform."""
         return self.folder if isinstance(self.folder, str) else self.folder[platform]

@@ -214,11 +214,7 @@ HOSTS: Final = (
     Host(
         name="zed",
         title="Zed",
-        folder={
-            "linux": "{config}/zed",
-            "macos": "{home}/.config/zed",
-            "windows": "{support}/Zed",
-        },
+        folder={"linux": "{config}/zed", "macos": "{home}/.config/zed", "windows": "{support}/Zed"},
         files=("settings.json",),
         signs=("{config}/zed", "{support}/Zed"),
         programs=("zed", "zeditor"),
@@ -245,11 +241,7 @@ HOSTS: Final = (
             last={"env_keys": [], "timeout": CALL_SECONDS},
             names="env_keys",
         ),
-        http=Http(
-            {**_GOOSE, "type": "streamable_http"},
-            url="uri",
-            last={"timeout": CALL_SECONDS},
-        ),
+        http=Http({**_GOOSE, "type": "streamable_http"}, url="uri", last={"timeout": CALL_SECONDS}),
     ),
     Host(
         name="kiro",

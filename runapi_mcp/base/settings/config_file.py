@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+
+from runapi_mcp.base.json_values import is_object
 
 
 def config_path(environ: Mapping[str, str]) -> Path | None:
@@ -16,13 +17,10 @@ def config_path(environ: Mapping[str, str]) -> Path | None:
     return folder / ".config" / "runapi" / "config.json"
 
 
-def is_irregular(path: Path) -> bool:
-    """Whether something else stands in a file's place: a pipe would be waited for without end."""
-    return path.exists() and not path.is_file()
-
-
-def irregular(path: Path) -> str:
-    """That it does, in a sentence."""
+def irregularity(path: Path) -> str | None:
+    """What is wrong with something else in a file's place: a pipe would be waited for forever."""
+    if path.is_file() or not path.exists():
+        return None
     return f"{path} cannot be read: it is not a regular file."
 
 
@@ -31,8 +29,8 @@ def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
     if path is None:
         return {}, None
     try:
-        if is_irregular(path):
-            return {}, irregular(path)
+        if irregular := irregularity(path):
+            return {}, irregular
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}, None
@@ -42,6 +40,6 @@ def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
         entries: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         return {}, f"{path} is not valid JSON: {error}."
-    if not isinstance(entries, dict):
+    if not is_object(entries):
         return {}, f"{path} must hold a JSON object."
-    return cast("dict[str, object]", entries), None
+    return entries, None

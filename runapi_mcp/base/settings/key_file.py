@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.atomic_files import make_folders, write_whole
 from runapi_mcp.base.errors import NotConfigured
-from runapi_mcp.base.settings.config_file import config_path, irregular, is_irregular
+from runapi_mcp.base.settings.config_file import config_path, irregularity
 
 _NAME: Final = "api_key"
 _OLDER_NAME: Final = "apiKey"
@@ -89,8 +89,8 @@ class KeyFile:
             raise NotConfigured(happened, _ADVICE) from error
 
     def _read(self) -> str:
-        if is_irregular(self.path):
-            raise NotConfigured(irregular(self.path), _ADVICE)
+        if irregular := irregularity(self.path):
+            raise NotConfigured(irregular, _ADVICE)
         try:
             # Bytes, so that line ends stay; in an empty file there is nothing to lose.
             text = self.path.read_bytes().decode()

@@ -74,19 +74,12 @@ def passed_over(environ: Mapping[str, str], file: Mapping[str, object]) -> tuple
 
 
 def _given_keys(environ: Mapping[str, str], file: Mapping[str, object]) -> list[Key]:
-    candidates = _key_candidates(environ, file)
-    return [parse_key(value, source) for source, value in candidates if value.strip()]
-
-
-def _key_candidates(
-    environ: Mapping[str, str], file: Mapping[str, object]
-) -> list[tuple[str, str]]:
     found = [(name, environ.get(name, "")) for name in KEY_NAMES]
     for name in ("api_key", "apiKey"):
         value = file.get(name, "")
         text = value if isinstance(value, str) else "not a text"
         found.append((f'"{name}" in {CONFIG_FILE}', "" if value is None else text))
-    return found
+    return [parse_key(value, source) for source, value in found if value.strip()]
 
 
 def _no_key(happened: str, source: str = "") -> KeyMissing:

@@ -49,8 +49,6 @@ class PictureSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything configurable, parsed once."""
-
     base_url: str
     key: Key
     variants: tuple[str, ...] | None
@@ -61,7 +59,6 @@ class Settings:
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
-    """Whether clients that speak the Tasks extension get tasks."""
     sandbox: bool
     sandbox_draw_seconds: float | None
     """How long the sandbox takes for a picture; None for as long as life does."""
@@ -104,10 +101,9 @@ def key_now(environ: Mapping[str, str] | None = None) -> Key:
     return find_key(environ, *read_config(config_path(environ)))[0]
 
 
-def sandbox_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def sandbox_environment() -> dict[str, str]:
     """What a server started for practice may inherit: how the sandbox behaves, and no key."""
-    environ = os.environ if environ is None else environ
-    return {name: value for name, value in environ.items() if name.startswith("RUNAPI_SANDBOX")}
+    return {name: value for name, value in os.environ.items() if name.startswith("RUNAPI_SANDBOX")}
 
 
 def _limits(environ: Mapping[str, str]) -> LimitSettings:

@@ -37,18 +37,14 @@ def runapi_url(environ: Mapping[str, str], file: Mapping[str, object]) -> str:
 
 
 def _check_url(url: str) -> str:
-    if not _is_http_address(url):
+    # Paths are put behind it: no login, query or fragment.
+    if not is_http(url) or {"@", "?", "#"} & set(url):
         raise NotConfigured(
             "The RunAPI base URL is not an http(s) address.",
             f"Set RUNAPI_BASE_URL to one such as {DEFAULT_BASE_URL}, or unset it.",
         )
     scheme, _, rest = url.partition(":")
     return f"{scheme.lower()}:{rest}"
-
-
-def _is_http_address(url: str) -> bool:
-    """Whether paths can be put behind it: a host, and no login, query or fragment."""
-    return is_http(url) and not {"@", "?", "#"} & set(url)
 
 
 def stated(environ: Mapping[str, str], name: str) -> str | None:
@@ -85,7 +81,6 @@ def require_absolute(name: str, path: Path) -> None:
 
 
 def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
-    """On or off."""
     chosen = choice(environ, name)
     return default if chosen is None else chosen
 

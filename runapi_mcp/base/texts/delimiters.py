@@ -22,10 +22,8 @@ def cut_member(text: str, before: int, member: tuple[int, int], after: int, comm
     What is before it, a member or the brace, ends at `before`; what is next begins at `after`.
     """
     start, end = member
-    left, right = (
-        mask_comments(text[before:start], comment),
-        mask_comments(text[end:after], comment),
-    )
+    left = mask_comments(text[before:start], comment)
+    right = mask_comments(text[end:after], comment)
     if text[after] != "}" and text[end:after].strip(" \t") == ",":
         return text[:start] + text[after:]
     comma = end + right.index(",") if "," in right else before + left.find(",")

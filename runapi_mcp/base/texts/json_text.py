@@ -14,6 +14,7 @@ from runapi_mcp.base.texts.delimiters import cut_member
 from runapi_mcp.base.texts.text import (
     KeyPath,
     UnusableText,
+    inline_json,
     line_of,
     newline_of,
     quoted_path,
@@ -41,8 +42,6 @@ class _Member:
 
 
 class JsonText:
-    """A JSON text that was understood."""
-
     def __init__(self, text: str, *, comments: bool, trailing_commas: bool) -> None:
         self.text = text
         self._commas = _COMMENTS.sub(_blank_comment, text) if comments else text
@@ -73,8 +72,7 @@ class JsonText:
         found = self._member(path)
         if found is None:
             return self._added(path, value)
-        indent = self._line_indent(found.start)
-        written = self._written(value, indent)
+        written = self._written(value, self._line_indent(found.start))
         return splice(self.text, (found.value_start, found.end, written))
 
     def put_back(self, path: KeyPath, empty: str) -> str:
@@ -101,15 +99,14 @@ class JsonText:
         if self._plain.strip():
             raise UnusableText("the whole is not an object")
         gap = self._newline if self.text and not self.text.endswith("\n") else ""
-        written = self._written(value, "")
-        return f"{self.text}{gap}{written}{self._newline}"
+        return f"{self.text}{gap}{self._written(value, '')}{self._newline}"
 
     def _added(self, path: KeyPath, value: object) -> str:
         opening = self._opening(path[:-1])
         members = self._members_of(opening)
         close = self._close(members, opening)
         body = self.text[opening : close + 1]
-        key = _json(path[-1])
+        key = inline_json(path[-1])
         if self._is_inline(body, members):
             spaced = " " if not members or re.search(r"[,:]\s", body) else ""
             separators = (f",{spaced}", f":{spaced}")
@@ -128,14 +125,14 @@ class JsonText:
         self, members: list[_Member], close: int, written: str, gap: str, end: str
     ) -> str:
         """With a member last, after the comments of the one before it."""
-        ink = self._last_ink(close)
+        ink = len(self.text[:close].rstrip(" \t\r\n"))
         if not members:
             keeps_end = not end or "\n" in self.text[ink:close]
             gap = gap if end else ""
             tail = (ink, "") if keeps_end else (close, end)
             return splice(self.text, (ink, tail[0], f"{gap}{written}{tail[1]}"))
         last = members[-1].end
-        if self._comma_after(last) is not None:
+        if self._commas[_after_space(self._commas, last)] == ",":
             return splice(self.text, (ink, ink, f"{gap}{written},"))
         if ink == last:
             return splice(self.text, (ink, ink, f",{gap}{written}"))
@@ -163,7 +160,6 @@ class JsonText:
         return _laid_out(value, self._unit()).replace("\n", self._newline + indent)
 
     def _span(self, path: KeyPath) -> tuple[int, int] | None:
-        """Where a value stands."""
         if not path:
             return self._root()
         member = self._member(path)
@@ -174,7 +170,6 @@ class JsonText:
         return start, _decode(self._plain, start)[1]
 
     def _opening(self, path: KeyPath) -> int:
-        """Where the object at a path opens."""
         member = self._member(path) if path else None
         start = self._root()[0] if not path else member.value_start if member else -1
         if start < 0 or self._plain[start] != "{":
@@ -216,27 +211,15 @@ class JsonText:
     def _close(self, members: list[_Member], opening: int) -> int:
         return _after_space(self._plain, members[-1].end if members else opening + 1)
 
-    def _comma_after(self, index: int) -> int | None:
-        index = _after_space(self._commas, index)
-        return index if self._commas[index] == "," else None
-
-    def _last_ink(self, index: int) -> int:
-        """Where the white space before a place begins."""
-        return len(self.text[:index].rstrip(" \t\r\n"))
-
 
 def _laid_out(value: object, unit: str) -> str:
     """As people write it: an object on lines of its own, a list of words on one."""
     if isinstance(value, Mapping) and value:
         members = cast("Mapping[str, object]", value).items()
-        rows = [f"{_json(key)}: {_laid_out(inner, unit)}" for key, inner in members]
+        rows = [f"{inline_json(key)}: {_laid_out(inner, unit)}" for key, inner in members]
         body = ",\n".join(rows).replace("\n", f"\n{unit}")
         return f"{{\n{unit}{body}\n}}"
-    return _json(cast("object", value))
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return inline_json(cast("object", value))
 
 
 def _parsed(plain: str) -> object:

@@ -1,5 +1,6 @@
 """What can be asked of a file's text, whatever its format."""
 
+import json
 from typing import Final, Literal, Protocol
 
 from runapi_mcp.base.json_values import is_object
@@ -71,8 +72,12 @@ def quoted_path(path: KeyPath) -> str:
     return f"“{'.'.join(path)}”" if path else "the whole"
 
 
+def inline_json(value: object) -> str:
+    """A value on one line, as JSON, and so as YAML too."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def without_space(text: str) -> str:
-    """A text without its white space."""
     return "".join(text.split())
 
 
@@ -82,7 +87,6 @@ def line_of(text: str, index: int) -> int:
 
 
 def newline_of(text: str) -> str:
-    """How the text ends its lines."""
     return "\r\n" if "\r\n" in text else "\n"
 
 

@@ -44,8 +44,6 @@ class _Statement:
 
 
 class TomlText:
-    """A TOML text that was understood."""
-
     def __init__(self, text: str) -> None:
         self.text = text
         self.value: object = _parsed(text)

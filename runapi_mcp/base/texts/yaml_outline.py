@@ -80,7 +80,7 @@ class Outline:
         start, end = _start(event), _end(event)
         if start == end:
             # Nothing is between but white space, comments, and the colon or dash it belongs to.
-            signs = _COMMENT.sub(_blank, self._text[after:start])
+            signs = _COMMENT.sub(lambda found: " " * len(found[0]), self._text[after:start])
             start = end = after + len(signs.rstrip())
         elif event.style in ("|", ">"):
             end = len(self._text[:end].rstrip())
@@ -120,7 +120,3 @@ def _column(event: Any) -> int:
 
 def _is_explicit(event: Any) -> bool:
     return event.explicit
-
-
-def _blank(found: re.Match[str]) -> str:
-    return " " * len(found[0])

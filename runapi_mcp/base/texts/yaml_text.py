@@ -1,6 +1,5 @@
 """YAML, changed by splicing. ruamel.yaml reads it and tells where each node stands."""
 
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from runapi_mcp.base.texts.text import (
     HARM,
     KeyPath,
     UnusableText,
+    inline_json,
     line_of,
     newline_of,
     quoted_path,
@@ -32,8 +32,6 @@ _OWN_WORDS: Final = re.compile(r"""(?:[^'"]|'<[a-z ]+>'|(['"]).\1|'\\\w+')*""")
 
 
 class YamlText:
-    """A YAML text that was understood."""
-
     def __init__(self, text: str) -> None:
         self.text = text
         self._newline = newline_of(text)
@@ -51,7 +49,7 @@ class YamlText:
 
     def put(self, path: KeyPath, value: object) -> str:
         if not path:
-            return f"{_flow(value)}{self._newline}"
+            return f"{inline_json(value)}{self._newline}"
         *way, key = path
         parent = self._node(tuple(way))
         if parent is None or (parent.kind == "scalar" and parent.scalar in _NULL):
@@ -101,12 +99,12 @@ class YamlText:
         if not way:
             return self._appended(0, key, value)
         if parent.scalar:
-            return splice(self.text, (parent.start, parent.end, _flow({key: value})))
+            return splice(self.text, (parent.start, parent.end, inline_json({key: value})))
         above = self._key(way)
         return self._below(above, above.column + 2, key, value)
 
     def _into_flow(self, parent: Node, key: str, value: object) -> str:
-        written = f"{_flow(key)}: {_flow(value)}"
+        written = f"{inline_json(key)}: {inline_json(value)}"
         if not parent.members:
             return splice(self.text, (parent.opened, parent.opened, written))
         end = parent.members[-1][1].end
@@ -141,8 +139,8 @@ class YamlText:
         gap = self.text[key.end : node.start]
         if gap.strip() == ":":
             colon = self.text.index(":", key.end) + 1
-            return splice(self.text, (colon, node.end, f" {_flow(value)}"))
-        return splice(self.text, (node.start, node.end, _flow(value)))
+            return splice(self.text, (colon, node.end, f" {inline_json(value)}"))
+        return splice(self.text, (node.start, node.end, inline_json(value)))
 
     def _node(self, path: KeyPath) -> Node | None:
         node = self._outline.root
@@ -164,18 +162,13 @@ class YamlText:
 
 
 def _block_rows(key: str, value: object) -> Iterator[str]:
-    name = key if _PLAIN_KEY.fullmatch(key) else _flow(key)
+    name = key if _PLAIN_KEY.fullmatch(key) else inline_json(key)
     if not isinstance(value, Mapping) or not value:
-        yield f"{name}: {_flow(cast('object', value))}"
+        yield f"{name}: {inline_json(cast('object', value))}"
         return
     yield f"{name}:"
     for inner, content in cast("Mapping[str, object]", value).items():
         yield from (f"  {row}" for row in _block_rows(inner, content))
-
-
-def _flow(value: object) -> str:
-    # JSON is YAML.
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _loaded(text: str) -> object:

@@ -17,8 +17,6 @@ KeySource = Literal["from a variable", "from the file", "none"]
 
 @dataclass(frozen=True, slots=True)
 class EntrySpec:
-    """What an entry shall say."""
-
     command: tuple[str, ...] = ()
     url: str | None = None
     """An address to connect to, instead of a command to start."""
@@ -30,8 +28,7 @@ class EntrySpec:
 
 
 def new_entry(host: Host, spec: EntrySpec) -> ServerEntry:
-    """A new entry.
-
+    """
     Raises:
         Refused: the host cannot say this.
     """

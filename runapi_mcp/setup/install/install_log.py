@@ -106,12 +106,10 @@ class InstallLog:
     def _all(self) -> dict[str, object]:
         try:
             return as_object(json.loads(self._path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, RecursionError):
             return {}
         except OSError as error:
             raise _failed(self._path, "read", error) from error
-        except (ValueError, RecursionError):
-            return {}
 
 
 def _failed(path: Path, how: str, error: OSError) -> NotConfigured:

@@ -52,7 +52,6 @@ class Change:
     text: str
     """The file's text afterwards."""
     record: InstallRecord
-    """What is to be noted of it."""
 
     @property
     def changes_nothing(self) -> bool:
@@ -171,8 +170,7 @@ def plan_uninstall(host: Host, path: Path, log: InstallLog) -> Change:
     """What uninstalling would do.
 
     Raises:
-        NotConfigured: as for installing.
-        Refused: as for installing.
+        NotConfigured, Refused: as for installing.
     """
     file = read_host_file(path, host.dialect)
     older, record = _entry_in(host, file), log.read(file.path)

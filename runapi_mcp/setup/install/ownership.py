@@ -29,7 +29,6 @@ def owner_of(host: Host, entry: ServerEntry) -> Owner:
 
 
 def command_words(host: Host, entry: ServerEntry) -> list[str]:
-    """The command of an entry, word by word."""
     inner, words = unwrap_entry(host, entry), list[object]()
     for key in filter(None, (host.stdio.command, host.stdio.args)):
         words += as_list(inner.get(key)) or [inner.get(key)]
@@ -43,7 +42,6 @@ def entry_url(host: Host, entry: ServerEntry) -> str:
 
 
 def unwrap_entry(host: Host, entry: ServerEntry) -> ServerEntry:
-    """An entry without what it is wrapped in."""
     inner = entry.get(host.wrapper_key)
     # Cline once kept all of it outside.
     return inner if host.wrapper_key and is_object(inner) else entry
