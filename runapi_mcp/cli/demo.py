@@ -32,8 +32,6 @@ class DemoFailed(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the demo is asked to draw."""
-
     tier: str
     aspect_ratio: str
     output_resolution: str

@@ -30,7 +30,6 @@ class Stage:
         )
 
     def ready(self, seconds: float, tools: list[str]) -> None:
-        """The server answers."""
         count = len(tools)
         self._console.print(f"[green]✓[/] the server started in {seconds:.1f} s with {count} tools")
         self._console.print(Padding(f"[dim]{', '.join(tools)}[/]", (0, 0, 0, 2)))
@@ -58,7 +57,6 @@ class Stage:
             self._console.file.write(render(path, self._draw))
 
     def close(self) -> None:
-        """The end, and where to go from here."""
         self._console.print("\nNext: the README says how to add runapi-mcp to your coding agent.")
 
 

@@ -59,7 +59,6 @@ class HostStatus:
     path: Path
     state: State
     why: str = ""
-    """Why it cannot be read."""
 
     def describe(self) -> str:
         return f"{_WORDS[self.state]}: {self.why}" if self.why else _WORDS[self.state]
@@ -84,12 +83,10 @@ def current_machine() -> Machine:
 
 
 def current_program() -> Program:
-    """The program that runs."""
     return Program(sys.executable, Path(sys.prefix), os.environ)
 
 
 def open_install_log() -> InstallLog:
-    """What install noted on this machine."""
     # Imported here, because only a command needs it.
     from platformdirs import user_state_path
 

@@ -66,7 +66,6 @@ def command(
 
 
 def over_stdio(*, sandbox: bool) -> None:
-    """Serve the host that started this process."""
     if sys.stdin.isatty():
         click.echo(_HINT, err=True)
     anyio.run(partial(_serve_stdio, sandbox=sandbox))

@@ -32,7 +32,6 @@ _KONSOLE_WITH_IMAGES: Final = 220400
 
 
 def render(path: Path, draw: Draw) -> str:
-    """The picture at a path, ready to be printed."""
     with Image.open(path) as image:
         return f"{draw(image.convert('RGB'))}\n"
 

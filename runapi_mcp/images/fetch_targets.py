@@ -39,13 +39,11 @@ def parse_url(address: str, base: httpx.URL | None = None) -> httpx.URL:
 
 
 def ascii_host(url: httpx.URL) -> str:
-    """The host as it is looked up."""
     # `url.host` decodes punycode, and raises where that is broken.
     return url.raw_host.decode("ascii")
 
 
 def origin_of(url: httpx.URL) -> Origin:
-    """Where a URL leads, before its path."""
     return url.scheme, url.raw_host, url.port
 
 

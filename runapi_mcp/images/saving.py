@@ -145,7 +145,6 @@ class Draft:
         return is_same and self._place_picture(picture, size_bytes)
 
     def _is_there(self, picture: str, size_bytes: int) -> bool:
-        """Whether a file of the same content has the name."""
         try:
             status = self._directory.status(picture)
             if not S_ISREG(status.st_mode) or status.st_size != size_bytes:

@@ -62,7 +62,6 @@ class CallbackListener:
                 await anyio.sleep(_RECOVERY_SECONDS)
 
     async def wait_for_callback(self) -> LoginCallback:
-        """What came with the one request that is taken."""
         while self._callback is None:
             await self._came.wait()
         return self._callback

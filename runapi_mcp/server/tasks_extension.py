@@ -89,17 +89,9 @@ class TaskId:
 class TaskSource(Protocol):
     """Where tasks come from. Each method raises what `unknown_task` makes for one it has not."""
 
-    async def get(self, context: Context, task_id: str) -> Wire:
-        """The task as `tasks/get` answers it."""
-        ...
-
-    async def update(self, context: Context, task_id: str, answers: Wire) -> None:
-        """Take in answers to what the task asked."""
-        ...
-
-    async def cancel(self, context: Context, task_id: str) -> None:
-        """Note that the client has no more interest."""
-        ...
+    async def get(self, context: Context, task_id: str) -> Wire: ...
+    async def update(self, context: Context, task_id: str, answers: Wire) -> None: ...
+    async def cancel(self, context: Context, task_id: str) -> None: ...
 
 
 def speaks_tasks(context: Context) -> bool:

@@ -39,9 +39,7 @@ async def serve_stdio(server: Server[Any]) -> None:
 
 
 class _Stdout:
-    """The protocol's stdout, which tells when a message is out. Whatever else is printed goes to
-    stderr.
-    """
+    """The protocol's stdout, which tells when a message is out; other prints go to stderr."""
 
     def __init__(self) -> None:
         own = os.dup(1)
