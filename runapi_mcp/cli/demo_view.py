@@ -15,7 +15,6 @@ from runapi_mcp.cli.printing import Printed
 from runapi_mcp.cli.terminal_picture import NARROWEST, Draw, choose_protocol, render
 
 Show = Callable[[str], None]
-"""Shows how a call goes."""
 
 
 class Stage:
@@ -45,7 +44,6 @@ class Stage:
             yield lambda message: status.update(escape(message))
 
     def picture(self, path: Path, facts: Mapping[str, Any]) -> None:
-        """A saved picture and what a person wants to know of it."""
         with Image.open(path) as image:
             size = f"{image.width} x {image.height}"
         # A path that wraps cannot be clicked or copied.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +33,7 @@ _HINT = (
 @click.option("--http", is_flag=True, help="Serve HTTP instead of stdio: /mcp, /sse, /healthz.")
 @click.option("--host", help=f"Address to listen on; {_HOST} without it.")
 @click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    help=f"Port, or 0 for a free one; {_PORT} without it.",
+    "--port", type=click.IntRange(0, 65535), help=f"Port, or 0 for a free one; {_PORT} without it."
 )
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Also answer to this host name.")
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
@@ -109,15 +107,14 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     for warning in loaded.warnings:
         click.echo(f"runapi-mcp: {warning}", err=True)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
-    upstream, ledger = RunAPI(base_url), ledger_of(loaded)
-    try:
-        async with pending_logins(upstream, settings.key_now) as logins:
-            service = service_of(loaded, upstream, shared_state_of(loaded, ledger), keys, logins)
-            variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-            yield create_server(service, variants)
-    finally:
-        await upstream.aclose()
-        await ledger.aclose()
+    async with (
+        aclosing(ledger_of(loaded)) as ledger,
+        aclosing(RunAPI(base_url)) as upstream,
+        pending_logins(upstream, settings.key_now) as logins,
+    ):
+        service = service_of(loaded, upstream, shared_state_of(loaded, ledger), keys, logins)
+        variants = VARIANTS if loaded.variants is None else select(loaded.variants)
+        yield create_server(service, variants)
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

@@ -55,7 +55,8 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
     from runapi_mcp.cli.composition import ledger_of
 
     if loaded.ledger.locate is None:
-        click.echo(f"No ledger is kept on the disk: {_why_none(loaded)}.", err=True)
+        why = "RUNAPI_SANDBOX is on" if loaded.sandbox else "RUNAPI_LEDGER is off"
+        click.echo(f"No ledger is kept on the disk: {why}.", err=True)
     async with aclosing(ledger_of(loaded)) as ledger:
         entries = await ledger.entries(None, show, limit)
     with printing():
@@ -68,10 +69,6 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
                 _show(entry)
 
 
-def _why_none(loaded: Settings) -> str:
-    return "RUNAPI_SANDBOX is on" if loaded.sandbox else "RUNAPI_LEDGER is off"
-
-
 async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
     """Whether the task is no failed one."""
     from runapi_mcp.base.catalog.task_ids import canonical
@@ -82,10 +79,7 @@ async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
 
     if (wanted := canonical(task_id)) is None:
         raise Refused(f"{task_id!r} is not a task id.", "Without one, tasks are listed.")
-    async with (
-        aclosing(RunAPI(loaded.base_url)) as upstream,
-        aclosing(ledger_of(loaded)) as ledger,
-    ):
+    async with aclosing(RunAPI(loaded.base_url)) as upstream, aclosing(ledger_of(loaded)) as ledger:
         outcome = await _outcome(loaded, wanted, upstream, ledger)
         result = result_of(outcome)
         _print_facts(_facts(result), as_json=as_json)

@@ -17,7 +17,6 @@ from runapi_mcp.images.saving import Draft, NotSaved, require_as_saved
 
 AT_ONCE_BYTES: Final = 1_000_000
 """So much is written in one go: a thread for every chunk would cost more than the writing."""
-
 IN_MEMORY_BYTES: Final = 8_000_000
 """So large an image need not be written at all to be looked at."""
 

@@ -63,9 +63,8 @@ def refusal(url: httpx.URL, reason: str) -> NotFetched:
 
 def fetch_failure(url: httpx.URL, reason: str, advice: str) -> NotFetched:
     """The failure of a URL that was gone to, in vain."""
-    return NotFetched(
-        f"The image could not be fetched from {_quotable_host(url)}: {reason}.", advice
-    )
+    happened = f"The image could not be fetched from {_quotable_host(url)}: {reason}."
+    return NotFetched(happened, advice)
 
 
 def _quotable_host(url: httpx.URL) -> str:

@@ -99,9 +99,8 @@ def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:
         meant = [Path(os.path.realpath(candidate)) for candidate in folders.candidates(path)]
     except (OSError, ValueError, RuntimeError) as error:
         # A NUL, a name no system takes, or a home that is not known.
-        raise Refused(
-            f"{printable_path(path)} is no path.", "Give the path of an image."
-        ) from error
+        happened = f"{printable_path(path)} is no path."
+        raise Refused(happened, "Give the path of an image.") from error
     inside = [(one, folder) for one in meant for folder in allowed if one.is_relative_to(folder)]
     if there := next((pair for pair in inside if os.path.exists(pair[0])), None):  # noqa: PTH110 - Path.exists raises for a name that is too long
         return there

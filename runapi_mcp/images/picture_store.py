@@ -48,10 +48,7 @@ class PictureStore:
 
     def lock_for(self, name: str) -> anyio.Lock:
         """The lock of a task or file: who collects or uploads it second finds it done."""
-        lock = self._locks.get(name)
-        if lock is None:
-            self._locks[name] = lock = anyio.Lock()
-        return lock
+        return self._locks.setdefault(name, anyio.Lock())
 
     async def collect(self, finished: Finished, report: Report) -> tuple[Picture, ...]:
         """The images, each as far as it could be fetched, saved and previewed.
@@ -129,10 +126,8 @@ class PictureStore:
 
         download = await anyio.to_thread.run_sync(Download.begin, finished, url)
         try:
-            report_bytes = partial(progress.record, url)
-            await self._shared_fetcher().fetch(
-                url, download.take, finished.left_seconds(), report_bytes
-            )
+            record = partial(progress.record, url)
+            await self._shared_fetcher().fetch(url, download.take, finished.left_seconds(), record)
             await download.flush()
             async with self.decoder:
                 return await anyio.to_thread.run_sync(download.commit)

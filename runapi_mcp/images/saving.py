@@ -132,11 +132,9 @@ class Draft:
             # Another server may have placed this very picture a moment ago.
             if self._place_again(picture, about, size):
                 return picture
-        raise NotSaved(
-            f"The picture was not saved: {printable_path(self._directory.path)} is full of "
-            f"{self._stem}.",
-            "Choose another save_as.",
-        )
+        folder = printable_path(self._directory.path)
+        happened = f"The picture was not saved: {folder} is full of {self._stem}."
+        raise NotSaved(happened, "Choose another save_as.")
 
     def _place_again(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
         """Whether this very picture now has the name, by its JSON of an earlier draft."""
@@ -242,9 +240,8 @@ def _explain_errors(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        happened = (
-            f"The picture was not saved in {printable_path(folder)}: {error.strerror or error}."
-        )
+        reason = error.strerror or error
+        happened = f"The picture was not saved in {printable_path(folder)}: {reason}."
         raise NotSaved(happened, _advice(error)) from error
 
 

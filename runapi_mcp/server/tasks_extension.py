@@ -100,7 +100,6 @@ def speaks_tasks(context: Context) -> bool:
 
 
 def serve_tasks(server: Server[Any], source: TaskSource) -> None:
-
     async def get(context: Context, params: TaskParams) -> Wire:
         _require(context, params)
         return await source.get(context, params.task_id)
