@@ -118,19 +118,14 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
-    from runapi_mcp.base.settings import key_now
+    """A new sandbox has its own key for everybody: a real one does not belong there."""
+    from runapi_mcp.base.settings import Key, key_now
     from runapi_mcp.server import Keys
 
-    if loaded.sandbox:
-        return _own_sandbox(loaded.sandbox_draw_seconds)
-    return loaded.base_url, Keys(loaded.key, "brought or own" if share_key else "brought", key_now)
-
-
-def _own_sandbox(draw_seconds: float | None) -> tuple[str, Keys]:
-    """The address of a new sandbox, and its key for everybody: a real one does not belong there."""
-    from runapi_mcp.base.settings import Key
+    if not loaded.sandbox:
+        http = "brought or own" if share_key else "brought"
+        return loaded.base_url, Keys(loaded.key, http, key_now)
     from runapi_mcp.sandbox.serving import start_in_thread
-    from runapi_mcp.server import Keys
 
-    running = start_in_thread(draw_seconds)
+    running = start_in_thread(loaded.sandbox_draw_seconds)
     return running.base_url, Keys(Key(running.key), "own")

@@ -75,6 +75,7 @@ async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
     from runapi_mcp.cli.composition import ledger_of
     from runapi_mcp.orders.ledger import write_or_log
     from runapi_mcp.providers.runapi import RunAPI
+    from runapi_mcp.tools.facts import to_text
     from runapi_mcp.tools.task_outcomes import result_of
 
     if (wanted := canonical(task_id)) is None:
@@ -82,7 +83,9 @@ async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
     async with aclosing(RunAPI(loaded.base_url)) as upstream, aclosing(ledger_of(loaded)) as ledger:
         outcome = await _outcome(loaded, wanted, upstream, ledger)
         result = result_of(outcome)
-        _print_facts(_facts(result), as_json=as_json)
+        facts = _facts(result)
+        with printing():
+            click.echo(json.dumps(facts, indent=2) if as_json else to_text(facts))
         entry = outcome.tracked.entry
         if outcome.tracked.task.image_urls and entry is not None:
             await write_or_log(ledger.record_delivery(entry.key))
@@ -118,13 +121,6 @@ def _facts(result: ToolResult) -> dict[str, object]:
     elif facts["status"] == "completed" and ("not_saved" in facts or "image_urls" not in facts):
         facts["next"] = f"{again} tries again, and costs nothing."
     return facts
-
-
-def _print_facts(facts: dict[str, object], *, as_json: bool) -> None:
-    from runapi_mcp.tools.facts import to_text
-
-    with printing():
-        click.echo(json.dumps(facts, indent=2) if as_json else to_text(facts))
 
 
 def _known(entry: Entry) -> dict[str, Any]:

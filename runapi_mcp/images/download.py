@@ -10,10 +10,9 @@ from typing import IO, Final, Protocol
 
 import anyio.to_thread
 
-from runapi_mcp.images.directory import open_directory
 from runapi_mcp.images.inspection import ImageInfo, inspect
 from runapi_mcp.images.picture import Finished, Picture
-from runapi_mcp.images.saving import Draft, NotSaved, require_as_saved
+from runapi_mcp.images.saving import Draft, NotSaved, open_saved
 
 AT_ONCE_BYTES: Final = 1_000_000
 """So much is written in one go: a thread for every chunk would cost more than the writing."""
@@ -142,9 +141,5 @@ def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
         NotAnImage: it is not an image any more.
         OSError: it cannot be read.
     """
-    with (
-        open_directory(path.parent, (), make=False) as directory,
-        directory.open_file(path.name) as file,
-    ):
-        require_as_saved(directory, path.name, file, finished.about["task_id"])
+    with open_saved(path, finished.about["task_id"]) as file:
         return inspect(file, finished.preview_px)

@@ -37,7 +37,6 @@ class Finished:
         return max(0.0, self.fetch_by - anyio.current_time())
 
     def late(self, url: str) -> Picture:
-        """One of the images, for which there was no time."""
         return Picture(url, not_saved="It did not arrive in time." if self.folder else None)
 
     def name_of(self, url: str) -> str:

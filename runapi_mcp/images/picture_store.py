@@ -28,10 +28,7 @@ MOST_FETCHED_AT_ONCE: Final = 4
 
 
 class PictureStore:
-    """The pictures of all callers; one for each server.
-
-    `base_url` and `transport` are those of RunAPI.
-    """
+    """The pictures of all callers, of RunAPI at `base_url`; one for each server."""
 
     def __init__(
         self, base_url: str, folders: Folders, transport: httpx.AsyncBaseTransport | None = None

@@ -189,14 +189,25 @@ class Draft:
             self._directory.remove(name)
 
 
-def require_as_saved(
-    directory: Directory, picture: str, file: BufferedReader, task_id: object
-) -> None:
-    """Nothing, if the file is the task's picture as its JSON tells of it, or no JSON tells.
+@contextmanager
+def open_saved(path: Path, task_id: object) -> Generator[BufferedReader]:
+    """The task's picture at a path, to read: as its JSON tells of it, or no JSON tells.
 
     Raises:
-        Changed: it is not.
+        Changed: it is not what was saved there.
+        OSError: it cannot be read.
     """
+    with (
+        open_directory(path.parent, (), make=False) as directory,
+        directory.open_file(path.name) as file,
+    ):
+        _require_unchanged(directory, path.name, file, task_id)
+        yield file
+
+
+def _require_unchanged(
+    directory: Directory, picture: str, file: BufferedReader, task_id: object
+) -> None:
     saved = _read_sidecar(directory, picture)
     byte_size, sha256 = saved.get("byte_size"), saved.get("sha256")
     # Without its JSON nothing says that the file was changed.

@@ -152,10 +152,7 @@ def unknown_task() -> MCPError:
 
 
 def _require(context: Context, params: TaskParams) -> None:
-    """
-    Raises:
-        MCPError: the extension does not allow this request.
-    """
+    """Refuse, by an MCPError, a request that the extension does not allow."""
     if not is_modern(context):
         raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)
     if not speaks_tasks(context):

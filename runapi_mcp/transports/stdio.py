@@ -18,7 +18,6 @@ from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 
 async def serve_stdio(server: Server[Any]) -> None:
-    """Serve one host over stdin and stdout until it closes them or a signal comes."""
     try:
         stdout = _Stdout()
         stream: Any = stdout  # Any: it is all of a file that is used
