@@ -57,10 +57,10 @@ def service_of(
     )
 
 
-def delivery_of(settings: Settings, base_url: str) -> DeliveryOptions:
+def delivery_of(settings: Settings) -> DeliveryOptions:
     """How pictures reach whoever types a command on this machine."""
     return DeliveryOptions(
-        picture_store=_picture_store_of(settings, base_url),
+        picture_store=_picture_store_of(settings, settings.base_url),
         is_local=True,
         saves=settings.pictures.save is not False,
         default_preview_px=0,

@@ -102,7 +102,7 @@ async def _outcome(
 
     orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
     tracked = await orders.find(task_id, 0)
-    options = delivery_of(loaded, loaded.base_url)
+    options = delivery_of(loaded)
     return TaskOutcome(tracked, await deliver(tracked, options, ledger, _say_nothing))
 
 

@@ -41,7 +41,11 @@ class Changed(Failure):
 
 
 class Draft:
-    """A picture on its way into a folder, under a hidden temporary name. One thread at a time."""
+    """A picture on its way into a folder, under a hidden temporary name. One thread at a time.
+
+    Raises:
+        NotSaved: from each step, where it cannot be written or read; the draft is discarded.
+    """
 
     def __init__(
         self, directory: Directory, stem: str, file: tuple[str, BinaryIO], resources: ExitStack
@@ -53,13 +57,7 @@ class Draft:
 
     @classmethod
     def begin(cls, folder: Path, name: str) -> "Draft":
-        """An empty draft of `name`, as `naming` gives it, below the folder.
-
-        Folders on the way are made, and stay.
-
-        Raises:
-            NotSaved: the folder cannot be made or written.
-        """
+        """An empty draft of `name`, as `naming` gives it; folders on the way are made, and stay."""
         *parts, stem = name.split("/")
         with _explain_errors(folder), ExitStack() as resources:
             directory = resources.enter_context(open_directory(folder, parts, make=True))
@@ -67,21 +65,12 @@ class Draft:
             return cls(directory, stem, file, resources.pop_all())
 
     def write(self, content: bytes) -> None:
-        """Append to the picture.
-
-        Raises:
-            NotSaved: it cannot be written; the draft is discarded.
-        """
         with self._discard_on_failure():
             self._file.write(content)
             self._file.flush()
 
     def read_back(self) -> BinaryIO:
-        """What was written so far, to read from its beginning. Close it before committing.
-
-        Raises:
-            NotSaved: it cannot be read; the draft is discarded.
-        """
+        """What was written so far, to read from its beginning. Close it before committing."""
         with self._discard_on_failure():
             return self._directory.open_file(self._temporary)
 
@@ -94,9 +83,6 @@ class Draft:
         the suffix. Where an earlier draft left the same picture, by size, `sha256` and `task_id`,
         under one of the names tried, that one is the answer and nothing is written; where it left
         the JSON alone, the picture comes back to it.
-
-        Raises:
-            NotSaved: it cannot be written; the draft is discarded.
         """
         sidecar = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
         with self._discard_on_failure():
