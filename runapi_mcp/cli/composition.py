@@ -30,7 +30,6 @@ def ledger_of(settings: Settings) -> SqliteLedger:
 
 
 def shared_state_of(settings: Settings, ledger: SqliteLedger) -> SharedState:
-    """What all callers share, under the limits of the settings."""
     limits = Limits(**asdict(settings.limits))
     return SharedState(ledger, ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
 
@@ -42,7 +41,6 @@ def service_of(
     keys: Keys,
     logins: PendingLogins | None,
 ) -> Service:
-    """What the server answers with."""
     # Imported here, because commands that serve nothing need none of MCP.
     from runapi_mcp.server import Service
 
@@ -59,10 +57,10 @@ def service_of(
     )
 
 
-def delivery_of(settings: Settings, base_url: str) -> DeliveryOptions:
+def delivery_of(settings: Settings) -> DeliveryOptions:
     """How pictures reach whoever types a command on this machine."""
     return DeliveryOptions(
-        picture_store=_picture_store_of(settings, base_url),
+        picture_store=_picture_store_of(settings, settings.base_url),
         is_local=True,
         saves=settings.pictures.save is not False,
         default_preview_px=0,
@@ -72,6 +70,5 @@ def delivery_of(settings: Settings, base_url: str) -> DeliveryOptions:
 
 
 def _picture_store_of(settings: Settings, base_url: str) -> PictureStore:
-    """Where pictures go to and come from, of RunAPI at this address."""
     pictures = settings.pictures
     return PictureStore(base_url, Folders(pictures.output_dir, pictures.input_dirs))

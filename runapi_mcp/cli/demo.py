@@ -32,8 +32,6 @@ class DemoFailed(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the demo is asked to draw."""
-
     tier: str
     aspect_ratio: str
     output_resolution: str
@@ -107,9 +105,8 @@ async def _run(prompts: list[str], wishes: Wishes) -> None:
         await _perform(prompts, wishes)
     except* MCPError as errors:
         reason = errors.exceptions[0]
-        raise DemoFailed(
-            f"The server ended the session ({reason}).", "It says why in the line above."
-        ) from reason
+        happened = f"The server ended the session ({reason})."
+        raise DemoFailed(happened, "It says why in the line above.") from reason
 
 
 async def _perform(prompts: list[str], wishes: Wishes) -> None:

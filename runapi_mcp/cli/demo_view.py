@@ -15,7 +15,6 @@ from runapi_mcp.cli.printing import Printed
 from runapi_mcp.cli.terminal_picture import NARROWEST, Draw, choose_protocol, render
 
 Show = Callable[[str], None]
-"""Shows how a call goes."""
 
 
 class Stage:
@@ -30,7 +29,6 @@ class Stage:
         )
 
     def ready(self, seconds: float, tools: list[str]) -> None:
-        """The server answers."""
         count = len(tools)
         self._console.print(f"[green]✓[/] the server started in {seconds:.1f} s with {count} tools")
         self._console.print(Padding(f"[dim]{', '.join(tools)}[/]", (0, 0, 0, 2)))
@@ -46,7 +44,6 @@ class Stage:
             yield lambda message: status.update(escape(message))
 
     def picture(self, path: Path, facts: Mapping[str, Any]) -> None:
-        """A saved picture and what a person wants to know of it."""
         with Image.open(path) as image:
             size = f"{image.width} x {image.height}"
         # A path that wraps cannot be clicked or copied.
@@ -58,7 +55,6 @@ class Stage:
             self._console.file.write(render(path, self._draw))
 
     def close(self) -> None:
-        """The end, and where to go from here."""
         self._console.print("\nNext: the README says how to add runapi-mcp to your coding agent.")
 
 

@@ -40,7 +40,6 @@ DRY_RUN_OPTION = click.option(
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
 
 Plan = Callable[[Host, Path, InstallLog], Change]
-"""Says what is to be done to a host's file."""
 
 State = Literal["not installed", "installed", "another server", "unreadable"]
 _WORDS: Final[dict[State, str]] = {
@@ -59,7 +58,6 @@ class HostStatus:
     path: Path
     state: State
     why: str = ""
-    """Why it cannot be read."""
 
     def describe(self) -> str:
         return f"{_WORDS[self.state]}: {self.why}" if self.why else _WORDS[self.state]
@@ -84,12 +82,10 @@ def current_machine() -> Machine:
 
 
 def current_program() -> Program:
-    """The program that runs."""
     return Program(sys.executable, Path(sys.prefix), os.environ)
 
 
 def open_install_log() -> InstallLog:
-    """What install noted on this machine."""
     # Imported here, because only a command needs it.
     from platformdirs import user_state_path
 
@@ -98,7 +94,7 @@ def open_install_log() -> InstallLog:
 
 @contextmanager
 def locked_install_log(*, dry_run: bool) -> Generator[InstallLog]:
-    """The same for one installer alone; one that only looks waits for nobody.
+    """The install log for one installer alone; one that only looks waits for nobody.
 
     Raises:
         NotConfigured: another one does not end.
@@ -239,7 +235,6 @@ def _say(change: Change, backup: Path | None, *, dry_run: bool) -> None:
 
 
 def _next_step(change: Change) -> str:
-    """What a person does next, for the host to notice."""
     if change.changes_nothing:
         return ""
     if change.outcome in ("added", "updated"):

@@ -125,9 +125,7 @@ def _print(hosts: Sequence[Host], scope: InstallScope, spec: EntrySpec, *, as_js
 
 
 def _spec(url: str | None, given: _Variables, *, key_in_host_file: bool) -> EntrySpec:
-    key = None
-    if key_in_host_file:
-        key = given.key or _any_key()
+    key = (given.key or _any_key()) if key_in_host_file else None
     if url is not None:
         return EntrySpec(url=url, key=key)
     return EntrySpec(launch_command(current_program()), None, given.values, given.names, key)
@@ -229,10 +227,7 @@ def _save_key(given: _Variables, *, dry_run: bool, aside: bool) -> None:
         if not dry_run:
             file.save(SecretStr(key))
         word = "would go" if dry_run else "went"
-        click.echo(
-            f"The API key {word} to {file.path}, which you alone can read.",
-            err=aside,
-        )
+        click.echo(f"The API key {word} to {file.path}, which you alone can read.", err=aside)
     elif kept.secret is None and not given.is_sandbox:
         click.echo(
             f"There is no API key yet: run {typed_command(current_program(), sys.argv[0])} login. "

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -62,17 +63,16 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
     from runapi_mcp.login.login_flow import open_login
     from runapi_mcp.providers.runapi import RunAPI
 
-    upstream = RunAPI(loaded.base_url)
-    try:
-        async with open_login(upstream, key_file) as login:
-            _show(login)
-            if opens and has_browser(os.environ):
-                _open_browser(login.address)
-            else:
-                _show_other_ways(login)
-            logged_in = await login.complete(LOGIN_SECONDS)
-    finally:
-        await upstream.aclose()
+    async with (
+        aclosing(RunAPI(loaded.base_url)) as upstream,
+        open_login(upstream, key_file) as login,
+    ):
+        _show(login)
+        if opens and has_browser(os.environ):
+            _open_browser(login.address)
+        else:
+            _show_other_ways(login)
+        logged_in = await login.complete(LOGIN_SECONDS)
     whose = f" as {logged_in.email}" if logged_in.email else ""
     click.secho(f"Logged in{whose}; the balance is {dollars(logged_in.balance_cents)}.", fg="green")
 
@@ -82,11 +82,8 @@ async def _given(loaded: Settings, key_file: KeyFile, key: Key) -> None:
     from runapi_mcp.login.login_flow import save_key, verify_key
     from runapi_mcp.providers.runapi import RunAPI
 
-    upstream = RunAPI(loaded.base_url)
-    try:
+    async with aclosing(RunAPI(loaded.base_url)) as upstream:
         balance_cents = await verify_key(upstream, key)
-    finally:
-        await upstream.aclose()
     await save_key(key_file, key)
     click.secho(f"The key works; the balance is {dollars(balance_cents)}.", fg="green")
 
@@ -142,9 +139,5 @@ def _open_browser(address: str) -> None:
 def _warn_of_environment() -> None:
     key = settings.key_now()
     if key.from_environment:
-        click.secho(
-            f"{key.source} is set in this environment and comes first; unset it to use the saved "
-            "key.",
-            fg="yellow",
-            err=True,
-        )
+        happened = f"{key.source} is set in this environment and comes first"
+        click.secho(f"{happened}; unset it to use the saved key.", fg="yellow", err=True)

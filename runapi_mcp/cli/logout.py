@@ -16,8 +16,5 @@ def command() -> None:
         click.echo(f"No key was saved in {key_file.path}")
     key = settings.key_now()
     if key.from_environment:
-        click.secho(
-            f"{key.source} is set in this environment and still provides a key.",
-            fg="yellow",
-            err=True,
-        )
+        warning = f"{key.source} is set in this environment and still provides a key."
+        click.secho(warning, fg="yellow", err=True)

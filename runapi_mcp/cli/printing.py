@@ -26,9 +26,8 @@ def printing() -> Generator[None]:
     except OSError as error:
         # What is still held back would be tried, and complained of, once more at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise NotPrinted(
-            f"The answer could not be printed ({error.strerror}).", "Send it elsewhere."
-        ) from error
+        happened = f"The answer could not be printed ({error.strerror})."
+        raise NotPrinted(happened, "Send it elsewhere.") from error
 
 
 class Printed:

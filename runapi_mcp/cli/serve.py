@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +33,7 @@ _HINT = (
 @click.option("--http", is_flag=True, help="Serve HTTP instead of stdio: /mcp, /sse, /healthz.")
 @click.option("--host", help=f"Address to listen on; {_HOST} without it.")
 @click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    help=f"Port, or 0 for a free one; {_PORT} without it.",
+    "--port", type=click.IntRange(0, 65535), help=f"Port, or 0 for a free one; {_PORT} without it."
 )
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Also answer to this host name.")
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
@@ -66,7 +64,6 @@ def command(
 
 
 def over_stdio(*, sandbox: bool) -> None:
-    """Serve the host that started this process."""
     if sys.stdin.isatty():
         click.echo(_HINT, err=True)
     anyio.run(partial(_serve_stdio, sandbox=sandbox))
@@ -110,31 +107,25 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     for warning in loaded.warnings:
         click.echo(f"runapi-mcp: {warning}", err=True)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
-    upstream, ledger = RunAPI(base_url), ledger_of(loaded)
-    try:
-        async with pending_logins(upstream, settings.key_now) as logins:
-            service = service_of(loaded, upstream, shared_state_of(loaded, ledger), keys, logins)
-            variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-            yield create_server(service, variants)
-    finally:
-        await upstream.aclose()
-        await ledger.aclose()
+    async with (
+        aclosing(ledger_of(loaded)) as ledger,
+        aclosing(RunAPI(base_url)) as upstream,
+        pending_logins(upstream, settings.key_now) as logins,
+    ):
+        service = service_of(loaded, upstream, shared_state_of(loaded, ledger), keys, logins)
+        variants = VARIANTS if loaded.variants is None else select(loaded.variants)
+        yield create_server(service, variants)
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
-    from runapi_mcp.base.settings import key_now
+    """A new sandbox has its own key for everybody: a real one does not belong there."""
+    from runapi_mcp.base.settings import Key, key_now
     from runapi_mcp.server import Keys
 
-    if loaded.sandbox:
-        return _own_sandbox(loaded.sandbox_draw_seconds)
-    return loaded.base_url, Keys(loaded.key, "brought or own" if share_key else "brought", key_now)
-
-
-def _own_sandbox(draw_seconds: float | None) -> tuple[str, Keys]:
-    """The address of a new sandbox, and its key for everybody: a real one does not belong there."""
-    from runapi_mcp.base.settings import Key
+    if not loaded.sandbox:
+        http = "brought or own" if share_key else "brought"
+        return loaded.base_url, Keys(loaded.key, http, key_now)
     from runapi_mcp.sandbox.serving import start_in_thread
-    from runapi_mcp.server import Keys
 
-    running = start_in_thread(draw_seconds)
+    running = start_in_thread(loaded.sandbox_draw_seconds)
     return running.base_url, Keys(Key(running.key), "own")

@@ -55,7 +55,8 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
     from runapi_mcp.cli.composition import ledger_of
 
     if loaded.ledger.locate is None:
-        click.echo(f"No ledger is kept on the disk: {_why_none(loaded)}.", err=True)
+        why = "RUNAPI_SANDBOX is on" if loaded.sandbox else "RUNAPI_LEDGER is off"
+        click.echo(f"No ledger is kept on the disk: {why}.", err=True)
     async with aclosing(ledger_of(loaded)) as ledger:
         entries = await ledger.entries(None, show, limit)
     with printing():
@@ -68,27 +69,23 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
                 _show(entry)
 
 
-def _why_none(loaded: Settings) -> str:
-    return "RUNAPI_SANDBOX is on" if loaded.sandbox else "RUNAPI_LEDGER is off"
-
-
 async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
     """Whether the task is no failed one."""
     from runapi_mcp.base.catalog.task_ids import canonical
     from runapi_mcp.cli.composition import ledger_of
     from runapi_mcp.orders.ledger import write_or_log
     from runapi_mcp.providers.runapi import RunAPI
+    from runapi_mcp.tools.facts import to_text
     from runapi_mcp.tools.task_outcomes import result_of
 
     if (wanted := canonical(task_id)) is None:
         raise Refused(f"{task_id!r} is not a task id.", "Without one, tasks are listed.")
-    async with (
-        aclosing(RunAPI(loaded.base_url)) as upstream,
-        aclosing(ledger_of(loaded)) as ledger,
-    ):
+    async with aclosing(RunAPI(loaded.base_url)) as upstream, aclosing(ledger_of(loaded)) as ledger:
         outcome = await _outcome(loaded, wanted, upstream, ledger)
         result = result_of(outcome)
-        _print_facts(_facts(result), as_json=as_json)
+        facts = _facts(result)
+        with printing():
+            click.echo(json.dumps(facts, indent=2) if as_json else to_text(facts))
         entry = outcome.tracked.entry
         if outcome.tracked.task.image_urls and entry is not None:
             await write_or_log(ledger.record_delivery(entry.key))
@@ -105,7 +102,7 @@ async def _outcome(
 
     orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
     tracked = await orders.find(task_id, 0)
-    options = delivery_of(loaded, loaded.base_url)
+    options = delivery_of(loaded)
     return TaskOutcome(tracked, await deliver(tracked, options, ledger, _say_nothing))
 
 
@@ -124,13 +121,6 @@ def _facts(result: ToolResult) -> dict[str, object]:
     elif facts["status"] == "completed" and ("not_saved" in facts or "image_urls" not in facts):
         facts["next"] = f"{again} tries again, and costs nothing."
     return facts
-
-
-def _print_facts(facts: dict[str, object], *, as_json: bool) -> None:
-    from runapi_mcp.tools.facts import to_text
-
-    with printing():
-        click.echo(json.dumps(facts, indent=2) if as_json else to_text(facts))
 
 
 def _known(entry: Entry) -> dict[str, Any]:

@@ -32,7 +32,6 @@ _KONSOLE_WITH_IMAGES: Final = 220400
 
 
 def render(path: Path, draw: Draw) -> str:
-    """The picture at a path, ready to be printed."""
     with Image.open(path) as image:
         return f"{draw(image.convert('RGB'))}\n"
 
@@ -116,14 +115,11 @@ def _pixels_of(environ: Mapping[str, str]) -> Draw | None:
         return None
     if term in _BY_TERM or program:
         return _BY_TERM.get(term) or _BY_PROGRAM.get(program)
-    if _number(environ.get("KONSOLE_VERSION", "")) >= _KONSOLE_WITH_IMAGES:
+    konsole = environ.get("KONSOLE_VERSION", "")
+    if konsole.isdecimal() and int(konsole) >= _KONSOLE_WITH_IMAGES:
         return kitty
     # What ssh hands on.
     return iterm2 if environ.get("LC_TERMINAL") == "iTerm2" else None
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
 
 
 def _encode(image: Image.Image, format_: str) -> bytes:

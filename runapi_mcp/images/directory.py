@@ -121,24 +121,17 @@ class Directory:
         return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
 
     def _link(self, name: str, other: str) -> None:
+        here = self._descriptor
         os.link(
-            self._at(name),
-            self._at(other),
-            src_dir_fd=self._descriptor,
-            dst_dir_fd=self._descriptor,
-            follow_symlinks=False,
+            self._at(name), self._at(other), src_dir_fd=here, dst_dir_fd=here, follow_symlinks=False
         )
 
     def _replace_own(self, temporary: str, name: str) -> None:
         """As `place`, by way of an empty file that takes the name first."""
         self.create(name).close()
+        here = self._descriptor
         try:
-            os.replace(
-                self._at(temporary),
-                self._at(name),
-                src_dir_fd=self._descriptor,
-                dst_dir_fd=self._descriptor,
-            )
+            os.replace(self._at(temporary), self._at(name), src_dir_fd=here, dst_dir_fd=here)
         except BaseException:
             with suppress(OSError):
                 self.remove(name)

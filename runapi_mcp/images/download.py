@@ -10,20 +10,22 @@ from typing import IO, Final, Protocol
 
 import anyio.to_thread
 
-from runapi_mcp.images.directory import open_directory
 from runapi_mcp.images.inspection import ImageInfo, inspect
 from runapi_mcp.images.picture import Finished, Picture
-from runapi_mcp.images.saving import Draft, NotSaved, require_as_saved
+from runapi_mcp.images.saving import Draft, NotSaved, open_saved
 
 AT_ONCE_BYTES: Final = 1_000_000
 """So much is written in one go: a thread for every chunk would cost more than the writing."""
-
 IN_MEMORY_BYTES: Final = 8_000_000
 """So large an image need not be written at all to be looked at."""
 
 
 class Download:
-    """An image as it comes in, written into a draft of its file. What is not async blocks."""
+    """An image as it comes in, written into a draft of its file. What is not async blocks.
+
+    Raises:
+        NotSaved: from each step, where the draft cannot be written or read.
+    """
 
     def __init__(self, finished: Finished, url: str, draft: _Draft) -> None:
         self._finished = finished
@@ -35,31 +37,19 @@ class Download:
 
     @classmethod
     def begin(cls, finished: Finished, url: str) -> Download:
-        """A download into the folder, or without one into a file that nobody sees.
-
-        Raises:
-            NotSaved: the folder cannot be written.
-        """
+        """A download into the folder, or without one into a file that nobody sees."""
         if finished.folder is None:
             return cls(finished, url, _UnsavedDraft())
         return cls(finished, url, Draft.begin(finished.folder, finished.name_of(url)))
 
     async def take(self, chunk: bytes) -> None:
-        """Take the next bytes, of which some may wait to be written.
-
-        Raises:
-            NotSaved: they cannot be written.
-        """
+        """Take the next bytes, of which some may wait to be written."""
         self._waiting += chunk
         if len(self._waiting) >= AT_ONCE_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was taken and is not written yet.
-
-        Raises:
-            NotSaved: it cannot be written.
-        """
+        """Write what was taken and is not written yet."""
         content = bytes(self._waiting)
         self._waiting.clear()
         await anyio.to_thread.run_sync(self._write, content)
@@ -71,7 +61,6 @@ class Download:
 
         Raises:
             NotAnImage: it is none, and nothing of it stays.
-            NotSaved: what was written cannot be read.
         """
         with self._draft.read_back() as file:
             info = inspect(file, self._finished.preview_px)
@@ -143,9 +132,5 @@ def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
         NotAnImage: it is not an image any more.
         OSError: it cannot be read.
     """
-    with (
-        open_directory(path.parent, (), make=False) as directory,
-        directory.open_file(path.name) as file,
-    ):
-        require_as_saved(directory, path.name, file, finished.about["task_id"])
+    with open_saved(path, finished.about["task_id"]) as file:
         return inspect(file, finished.preview_px)

@@ -39,13 +39,11 @@ def parse_url(address: str, base: httpx.URL | None = None) -> httpx.URL:
 
 
 def ascii_host(url: httpx.URL) -> str:
-    """The host as it is looked up."""
     # `url.host` decodes punycode, and raises where that is broken.
     return url.raw_host.decode("ascii")
 
 
 def origin_of(url: httpx.URL) -> Origin:
-    """Where a URL leads, before its path."""
     return url.scheme, url.raw_host, url.port
 
 
@@ -65,9 +63,8 @@ def refusal(url: httpx.URL, reason: str) -> NotFetched:
 
 def fetch_failure(url: httpx.URL, reason: str, advice: str) -> NotFetched:
     """The failure of a URL that was gone to, in vain."""
-    return NotFetched(
-        f"The image could not be fetched from {_quotable_host(url)}: {reason}.", advice
-    )
+    happened = f"The image could not be fetched from {_quotable_host(url)}: {reason}."
+    return NotFetched(happened, advice)
 
 
 def _quotable_host(url: httpx.URL) -> str:

@@ -51,7 +51,6 @@ class Folders:
 
     @property
     def output_folder(self) -> Path:
-        """The folder for pictures: chosen, or `runapi` among the user's pictures."""
         if self.output_dir is not None:
             return self.output_dir
         # Imported here, because every start would pay for it.
@@ -60,7 +59,6 @@ class Folders:
         return user_pictures_path() / "runapi"
 
     def input_folders(self) -> list[Path]:
-        """Where local images may be taken from."""
         folders = [self.output_folder, _project() or _working_directory(), *self.input_dirs]
         return [folder for folder in folders if folder is not None]
 

@@ -30,8 +30,6 @@ class NotAnImage(Failure):
 
 @dataclass(frozen=True, slots=True)
 class ImageFormat:
-    """What an image is, by its content."""
-
     media_type: str
     suffix: str
 

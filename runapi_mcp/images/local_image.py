@@ -13,7 +13,7 @@ from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.directory import open_directory
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.inspection import NotAnImage
-from runapi_mcp.images.saving import require_as_saved
+from runapi_mcp.images.saving import open_saved
 from runapi_mcp.images.stripping import strip
 
 LARGEST_SOURCE_BYTES: Final = 20_000_000
@@ -61,12 +61,7 @@ def read_saved_image(path: Path, task_id: str) -> LocalImage:
         Changed: it is not what was saved there.
         Refused: it is not there, or is no readable image, or too large.
     """
-    with (
-        _in_words(path),
-        open_directory(path.parent, (), make=False) as directory,
-        directory.open_file(path.name) as file,
-    ):
-        require_as_saved(directory, path.name, file, task_id)
+    with _in_words(path), open_saved(path, task_id) as file:
         return _strip_for_upload(path, file)
 
 
@@ -99,9 +94,8 @@ def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:
         meant = [Path(os.path.realpath(candidate)) for candidate in folders.candidates(path)]
     except (OSError, ValueError, RuntimeError) as error:
         # A NUL, a name no system takes, or a home that is not known.
-        raise Refused(
-            f"{printable_path(path)} is no path.", "Give the path of an image."
-        ) from error
+        happened = f"{printable_path(path)} is no path."
+        raise Refused(happened, "Give the path of an image.") from error
     inside = [(one, folder) for one in meant for folder in allowed if one.is_relative_to(folder)]
     if there := next((pair for pair in inside if os.path.exists(pair[0])), None):  # noqa: PTH110 - Path.exists raises for a name that is too long
         return there

@@ -48,7 +48,9 @@ def normalise_name(save_as: str) -> str:
     if len(components) > MOST_LEVELS:
         raise ValueError(f"must have at most {MOST_LEVELS} levels")
     for component in components:
-        _check(component)
+        for is_refused, why in _REFUSALS:
+            if is_refused(component):
+                raise ValueError(why)
     return name
 
 
@@ -67,12 +69,6 @@ def _words(text: str) -> str:
     return _BETWEEN_WORDS.sub("-", plain).strip("-")
 
 
-def _check(component: str) -> None:
-    for is_refused, why in _REFUSALS:
-        if is_refused(component):
-            raise ValueError(why)
-
-
 def _is_too_long(component: str) -> bool:
     return len(component) > LONGEST_CHARACTERS or len(component.encode()) > LONGEST_BYTES
 
@@ -82,30 +78,18 @@ _REFUSALS: Final[tuple[tuple[Callable[[str], object], str], ...]] = (
         re.compile(r"\Z").match,
         "must name a file, below folders where wanted, such as fox or animals/fox",
     ),
-    (
-        re.compile(r"\.\.?\Z").match,
-        "must stay in the output folder: no part of it may be . or ..",
-    ),
-    (
-        re.compile(r"\.").match,
-        "must not be hidden: no part of it may begin with a dot",
-    ),
+    (re.compile(r"\.\.?\Z").match, "must stay in the output folder: no part of it may be . or .."),
+    (re.compile(r"\.").match, "must not be hidden: no part of it may begin with a dot"),
     (
         lambda component: not component.isprintable(),
         "must be visible text, without control, bidirectional or other invisible characters",
     ),
-    (
-        re.compile(r'[<>:"|?*~]').search,
-        'must not contain any of < > : " | ? * ~',
-    ),
+    (re.compile(r'[<>:"|?*~]').search, 'must not contain any of < > : " | ? * ~'),
     (
         re.compile(r" |.*[ .]\Z").match,
         "must not have a space around any part of it, or a dot at the end of one",
     ),
-    (
-        _DEVICE.match,
-        "must not be a name that Windows keeps for devices, such as CON, NUL or COM1",
-    ),
+    (_DEVICE.match, "must not be a name that Windows keeps for devices, such as CON, NUL or COM1"),
     (
         _is_too_long,
         f"must have at most {LONGEST_CHARACTERS} characters and {LONGEST_BYTES} bytes a part",

@@ -34,20 +34,16 @@ class Finished:
     """When fetching should be over, on the event loop's clock."""
 
     def left_seconds(self) -> float:
-        """How long fetching may still take."""
         return max(0.0, self.fetch_by - anyio.current_time())
 
     def late(self, url: str) -> Picture:
-        """One of the images, for which there was no time."""
         return Picture(url, not_saved="It did not arrive in time." if self.folder else None)
 
     def name_of(self, url: str) -> str:
-        """The name of one of the images."""
         number = self.urls.index(url) + 1
         return self.name if len(self.urls) == 1 else f"{self.name}-{number}"
 
     def saved_at(self, url: str) -> Path | None:
-        """Where an earlier call saved it."""
         index = self.urls.index(url)
         path = self.saved[index] if index < len(self.saved) else ""
         return Path(path) if path else None

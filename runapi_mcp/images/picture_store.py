@@ -28,10 +28,7 @@ MOST_FETCHED_AT_ONCE: Final = 4
 
 
 class PictureStore:
-    """The pictures of all callers; one for each server.
-
-    `base_url` and `transport` are those of RunAPI.
-    """
+    """The pictures of all callers, of RunAPI at `base_url`; one for each server."""
 
     def __init__(
         self, base_url: str, folders: Folders, transport: httpx.AsyncBaseTransport | None = None
@@ -48,10 +45,7 @@ class PictureStore:
 
     def lock_for(self, name: str) -> anyio.Lock:
         """The lock of a task or file: who collects or uploads it second finds it done."""
-        lock = self._locks.get(name)
-        if lock is None:
-            self._locks[name] = lock = anyio.Lock()
-        return lock
+        return self._locks.setdefault(name, anyio.Lock())
 
     async def collect(self, finished: Finished, report: Report) -> tuple[Picture, ...]:
         """The images, each as far as it could be fetched, saved and previewed.
@@ -129,10 +123,8 @@ class PictureStore:
 
         download = await anyio.to_thread.run_sync(Download.begin, finished, url)
         try:
-            report_bytes = partial(progress.record, url)
-            await self._shared_fetcher().fetch(
-                url, download.take, finished.left_seconds(), report_bytes
-            )
+            record = partial(progress.record, url)
+            await self._shared_fetcher().fetch(url, download.take, finished.left_seconds(), record)
             await download.flush()
             async with self.decoder:
                 return await anyio.to_thread.run_sync(download.commit)

@@ -10,7 +10,6 @@ from runapi_mcp.images.fetch_targets import NotFetched
 
 
 async def proxy_for(url: httpx.URL) -> str | None:
-    """The address of the environment's proxy for this URL."""
     proxies = getproxies()
     proxy = proxies.get("https") or proxies.get("all")
     # In a thread, because the exceptions of macOS and Windows may look names up.
@@ -36,7 +35,6 @@ def parse_proxy(address: str, trust: ssl.SSLContext | None) -> httpx.Proxy:
 def open_transport(
     trust: ssl.SSLContext | None, proxy: httpx.Proxy | None
 ) -> httpx.AsyncHTTPTransport:
-    """The network itself, or what a proxy lets through of it."""
     try:
         # Without certificates to load, a context takes no time.
         return httpx.AsyncHTTPTransport(verify=trust or False, proxy=proxy)

@@ -41,7 +41,11 @@ class Changed(Failure):
 
 
 class Draft:
-    """A picture on its way into a folder, under a hidden temporary name. One thread at a time."""
+    """A picture on its way into a folder, under a hidden temporary name. One thread at a time.
+
+    Raises:
+        NotSaved: from each step, where it cannot be written or read; the draft is discarded.
+    """
 
     def __init__(
         self, directory: Directory, stem: str, file: tuple[str, BinaryIO], resources: ExitStack
@@ -53,13 +57,7 @@ class Draft:
 
     @classmethod
     def begin(cls, folder: Path, name: str) -> "Draft":
-        """An empty draft of `name`, as `naming` gives it, below the folder.
-
-        Folders on the way are made, and stay.
-
-        Raises:
-            NotSaved: the folder cannot be made or written.
-        """
+        """An empty draft of `name`, as `naming` gives it; folders on the way are made, and stay."""
         *parts, stem = name.split("/")
         with _explain_errors(folder), ExitStack() as resources:
             directory = resources.enter_context(open_directory(folder, parts, make=True))
@@ -67,21 +65,12 @@ class Draft:
             return cls(directory, stem, file, resources.pop_all())
 
     def write(self, content: bytes) -> None:
-        """Append to the picture.
-
-        Raises:
-            NotSaved: it cannot be written; the draft is discarded.
-        """
         with self._discard_on_failure():
             self._file.write(content)
             self._file.flush()
 
     def read_back(self) -> BinaryIO:
-        """What was written so far, to read from its beginning. Close it before committing.
-
-        Raises:
-            NotSaved: it cannot be read; the draft is discarded.
-        """
+        """What was written so far, to read from its beginning. Close it before committing."""
         with self._discard_on_failure():
             return self._directory.open_file(self._temporary)
 
@@ -94,9 +83,6 @@ class Draft:
         the suffix. Where an earlier draft left the same picture, by size, `sha256` and `task_id`,
         under one of the names tried, that one is the answer and nothing is written; where it left
         the JSON alone, the picture comes back to it.
-
-        Raises:
-            NotSaved: it cannot be written; the draft is discarded.
         """
         sidecar = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
         with self._discard_on_failure():
@@ -132,11 +118,9 @@ class Draft:
             # Another server may have placed this very picture a moment ago.
             if self._place_again(picture, about, size):
                 return picture
-        raise NotSaved(
-            f"The picture was not saved: {printable_path(self._directory.path)} is full of "
-            f"{self._stem}.",
-            "Choose another save_as.",
-        )
+        folder = printable_path(self._directory.path)
+        happened = f"The picture was not saved: {folder} is full of {self._stem}."
+        raise NotSaved(happened, "Choose another save_as.")
 
     def _place_again(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
         """Whether this very picture now has the name, by its JSON of an earlier draft."""
@@ -145,7 +129,6 @@ class Draft:
         return is_same and self._place_picture(picture, size_bytes)
 
     def _is_there(self, picture: str, size_bytes: int) -> bool:
-        """Whether a file of the same content has the name."""
         try:
             status = self._directory.status(picture)
             if not S_ISREG(status.st_mode) or status.st_size != size_bytes:
@@ -192,14 +175,25 @@ class Draft:
             self._directory.remove(name)
 
 
-def require_as_saved(
-    directory: Directory, picture: str, file: BufferedReader, task_id: object
-) -> None:
-    """Nothing, if the file is the task's picture as its JSON tells of it, or no JSON tells.
+@contextmanager
+def open_saved(path: Path, task_id: object) -> Generator[BufferedReader]:
+    """The task's picture at a path, to read: as its JSON tells of it, or no JSON tells.
 
     Raises:
-        Changed: it is not.
+        Changed: it is not what was saved there.
+        OSError: it cannot be read.
     """
+    with (
+        open_directory(path.parent, (), make=False) as directory,
+        directory.open_file(path.name) as file,
+    ):
+        _require_unchanged(directory, path.name, file, task_id)
+        yield file
+
+
+def _require_unchanged(
+    directory: Directory, picture: str, file: BufferedReader, task_id: object
+) -> None:
     saved = _read_sidecar(directory, picture)
     byte_size, sha256 = saved.get("byte_size"), saved.get("sha256")
     # Without its JSON nothing says that the file was changed.
@@ -243,9 +237,8 @@ def _explain_errors(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        happened = (
-            f"The picture was not saved in {printable_path(folder)}: {error.strerror or error}."
-        )
+        reason = error.strerror or error
+        happened = f"The picture was not saved in {printable_path(folder)}: {reason}."
         raise NotSaved(happened, _advice(error)) from error
 
 

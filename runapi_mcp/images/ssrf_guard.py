@@ -64,7 +64,6 @@ class NotFound(Exception):
 
 
 async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """The addresses this machine's resolver knows for the name."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [sockaddr[0] for *_, sockaddr in found]
 

@@ -32,9 +32,10 @@ class Attempt:
 
     def address(self, base_url: str, redirect_port: int, hostname: str) -> str:
         """Where a person approves it."""
+        digest = hashlib.sha256(self.verifier.encode()).digest()
         query = {
             "state": self.state,
-            "code_challenge": _challenge(self.verifier),
+            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
             "redirect_port": redirect_port,
             "display_code": self.display_code,
@@ -45,12 +46,5 @@ class Attempt:
 
 def machine_name() -> str:
     """This machine's name, as a header can carry it."""
-    name = "".join(
-        letter for letter in platform.node() if letter.isascii() and letter.isprintable()
-    )
+    name = "".join(letter for letter in platform.node() if " " <= letter <= "~")
     return name.strip()[:LONGEST_HOSTNAME] or "this machine"
-
-
-def _challenge(verifier: str) -> str:
-    digest = hashlib.sha256(verifier.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -10,8 +10,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 import anyio
-import anyio.abc
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import Listener, SocketAttribute, SocketStream
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.login import pages
@@ -41,7 +40,7 @@ class CallbackListener:
     """Waits for the browser. Whatever else knocks is answered and changes nothing."""
 
     def __init__(
-        self, listener: anyio.abc.Listener[SocketStream], port: int, attempt: Attempt, origin: str
+        self, listener: Listener[SocketStream], port: int, attempt: Attempt, origin: str
     ) -> None:
         self.port = port
         self._listener = listener
@@ -62,7 +61,6 @@ class CallbackListener:
                 await anyio.sleep(_RECOVERY_SECONDS)
 
     async def wait_for_callback(self) -> LoginCallback:
-        """What came with the one request that is taken."""
         while self._callback is None:
             await self._came.wait()
         return self._callback

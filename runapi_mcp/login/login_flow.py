@@ -107,7 +107,8 @@ class Login:
         if callback.error == "access_denied":
             raise Denied("The login was denied in the browser.", "Nothing was saved.")
         if callback.error:
-            reason = _shorten(callback.description or callback.error)
+            words = on_one_line(callback.description or callback.error).split()
+            reason = " ".join(words)[:LONGEST_REASON].rstrip(".")
             raise NotLoggedIn(f"RunAPI ended the login ({reason}).", _AGAIN)
         grant = LoginGrant(callback.code, self._attempt.verifier, self.port, self.hostname)
         try:
@@ -177,7 +178,3 @@ def _reason(failure: ProviderFailure) -> str:
     if isinstance(failure, RequestRefused | RateLimited | ProviderDown):
         return failure.happened.rstrip(".")
     return f"HTTP {failure.answer.status}"
-
-
-def _shorten(text: str) -> str:
-    return " ".join(on_one_line(text).split())[:LONGEST_REASON].rstrip(".")

@@ -53,7 +53,6 @@ class PendingLogins:
             return login
 
     def withdraw(self) -> None:
-        """End the login that waits, if there is one."""
         if self._waiting is not None:
             self._waiting.over = True
         self._scope.cancel()

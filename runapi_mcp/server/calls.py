@@ -68,7 +68,6 @@ class Service:
     """Where a key can be got for callers on this machine; None for nowhere."""
 
     def caller(self, context: Context) -> Caller:
-        """Who makes a request."""
         provider, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
         if wait_seconds is None:
             wait_seconds = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS

@@ -17,7 +17,6 @@ def is_modern(context: Context) -> bool:
 
 
 def speaks(context: Context, extension: str) -> bool:
-    """Whether it declared an extension of the protocol."""
     declared = context.session.client_capabilities
     return declared is not None and extension in (declared.extensions or {})
 

@@ -46,10 +46,8 @@ def _image(preview: Preview) -> ImageContent:
 def _link(picture: Picture) -> ResourceLink:
     """To the file, where the caller has one; else to RunAPI's copy."""
     path, info = None if picture.is_far else picture.path, picture.info
-    name = (
-        printable_path(path.name)
-        if path
-        else picture.url.partition("?")[0].rpartition("/")[2] or "image"
-    )
-    uri = path.as_uri() if path else picture.url
+    if path:
+        name, uri = printable_path(path.name), path.as_uri()
+    else:
+        name, uri = picture.url.partition("?")[0].rpartition("/")[2] or "image", picture.url
     return ResourceLink(name=name, uri=uri, mime_type=info.format.media_type if info else None)

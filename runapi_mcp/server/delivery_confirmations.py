@@ -22,15 +22,12 @@ class Outbox:
         self._confirmations: dict[RequestId | None, Confirmation] = {}
 
     def expect(self, request_id: RequestId | None, confirmation: Confirmation) -> None:
-        """Do this once the answer is out."""
         self._confirmations[request_id] = confirmation
 
     def take(self, request_id: RequestId | None) -> Confirmation | None:
-        """What to do now that the answer is out."""
         return self._confirmations.pop(request_id, None)
 
     def take_all(self) -> list[Confirmation]:
-        """What to do now that everything is out."""
         confirmations = list(self._confirmations.values())
         self._confirmations.clear()
         return confirmations
@@ -50,7 +47,6 @@ def use_outbox(outbox: Outbox) -> Generator[None]:
 
 
 async def confirm_when_sent(request_id: RequestId | None, confirmation: Confirmation) -> None:
-    """Do this once the answer to the request is out."""
     outbox = _outbox.get()
     if outbox is None:
         await confirmation()

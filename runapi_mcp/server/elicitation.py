@@ -33,9 +33,7 @@ _CONSENT: Final = "confirm"
 _OPENING: Final = "open"
 _SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
-    "properties": {
-        "pay": {"type": "boolean", "title": "Pay for this image", "default": False},
-    },
+    "properties": {"pay": {"type": "boolean", "title": "Pay for this image", "default": False}},
     "required": ["pay"],
 }
 
@@ -75,8 +73,7 @@ async def elicit_consent(
     if is_modern(context):
         form = ElicitRequestFormParams(message=message, requested_schema=_SCHEMA)
         return InputRequiredResult(
-            input_requests={_CONSENT: ElicitRequest(params=form)},
-            request_state=question.question,
+            input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=question.question
         )
     pushed = context.session.elicit_form(message, _SCHEMA, related_request_id=context.request_id)
     _require_yes(await _answer(pushed, seconds))

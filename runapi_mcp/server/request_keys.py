@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Whose key pays: this server's own, or the one a request brings."""
-
     own: Key
     """The server's own, where `look` does not find it anew."""
     http: Literal["brought", "brought or own", "own"] = "brought"

@@ -76,8 +76,6 @@ def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
 
 
 class _Handlers:
-    """What answers the requests for tools, and for the one resource there is."""
-
     def __init__(self, service: Service, tools: Mapping[str, Tool]) -> None:
         self._service = service
         self._tools = tools

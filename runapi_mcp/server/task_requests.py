@@ -31,7 +31,8 @@ class RunapiTasks:
         state = task_state(named, "working", orders.ledger.now(), tracked)
         if not tracked.task.ended:
             await orders.lease(tracked)
-            return {**state, **_status_message(tracked)}
+            message = {"statusMessage": tracked.failure.happened} if tracked.failure else {}
+            return {**state, **message}
         wanted_px = MISSING if named.preview_px is None else named.preview_px
         pictures = await deliver(
             tracked, caller.delivery, orders.ledger, caller.wait.report, wanted_px
@@ -65,7 +66,3 @@ async def _poll(caller: Caller, named: TaskId) -> TrackedTask:
         raise unknown_task() from failure
     except Failure as failure:
         raise MCPError(INTERNAL_ERROR, str(failure)) from failure
-
-
-def _status_message(tracked: TrackedTask) -> Wire:
-    return {"statusMessage": tracked.failure.happened} if tracked.failure else {}

@@ -89,17 +89,9 @@ class TaskId:
 class TaskSource(Protocol):
     """Where tasks come from. Each method raises what `unknown_task` makes for one it has not."""
 
-    async def get(self, context: Context, task_id: str) -> Wire:
-        """The task as `tasks/get` answers it."""
-        ...
-
-    async def update(self, context: Context, task_id: str, answers: Wire) -> None:
-        """Take in answers to what the task asked."""
-        ...
-
-    async def cancel(self, context: Context, task_id: str) -> None:
-        """Note that the client has no more interest."""
-        ...
+    async def get(self, context: Context, task_id: str) -> Wire: ...
+    async def update(self, context: Context, task_id: str, answers: Wire) -> None: ...
+    async def cancel(self, context: Context, task_id: str) -> None: ...
 
 
 def speaks_tasks(context: Context) -> bool:
@@ -108,7 +100,6 @@ def speaks_tasks(context: Context) -> bool:
 
 
 def serve_tasks(server: Server[Any], source: TaskSource) -> None:
-
     async def get(context: Context, params: TaskParams) -> Wire:
         _require(context, params)
         return await source.get(context, params.task_id)
@@ -161,10 +152,7 @@ def unknown_task() -> MCPError:
 
 
 def _require(context: Context, params: TaskParams) -> None:
-    """
-    Raises:
-        MCPError: the extension does not allow this request.
-    """
+    """Refuse, by an MCPError, a request that the extension does not allow."""
     if not is_modern(context):
         raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)
     if not speaks_tasks(context):

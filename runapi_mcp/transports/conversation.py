@@ -25,7 +25,6 @@ class PendingSends:
         self._confirmations: deque[Confirmation | None] = deque()
 
     def add(self, confirmation: Confirmation | None) -> None:
-        """One more message is on its way."""
         self._confirmations.append(confirmation)
 
     def confirm_first(self) -> None:

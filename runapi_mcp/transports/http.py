@@ -38,8 +38,7 @@ def http_app(server: Server[Any], allowed_hosts: Sequence[str]) -> Starlette:
     security = _security(allowed_hosts)
     sse = SseServerTransport("/messages/", security_settings=security)
     app = server.streamable_http_app(
-        transport_security=security,
-        custom_starlette_routes=[Route("/healthz", _healthz)],
+        transport_security=security, custom_starlette_routes=[Route("/healthz", _healthz)]
     )
     app.router.routes += [
         Route("/sse", _SseEndpoint(server, sse), methods=["GET"]),

@@ -18,7 +18,6 @@ from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 
 async def serve_stdio(server: Server[Any]) -> None:
-    """Serve one host over stdin and stdout until it closes them or a signal comes."""
     try:
         stdout = _Stdout()
         stream: Any = stdout  # Any: it is all of a file that is used
@@ -39,9 +38,7 @@ async def serve_stdio(server: Server[Any]) -> None:
 
 
 class _Stdout:
-    """The protocol's stdout, which tells when a message is out. Whatever else is printed goes to
-    stderr.
-    """
+    """The protocol's stdout, which tells when a message is out; other prints go to stderr."""
 
     def __init__(self) -> None:
         own = os.dup(1)
