@@ -33,8 +33,6 @@ _SQRT_2_PI: Final = math.sqrt(2 * math.pi)
 
 
 class Durations:
-    """What is known of one kind of image of a tier; it goes on learning."""
-
     def __init__(self, tier: Tier, seen: Iterable[Interval] = ()) -> None:
         self.tier = tier
         self._expected = math.log(tier.usual_seconds)

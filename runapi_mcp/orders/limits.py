@@ -37,10 +37,9 @@ class Limits(LimitSettings):
         return _is_over(price.cents, self.confirm_over_cents)
 
     def check(self, price: Price, spending: Spending) -> None:
-        """Nothing, when a call at this price may be paid.
-
+        """
         Raises:
-            NotAllowed: it may not; the sentence gives the sum.
+            NotAllowed: the sentence gives the sum.
         """
         if self.per_call_cents is not None:
             _check_call(price.cents, self.per_call_cents)
@@ -70,5 +69,5 @@ def _check_day(price_cents: float | None, limit_cents: float, spending: Spending
 
 
 def _is_over(cents: float | None, limit_cents: float | None) -> bool:
-    """Whether an amount is above a limit; an unknown one is above every limit that is set."""
+    """An unknown amount is above every limit that is set."""
     return limit_cents is not None and (cents is None or cents > limit_cents + _HALF_A_MICROCENT)

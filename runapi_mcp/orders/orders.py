@@ -135,7 +135,6 @@ class Orders:
         return tracked
 
     async def reconcile(self) -> None:
-        """Settle what is in doubt of this caller's earlier calls, if it is time to."""
         await reconcile(self._shared, self._provider)
 
     async def entry_of(self, task_id: str) -> Entry | None:
@@ -143,7 +142,6 @@ class Orders:
 
     @property
     def has_budget(self) -> bool:
-        """Whether there is a daily limit, and a key to count for."""
         return self.limits.per_day_cents is not None and self._provider.has_key
 
     async def left_cents(self) -> float | None:

@@ -22,8 +22,6 @@ _SQRT_2_PI: Final = math.sqrt(2 * math.pi)
 
 
 class PollSchedule:
-    """The schedule of tasks that take about `usual_seconds`, with a relative spread."""
-
     def __init__(self, usual_seconds: float, spread: float, *, learned: bool) -> None:
         self.usual_seconds = usual_seconds
         self.learned = learned

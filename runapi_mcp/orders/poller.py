@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 
 
 class Poller:
-    """The tasks of one caller, as they were last read."""
-
     def __init__(self, shared: SharedState, provider: Provider) -> None:
         self._shared = shared
         self._ledger = shared.ledger
@@ -43,7 +41,6 @@ class Poller:
         return self.track(_last_seen(task_id, entry), entry, durations)
 
     async def durations(self, entry: Entry | None) -> Durations:
-        """How long images of this kind take, as all calls have seen it."""
         variant = by_model(entry.model, self._shared.variants) if entry else None
         if entry is None or variant is None:
             return Durations(PRO)
@@ -95,7 +92,6 @@ class Poller:
     async def _write_down(
         self, tracked: TrackedTask, task: Task, interval: Interval | None
     ) -> None:
-        """Tell the ledger, if it is news."""
         if tracked.entry is None:
             return
         seen = replace(
@@ -134,7 +130,6 @@ def _last_seen(task_id: str, entry: Entry | None) -> Task:
 
 
 def _message(tracked: TrackedTask, elapsed_seconds: float) -> str:
-    """How it goes, as a person likes to read it."""
     if tracked.failure is not None:
         return f"asking again, {elapsed_seconds:.0f} s. {tracked.failure.happened}"
     doing = "queued" if tracked.task.status == "pending" else "drawing"
@@ -142,7 +137,6 @@ def _message(tracked: TrackedTask, elapsed_seconds: float) -> str:
 
 
 def _usually(tracked: TrackedTask) -> str:
-    """What this server has seen of such tasks; nothing before it has seen enough."""
     durations = tracked.timing.durations
     schedule = durations.schedule
     if not schedule.learned or tracked.entry is None:

@@ -55,7 +55,6 @@ class Purchase:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def entry(self, caller: str, begun_at: float, *, with_prompt: bool) -> Entry:
-        """The intent to pay, as the ledger keeps it."""
         urls = [source.url for source in self.sources if source.url is not None]
         is_ready = len(urls) == len(self.sources)
         arguments = self._asked(urls if is_ready else [])

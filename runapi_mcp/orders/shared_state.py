@@ -26,7 +26,7 @@ class SharedState:
     holds: Holds
     limits: Limits = field(default_factory=Limits)
     keeps_prompts: bool = True
-    """Whether the ledger keeps prompts. Without them, only the same call settles a doubt."""
+    """Without them, only the same call settles a doubt."""
     variants: Sequence[Variant] = VARIANTS
     """What can have been ordered, whatever is offered now."""
     tracked: WeakValueDictionary[tuple[str, str], TrackedTask] = field(

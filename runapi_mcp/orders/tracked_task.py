@@ -81,12 +81,8 @@ class TrackedTask:
     entry: Entry | None
     timing: Timing
     failure: ProviderFailure | None = None
-    _is_polled: bool = False
+    is_polled: bool = field(default=False, init=False)
     _polled: anyio.Event = field(default_factory=anyio.Event)
-
-    @property
-    def is_polled(self) -> bool:
-        return self._is_polled
 
     async def wait_for_poll(self) -> None:
         """Return once another call's poll has ended, one way or the other."""
@@ -94,12 +90,11 @@ class TrackedTask:
 
     @contextmanager
     def polling(self) -> Generator[None]:
-        """Be the one who polls it."""
-        self._is_polled = True
+        self.is_polled = True
         try:
             yield
         finally:
-            self._is_polled = False
+            self.is_polled = False
             self._polled.set()
             self._polled = anyio.Event()
 

@@ -102,8 +102,7 @@ class Provider(Protocol):
         ...
 
     async def balance(self) -> Balance:
-        """The money on the account now.
-
+        """
         Raises:
             ProviderFailure: the key was rejected, or the account could not be read.
         """
@@ -136,9 +135,7 @@ class Upstream(Protocol):
         """Where it is reached, without a slash at the end."""
         ...
 
-    def provider(self, key: Key) -> Provider:
-        """The provider as whoever has this key sees it."""
-        ...
+    def provider(self, key: Key) -> Provider: ...
 
     async def exchange(self, grant: LoginGrant) -> IssuedKey:
         """The key of a login that a person approved; a grant works once.

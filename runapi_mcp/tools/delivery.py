@@ -126,7 +126,6 @@ def _about(tracked: TrackedTask) -> dict[str, object]:
     about: dict[str, object | None] = {"task_id": task.id, "model": task.model}
     about["cost_cents"] = task.cost_cents
     if entry is not None:
-        drawn_at = entry.ended_at
         arguments = dict(entry.arguments or {})
         # Addresses that work for an hour: `made_from` says what the images were.
         arguments.pop(SOURCES_FIELD, None)
@@ -134,7 +133,7 @@ def _about(tracked: TrackedTask) -> dict[str, object]:
             "prompt": arguments.pop("prompt", None),
             "arguments": arguments or None,
             "made_from": _made_from(entry) or None,
-            "drawn": utc(drawn_at) if drawn_at else None,
+            "drawn": utc(entry.ended_at) if entry.ended_at else None,
             "source_expires": expiry_of(entry),
         }
     about |= {"sandbox": task.sandbox or None, "software": f"runapi-mcp {__version__}"}

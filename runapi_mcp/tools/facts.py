@@ -31,40 +31,38 @@ class Facts(BaseModel):
 class TaskFacts(Facts):
     """A task: its state, its images, its money, and what to do next."""
 
-    image_paths: Annotated[
-        list[str] | MISSING, Field(description="Where the images are saved: absolute paths.")
-    ] = MISSING
+    image_paths: list[str] | MISSING = Field(
+        default=MISSING, description="Where the images are saved: absolute paths."
+    )
     status: Status
     task_id: str
     model: str | MISSING = MISSING
-    image_sizes: Annotated[list[str] | MISSING, Field(description="Width x height in pixels.")] = (
-        MISSING
+    image_sizes: list[str] | MISSING = Field(
+        default=MISSING, description="Width x height in pixels."
     )
-    image_urls: Annotated[
-        list[str] | MISSING, Field(description="Temporary addresses of the finished images.")
-    ] = MISSING
-    expires: Annotated[str | MISSING, Field(description="Until about when the addresses work.")] = (
-        MISSING
+    image_urls: list[str] | MISSING = Field(
+        default=MISSING, description="Temporary addresses of the finished images."
     )
-    not_saved: Annotated[str | MISSING, Field(description="Why an image is not on the disk.")] = (
-        MISSING
+    expires: str | MISSING = Field(
+        default=MISSING, description="Until about when the addresses work."
     )
-    cost_cents: Annotated[
-        Cents | MISSING, Field(description="The recorded charge in US cents.")
-    ] = MISSING
-    price_cents: Annotated[
-        Cents | MISSING,
-        Field(description="What the image will cost in US cents, until the charge is recorded."),
-    ] = MISSING
-    price_basis: Annotated[str | MISSING, Field(description="Where the price comes from.")] = (
-        MISSING
+    not_saved: str | MISSING = Field(
+        default=MISSING, description="Why an image is not on the disk."
     )
-    joined: Annotated[
-        str | MISSING, Field(description="Given when this call continued an earlier one.")
-    ] = MISSING
-    left_today_cents: Annotated[
-        Cents | MISSING, Field(description="What the user's daily budget leaves, in US cents.")
-    ] = MISSING
+    cost_cents: Cents | MISSING = Field(
+        default=MISSING, description="The recorded charge in US cents."
+    )
+    price_cents: Cents | MISSING = Field(
+        default=MISSING,
+        description="What the image will cost in US cents, until the charge is recorded.",
+    )
+    price_basis: str | MISSING = Field(default=MISSING, description="Where the price comes from.")
+    joined: str | MISSING = Field(
+        default=MISSING, description="Given when this call continued an earlier one."
+    )
+    left_today_cents: Cents | MISSING = Field(
+        default=MISSING, description="What the user's daily budget leaves, in US cents."
+    )
     error: str | MISSING = MISSING
     request_id: str | MISSING = MISSING
     next: Annotated[str, Field(description="What to do now.")]
@@ -129,12 +127,10 @@ def to_text(facts: Mapping[str, object]) -> str:
 
 
 def known(cents: float | None) -> float | MISSING:
-    """An amount; absent, when nobody knows it."""
     return MISSING if cents is None else cents
 
 
 def price_basis(price: Price) -> str:
-    """Where a price comes from, in words."""
     match price.source:
         case "live":
             return "live from RunAPI"
@@ -147,7 +143,6 @@ def price_basis(price: Price) -> str:
 
 
 def notice_of(*, sandbox: bool, left_is_unknown: bool = False) -> str | MISSING:
-    """That an answer is for practice, and that a limit is not told though it is set."""
     sentences = [SANDBOX_NOTICE] if sandbox else []
     if left_is_unknown:
         sentences.append(_LEFT_UNKNOWN)

@@ -74,7 +74,6 @@ def _next(entries: Sequence[Entry]) -> str:
 
 
 def _advice(entries: Sequence[Entry]) -> Iterator[str]:
-    """What is to be known of the calls without a task, for each kind of doubt."""
     for doubt, words in ADVICE_IN_DOUBT.items():
         moments = dict.fromkeys(utc(entry.begun_at) for entry in entries if entry.doubt == doubt)
         if moments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import MISSING, Field
 
@@ -25,13 +25,11 @@ class LoginFacts(Facts):
     """Whether the server has a key that works; if not, how a person gives it one."""
 
     status: Literal["logged_in", "waiting"]
-    address: Annotated[str | MISSING, Field(description="Where the user approves the login.")] = (
-        MISSING
+    address: str | MISSING = Field(
+        default=MISSING, description="Where the user approves the login."
     )
-    code: Annotated[str | MISSING, Field(description="The code that page must show.")] = MISSING
-    last_login: Annotated[str | MISSING, Field(description="How the one before it ended.")] = (
-        MISSING
-    )
+    code: str | MISSING = Field(default=MISSING, description="The code that page must show.")
+    last_login: str | MISSING = Field(default=MISSING, description="How the one before it ended.")
     next: str
     notice: str | MISSING = MISSING
 
@@ -47,7 +45,6 @@ async def _run(caller: Caller, raw: RawArguments) -> ToolResult:
 
 
 async def _logged_in(provider: Provider) -> ToolResult | None:
-    """The answer for who has a key that works; None without one."""
     if not provider.has_key:
         return None
     try:

@@ -18,7 +18,6 @@ _NEXT = "Each price is for one call, which draws one image; failed images are no
 
 
 def pricing_tool(variants: Sequence[Variant]) -> Tool:
-    """The tool; asked for all models, it tells of `variants`."""
     return Tool(
         name="check_pricing",
         title="Flux 2: check prices",
@@ -58,7 +57,6 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
 def _calls(
     question: PriceQuestion, variants: Sequence[Variant]
 ) -> Iterator[tuple[Variant, str | None]]:
-    """Every combination of model and resolution that was asked for and exists."""
     for variant in variants:
         for resolution in variant.resolutions or (None,):
             if question.output_resolution in (MISSING, resolution):

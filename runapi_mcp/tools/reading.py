@@ -1,6 +1,5 @@
 """The tools that only read: a task, the balance."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from runapi_mcp.images.folders import name_of
@@ -35,14 +34,12 @@ def _arguments_of(entry: Entry | None) -> RawArguments | None:
     arguments = dict(entry.arguments or {})
     if entry.sources:
         # Not the addresses they were uploaded to, which last for an hour.
-        arguments[SOURCES_FIELD] = [_name_of(source) for source in entry.sources]
+        arguments[SOURCES_FIELD] = [
+            source.get("path") or source.get("task_id") or source["url"] for source in entry.sources
+        ]
     if entry.save_as is not None:
         arguments["save_as"] = name_of(entry.save_as)
     return arguments
-
-
-def _name_of(source: Mapping[str, str]) -> str:
-    return source.get("path") or source.get("task_id") or source["url"]
 
 
 async def _check_balance(caller: Caller, raw: RawArguments) -> ToolResult:

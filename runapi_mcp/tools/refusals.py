@@ -27,40 +27,34 @@ _SOURCES_TOO: Final = " A local image is named by its path, an earlier one by it
 
 # What people call a field, where spelling alone would not find it.
 _OTHER_NAMES: Final = {
-    "image": "source_image_urls",
-    "images": "source_image_urls",
-    "image_url": "source_image_urls",
-    "image_urls": "source_image_urls",
-    "input_image": "source_image_urls",
-    "input_images": "source_image_urls",
-    "reference_images": "source_image_urls",
-    "source_url": "source_image_urls",
-    "ratio": "aspect_ratio",
-    "resolution": "output_resolution",
-    "quality": "output_resolution",
-    "n": "output_count",
-    "num_images": "output_count",
-    "count": "output_count",
-    "text": "prompt",
-    "description": "prompt",
-    "safety": "enable_safety_checker",
-    "webhook_url": "callback_url",
-    "webhook": "callback_url",
-    "timeout": "wait_seconds",
-    "wait": "wait_seconds",
-    "id": "task_id",
-    "variant": "model",
-}
+    other: field
+    for field, others in {
+        "source_image_urls": (
+            "image", "images", "image_url", "image_urls", "input_image", "input_images",
+            "reference_images", "source_url",
+        ),
+        "aspect_ratio": ("ratio",),
+        "output_resolution": ("resolution", "quality"),
+        "output_count": ("n", "num_images", "count"),
+        "prompt": ("text", "description"),
+        "enable_safety_checker": ("safety",),
+        "callback_url": ("webhook_url", "webhook"),
+        "wait_seconds": ("timeout", "wait"),
+        "task_id": ("id",),
+        "model": ("variant",),
+    }.items()
+    for other in others
+}  # fmt: skip
 
 
 def unknown_names(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The sentences for names that the tool does not have, and what it has instead."""
     if not names:
         return []
     sentences = [_unknown_name(name, known) for name in names[:MOST_NAMED]]
     if len(names) > MOST_NAMED:
         sentences.append(f"So are {len(names) - MOST_NAMED} more names.")
-    return [*sentences, _parameters(known)]
+    have = f"The parameters are {', '.join(known)}." if known else "This tool takes no parameters."
+    return [*sentences, have]
 
 
 def _unknown_name(name: str, known: Sequence[str]) -> str:
@@ -77,12 +71,7 @@ def _unknown_name(name: str, known: Sequence[str]) -> str:
     return f"{_echo(name)} is not a parameter."
 
 
-def _parameters(known: Sequence[str]) -> str:
-    return f"The parameters are {', '.join(known)}." if known else "This tool takes no parameters."
-
-
 def problem_of(model: type[Capability], problem: ErrorDetails) -> str:
-    """The sentence for a value that its field does not take."""
     name, *rest = problem["loc"]
     schema = field_schema((model,), str(name))
     where = f"{name}" + "".join(f"[{index}]" for index in rest)

@@ -35,7 +35,6 @@ class TaskOutcome:
 
     @property
     def joined(self) -> str | None:
-        """What it means that the call continued an earlier one, if it did."""
         if self.joined_at is None:
             return None
         return (

@@ -26,7 +26,6 @@ def input_schema(inputs: Iterable[type[Capability]]) -> Schema:
 
 @cache
 def output_schema(model: type[BaseModel]) -> Schema:
-    """The schema of a result's structured form."""
     raw = model.model_json_schema()
     return cast("Schema", _flat(raw, cast("Schema", raw.pop("$defs", {}))))
 

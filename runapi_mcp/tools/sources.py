@@ -156,7 +156,6 @@ async def _read_in_turn(read: Callable[[], LocalImage], options: DeliveryOptions
 
 
 def _path_of(name: str) -> str:
-    """The path that a name is, or that a `file:` URL leads to."""
     if not name.lower().startswith("file:"):
         return name
     try:

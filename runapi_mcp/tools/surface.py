@@ -42,7 +42,6 @@ def instructions(variants: Sequence[Variant]) -> str:
 
 
 def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
-    """The tools for these variants, the drawing ones first."""
     return (
         *(drawing_tool(variant) for variant in variants),
         GET_TASK,

@@ -1,9 +1,6 @@
 """What became of a task, as the facts a model needs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pydantic import MISSING
 
@@ -16,9 +13,6 @@ from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.delivery import expiry_of
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis
 from runapi_mcp.tools.result import TaskOutcome, ToolResult
-
-if TYPE_CHECKING:
-    from runapi_mcp.images.inspection import ImageInfo
 
 _SAVED = (
     "Tell the user the path. To change the image, give its path or task_id as source_image_urls "
@@ -54,7 +48,7 @@ def result_of(
     `made_at` is when the task was made, where the ledger does not know it.
     """
     tracked, pictures = outcome.tracked, outcome.pictures
-    task = tracked.task
+    task, infos = tracked.task, [picture.info for picture in pictures if picture.info]
     price_cents, basis = _price(tracked, price)
     bad_end = task.status == "failed" or (task.status == "completed" and not task.image_urls)
     facts = TaskFacts(
@@ -62,7 +56,7 @@ def result_of(
         status=task.status,
         task_id=task.id,
         model=task.model or MISSING,
-        image_sizes=[_size(info) for picture in pictures if (info := picture.info)] or MISSING,
+        image_sizes=[f"{info.width}x{info.height}" for info in infos] or MISSING,
         image_urls=list(task.image_urls) or MISSING,
         expires=(expiry_of(tracked.entry, made_at) if task.image_urls else None) or MISSING,
         not_saved=_not_saved(pictures) or MISSING,
@@ -80,11 +74,7 @@ def result_of(
 
 
 def result_in_doubt(
-    failure: ProviderFailure,
-    task_id: str,
-    variant: Variant,
-    price: Price,
-    left_cents: float | None,
+    failure: ProviderFailure, task_id: str, variant: Variant, price: Price, left_cents: float | None
 ) -> ToolResult:
     """The result of a create that failed, but whose answer named the task it made."""
     facts = TaskFacts(
@@ -124,12 +114,7 @@ def _error(tracked: TrackedTask) -> str | None:
     return None
 
 
-def _size(info: ImageInfo) -> str:
-    return f"{info.width}x{info.height}"
-
-
 def _not_saved(pictures: Sequence[Picture]) -> str | None:
-    """Why some image is not on the disk."""
     return " ".join(dict.fromkeys(picture.not_saved or "" for picture in pictures)).strip() or None
 
 

@@ -26,8 +26,6 @@ RESERVE_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """Uploads the images of one caller, and remembers where they are."""
-
     provider: Provider
     ledger: Ledger
     picture_store: PictureStore

@@ -26,7 +26,6 @@ def parse_balance(reply: Reply) -> Balance:
 
 
 def exchange_request(grant: LoginGrant) -> Request:
-    """What shows RunAPI that the login is ours."""
     body = {
         "code": grant.code,
         "code_verifier": grant.verifier,

@@ -14,10 +14,9 @@ class TooLarge(Exception):
 
 
 async def read_bounded(chunks: AsyncIterator[bytes], largest_bytes: int) -> bytes:
-    """The whole body.
-
+    """
     Raises:
-        TooLarge: it has more than `largest_bytes`, also when it was sent compressed.
+        TooLarge: the body has more than `largest_bytes`, also when it was sent compressed.
     """
     content = bytearray()
     async for chunk in chunks:

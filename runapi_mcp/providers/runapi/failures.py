@@ -25,7 +25,6 @@ _HTML = re.compile(r"<\s*+(?:/\s*+)?[a-z!][^<>]*>", re.IGNORECASE)
 
 
 def http_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
-    """The facts of an answer that belong in an error."""
     return HttpAnswer(
         status=status,
         request_id=(as_text(headers.get("x-request-id")) or "")[:LONGEST_REQUEST_ID] or None,

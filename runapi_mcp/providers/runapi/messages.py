@@ -42,13 +42,10 @@ class Reply:
 
 
 def incomplete(reply: Reply, why: str) -> ProviderDown:
-    """The failure of an answer that has not what it must have."""
     return ProviderDown(f"RunAPI's answer {why}.", "Try again in a minute.", reply.answer)
 
 
 class Send(Protocol):
-    """Sends a request as one caller."""
-
     async def __call__(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
         """What the answer means. One that `understand` raises for counts as a failed attempt.
 

@@ -53,8 +53,6 @@ class Prices:
 
 
 class PriceList:
-    """The prices of one service of RunAPI."""
-
     def __init__(self, send: Send, service: str) -> None:
         self._send = send
         self._service = service
@@ -138,7 +136,6 @@ class PriceList:
         return Schedules(by_model, reply.headers.get("etag"), reply.answer.sandbox)
 
     async def _quote(self, variant: Variant, output_resolution: str | None) -> None:
-        """Ask for RunAPI's own sum, and remember it."""
         call = variant.model, output_resolution
         try:
             with suppress(ProviderFailure):

@@ -60,7 +60,6 @@ class RunAPI:
         return self._connection
 
     def rate_limit(self, caller_id: str) -> RateLimit:
-        """The one that all requests of a caller keep."""
         limit = self._rate_limits.get(caller_id)
         if limit is None:
             self._rate_limits[caller_id] = limit = RateLimit()
@@ -125,7 +124,9 @@ class RunapiProvider:
         return replace(task, model=variant.model) if variant else task
 
     async def upload(self, name: str, content: bytes, media_type: str) -> UploadedFile:
-        return await files.upload(self._send, self._put, name, content, media_type)
+        return await files.upload(
+            self._send, self._runapi.connection.upload, name, content, media_type
+        )
 
     async def balance(self) -> Balance:
         return await self._send(account.BALANCE, account.parse_balance)
@@ -137,6 +138,3 @@ class RunapiProvider:
     async def _send(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
         send = self._runapi.connection.send
         return await send(request, self._key, understand, self._rate_limit)
-
-    async def _put(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
-        await self._runapi.connection.upload(url, headers, content)

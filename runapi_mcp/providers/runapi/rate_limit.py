@@ -29,8 +29,6 @@ class _Waiter:
 
 
 class RateLimit:
-    """The turns of one key."""
-
     def __init__(self) -> None:
         self._waiting: list[_Waiter] = []
         self._caller: _Waiter | None = None

@@ -47,11 +47,7 @@ def read_request(
     """By the id alone; where the variant is known, by its action's address, as the SDK does."""
     folder = f"{variant.service}/{variant.action}" if variant else "tasks"
     return Request(
-        "GET",
-        f"/api/v1/{folder}/{task_id}",
-        repeated=False,
-        reads_task=True,
-        urgency=urgency,
+        "GET", f"/api/v1/{folder}/{task_id}", repeated=False, reads_task=True, urgency=urgency
     )
 
 
@@ -76,7 +72,7 @@ def parse_read(task_id: str, reply: Reply) -> Task:
 def _task(task_id: str, envelope: Json, reply: Reply) -> Task:
     return Task(
         id=task_id,
-        status=_status(envelope.get("status")),
+        status=_STATUSES.get((as_text(envelope.get("status")) or "").lower(), "unknown"),
         image_urls=_image_urls(envelope.get("images")),
         error=parse_message({"error": envelope.get("error"), "errors": envelope.get("errors")}),
         cost_cents=_cost_cents(envelope),
@@ -97,10 +93,6 @@ def _envelope(body: Json) -> Json:
     if (as_number(response.get("status")) or 0) >= 400:
         envelope["status"] = "failed"
     return envelope
-
-
-def _status(value: object) -> Status:
-    return _STATUSES.get((as_text(value) or "").lower(), "unknown")
 
 
 def _image_urls(value: object) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from runapi_mcp.orders.ledger.sqlite.database import Database, LockTimeout
 from runapi_mcp.orders.ledger.sqlite.presence import HeldCalls
-from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, is_locked, unusable
+from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, trouble_of, unusable
 
 _Done = TypeVar("_Done")
 
@@ -32,10 +32,9 @@ class LedgerFile:
         self._lock_timeout = LockTimeout()
 
     def use(self, block: Callable[[OpenLedger], _Done]) -> _Done:
-        """What comes of the block.
-
+        """
         Raises:
-            LedgerUnusable: it cannot be opened, read or written.
+            LedgerUnusable: the ledger cannot be opened, read or written.
         """
         path: Path | None = None
         try:
@@ -43,7 +42,7 @@ class LedgerFile:
             return self._use_at(path, block)
         # RuntimeError: a home that cannot be found.
         except (*BROKEN, RuntimeError) as error:
-            if is_locked(error):
+            if trouble_of(error) == "locked":
                 self._lock_timeout.shorten()
             raise unusable(path, error) from error
 

@@ -74,8 +74,6 @@ SHORT_LOCK_MILLISECONDS: Final = 250
 
 
 class NewerVersion(Exception):
-    """A later version of this program wrote the file."""
-
     def __init__(self) -> None:
         super().__init__("a newer runapi-mcp wrote it")
 
@@ -103,17 +101,12 @@ class LockTimeout:
 
 
 class Database:
-    """An open ledger file, or one in memory."""
-
     def __init__(
-        self,
-        connection: sqlite3.Connection,
-        path: Path | None,
-        lock_timeout: LockTimeout | None = None,
+        self, connection: sqlite3.Connection, path: Path | None, lock_timeout: LockTimeout
     ) -> None:
         self.path = path
         self._connection = connection
-        self._lock_timeout = lock_timeout or LockTimeout()
+        self._lock_timeout = lock_timeout
         self._identity = _identity(path)
         self._is_writable = False
         connection.row_factory = sqlite3.Row
@@ -128,13 +121,13 @@ class Database:
         """
         if path is not None:
             _make_private(path)
-        database = cls(_connected(str(path or ":memory:")), path, lock_timeout)
+        database = cls(_connected(str(path or ":memory:")), path, lock_timeout or LockTimeout())
         with database._closed_if_broken():
             database._settle_in()
         return database
 
     @classmethod
-    def open_to_read(cls, path: Path, lock_timeout: LockTimeout | None = None) -> "Database":
+    def open_to_read(cls, path: Path, lock_timeout: LockTimeout) -> "Database":
         """The ledger at a path as it is, for this moment: what is written later may be missed.
 
         Raises:
@@ -147,7 +140,7 @@ class Database:
         return database
 
     @classmethod
-    def open_as_is(cls, path: Path, lock_timeout: LockTimeout | None = None) -> "Database":
+    def open_as_is(cls, path: Path, lock_timeout: LockTimeout) -> "Database":
         """As `open_to_read`, with whatever schema it has.
 
         Raises:
@@ -164,7 +157,6 @@ class Database:
 
     @property
     def is_current(self) -> bool:
-        """Whether its file is still where it was opened."""
         return self._identity == _identity(self.path)
 
     @contextmanager

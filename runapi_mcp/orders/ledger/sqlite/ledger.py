@@ -32,14 +32,12 @@ DOUBT_SECONDS: Final = 24 * 3600.0
 """How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
 TIDY_SECONDS: Final = 3600.0
 
-
 _Done = TypeVar("_Done")
 Run = Callable[[Callable[[], object]], Awaitable[object]]
 """Runs what blocks."""
 
 
 async def run_in_thread(block: Callable[[], object]) -> object:
-    """Run what blocks where the event loop does not wait for it."""
     return await anyio.to_thread.run_sync(block)
 
 
@@ -138,8 +136,8 @@ class SqliteLedger:
         await self._use(release)
 
     async def lease(self, key: str, seconds: float) -> None:
-
         def lease(opened: OpenLedger) -> None:
+            # Within the transaction, as all of `presence` has to be used.
             with opened.database.transaction(durable=False) as connection:
                 row = {"key": key, "holder": opened.held.new(), "until": self.now() + seconds}
                 connection.execute(queries.LEASE, row)
@@ -150,7 +148,6 @@ class SqliteLedger:
         await self._write(queries.END_LEASE, {"key": key}, durable=False)
 
     async def aclose(self) -> None:
-        """Close what was opened, and be dead to the others."""
         if self._file is not None:
             await self._run(self._file.close)
 
@@ -241,7 +238,6 @@ class SqliteLedger:
         return {"caller": caller, "since": since, "doubt_since": since - DOUBT_SECONDS}
 
     def _tidy(self, opened: OpenLedger) -> None:
-        """Forget what is older than the user wants kept."""
         now = self.now()
         if now >= opened.tidy_at:
             opened.tidy_at = now + TIDY_SECONDS

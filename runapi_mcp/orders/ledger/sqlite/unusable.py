@@ -10,7 +10,6 @@ from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.orders.ledger.sqlite.database import NewerVersion, OnlyRead
 
 BROKEN: Final = (sqlite3.Error, OSError, NewerVersion, OnlyRead)
-"""What says that the ledger cannot be used."""
 
 Trouble = Literal["locked", "newer", "read-only", "disk", "damaged", "in the way"]
 """What keeps a ledger from being used. `in the way`: at its place there is no file, nor can be."""
@@ -56,11 +55,6 @@ def unusable(path: Path | None, error: Exception) -> LedgerUnusable:
     ledger = f"The ledger {path}" if path else "The ledger"
     happened = f"{ledger} cannot be used ({error}), and nothing is paid without it."
     return LedgerUnusable(happened, _ADVICE[trouble_of(error)])
-
-
-def is_locked(error: Exception) -> bool:
-    """Whether another program keeps the ledger to itself."""
-    return trouble_of(error) == "locked"
 
 
 def trouble_of(error: Exception) -> Trouble:
