@@ -28,28 +28,28 @@ AT_ONCE = 6
 PARTS = 4
 """In how many tests the crashes of one call are tried."""
 
-BEGINNING = "server.create_server.<locals>.on_call_tool begins 1"
+BEGINNING = "server._Handlers.call_tool begins 1"
 SERVING = "serve._serve_stdio"
 ATTEMPT = "connection.Connection.send.<locals>.attempt < "
 EXCHANGE = "connection.Connection._exchange < "
 LANDMARKS = (
-    "prices.Prices.price",
+    "prices.Prices.of",
     "ledger.SqliteLedger.intend",
     "ledger.SqliteLedger._intend",
-    "tasks.Tasks.create",
+    "provider.RunapiProvider.create",
     "connection.Connection.send.<locals>.attempt",
     "ledger.SqliteLedger.record",
     "database.Database.write",
     "poller.Poller.follow",
-    "tasks.Tasks.read",
+    "provider.RunapiProvider.read",
     "conversation._Outgoing.send",
     "ledger.SqliteLedger.record_delivery",
 )
 REQUESTS: Mapping[Where, str] = {
-    "prices": "prices.Prices._refresh",
-    "create": "tasks.Tasks.create",
-    "created": "tasks.Tasks.create",
-    "poll": "tasks.Tasks.read",
+    "prices": "prices.PriceList._refresh",
+    "create": "provider.RunapiProvider.create",
+    "created": "provider.RunapiProvider.create",
+    "poll": "provider.RunapiProvider.read",
 }
 """Who sends the request of each place."""
 Item = TypeVar("Item")
