@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from runapi_mcp.images.directory import open_directory
 from runapi_mcp.images.inspection import ImageInfo, inspect
-from runapi_mcp.images.picture import Finished, Picture
+from runapi_mcp.images.picture import Picture, PictureRequest
 from runapi_mcp.images.saving import Draft, NotSaved, require_as_saved
 
 AT_ONCE_BYTES: Final = 1_000_000
@@ -25,8 +25,8 @@ IN_MEMORY_BYTES: Final = 8_000_000
 class Download:
     """An image as it comes in, written into a draft of its file. What is not async blocks."""
 
-    def __init__(self, finished: Finished, url: str, draft: _Draft) -> None:
-        self._finished = finished
+    def __init__(self, request: PictureRequest, url: str, draft: _Draft) -> None:
+        self._request = request
         self._url = url
         self._draft = draft
         self._hash = hashlib.sha256()
@@ -34,15 +34,15 @@ class Download:
         self._waiting = bytearray()
 
     @classmethod
-    def begin(cls, finished: Finished, url: str) -> Download:
+    def begin(cls, request: PictureRequest, url: str) -> Download:
         """A download into the folder, or without one into a file that nobody sees.
 
         Raises:
             NotSaved: the folder cannot be written.
         """
-        if finished.folder is None:
-            return cls(finished, url, _UnsavedDraft())
-        return cls(finished, url, Draft.begin(finished.folder, finished.name_of(url)))
+        if request.folder is None:
+            return cls(request, url, _UnsavedDraft())
+        return cls(request, url, Draft.begin(request.folder, request.name_of(url)))
 
     async def take(self, chunk: bytes) -> None:
         """Take the next bytes, of which some may wait to be written.
@@ -74,7 +74,7 @@ class Download:
             NotSaved: what was written cannot be read.
         """
         with self._draft.read_back() as file:
-            info = inspect(file, self._finished.preview_px)
+            info = inspect(file, self._request.preview_px)
         try:
             # The suffix is the content's, whatever the address or the caller called it.
             path = self._draft.commit(info.format.suffix, self._about(info))
@@ -93,7 +93,7 @@ class Download:
 
     def _about(self, info: ImageInfo) -> dict[str, object]:
         return {
-            **self._finished.about,
+            **self._request.about,
             "source_url": self._url,
             "media_type": info.format.media_type,
             "width": info.width,
@@ -135,7 +135,7 @@ class _UnsavedDraft:
         self._file.close()
 
 
-def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
+def inspect_saved(path: Path, request: PictureRequest) -> ImageInfo:
     """What the picture is that an earlier call saved at a path. Blocks.
 
     Raises:
@@ -147,5 +147,5 @@ def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
         open_directory(path.parent, (), make=False) as directory,
         directory.open_file(path.name) as file,
     ):
-        require_as_saved(directory, path.name, file, finished.about["task_id"])
-        return inspect(file, finished.preview_px)
+        require_as_saved(directory, path.name, file, request.about["task_id"])
+        return inspect(file, request.preview_px)
