@@ -40,9 +40,7 @@ FILES: Final[Mapping[str, str]] = {
 }
 """The names of two files, and why."""
 
-ACTING: Final[Mapping[str, str]] = {
-    "left_cents": "an amount: the cents that are left, which the ledger must be asked for",
-}
+ACTING: Final[Mapping[str, str]] = {}
 """Functions that act although a participle names them, and why."""
 
 

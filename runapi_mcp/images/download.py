@@ -11,7 +11,7 @@ from typing import IO, Final, Protocol
 import anyio.to_thread
 
 from runapi_mcp.images.inspection import ImageInfo, inspect
-from runapi_mcp.images.picture import Finished, Picture
+from runapi_mcp.images.picture import Picture, PictureRequest
 from runapi_mcp.images.saving import Draft, NotSaved, open_saved
 
 AT_ONCE_BYTES: Final = 1_000_000
@@ -27,8 +27,8 @@ class Download:
         NotSaved: from each step, where the draft cannot be written or read.
     """
 
-    def __init__(self, finished: Finished, url: str, draft: _Draft) -> None:
-        self._finished = finished
+    def __init__(self, request: PictureRequest, url: str, draft: _Draft) -> None:
+        self._request = request
         self._url = url
         self._draft = draft
         self._hash = hashlib.sha256()
@@ -36,11 +36,11 @@ class Download:
         self._waiting = bytearray()
 
     @classmethod
-    def begin(cls, finished: Finished, url: str) -> Download:
+    def begin(cls, request: PictureRequest, url: str) -> Download:
         """A download into the folder, or without one into a file that nobody sees."""
-        if finished.folder is None:
-            return cls(finished, url, _UnsavedDraft())
-        return cls(finished, url, Draft.begin(finished.folder, finished.name_of(url)))
+        if request.folder is None:
+            return cls(request, url, _UnsavedDraft())
+        return cls(request, url, Draft.begin(request.folder, request.name_of(url)))
 
     async def take(self, chunk: bytes) -> None:
         """Take the next bytes, of which some may wait to be written."""
@@ -63,7 +63,7 @@ class Download:
             NotAnImage: it is none, and nothing of it stays.
         """
         with self._draft.read_back() as file:
-            info = inspect(file, self._finished.preview_px)
+            info = inspect(file, self._request.preview_px)
         try:
             # The suffix is the content's, whatever the address or the caller called it.
             path = self._draft.commit(info.format.suffix, self._about(info))
@@ -82,7 +82,7 @@ class Download:
 
     def _about(self, info: ImageInfo) -> dict[str, object]:
         return {
-            **self._finished.about,
+            **self._request.about,
             "source_url": self._url,
             "media_type": info.format.media_type,
             "width": info.width,
@@ -124,7 +124,7 @@ class _UnsavedDraft:
         self._file.close()
 
 
-def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
+def inspect_saved(path: Path, request: PictureRequest) -> ImageInfo:
     """What the picture is that an earlier call saved at a path. Blocks.
 
     Raises:
@@ -132,5 +132,5 @@ def inspect_saved(path: Path, finished: Finished) -> ImageInfo:
         NotAnImage: it is not an image any more.
         OSError: it cannot be read.
     """
-    with open_saved(path, finished.about["task_id"]) as file:
-        return inspect(file, finished.preview_px)
+    with open_saved(path, request.about["task_id"]) as file:
+        return inspect(file, request.preview_px)

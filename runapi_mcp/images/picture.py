@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class PictureRequest:
     """The images of a finished task, and how they are wanted."""
 
     urls: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Finished images collected: fetched, found to be images, saved as they came, previewed.
+"""PictureRequest images collected: fetched, found to be images, saved as they came, previewed.
 
 Light to import: HTTP, Pillow and the rest of the room come with the first image.
 """
@@ -17,7 +17,7 @@ import anyio.to_thread
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.images.picture import Finished, Picture
+from runapi_mcp.images.picture import Picture, PictureRequest
 
 if TYPE_CHECKING:
     import httpx
@@ -47,26 +47,26 @@ class PictureStore:
         """The lock of a task or file: who collects or uploads it second finds it done."""
         return self._locks.setdefault(name, anyio.Lock())
 
-    async def collect(self, finished: Finished, report: Report) -> tuple[Picture, ...]:
+    async def collect(self, request: PictureRequest, report: Report) -> tuple[Picture, ...]:
         """The images, each as far as it could be fetched, saved and previewed.
 
         Whatever goes wrong is said of the picture: the task itself is none the worse for it.
         """
-        pictures = {url: await self._find_saved(finished, url) for url in finished.urls}
+        pictures = {url: await self._find_saved(request, url) for url in request.urls}
         missing = [url for url, picture in pictures.items() if picture.path is None]
-        if missing and (finished.folder or finished.preview_px):
-            for url, fetched in (await self._fetch_all(finished, missing, report)).items():
+        if missing and (request.folder or request.preview_px):
+            for url, fetched in (await self._fetch_all(request, missing, report)).items():
                 pictures[url] = fetched.after(pictures[url])
         return tuple(pictures.values())
 
     async def _fetch_all(
-        self, finished: Finished, urls: Sequence[str], report: Report
+        self, request: PictureRequest, urls: Sequence[str], report: Report
     ) -> dict[str, Picture]:
         pictures: dict[str, Picture] = {}
         progress = _DownloadProgress()
 
         async def fetch(url: str) -> None:
-            pictures[url] = await self._fetch_or_explain(finished, url, progress)
+            pictures[url] = await self._fetch_or_explain(request, url, progress)
 
         async def fetch_all() -> None:
             async with anyio.create_task_group() as group:
@@ -77,33 +77,33 @@ class PictureStore:
         return pictures
 
     async def _fetch_or_explain(
-        self, finished: Finished, url: str, progress: _DownloadProgress
+        self, request: PictureRequest, url: str, progress: _DownloadProgress
     ) -> Picture:
         from runapi_mcp.images.saving import NotSaved
 
         try:
-            with anyio.move_on_after(finished.left_seconds()):
+            with anyio.move_on_after(request.left_seconds()):
                 async with self._fetches:
-                    return await self._fetch(finished, url, progress)
+                    return await self._fetch(request, url, progress)
         except NotSaved as failure:
-            unsaved = await self._fetch_unsaved(finished, url, progress)
+            unsaved = await self._fetch_unsaved(request, url, progress)
             return replace(unsaved, not_saved=failure.happened)
         except (Failure, OSError) as error:
             happened = error.happened if isinstance(error, Failure) else f"{error}."
-            return Picture(url, not_saved=happened if finished.folder else None)
-        return finished.late(url)
+            return Picture(url, not_saved=happened if request.folder else None)
+        return request.late(url)
 
     async def _fetch_unsaved(
-        self, finished: Finished, url: str, progress: _DownloadProgress
+        self, request: PictureRequest, url: str, progress: _DownloadProgress
     ) -> Picture:
         """A picture that cannot be saved, fetched anew for its preview: no half of it was kept."""
-        if not finished.preview_px:
+        if not request.preview_px:
             return Picture(url)
-        return await self._fetch_or_explain(replace(finished, folder=None), url, progress)
+        return await self._fetch_or_explain(replace(request, folder=None), url, progress)
 
-    async def _find_saved(self, finished: Finished, url: str) -> Picture:
+    async def _find_saved(self, request: PictureRequest, url: str) -> Picture:
         """The picture that an earlier call saved, where it still is as it was."""
-        path = finished.saved_at(url)
+        path = request.saved_at(url)
         if path is None:
             return Picture(url)
         from runapi_mcp.images.download import inspect_saved
@@ -111,20 +111,22 @@ class PictureStore:
 
         try:
             async with self.decoder:
-                info = await anyio.to_thread.run_sync(inspect_saved, path, finished)
+                info = await anyio.to_thread.run_sync(inspect_saved, path, request)
         except Changed as failure:
             return Picture(url, not_saved=failure.happened)
         except (Failure, OSError):
             return Picture(url)
         return Picture(url, path, info)
 
-    async def _fetch(self, finished: Finished, url: str, progress: _DownloadProgress) -> Picture:
+    async def _fetch(
+        self, request: PictureRequest, url: str, progress: _DownloadProgress
+    ) -> Picture:
         from runapi_mcp.images.download import Download
 
-        download = await anyio.to_thread.run_sync(Download.begin, finished, url)
+        download = await anyio.to_thread.run_sync(Download.begin, request, url)
         try:
             record = partial(progress.record, url)
-            await self._shared_fetcher().fetch(url, download.take, finished.left_seconds(), record)
+            await self._shared_fetcher().fetch(url, download.take, request.left_seconds(), record)
             await download.flush()
             async with self.decoder:
                 return await anyio.to_thread.run_sync(download.commit)

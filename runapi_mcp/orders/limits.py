@@ -27,7 +27,7 @@ class NotConfirmed(Exception):
 class Limits(LimitSettings):
     """What the limits mean for a call."""
 
-    def left_cents(self, spending: Spending) -> float | None:
+    def remaining_cents(self, spending: Spending) -> float | None:
         """What may still be spent today; None without a daily limit."""
         if self.per_day_cents is None:
             return None

@@ -144,12 +144,12 @@ class Orders:
     def has_budget(self) -> bool:
         return self.limits.per_day_cents is not None and self._provider.has_key
 
-    async def left_cents(self) -> float | None:
+    async def remaining_cents(self) -> float | None:
         """What may still be spent today; None where no budget is set, or nobody can tell."""
         if not self.has_budget:
             return None
         spending = await read_or_none(self.ledger.spending(self._provider.caller_id))
-        return None if spending is None else self.limits.left_cents(spending)
+        return None if spending is None else self.limits.remaining_cents(spending)
 
     async def lease(self, tracked: TrackedTask) -> None:
         """The client asks for the task now and then: no call joins it for a while."""
@@ -169,7 +169,7 @@ class Orders:
         def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
             self.limits.check(purchase.price, spending)
             if self.limits.asks_for(purchase.price) and not (purchase.is_agreed and is_new):
-                left = self.limits.left_cents(spending)
+                left = self.limits.remaining_cents(spending)
                 raise NotConfirmed(purchase.price, left, question_for(self._provider, purchase))
 
         wanted = purchase.entry(

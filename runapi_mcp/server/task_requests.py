@@ -38,7 +38,7 @@ class RunapiTasks:
             tracked, caller.delivery, orders.ledger, caller.wait.report, wanted_px
         )
         outcome = TaskOutcome(tracked, pictures, named.joined_at or None)
-        left_cents = await orders.left_cents()
+        left_cents = await orders.remaining_cents()
         found = result_of(outcome, left_cents=left_cents, made_at=named.made_at)
         result = await to_result(context, caller, found)
         shown = result.model_dump(by_alias=True, mode="json", exclude_none=True)

@@ -17,7 +17,7 @@ from runapi_mcp.base.json_values import as_list
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
-from runapi_mcp.images.picture import Finished, Picture
+from runapi_mcp.images.picture import Picture, PictureRequest
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -42,17 +42,17 @@ async def deliver(
     """
     if tracked.task.status != "completed" or not tracked.task.image_urls:
         return ()
-    finished = _finished(tracked, options, ledger.now(), options.preview_px(preview_px))
-    with anyio.move_on_after(finished.left_seconds()) as patience:
+    request = _request(tracked, options, ledger.now(), options.preview_px(preview_px))
+    with anyio.move_on_after(request.left_seconds()) as patience:
         async with options.picture_store.lock_for(tracked.task.id):
             patience.deadline = math.inf
             if tracked.entry is not None and options.saves:
                 # Another call may have saved them while this one waited.
-                finished = replace(finished, saved=tracked.entry.files)
-            pictures = await options.picture_store.collect(finished, report)
+                request = replace(request, saved=tracked.entry.files)
+            pictures = await options.picture_store.collect(request, report)
             await _record_files(tracked, ledger, pictures)
             return tuple(replace(picture, is_far=not options.is_local) for picture in pictures)
-    return tuple(map(finished.late, finished.urls))
+    return tuple(map(request.late, request.urls))
 
 
 def target_of(options: DeliveryOptions, save_as: str | MISSING) -> str | None:
@@ -84,11 +84,11 @@ async def _record_files(tracked: TrackedTask, ledger: Ledger, pictures: Sequence
         await write_or_log(ledger.record_files(tracked.entry.key, files))
 
 
-def _finished(
+def _request(
     tracked: TrackedTask, options: DeliveryOptions, now: float, preview_px: int
-) -> Finished:
+) -> PictureRequest:
     target = tracked.entry.save_as if tracked.entry else None
-    return Finished(
+    return PictureRequest(
         urls=tracked.task.image_urls,
         saved=(),  # not before it is its turn
         folder=_folder(options, target) if options.saves else None,

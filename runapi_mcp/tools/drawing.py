@@ -59,7 +59,7 @@ async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResu
         return await _result_of_failure(caller, failure, variant, purchase.price)
     preview_px = or_none(options.preview_px)
     outcome = TaskOutcome(tracked, pictures, intent.joined_at, preview_px)
-    return result_of(outcome, price=purchase.price, left_cents=await orders.left_cents())
+    return result_of(outcome, price=purchase.price, left_cents=await orders.remaining_cents())
 
 
 async def _check(
@@ -91,7 +91,7 @@ async def _result_of_failure(
     """What a failed create leaves: a task it named all the same, or what it may have cost."""
     if failure.answer.task_id is not None:
         logger.warning("a failed answer named task %s; get_task finds it", failure.answer.task_id)
-        left_cents = await caller.orders.left_cents()
+        left_cents = await caller.orders.remaining_cents()
         return result_in_doubt(failure, failure.answer.task_id, variant, price, left_cents)
     if failure.in_doubt:
         # Also for a caller who has left and hears no answer.

@@ -41,7 +41,7 @@ async def _run(caller: Caller, raw: RawArguments) -> ToolResult:
     entries = await ledger.entries(caller_id, question.show, question.limit)
     facts = TaskListFacts(
         tasks=[_row_of(entry) for entry in entries],
-        left_today_cents=known(await caller.orders.left_cents()),
+        left_today_cents=known(await caller.orders.remaining_cents()),
         next=_next(entries),
         notice=SANDBOX_NOTICE if any(entry.sandbox for entry in entries) else MISSING,
     )

@@ -40,7 +40,7 @@ async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) ->
             "Leave output_resolution out to see what it draws.",
         )
     found = await caller.provider.prices(calls)
-    left_cents = await caller.orders.left_cents()
+    left_cents = await caller.orders.remaining_cents()
     facts = PriceListFacts(
         prices=[_row(*call, price) for call, price in zip(calls, found, strict=True)],
         max_cost_per_call_cents=known(caller.orders.limits.per_call_cents),

@@ -24,7 +24,7 @@ async def _get_task(caller: Caller, raw: RawArguments) -> ToolResult:
         tracked, caller.delivery, orders.ledger, wait.report, options.preview_px
     )
     outcome = TaskOutcome(tracked, pictures, arguments=_arguments_of(tracked.entry))
-    return result_of(outcome, left_cents=await orders.left_cents())
+    return result_of(outcome, left_cents=await orders.remaining_cents())
 
 
 def _arguments_of(entry: Entry | None) -> RawArguments | None:
@@ -45,7 +45,7 @@ def _arguments_of(entry: Entry | None) -> RawArguments | None:
 async def _check_balance(caller: Caller, raw: RawArguments) -> ToolResult:
     accept(raw)
     balance = await caller.provider.balance()
-    left_cents = await caller.orders.left_cents()
+    left_cents = await caller.orders.remaining_cents()
     facts = BalanceFacts(
         balance_cents=balance.balance_cents,
         paid_balance_cents=known(balance.paid_balance_cents),
