@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 ASKING = 1
-TALK = (
+TALK: tuple[dict[str, object], ...] = (
     {"id": 0, "method": "initialize", "params": {"clientInfo": {"name": "checks", "version": "1"}}},
     {"method": "initialized"},
     {"id": ASKING, "method": "mcpServerStatus/list", "params": {}},
