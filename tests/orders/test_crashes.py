@@ -13,12 +13,20 @@ from zlib import crc32
 import anyio
 import pytest
 
+from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.orders.ledger.sqlite.database import Database
+from runapi_mcp.orders.ledger.sqlite.ledger import SqliteLedger
+from runapi_mcp.orders.poller import Poller
+from runapi_mcp.providers.runapi.connection import Connection
+from runapi_mcp.providers.runapi.prices import PriceList, Prices
+from runapi_mcp.providers.runapi.provider import RunapiProvider
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Fault, FaultKind, Where
+from runapi_mcp.server.calls import call_tool
 from tests.support.fork_server import Start
 from tests.support.killing import FORKS, End, conversation
 from tests.support.processes import LIMIT_SECONDS, Network, call, network, opening
-from tests.support.steps import is_end, moments
+from tests.support.steps import is_end, moments, name
 
 pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive, FORKS]
 
@@ -28,28 +36,28 @@ AT_ONCE = 6
 PARTS = 4
 """In how many tests the crashes of one call are tried."""
 
-BEGINNING = "server._Handlers.call_tool begins 1"
+BEGINNING = f"{name(call_tool)} < "
 SERVING = "serve._serve_stdio"
-ATTEMPT = "connection.Connection.send.<locals>.attempt < "
-EXCHANGE = "connection.Connection._exchange < "
+ATTEMPT = f"{name(Connection.send)}.<locals>.attempt < "
+EXCHANGE = f"{name(Connection.send).removesuffix('send')}_exchange < "
 LANDMARKS = (
-    "prices.Prices.of",
-    "ledger.SqliteLedger.intend",
-    "ledger.SqliteLedger._intend",
-    "provider.RunapiProvider.create",
-    "connection.Connection.send.<locals>.attempt",
-    "ledger.SqliteLedger.record",
-    "database.Database.write",
-    "poller.Poller.follow",
-    "provider.RunapiProvider.read",
+    name(Prices.of),
+    name(SqliteLedger.intend),
+    name(RunapiProvider.create),
+    f"{name(Connection.send)}.<locals>.attempt",
+    name(SqliteLedger.record),
+    name(Database.write),
+    name(Poller.follow),
+    name(RunapiProvider.read),
+    name(PictureStore.collect),
     "conversation._Outgoing.send",
-    "ledger.SqliteLedger.record_delivery",
+    name(SqliteLedger.record_delivery),
 )
 REQUESTS: Mapping[Where, str] = {
-    "prices": "prices.PriceList._refresh",
-    "create": "provider.RunapiProvider.create",
-    "created": "provider.RunapiProvider.create",
-    "poll": "provider.RunapiProvider.read",
+    "prices": f"{name(PriceList.look_up).removesuffix('look_up')}_refresh",
+    "create": name(RunapiProvider.create),
+    "created": name(RunapiProvider.create),
+    "poll": name(RunapiProvider.read),
 }
 """Who sends the request of each place."""
 Item = TypeVar("Item")
@@ -111,7 +119,8 @@ class Machine:
         """The steps of a call, without those that a server makes for itself."""
         await self._called(self._watched())
         steps = (self.home / "steps").read_text().splitlines()
-        return [step for step in steps[steps.index(BEGINNING) :] if SERVING not in step]
+        began = next(n for n, step in enumerate(steps) if step.startswith(BEGINNING))
+        return [step for step in steps[began:] if SERVING not in step]
 
     async def outcome(self, last_step: str) -> Outcome:
         """What a call comes to whose server kills itself at this step."""

@@ -118,6 +118,11 @@ def _name(code: CodeType) -> str:
     return f"{Path(code.co_filename).stem}.{code.co_qualname}"
 
 
+def name(function: Callable[..., object]) -> str:
+    """What steps of this function are called by."""
+    return _name(inspect.unwrap(function).__code__)
+
+
 def is_end(step: str) -> bool:
     return " ends " in step
 

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.providers.runapi.provider import RunapiProvider
 from runapi_mcp.sandbox.faults import Where
 from tests.support.fork_server import Start
 from tests.support.killing import FORKS, End, conversation
@@ -25,7 +26,7 @@ from tests.support.processes import (
     program,
     request,
 )
-from tests.support.steps import moments
+from tests.support.steps import moments, name
 from tests.support.world import ERAS, facts, said
 
 pytestmark = pytest.mark.anyio
@@ -200,7 +201,7 @@ class Machine:
 def of_the_upload(way: Sequence[str]) -> Sequence[str]:
     """Every third step, by its name, between the call's intent and the request that pays."""
     began = next(n for n, step in enumerate(way) if "upload_sources" in step)
-    paying = next(n for n, step in enumerate(way) if "provider.RunapiProvider.create" in step)
+    paying = next(n for n, step in enumerate(way) if name(RunapiProvider.create) in step)
     return [step for step in way[began:paying] if crc32(step.encode()) % 3 == 0]
 
 
