@@ -24,12 +24,14 @@ from runapi_mcp.images.fetch_targets import (
     NotFetched,
     ascii_host,
     fetch_failure,
+    open_transport,
     origin_of,
+    parse_proxy,
     parse_url,
+    proxy_for,
     refusal,
     sandbox_origin,
 )
-from runapi_mcp.images.proxies import open_transport, parse_proxy, proxy_for
 from runapi_mcp.images.ssrf_guard import (
     IPAddress,
     NotFound,

@@ -40,8 +40,7 @@ from runapi_mcp.server.tasks_extension import speaks_tasks, task_created
 from runapi_mcp.tools import Caller, Tool, ToolResult
 from runapi_mcp.tools.facts import to_structured, to_text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
-from runapi_mcp.tools.result import TaskOutcome
-from runapi_mcp.tools.tool import DeliveryOptions, Wait
+from runapi_mcp.tools.tool import DeliveryOptions, TaskOutcome, Wait
 
 FETCH_RESERVE_SECONDS: Final = 5.0
 """What is left of a host's time once the images are fetched."""

@@ -24,7 +24,7 @@ from runapi_mcp.base.json_values import as_text
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.server.client_capabilities import Context, is_modern, opens_addresses, shows_forms
-from runapi_mcp.tools.result import Link
+from runapi_mcp.tools.tool import Link
 
 _LONGEST_PROMPT: Final = 300
 """How much of a prompt a question shows, in characters."""

@@ -30,7 +30,7 @@ from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server.client_capabilities import Context, is_modern, speaks
-from runapi_mcp.tools.result import TaskOutcome
+from runapi_mcp.tools.tool import TaskOutcome
 
 Wire = dict[str, Any]  # Any: JSON as the protocol has it
 WireStatus = Literal["working", "input_required", "completed", "failed", "cancelled"]

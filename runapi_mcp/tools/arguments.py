@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from runapi_mcp.base.catalog.fields import Capability
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.tools.refusals import problem_of, unknown_names
-from runapi_mcp.tools.result import RawArguments
 from runapi_mcp.tools.schema import field_schema
+from runapi_mcp.tools.tool import RawArguments
 
 HOST_ADDED: Final = frozenset(
     {

@@ -11,12 +11,10 @@ from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import deliver, target_of
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.inputs import DrawingOptions, or_none
-from runapi_mcp.tools.result import RawArguments, TaskOutcome, ToolResult
 from runapi_mcp.tools.source_names import names_of, params_as_named
-from runapi_mcp.tools.sources import CheckedSource, check_sources, upload_sources
+from runapi_mcp.tools.sources import CheckedSource, Uploader, check_sources, upload_sources
 from runapi_mcp.tools.task_outcomes import result_in_doubt, result_of
-from runapi_mcp.tools.tool import Caller, Tool
-from runapi_mcp.tools.uploads import Uploader
+from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult
 
 logger = logging.getLogger(__name__)
 
