@@ -21,8 +21,10 @@ from runapi_mcp.images.saving import open_saved
 if TYPE_CHECKING:
     from PIL import Image
 
-
 LARGEST_SOURCE_BYTES: Final = 20_000_000
+SMALLEST_PX: Final = 16
+LARGEST_PX: Final = 16_384
+_PART_OF_THE_PICTURE: Final = ("icc_profile", "transparency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,10 @@ def _in_words(path: Path | str) -> Generator[None]:
 
 def _strip_for_upload(path: Path, file: BinaryIO) -> LocalImage:
     _require_not_too_large(os.fstat(file.fileno()).st_size)
-    image = strip(file)
-    _require_not_too_large(len(image.content))
-    sha256 = hashlib.sha256(image.content).hexdigest()
-    return LocalImage(path, image.content, image.format.media_type, sha256)
+    content, image_format = _strip(file)
+    _require_not_too_large(len(content))
+    sha256 = hashlib.sha256(content).hexdigest()
+    return LocalImage(path, content, image_format.media_type, sha256)
 
 
 def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:
@@ -123,19 +125,7 @@ def _require_not_too_large(size_bytes: int) -> None:
         )
 
 
-SMALLEST_PX: Final = 16
-LARGEST_PX: Final = 16_384
-
-_PART_OF_THE_PICTURE: Final = ("icc_profile", "transparency")
-
-
-@dataclass(frozen=True, slots=True)
-class StrippedImage:
-    content: bytes
-    format: ImageFormat
-
-
-def strip(file: BinaryIO) -> StrippedImage:
+def _strip(file: BinaryIO) -> tuple[bytes, ImageFormat]:
     """The image's pixels, upright, with its colour profile and nothing else.
 
     Taking known metadata out would leave what nobody thought of: maker notes, a second picture
@@ -146,7 +136,7 @@ def strip(file: BinaryIO) -> StrippedImage:
     """
     with decode(file) as image:
         _check_size(image)
-        return StrippedImage(_encode(image), FORMATS[str(image.format)])
+        return _encode(image), FORMATS[str(image.format)]
 
 
 def _check_size(image: Image.Image) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -36,7 +36,6 @@ class PictureStore:
         self.folders = folders
         self._base_url = base_url
         self._transport = transport
-        self._fetcher: Fetcher | None = None
         self._fetches = anyio.Semaphore(MOST_FETCHED_AT_ONCE)
         self.decoder = anyio.Lock()
         """For whoever decodes: that takes the memory of a whole image, so never two at once."""
@@ -126,7 +125,7 @@ class PictureStore:
         download = await anyio.to_thread.run_sync(Download.begin, request, url)
         try:
             record = partial(progress.record, url)
-            await self._shared_fetcher().fetch(url, download.take, request.left_seconds(), record)
+            await self._fetcher.fetch(url, download.take, request.left_seconds(), record)
             await download.flush()
             async with self.decoder:
                 return await anyio.to_thread.run_sync(download.commit)
@@ -135,12 +134,11 @@ class PictureStore:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(download.discard)
 
-    def _shared_fetcher(self) -> Fetcher:
-        if self._fetcher is None:
-            from runapi_mcp.images.fetching import Fetcher
+    @cached_property
+    def _fetcher(self) -> Fetcher:
+        from runapi_mcp.images.fetching import Fetcher
 
-            self._fetcher = Fetcher(self._base_url, self._transport)
-        return self._fetcher
+        return Fetcher(self._base_url, self._transport)
 
 
 @dataclass(slots=True)

@@ -3,8 +3,6 @@
 Each connection is one bounded request and one answer.
 """
 
-from __future__ import annotations
-
 import hmac
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -19,13 +17,18 @@ from anyio.abc import Listener, SocketAttribute, SocketStream
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.html_page import content_policy
 from runapi_mcp.login import pages
-from runapi_mcp.login.attempt import Attempt
 from runapi_mcp.login.pages import Page
 
 LARGEST_HEAD_BYTES: Final = 16_384
 READ_SECONDS: Final = 5.0
 WRITE_SECONDS: Final = 5.0
-
+ADDRESS: Final = "127.0.0.1"
+MOST_OPEN: Final = 32
+"""So many connections are read at once; then the oldest goes, as it says nothing."""
+MOST_FIELDS: Final = 16
+LONGEST_CODE: Final = 4096
+_SHOW_SECONDS: Final = 2.0
+_RECOVERY_SECONDS: Final = 0.1
 _HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": content_policy(),
@@ -87,15 +90,6 @@ def _parsed(request: h11.Request) -> BrowserRequest:
     )
 
 
-ADDRESS: Final = "127.0.0.1"
-MOST_OPEN: Final = 32
-"""So many connections are read at once; then the oldest goes, as it says nothing."""
-MOST_FIELDS: Final = 16
-LONGEST_CODE: Final = 4096
-_SHOW_SECONDS: Final = 2.0
-_RECOVERY_SECONDS: Final = 0.1
-
-
 @dataclass(frozen=True, slots=True)
 class LoginCallback:
     """What RunAPI sent the browser back with: a code, or why there is none."""
@@ -109,11 +103,11 @@ class CallbackListener:
     """Waits for the browser. Whatever else knocks is answered and changes nothing."""
 
     def __init__(
-        self, listener: Listener[SocketStream], port: int, attempt: Attempt, origin: str
+        self, listener: Listener[SocketStream], port: int, state: str, origin: str
     ) -> None:
         self.port = port
         self._listener = listener
-        self.attempt = attempt
+        self._state = state
         self._origin = origin
         self._callback: LoginCallback | None = None
         self._came, self._ended, self._shown = anyio.Event(), anyio.Event(), anyio.Event()
@@ -186,7 +180,7 @@ class CallbackListener:
 
     def _take(self, request: BrowserRequest) -> Page | None:
         """Nothing, when that was it: from here on all others come too late."""
-        self._callback = _parse_callback(request.query, self.attempt.state)
+        self._callback = _parse_callback(request.query, self._state)
         if self._callback is None:
             return pages.NOT_OURS
         self._came.set()
@@ -194,7 +188,7 @@ class CallbackListener:
 
 
 @asynccontextmanager
-async def open_listener(attempt: Attempt, origin: str) -> AsyncGenerator[CallbackListener]:
+async def open_listener(state: str, origin: str) -> AsyncGenerator[CallbackListener]:
     """A listener on a free port, closed at the end.
 
     Raises:
@@ -209,7 +203,7 @@ async def open_listener(attempt: Attempt, origin: str) -> AsyncGenerator[Callbac
         ) from error
     async with listener:
         port = int(listener.extra(SocketAttribute.local_port))  # noqa: S610 - no Django here
-        yield CallbackListener(listener, port, attempt, origin)
+        yield CallbackListener(listener, port, state, origin)
 
 
 def _parse_callback(query: str, state: str) -> LoginCallback | None:

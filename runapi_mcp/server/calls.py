@@ -1,7 +1,5 @@
 """One call of a tool, from the protocol's request to its result."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Asking the person through the client, in both protocol eras. No answer is never a yes."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """RunAPI's tasks as the Tasks extension shows them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mcp import MCPError

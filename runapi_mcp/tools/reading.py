@@ -11,14 +11,7 @@ from runapi_mcp.orders.ledger import Doubt, Entry
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import deliver
-from runapi_mcp.tools.facts import (
-    SANDBOX_NOTICE,
-    TaskFacts,
-    TaskListFacts,
-    TaskRow,
-    known,
-    utc,
-)
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, TaskListFacts, TaskRow, known, utc
 from runapi_mcp.tools.inputs import ListQuestion, ReadingOptions, TaskReference
 from runapi_mcp.tools.task_outcomes import result_of
 from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult

@@ -32,6 +32,11 @@ from runapi_mcp.tools.tool import DeliveryOptions
 if TYPE_CHECKING:
     from runapi_mcp.images.local_image import LocalImage
 
+UPLOAD_LIFETIME_SECONDS: Final = 3600.0
+"""How long RunAPI keeps a file, where it does not say."""
+RESERVE_SECONDS: Final = 300.0
+"""A task may begin a while after it was ordered, and must find its images then."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedSource:
@@ -172,12 +177,6 @@ def _path_of(name: str) -> str:
     return url2pathname(parts.path)
 
 
-UPLOAD_LIFETIME_SECONDS: Final = 3600.0
-"""How long RunAPI keeps a file, where it does not say."""
-RESERVE_SECONDS: Final = 300.0
-"""A task may begin a while after it was ordered, and must find its images then."""
-
-
 @dataclass(frozen=True, slots=True)
 class Uploader:
     provider: Provider
@@ -185,11 +184,6 @@ class Uploader:
     picture_store: PictureStore
 
     async def upload_all(self, images: Sequence[LocalImage], report: Report) -> list[str]:
-        """The address of each image, once RunAPI has all of them.
-
-        Raises:
-            Failure: one could not be uploaded; nothing was paid.
-        """
         urls: dict[int, str] = {}
         failures: list[Failure] = []
 

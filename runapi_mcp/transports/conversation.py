@@ -96,7 +96,7 @@ class _Incoming(_Stream):
 
     async def __anext__(self) -> object:
         while isinstance(item := await self._stream.__anext__(), Exception):
-            if (reply := parse_error_reply(item)) is not None:
+            if (reply := _parse_error_reply(item)) is not None:
                 await self._outgoing.send(SessionMessage(reply))
         return item
 
@@ -125,7 +125,7 @@ async def _confirm(confirmation: Confirmation) -> None:
         await confirmation()
 
 
-def parse_error_reply(error: Exception) -> JSONRPCError | None:
+def _parse_error_reply(error: Exception) -> JSONRPCError | None:
     """What to answer; None to what has no id that could be answered."""
     if not isinstance(error, ValidationError):
         return None
