@@ -1,4 +1,4 @@
-"""PictureRequest images collected: fetched, found to be images, saved as they came, previewed.
+"""Images collected: fetched, found to be images, saved as they came, previewed.
 
 Light to import: HTTP, Pillow and the rest of the room come with the first image.
 """
@@ -85,20 +85,16 @@ class PictureStore:
                 async with self._fetches:
                     return await self._fetch(request, url, progress)
         except NotSaved as failure:
-            unsaved = await self._fetch_unsaved(request, url, progress)
+            unsaved = Picture(url)
+            if request.preview_px:
+                # Anew: no half of it was kept.
+                preview_alone = replace(request, folder=None)
+                unsaved = await self._fetch_or_explain(preview_alone, url, progress)
             return replace(unsaved, not_saved=failure.happened)
         except (Failure, OSError) as error:
             happened = error.happened if isinstance(error, Failure) else f"{error}."
             return Picture(url, not_saved=happened if request.folder else None)
         return request.late(url)
-
-    async def _fetch_unsaved(
-        self, request: PictureRequest, url: str, progress: _DownloadProgress
-    ) -> Picture:
-        """A picture that cannot be saved, fetched anew for its preview: no half of it was kept."""
-        if not request.preview_px:
-            return Picture(url)
-        return await self._fetch_or_explain(replace(request, folder=None), url, progress)
 
     async def _find_saved(self, request: PictureRequest, url: str) -> Picture:
         """The picture that an earlier call saved, where it still is as it was."""
