@@ -112,9 +112,7 @@ async def _say_nothing(_: str) -> None:
 
 def _facts(result: ToolResult) -> dict[str, object]:
     """The facts of a task, with what a person in a terminal does next."""
-    from runapi_mcp.tools.facts import to_structured
-
-    facts = to_structured(result.facts)
+    facts = result.facts.model_dump()
     again = f"`runapi-mcp tasks {facts['task_id']}`"
     if facts["status"] not in ("completed", "failed"):
         facts["next"] = f"{again} fetches the image once it is drawn, and costs nothing."

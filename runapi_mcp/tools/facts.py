@@ -107,10 +107,6 @@ class BalanceFacts(Facts):
     notice: str | MISSING = MISSING
 
 
-def to_structured(facts: BaseModel) -> dict[str, object]:
-    return facts.model_dump()
-
-
 def to_text(facts: Mapping[str, object]) -> str:
     return "\n".join(_line_text(name, value) for name, value in facts.items())
 
