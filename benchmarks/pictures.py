@@ -55,7 +55,7 @@ ONLY_WHEN_NEEDED: Final = (
     "runapi_mcp.images.download",
     "runapi_mcp.images.inspection",
     "runapi_mcp.images.saving",
-    "runapi_mcp.images.stripping",
+    "runapi_mcp.images.local_image",
 )
 
 Side = Literal["pictures", "without"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runapi_mcp.orders.ledger import Entry, Selection
     from runapi_mcp.orders.ledger.sqlite import SqliteLedger
     from runapi_mcp.providers.port import Upstream
-    from runapi_mcp.tools.result import TaskOutcome, ToolResult
+    from runapi_mcp.tools.tool import TaskOutcome, ToolResult
 
 
 @click.command("tasks")
@@ -98,7 +98,7 @@ async def _outcome(
     from runapi_mcp.cli.composition import delivery_of, shared_state_of
     from runapi_mcp.orders.orders import Orders
     from runapi_mcp.tools.delivery import deliver
-    from runapi_mcp.tools.result import TaskOutcome
+    from runapi_mcp.tools.tool import TaskOutcome
 
     orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
     tracked = await orders.find(task_id, 0)
@@ -112,9 +112,7 @@ async def _say_nothing(_: str) -> None:
 
 def _facts(result: ToolResult) -> dict[str, object]:
     """The facts of a task, with what a person in a terminal does next."""
-    from runapi_mcp.tools.facts import to_structured
-
-    facts = to_structured(result.facts)
+    facts = result.facts.model_dump()
     again = f"`runapi-mcp tasks {facts['task_id']}`"
     if facts["status"] not in ("completed", "failed"):
         facts["next"] = f"{again} fetches the image once it is drawn, and costs nothing."
@@ -135,7 +133,7 @@ def _show(entry: Entry) -> None:
     """When, how it stands, what it cost, what drew it; its id, and the prompt; where it is."""
     from runapi_mcp.base.printable import printable_path
     from runapi_mcp.tools.facts import utc
-    from runapi_mcp.tools.listing import ADVICE_IN_DOUBT, short_prompt
+    from runapi_mcp.tools.reading import ADVICE_IN_DOUBT, short_prompt
 
     status, color = _standing(entry)
     model = entry.model.removeprefix("flux-2-")

@@ -5,8 +5,6 @@ answer among what the user types. Own code, because of the libraries for it text
 it is imported, term-image needs an older Pillow, and rich-pixels has only the half blocks.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping

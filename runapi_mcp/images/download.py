@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final
 
 import anyio.to_thread
 
@@ -27,7 +27,7 @@ class Download:
         NotSaved: from each step, where the draft cannot be written or read.
     """
 
-    def __init__(self, request: PictureRequest, url: str, draft: _Draft) -> None:
+    def __init__(self, request: PictureRequest, url: str, draft: Draft | _UnsavedDraft) -> None:
         self._request = request
         self._url = url
         self._draft = draft
@@ -92,17 +92,8 @@ class Download:
         }
 
 
-class _Draft(Protocol):
-    """What an image is written into, as `saving.Draft` has it. All of it blocks."""
-
-    def write(self, content: bytes) -> None: ...
-    def read_back(self) -> IO[bytes]: ...
-    def commit(self, suffix: str, about: Mapping[str, object]) -> Path | None: ...
-    def discard(self) -> None: ...
-
-
 class _UnsavedDraft:
-    """A draft of an image that is looked at and not kept.
+    """As `saving.Draft`, of an image that is looked at and not kept. All of it blocks.
 
     A small one is on no disk: the disk may be the very reason why it is not kept.
     """

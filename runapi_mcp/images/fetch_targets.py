@@ -1,7 +1,10 @@
-"""URLs as images are fetched from them, and the words for those that are not."""
+"""URLs as images are fetched from them, the proxies on the way, and the words for a refusal."""
 
+import ssl
 from typing import Final
+from urllib.request import getproxies, proxy_bypass
 
+import anyio.to_thread
 import httpx
 
 from runapi_mcp.base.errors import Failure
@@ -70,3 +73,44 @@ def fetch_failure(url: httpx.URL, reason: str, advice: str) -> NotFetched:
 def _quotable_host(url: httpx.URL) -> str:
     """The host alone: whoever has a signed address whole can fetch the image."""
     return excerpt(ascii_host(url), MOST_QUOTED_CHARACTERS) or "its address"
+
+
+async def proxy_for(url: httpx.URL) -> str | None:
+    proxies = getproxies()
+    proxy = proxies.get("https") or proxies.get("all")
+    # In a thread, because the exceptions of macOS and Windows may look names up.
+    if not proxy or await anyio.to_thread.run_sync(proxy_bypass, url.netloc.decode("ascii")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def parse_proxy(address: str, trust: ssl.SSLContext | None) -> httpx.Proxy:
+    """The proxy that is at this address, whose password must not be quoted."""
+    try:
+        proxy = httpx.Proxy(address)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise _unusable_proxy() from error
+    if not proxy.url.raw_host or (proxy.url.port or 0) not in range(65_536):
+        raise _unusable_proxy()
+    if proxy.url.scheme == "https":
+        # Else httpcore loads certificates for it, on the event loop.
+        proxy.ssl_context = trust
+    return proxy
+
+
+def open_transport(
+    trust: ssl.SSLContext | None, proxy: httpx.Proxy | None
+) -> httpx.AsyncHTTPTransport:
+    try:
+        # Without certificates to load, a context takes no time.
+        return httpx.AsyncHTTPTransport(verify=trust or False, proxy=proxy)
+    except ImportError as error:
+        raise _unusable_proxy() from error
+
+
+def _unusable_proxy() -> NotFetched:
+    return NotFetched(
+        "The image could not be fetched: this environment's proxy is not one that can be used.",
+        "Correct HTTPS_PROXY or ALL_PROXY to an address such as http://proxy.example:3128; a "
+        "socks5:// one needs the package socksio.",
+    )

@@ -7,7 +7,7 @@ the client's own can come in between, and no log line names a signed address.
 import re
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,12 +24,14 @@ from runapi_mcp.images.fetch_targets import (
     NotFetched,
     ascii_host,
     fetch_failure,
+    open_transport,
     origin_of,
+    parse_proxy,
     parse_url,
+    proxy_for,
     refusal,
     sandbox_origin,
 )
-from runapi_mcp.images.proxies import open_transport, parse_proxy, proxy_for
 from runapi_mcp.images.ssrf_guard import (
     IPAddress,
     NotFound,
@@ -182,11 +184,9 @@ async def _send(
     tries = [_pin(request, address) for address in addresses] or [request]
     try:
         for attempt in tries[:-1]:
-            try:
-                return await network.handle_async_request(attempt)
             # What fails later has reached a host, and is what that host has to say.
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                continue
+            with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                return await network.handle_async_request(attempt)
         return await network.handle_async_request(tries[-1])
     except _BROKEN as error:
         raise fetch_failure(url, _reason(error), _AGAIN) from error

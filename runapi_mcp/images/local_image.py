@@ -1,22 +1,30 @@
 """A local image as it goes to RunAPI: from an allowed folder, whole, without metadata. Blocks."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.directory import open_directory
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.images.inspection import NotAnImage
+from runapi_mcp.images.inspection import FORMATS, ImageFormat, NotAnImage, decode, upright
 from runapi_mcp.images.saving import open_saved
-from runapi_mcp.images.stripping import strip
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 LARGEST_SOURCE_BYTES: Final = 20_000_000
+SMALLEST_PX: Final = 16
+LARGEST_PX: Final = 16_384
+_PART_OF_THE_PICTURE: Final = ("icc_profile", "transparency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +86,10 @@ def _in_words(path: Path | str) -> Generator[None]:
 
 def _strip_for_upload(path: Path, file: BinaryIO) -> LocalImage:
     _require_not_too_large(os.fstat(file.fileno()).st_size)
-    image = strip(file)
-    _require_not_too_large(len(image.content))
-    sha256 = hashlib.sha256(image.content).hexdigest()
-    return LocalImage(path, image.content, image.format.media_type, sha256)
+    content, image_format = _strip(file)
+    _require_not_too_large(len(content))
+    sha256 = hashlib.sha256(content).hexdigest()
+    return LocalImage(path, content, image_format.media_type, sha256)
 
 
 def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:
@@ -115,3 +123,41 @@ def _require_not_too_large(size_bytes: int) -> None:
             f"The image has {size_bytes / 1e6:.0f} MB.",
             f"At most {LARGEST_SOURCE_BYTES // 1_000_000} are taken; make it smaller.",
         )
+
+
+def _strip(file: BinaryIO) -> tuple[bytes, ImageFormat]:
+    """The image's pixels, upright, with its colour profile and nothing else.
+
+    Taking known metadata out would leave what nobody thought of: maker notes, a second picture
+    behind the first, the place in a private chunk. A JPEG keeps its own quantisation.
+
+    Raises:
+        NotAnImage: it is not a whole PNG, JPEG or WebP, or of no size to draw from.
+    """
+    with decode(file) as image:
+        _check_size(image)
+        return _encode(image), FORMATS[str(image.format)]
+
+
+def _check_size(image: Image.Image) -> None:
+    if not SMALLEST_PX <= min(image.size) <= max(image.size) <= LARGEST_PX:
+        raise NotAnImage(
+            f"The image is {image.width} x {image.height} pixels.",
+            f"Each side must have {SMALLEST_PX} to {LARGEST_PX:,}.",
+        )
+
+
+def _encode(image: Image.Image) -> bytes:
+    turned, out = upright(image), BytesIO()
+    kept = {name: image.info[name] for name in _PART_OF_THE_PICTURE if name in image.info}
+    # What stays in `info` would be written again: a JPEG's comment, for one.
+    turned.info.clear()
+    match image.format:
+        case "PNG":
+            turned.save(out, "PNG", compress_level=4, **kept)
+        case "WEBP":
+            turned.save(out, "WEBP", quality=95, **kept)
+        case _:
+            keeps = turned is image and image.format == "JPEG"
+            turned.save(out, "JPEG", quality="keep" if keeps else 95, **kept)
+    return out.getvalue()

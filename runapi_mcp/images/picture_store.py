@@ -1,4 +1,4 @@
-"""PictureRequest images collected: fetched, found to be images, saved as they came, previewed.
+"""Images collected: fetched, found to be images, saved as they came, previewed.
 
 Light to import: HTTP, Pillow and the rest of the room come with the first image.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -36,7 +36,6 @@ class PictureStore:
         self.folders = folders
         self._base_url = base_url
         self._transport = transport
-        self._fetcher: Fetcher | None = None
         self._fetches = anyio.Semaphore(MOST_FETCHED_AT_ONCE)
         self.decoder = anyio.Lock()
         """For whoever decodes: that takes the memory of a whole image, so never two at once."""
@@ -86,20 +85,16 @@ class PictureStore:
                 async with self._fetches:
                     return await self._fetch(request, url, progress)
         except NotSaved as failure:
-            unsaved = await self._fetch_unsaved(request, url, progress)
+            unsaved = Picture(url)
+            if request.preview_px:
+                # Anew: no half of it was kept.
+                preview_alone = replace(request, folder=None)
+                unsaved = await self._fetch_or_explain(preview_alone, url, progress)
             return replace(unsaved, not_saved=failure.happened)
         except (Failure, OSError) as error:
             happened = error.happened if isinstance(error, Failure) else f"{error}."
             return Picture(url, not_saved=happened if request.folder else None)
         return request.late(url)
-
-    async def _fetch_unsaved(
-        self, request: PictureRequest, url: str, progress: _DownloadProgress
-    ) -> Picture:
-        """A picture that cannot be saved, fetched anew for its preview: no half of it was kept."""
-        if not request.preview_px:
-            return Picture(url)
-        return await self._fetch_or_explain(replace(request, folder=None), url, progress)
 
     async def _find_saved(self, request: PictureRequest, url: str) -> Picture:
         """The picture that an earlier call saved, where it still is as it was."""
@@ -126,7 +121,7 @@ class PictureStore:
         download = await anyio.to_thread.run_sync(Download.begin, request, url)
         try:
             record = partial(progress.record, url)
-            await self._shared_fetcher().fetch(url, download.take, request.left_seconds(), record)
+            await self._fetcher.fetch(url, download.take, request.left_seconds(), record)
             await download.flush()
             async with self.decoder:
                 return await anyio.to_thread.run_sync(download.commit)
@@ -135,12 +130,11 @@ class PictureStore:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(download.discard)
 
-    def _shared_fetcher(self) -> Fetcher:
-        if self._fetcher is None:
-            from runapi_mcp.images.fetching import Fetcher
+    @cached_property
+    def _fetcher(self) -> Fetcher:
+        from runapi_mcp.images.fetching import Fetcher
 
-            self._fetcher = Fetcher(self._base_url, self._transport)
-        return self._fetcher
+        return Fetcher(self._base_url, self._transport)
 
 
 @dataclass(slots=True)

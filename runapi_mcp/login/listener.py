@@ -1,6 +1,7 @@
-"""The loopback address that a browser comes back to: one right request is taken, once."""
+"""The loopback address that a browser comes back to: one right request is taken, once.
 
-from __future__ import annotations
+Each connection is one bounded request and one answer.
+"""
 
 import hmac
 from collections.abc import AsyncGenerator
@@ -10,14 +11,17 @@ from typing import Final
 from urllib.parse import parse_qs
 
 import anyio
+import h11
 from anyio.abc import Listener, SocketAttribute, SocketStream
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.html_page import content_policy
 from runapi_mcp.login import pages
-from runapi_mcp.login.attempt import Attempt
-from runapi_mcp.login.browser import BrowserRequest, receive_request, write_page
 from runapi_mcp.login.pages import Page
 
+LARGEST_HEAD_BYTES: Final = 16_384
+READ_SECONDS: Final = 5.0
+WRITE_SECONDS: Final = 5.0
 ADDRESS: Final = "127.0.0.1"
 MOST_OPEN: Final = 32
 """So many connections are read at once; then the oldest goes, as it says nothing."""
@@ -25,6 +29,65 @@ MOST_FIELDS: Final = 16
 LONGEST_CODE: Final = 4096
 _SHOW_SECONDS: Final = 2.0
 _RECOVERY_SECONDS: Final = 0.1
+_HEADERS: Final = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": content_policy(),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Connection": "close",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserRequest:
+    """The head of a request; nothing here needs a body."""
+
+    method: str = ""
+    path: str = ""
+    query: str = ""
+    host: str = ""
+    origin: str = ""
+
+
+async def receive_request(stream: SocketStream) -> BrowserRequest | None:
+    """The request; None for one that is too large or takes too long."""
+    connection = h11.Connection(h11.SERVER, LARGEST_HEAD_BYTES)
+    with anyio.move_on_after(READ_SECONDS):
+        try:
+            while not isinstance(event := connection.next_event(), h11.Request):
+                connection.receive_data(await stream.receive(4096))
+        except h11.RemoteProtocolError as error:
+            # Of two hosts, as of noise, nothing is believed: it is for no host of ours.
+            return None if error.error_status_hint == 431 else BrowserRequest()
+        return _parsed(event)
+    return None
+
+
+async def write_page(stream: SocketStream, page: Page, origin: str) -> None:
+    """The answer; who does not take it in time does not get it.
+
+    RunAPI's own page may fetch rather than redirect: `origin` is whose scripts may read it.
+    """
+    content = page.html().encode()
+    allowed = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+    headers = {**_HEADERS, **allowed, **page.headers, "Content-Length": str(len(content))}
+    head = h11.Response(
+        status_code=page.status, reason=page.status.phrase, headers=list(headers.items())
+    )
+    connection = h11.Connection(h11.SERVER)
+    with anyio.move_on_after(WRITE_SECONDS):
+        for event in (head, h11.Data(content), h11.EndOfMessage()):
+            await stream.send(connection.send(event) or b"")
+        await stream.send_eof()
+
+
+def _parsed(request: h11.Request) -> BrowserRequest:
+    path, _, query = request.target.decode("latin-1").partition("?")
+    headers = {name: value.decode("latin-1") for name, value in reversed(request.headers)}
+    return BrowserRequest(
+        request.method.decode(), path, query, headers.get(b"host", ""), headers.get(b"origin", "")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +103,11 @@ class CallbackListener:
     """Waits for the browser. Whatever else knocks is answered and changes nothing."""
 
     def __init__(
-        self, listener: Listener[SocketStream], port: int, attempt: Attempt, origin: str
+        self, listener: Listener[SocketStream], port: int, state: str, origin: str
     ) -> None:
         self.port = port
         self._listener = listener
-        self.attempt = attempt
+        self._state = state
         self._origin = origin
         self._callback: LoginCallback | None = None
         self._came, self._ended, self._shown = anyio.Event(), anyio.Event(), anyio.Event()
@@ -117,7 +180,7 @@ class CallbackListener:
 
     def _take(self, request: BrowserRequest) -> Page | None:
         """Nothing, when that was it: from here on all others come too late."""
-        self._callback = _parse_callback(request.query, self.attempt.state)
+        self._callback = _parse_callback(request.query, self._state)
         if self._callback is None:
             return pages.NOT_OURS
         self._came.set()
@@ -125,7 +188,7 @@ class CallbackListener:
 
 
 @asynccontextmanager
-async def open_listener(attempt: Attempt, origin: str) -> AsyncGenerator[CallbackListener]:
+async def open_listener(state: str, origin: str) -> AsyncGenerator[CallbackListener]:
     """A listener on a free port, closed at the end.
 
     Raises:
@@ -140,7 +203,7 @@ async def open_listener(attempt: Attempt, origin: str) -> AsyncGenerator[Callbac
         ) from error
     async with listener:
         port = int(listener.extra(SocketAttribute.local_port))  # noqa: S610 - no Django here
-        yield CallbackListener(listener, port, attempt, origin)
+        yield CallbackListener(listener, port, state, origin)
 
 
 def _parse_callback(query: str, state: str) -> LoginCallback | None:

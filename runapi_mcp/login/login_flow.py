@@ -1,12 +1,14 @@
 """One login: from the address a person opens to the key in the config file."""
 
-from __future__ import annotations
-
+import base64
+import hashlib
+import platform
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field
+from typing import Final, Self
+from urllib.parse import urlencode, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -24,14 +26,51 @@ from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.base.settings import KEY_PAGE, Key, KeyFile
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.login import pages
-from runapi_mcp.login.attempt import Attempt, machine_name
 from runapi_mcp.login.listener import CallbackListener, LoginCallback, open_listener
 from runapi_mcp.login.pages import Page
 from runapi_mcp.providers.port import IssuedKey, LoginGrant, Upstream
 
+SECRET_BYTES: Final = 32
+LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Without those that are taken for one another."""
+LONGEST_HOSTNAME: Final = 64
 LONGEST_REASON: Final = 200
 _NO_KEY: Final = "RunAPI gave no key for this login"
 _AGAIN: Final = "Nothing was saved. Log in again."
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What only this attempt knows. Its address tells the state and the challenge, no more."""
+
+    state: str = field(repr=False)
+    verifier: str = field(repr=False)
+    display_code: str
+
+    @classmethod
+    def new(cls) -> Self:
+        state, verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(2))
+        letters = [secrets.choice(LETTERS) for _ in range(8)]
+        return cls(state, verifier, f"{''.join(letters[:4])}-{''.join(letters[4:])}")
+
+    def address(self, base_url: str, redirect_port: int, hostname: str) -> str:
+        """Where a person approves it."""
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        query = {
+            "state": self.state,
+            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+            "redirect_port": redirect_port,
+            "display_code": self.display_code,
+            "hostname": hostname,
+        }
+        return f"{base_url}/cli/authorize?{urlencode(query)}"
+
+
+def machine_name() -> str:
+    """This machine's name, as a header can carry it."""
+    name = "".join(letter for letter in platform.node() if " " <= letter <= "~")
+    return name.strip()[:LONGEST_HOSTNAME] or "this machine"
 
 
 class NotLoggedIn(NotConfigured):
@@ -53,15 +92,17 @@ class LoggedIn:
 class Login:
     """A login that waits for a person. `address` and `display_code` are for them to see."""
 
-    def __init__(self, upstream: Upstream, key_file: KeyFile, listener: CallbackListener) -> None:
+    def __init__(
+        self, upstream: Upstream, key_file: KeyFile, attempt: Attempt, listener: CallbackListener
+    ) -> None:
         self._upstream = upstream
         self._key_file = key_file
         self._listener = listener
-        self._attempt = listener.attempt
+        self._attempt = attempt
         self.hostname = machine_name()
         self.port = listener.port
-        self.display_code = self._attempt.display_code
-        self.address = self._attempt.address(upstream.base_url, self.port, self.hostname)
+        self.display_code = attempt.display_code
+        self.address = attempt.address(upstream.base_url, self.port, self.hostname)
         self.over = False
         """Whether it takes no answer any more, although its last page may still be on its way."""
 
@@ -143,9 +184,9 @@ async def open_login(upstream: Upstream, key_file: KeyFile) -> AsyncGenerator[Lo
             "Set RUNAPI_BASE_URL to an https address, or unset it.",
         )
     await anyio.to_thread.run_sync(key_file.require_usable)
-    parts = urlsplit(base_url)
-    async with open_listener(Attempt.new(), f"{parts.scheme}://{parts.netloc}") as listener:
-        yield Login(upstream, key_file, listener)
+    parts, attempt = urlsplit(base_url), Attempt.new()
+    async with open_listener(attempt.state, f"{parts.scheme}://{parts.netloc}") as listener:
+        yield Login(upstream, key_file, attempt, listener)
 
 
 async def verify_key(upstream: Upstream, key: Key) -> float:

@@ -1,7 +1,5 @@
 """The page a person sees when the login is over, or is not theirs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape

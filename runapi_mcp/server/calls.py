@@ -1,7 +1,5 @@
 """One call of a tool, from the protocol's request to its result."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,10 +36,9 @@ from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, return
 from runapi_mcp.server.request_keys import Keys
 from runapi_mcp.server.tasks_extension import speaks_tasks, task_created
 from runapi_mcp.tools import Caller, Tool, ToolResult
-from runapi_mcp.tools.facts import to_structured, to_text
+from runapi_mcp.tools.facts import to_text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
-from runapi_mcp.tools.result import TaskOutcome
-from runapi_mcp.tools.tool import DeliveryOptions, Wait
+from runapi_mcp.tools.tool import DeliveryOptions, TaskOutcome, Wait
 
 FETCH_RESERVE_SECONDS: Final = 5.0
 """What is left of a host's time once the images are fetched."""
@@ -122,7 +119,7 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
     """The result as the protocol has it; once it is out, an image in it counts as delivered."""
     if result.task is not None and not _is_late(context, caller):
         await _confirm_when_sent(context, caller.orders.ledger, result.task.tracked)
-    facts = to_structured(result.facts)
+    facts = result.facts.model_dump()
     for_page = _meta_for_page(context, result.task)
     size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(

@@ -1,7 +1,5 @@
 """What the client of a request can do."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mcp.server.context import ServerRequestContext

@@ -1,7 +1,5 @@
 """Asking the person through the client, in both protocol eras. No answer is never a yes."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
@@ -24,7 +22,7 @@ from runapi_mcp.base.json_values import as_text
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.server.client_capabilities import Context, is_modern, opens_addresses, shows_forms
-from runapi_mcp.tools.result import Link
+from runapi_mcp.tools.tool import Link
 
 _LONGEST_PROMPT: Final = 300
 """How much of a prompt a question shows, in characters."""

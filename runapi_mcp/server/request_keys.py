@@ -1,16 +1,12 @@
 """Whose key pays for a request."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Final, Literal
 
 from runapi_mcp.base.errors import KeyMissing
 from runapi_mcp.base.settings import KEY_PAGE, Key, parse_key
-
-if TYPE_CHECKING:
-    from mcp.server.context import ServerRequestContext
+from runapi_mcp.server.client_capabilities import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +18,7 @@ class Keys:
     look: Callable[[], Key] | None = None
     """Finds the server's own key at every request, so that a login needs no restart."""
 
-    def of(self, context: ServerRequestContext[Any, Any]) -> Key:
+    def of(self, context: Context) -> Key:
         if context.request is None or self.http == "own":
             return self._own()
         authorization = str(context.request.headers.get("authorization", "")).strip()

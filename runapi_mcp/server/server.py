@@ -1,7 +1,5 @@
 """The tools as an MCP server: what is listed, and who answers what."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, cast

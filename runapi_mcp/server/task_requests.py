@@ -1,7 +1,5 @@
 """RunAPI's tasks as the Tasks extension shows them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mcp import MCPError
@@ -14,8 +12,8 @@ from runapi_mcp.server.calls import Context, Service, to_result
 from runapi_mcp.server.tasks_extension import TaskId, Wire, task_state, unknown_task
 from runapi_mcp.tools import Caller
 from runapi_mcp.tools.delivery import deliver
-from runapi_mcp.tools.result import TaskOutcome
 from runapi_mcp.tools.task_outcomes import result_of
+from runapi_mcp.tools.tool import TaskOutcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,10 @@ An id carries all that is needed to answer for a task in any process: RunAPI's o
 and when it was made.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, Self
 
 from mcp import MCPError
 from mcp.server.lowlevel import Server
@@ -30,7 +28,7 @@ from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server.client_capabilities import Context, is_modern, speaks
-from runapi_mcp.tools.result import TaskOutcome
+from runapi_mcp.tools.tool import TaskOutcome
 
 Wire = dict[str, Any]  # Any: JSON as the protocol has it
 WireStatus = Literal["working", "input_required", "completed", "failed", "cancelled"]
@@ -71,7 +69,7 @@ class TaskId:
         return f"{self.runapi_id}.{self.model}.{self.made_at}.{self.joined_at}{preview}"
 
     @classmethod
-    def parse(cls, text: str) -> TaskId:
+    def parse(cls, text: str) -> Self:
         """The id that a client sent.
 
         Raises:

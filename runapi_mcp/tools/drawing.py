@@ -3,6 +3,8 @@
 import logging
 from functools import partial
 
+from pydantic import MISSING
+
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import ProviderFailure
@@ -10,13 +12,11 @@ from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import deliver, target_of
 from runapi_mcp.tools.facts import TaskFacts
-from runapi_mcp.tools.inputs import DrawingOptions, or_none
-from runapi_mcp.tools.result import RawArguments, TaskOutcome, ToolResult
+from runapi_mcp.tools.inputs import DrawingOptions
 from runapi_mcp.tools.source_names import names_of, params_as_named
-from runapi_mcp.tools.sources import CheckedSource, check_sources, upload_sources
+from runapi_mcp.tools.sources import CheckedSource, Uploader, check_sources, upload_sources
 from runapi_mcp.tools.task_outcomes import result_in_doubt, result_of
-from runapi_mcp.tools.tool import Caller, Tool
-from runapi_mcp.tools.uploads import Uploader
+from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResu
             )
     except ProviderFailure as failure:
         return await _result_of_failure(caller, failure, variant, purchase.price)
-    preview_px = or_none(options.preview_px)
+    preview_px = None if options.preview_px is MISSING else options.preview_px
     outcome = TaskOutcome(tracked, pictures, intent.joined_at, preview_px)
     return result_of(outcome, price=purchase.price, left_cents=await orders.remaining_cents())
 

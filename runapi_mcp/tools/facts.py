@@ -5,7 +5,7 @@ What is not known is absent, never null or empty. Money is in US cents.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema
 
@@ -24,6 +24,10 @@ _LEFT_UNKNOWN = (
 Cents = Annotated[int | float, WithJsonSchema({"type": "number"})]
 
 
+def _optional(description: str) -> Any:  # Any: as pydantic's Field has it
+    return Field(default=MISSING, description=description)
+
+
 class Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,37 +35,22 @@ class Facts(BaseModel):
 class TaskFacts(Facts):
     """A task: its state, its images, its money, and what to do next."""
 
-    image_paths: list[str] | MISSING = Field(
-        default=MISSING, description="Where the images are saved: absolute paths."
-    )
+    image_paths: list[str] | MISSING = _optional("Where the images are saved: absolute paths.")
     status: Status
     task_id: str
     model: str | MISSING = MISSING
-    image_sizes: list[str] | MISSING = Field(
-        default=MISSING, description="Width x height in pixels."
+    image_sizes: list[str] | MISSING = _optional("Width x height in pixels.")
+    image_urls: list[str] | MISSING = _optional("Temporary addresses of the finished images.")
+    expires: str | MISSING = _optional("Until about when the addresses work.")
+    not_saved: str | MISSING = _optional("Why an image is not on the disk.")
+    cost_cents: Cents | MISSING = _optional("The recorded charge in US cents.")
+    price_cents: Cents | MISSING = _optional(
+        "What the image will cost in US cents, until the charge is recorded."
     )
-    image_urls: list[str] | MISSING = Field(
-        default=MISSING, description="Temporary addresses of the finished images."
-    )
-    expires: str | MISSING = Field(
-        default=MISSING, description="Until about when the addresses work."
-    )
-    not_saved: str | MISSING = Field(
-        default=MISSING, description="Why an image is not on the disk."
-    )
-    cost_cents: Cents | MISSING = Field(
-        default=MISSING, description="The recorded charge in US cents."
-    )
-    price_cents: Cents | MISSING = Field(
-        default=MISSING,
-        description="What the image will cost in US cents, until the charge is recorded.",
-    )
-    price_basis: str | MISSING = Field(default=MISSING, description="Where the price comes from.")
-    joined: str | MISSING = Field(
-        default=MISSING, description="Given when this call continued an earlier one."
-    )
-    left_today_cents: Cents | MISSING = Field(
-        default=MISSING, description="What the user's daily budget leaves, in US cents."
+    price_basis: str | MISSING = _optional("Where the price comes from.")
+    joined: str | MISSING = _optional("Given when this call continued an earlier one.")
+    left_today_cents: Cents | MISSING = _optional(
+        "What the user's daily budget leaves, in US cents."
     )
     error: str | MISSING = MISSING
     request_id: str | MISSING = MISSING
@@ -116,10 +105,6 @@ class BalanceFacts(Facts):
     left_today_cents: Cents | MISSING = MISSING
     next: str
     notice: str | MISSING = MISSING
-
-
-def to_structured(facts: BaseModel) -> dict[str, object]:
-    return facts.model_dump()
 
 
 def to_text(facts: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Annotated, Final, Literal, TypeVar, cast
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import MISSING, AfterValidator, Field, ValidationInfo, WithJsonSchema
 
@@ -18,13 +18,6 @@ LARGEST_PREVIEW_PX: Final = 512
 
 # Every drawing tool has these: the range is told once, in the description that no host drops.
 _RANGE_IN_WORDS: Final = WithJsonSchema({"type": "integer"})
-
-
-Argument = TypeVar("Argument")
-
-
-def or_none(value: Argument | MISSING) -> Argument | None:
-    return None if value is MISSING else value
 
 
 def _canonical_uuid(value: str) -> str:

@@ -12,8 +12,7 @@ from runapi_mcp.login import LOGIN_SECONDS, PendingLogins
 from runapi_mcp.providers.port import Provider
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, Facts
-from runapi_mcp.tools.result import Link, RawArguments, ToolResult
-from runapi_mcp.tools.tool import Caller, Tool
+from runapi_mcp.tools.tool import Caller, Link, RawArguments, Tool, ToolResult
 
 if TYPE_CHECKING:
     from runapi_mcp.login.login_flow import Login

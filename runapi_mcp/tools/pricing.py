@@ -1,7 +1,8 @@
-"""The tool that tells prices before anything is paid."""
+"""The tools that tell of money: what a call costs, and what the account has."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Final
 
 from pydantic import MISSING
 
@@ -9,10 +10,16 @@ from runapi_mcp.base.catalog import VARIANTS, Variant, by_model
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.facts import PriceListFacts, PriceRow, known, notice_of, price_basis
+from runapi_mcp.tools.facts import (
+    BalanceFacts,
+    PriceListFacts,
+    PriceRow,
+    known,
+    notice_of,
+    price_basis,
+)
 from runapi_mcp.tools.inputs import PriceQuestion
-from runapi_mcp.tools.result import RawArguments, ToolResult
-from runapi_mcp.tools.tool import Caller, Tool
+from runapi_mcp.tools.tool import Caller, RawArguments, Tool, ToolResult
 
 _NEXT = "Each price is for one call, which draws one image; failed images are not charged."
 
@@ -25,11 +32,13 @@ def pricing_tool(variants: Sequence[Variant]) -> Tool:
         effect="reads",
         inputs=(PriceQuestion,),
         output=PriceListFacts,
-        run=partial(_run, variants),
+        run=partial(_check_pricing, variants),
     )
 
 
-async def _run(offered: Sequence[Variant], caller: Caller, raw: RawArguments) -> ToolResult:
+async def _check_pricing(
+    offered: Sequence[Variant], caller: Caller, raw: RawArguments
+) -> ToolResult:
     sold = tuple(dict.fromkeys([*VARIANTS, *offered]))
     (question,) = accept(raw, PriceQuestion, context=sold)
     asked = None if question.model is MISSING else by_model(question.model, sold)
@@ -70,3 +79,33 @@ def _row(variant: Variant, output_resolution: str | None, price: Price) -> Price
         price_cents=known(price.cents),
         price_basis=price_basis(price),
     )
+
+
+async def _check_balance(caller: Caller, raw: RawArguments) -> ToolResult:
+    accept(raw)
+    balance = await caller.provider.balance()
+    left_cents = await caller.orders.remaining_cents()
+    facts = BalanceFacts(
+        balance_cents=balance.balance_cents,
+        paid_balance_cents=known(balance.paid_balance_cents),
+        bonus_balance_cents=known(balance.bonus_balance_cents),
+        spent_today_cents=known(balance.spent_today_cents),
+        spent_total_cents=known(balance.spent_total_cents),
+        left_today_cents=known(left_cents),
+        next="check_pricing says what a call costs.",
+        notice=notice_of(
+            sandbox=balance.sandbox, left_is_unknown=caller.orders.has_budget and left_cents is None
+        ),
+    )
+    return ToolResult(facts)
+
+
+CHECK_BALANCE: Final = Tool(
+    name="check_balance",
+    title="Flux 2: check the balance",
+    description="See the RunAPI account's credit and what was spent today.",
+    effect="reads",
+    inputs=(),
+    output=BalanceFacts,
+    run=_check_balance,
+)

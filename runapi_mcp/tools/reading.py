@@ -1,17 +1,40 @@
-"""The tools that only read: a task, the balance."""
+"""The tools that find tasks: one by its id, or what the ledger has."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from pydantic import MISSING
+
+from runapi_mcp.base.printable import on_one_line, printable_path
 from runapi_mcp.images.folders import name_of
-from runapi_mcp.orders.ledger import Entry
+from runapi_mcp.orders.ledger import Doubt, Entry
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.delivery import deliver
-from runapi_mcp.tools.facts import BalanceFacts, TaskFacts, known, notice_of
-from runapi_mcp.tools.inputs import ReadingOptions, TaskReference
-from runapi_mcp.tools.result import RawArguments, TaskOutcome, ToolResult
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, TaskListFacts, TaskRow, known, utc
+from runapi_mcp.tools.inputs import ListQuestion, ReadingOptions, TaskReference
 from runapi_mcp.tools.task_outcomes import result_of
-from runapi_mcp.tools.tool import Caller, Tool
+from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult
+
+LONGEST_PROMPT: Final = 60
+
+_NEXT = "get_task with a task_id gets its image, and costs nothing."
+_NONE = "Nothing of the kind is in the ledger of this key."
+
+ADVICE_IN_DOUBT: Final[Mapping[Doubt, str]] = {
+    "under way": (
+        "is being ordered by a call that still runs; the same call now pays for a second image."
+    ),
+    "open": (
+        "may have been charged; the same call again asks under the same key, and is not charged "
+        "twice."
+    ),
+    "too old": (
+        "may have been charged, which check_balance tells; it is too old to be asked about again, "
+        "so the same call pays for a new image."
+    ),
+}
+"""What is to be known of a call without a task before it is made again."""
 
 
 async def _get_task(caller: Caller, raw: RawArguments) -> ToolResult:
@@ -42,23 +65,50 @@ def _arguments_of(entry: Entry | None) -> RawArguments | None:
     return arguments
 
 
-async def _check_balance(caller: Caller, raw: RawArguments) -> ToolResult:
-    accept(raw)
-    balance = await caller.provider.balance()
-    left_cents = await caller.orders.remaining_cents()
-    facts = BalanceFacts(
-        balance_cents=balance.balance_cents,
-        paid_balance_cents=known(balance.paid_balance_cents),
-        bonus_balance_cents=known(balance.bonus_balance_cents),
-        spent_today_cents=known(balance.spent_today_cents),
-        spent_total_cents=known(balance.spent_total_cents),
-        left_today_cents=known(left_cents),
-        next="check_pricing says what a call costs.",
-        notice=notice_of(
-            sandbox=balance.sandbox, left_is_unknown=caller.orders.has_budget and left_cents is None
-        ),
+async def _list_tasks(caller: Caller, raw: RawArguments) -> ToolResult:
+    (question,) = accept(raw, ListQuestion)
+    await caller.orders.reconcile()
+    ledger, caller_id = caller.orders.ledger, caller.provider.caller_id
+    entries = await ledger.entries(caller_id, question.show, question.limit)
+    facts = TaskListFacts(
+        tasks=[_row_of(entry) for entry in entries],
+        left_today_cents=known(await caller.orders.remaining_cents()),
+        next=_next(entries),
+        notice=SANDBOX_NOTICE if any(entry.sandbox for entry in entries) else MISSING,
     )
     return ToolResult(facts)
+
+
+def _row_of(entry: Entry) -> TaskRow:
+    return TaskRow(
+        status=entry.status,
+        task_id=entry.task_id or MISSING,
+        model=entry.model,
+        prompt=short_prompt(entry) or MISSING,
+        ordered=utc(entry.begun_at),
+        delivered=entry.delivered_at is not None,
+        image_path=next((printable_path(file) for file in entry.files if file), None) or MISSING,
+        # Once it has ended, only the charge counts.
+        price_cents=MISSING if entry.ended and entry.status != "lost" else known(entry.price_cents),
+        cost_cents=known(entry.cost_cents),
+    )
+
+
+def short_prompt(entry: Entry) -> str:
+    """The beginning of the prompt, on one line; empty where the user keeps none."""
+    prompt = " ".join(on_one_line(str((entry.arguments or {}).get("prompt", ""))).split())
+    return prompt if len(prompt) <= LONGEST_PROMPT else prompt[: LONGEST_PROMPT - 1] + "…"
+
+
+def _next(entries: Sequence[Entry]) -> str:
+    return " ".join([_NEXT, *_advice(entries)]) if entries else _NONE
+
+
+def _advice(entries: Sequence[Entry]) -> Iterator[str]:
+    for doubt, words in ADVICE_IN_DOUBT.items():
+        moments = dict.fromkeys(utc(entry.begun_at) for entry in entries if entry.doubt == doubt)
+        if moments:
+            yield f"Intended at {', '.join(moments)}: {words}"
 
 
 GET_TASK: Final = Tool(
@@ -71,12 +121,12 @@ GET_TASK: Final = Tool(
     run=_get_task,
 )
 
-CHECK_BALANCE: Final = Tool(
-    name="check_balance",
-    title="Flux 2: check the balance",
-    description="See the RunAPI account's credit and what was spent today.",
+LIST_TASKS: Final = Tool(
+    name="list_tasks",
+    title="Flux 2: list tasks",
+    description="Find the tasks ordered here, newest first, when a task_id is lost. Costs nothing.",
     effect="reads",
-    inputs=(),
-    output=BalanceFacts,
-    run=_check_balance,
+    inputs=(ListQuestion,),
+    output=TaskListFacts,
+    run=_list_tasks,
 )

@@ -6,10 +6,9 @@ from typing import Final
 from runapi_mcp.base.catalog import Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.tools.drawing import drawing_tool
-from runapi_mcp.tools.listing import LIST_TASKS
 from runapi_mcp.tools.login_tool import LOGIN
-from runapi_mcp.tools.pricing import pricing_tool
-from runapi_mcp.tools.reading import CHECK_BALANCE, GET_TASK
+from runapi_mcp.tools.pricing import CHECK_BALANCE, pricing_tool
+from runapi_mcp.tools.reading import GET_TASK, LIST_TASKS
 from runapi_mcp.tools.tool import Tool
 
 _FACTS: Final = (

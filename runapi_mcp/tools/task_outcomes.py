@@ -12,7 +12,7 @@ from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.delivery import expiry_of
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis
-from runapi_mcp.tools.result import TaskOutcome, ToolResult
+from runapi_mcp.tools.tool import TaskOutcome, ToolResult
 
 _SAVED = (
     "Tell the user the path. To change the image, give its path or task_id as source_image_urls "

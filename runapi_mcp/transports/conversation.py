@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,10 +12,11 @@ import anyio
 from anyio.abc import TaskGroup
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCResponse
+from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCResponse
+from pydantic import ValidationError
 
+from runapi_mcp.base.json_values import as_object, is_object
 from runapi_mcp.server.delivery_confirmations import Confirmation, Outbox, use_outbox
-from runapi_mcp.transports.parse_errors import parse_error_reply
 
 
 class PendingSends:
@@ -94,7 +96,7 @@ class _Incoming(_Stream):
 
     async def __anext__(self) -> object:
         while isinstance(item := await self._stream.__anext__(), Exception):
-            if (reply := parse_error_reply(item)) is not None:
+            if (reply := _parse_error_reply(item)) is not None:
                 await self._outgoing.send(SessionMessage(reply))
         return item
 
@@ -121,3 +123,41 @@ async def _confirm(confirmation: Confirmation) -> None:
     # The end of a conversation does not take back that an answer is out.
     with anyio.CancelScope(shield=True):
         await confirmation()
+
+
+def _parse_error_reply(error: Exception) -> JSONRPCError | None:
+    """What to answer; None to what has no id that could be answered."""
+    if not isinstance(error, ValidationError):
+        return None
+    faults = error.errors(include_url=False)
+    first = faults[0]
+    if first["type"] != "json_invalid":
+        # Each names the part that it is about, and one of them the whole.
+        whole = next((fault["input"] for fault in faults if is_object(fault["input"])), None)
+        return _reply(whole, INVALID_REQUEST, "The message is JSON, but no JSON-RPC request.")
+    why = first.get("ctx", {}).get("error", "it cannot be read")
+    return _reply(
+        _read_leniently(first["input"]),
+        PARSE_ERROR,
+        f"The message is not valid JSON: {why}. A text that was cut inside an emoji does this: "
+        "send it whole.",
+    )
+
+
+def _read_leniently(line: object) -> object:
+    """The JSON, where half an emoji, which most often is what is wrong, is taken for a letter."""
+    try:
+        return json.loads(line) if isinstance(line, str) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reply(request: object, code: int, message: str) -> JSONRPCError | None:
+    fields = as_object(request)
+    request_id = fields.get("id")
+    # true is an int to Python, and no id to JSON-RPC.
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
+        return None
+    if "method" not in fields or not str(request_id).isprintable():
+        return None
+    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))

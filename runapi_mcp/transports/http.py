@@ -1,7 +1,5 @@
 """The HTTP side: Streamable HTTP at /mcp, SSE at /sse, /healthz, behind Host and Origin checks."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import socket

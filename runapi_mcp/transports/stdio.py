@@ -1,7 +1,5 @@
 """One host over stdin and stdout. Ends within a second of EOF, SIGINT or SIGTERM."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -9,10 +9,8 @@ import httpx
 import pytest
 
 from runapi_mcp.base.errors import Failure, NotConfigured
-from runapi_mcp.login.attempt import LETTERS, Attempt
-from runapi_mcp.login.browser import READ_SECONDS
-from runapi_mcp.login.listener import MOST_OPEN
-from runapi_mcp.login.login_flow import LoggedIn, open_login
+from runapi_mcp.login.listener import MOST_OPEN, READ_SECONDS
+from runapi_mcp.login.login_flow import LETTERS, Attempt, LoggedIn, open_login
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from tests.support.login_world import (

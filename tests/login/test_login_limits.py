@@ -10,7 +10,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from runapi_mcp.base.errors import ProviderDown, Unreachable
-from runapi_mcp.login.browser import LARGEST_HEAD_BYTES, READ_SECONDS, receive_request, write_page
+from runapi_mcp.login.listener import LARGEST_HEAD_BYTES, READ_SECONDS, receive_request, write_page
 from runapi_mcp.login.pages import NOTHING_HERE
 from runapi_mcp.providers.port import IssuedKey, LoginGrant
 from runapi_mcp.providers.runapi import RunAPI
