@@ -25,7 +25,14 @@ from runapi_mcp.base.texts import (
     read_entry,
     remove_entry,
 )
-from runapi_mcp.setup.install.host_entry import EntrySpec, new_entry, update_entry
+from runapi_mcp.setup.install.host_entry import (
+    EntrySpec,
+    command_words,
+    entry_url,
+    new_entry,
+    owner_of,
+    update_entry,
+)
 from runapi_mcp.setup.install.host_file import (
     HostFile,
     is_there,
@@ -35,7 +42,6 @@ from runapi_mcp.setup.install.host_file import (
 )
 from runapi_mcp.setup.install.install_log import InstallLog, InstallRecord
 from runapi_mcp.setup.install.launchers import command_in
-from runapi_mcp.setup.install.ownership import command_words, entry_url, owner_of
 
 ChangeOutcome = Literal["added", "updated", "already there", "removed", "not there", "restored"]
 
