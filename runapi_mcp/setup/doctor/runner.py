@@ -175,9 +175,8 @@ def _common(findings: Sequence[Sequence[Finding]]) -> list[Finding]:
 
 def _refusal(subject: Subject, found: Sequence[Finding], inventory: Inventory) -> Iterator[Finding]:
     """What only the started server met: its environment is not this one."""
-    said = (
-        inventory.secrets.hide_in_foreign(subject.result.balance_refusal) if subject.result else ""
-    )
+    refusal = subject.result.balance_refusal if subject.result else ""
+    said = inventory.secrets.hide_in_foreign(refusal)
     accepted = any(each.check == "key" and each.severity == "fine" for each in found)
     if said and accepted:
         what = "RunAPI answers here, but not the server that this host starts"

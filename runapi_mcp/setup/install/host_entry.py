@@ -146,10 +146,8 @@ def _http(host: Host, spec: EntrySpec) -> tuple[Fields, Fields]:
 
 def _reference(host: Host, name: str) -> str:
     if not host.reference:
-        raise Refused(
-            f"{host.title} has no way to name a variable of yours.",
-            f"Give its value: --env {name}=VALUE.",
-        )
+        happened = f"{host.title} has no way to name a variable of yours."
+        raise Refused(happened, f"Give its value: --env {name}=VALUE.")
     return host.reference % name
 
 

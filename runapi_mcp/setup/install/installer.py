@@ -263,9 +263,8 @@ def _checked(change: Change) -> Change:
     """A change that can be made, as far as can be told without making it."""
     change.file.encode(change.text)
     if change.file.is_read_only and not change.changes_nothing:
-        raise NotConfigured(
-            f"{change.file.path} is read-only.", "Make it writable, or leave it as it is."
-        )
+        happened = f"{change.file.path} is read-only."
+        raise NotConfigured(happened, "Make it writable, or leave it as it is.")
     return change
 
 
