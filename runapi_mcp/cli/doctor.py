@@ -36,8 +36,6 @@ _Styled = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _LineStyle:
-    """How lines are made."""
-
     width: int | None
     """None for lines of any length, as programs read them."""
     marks: Mapping[Severity, str]
@@ -120,7 +118,6 @@ def _line_style() -> _LineStyle:
 
 
 def _lines_of(diagnosis: Diagnosis, style: _LineStyle) -> Iterator[list[_Styled]]:
-    """The diagnosis, section by section."""
     for section in diagnosis.sections:
         if section.findings:
             yield _title(section, style)
@@ -130,7 +127,6 @@ def _lines_of(diagnosis: Diagnosis, style: _LineStyle) -> Iterator[list[_Styled]
 
 
 def _summary(diagnosis: Diagnosis) -> list[_Styled]:
-    """How it stands, in a line."""
     counted: list[_Styled] = []
     for severity in _ORDER[:2]:
         if count := diagnosis.count(severity):

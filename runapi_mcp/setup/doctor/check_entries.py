@@ -55,7 +55,6 @@ def _is_mine(path: Path) -> bool:
 
 
 def check_entry(entry: ConfigEntry) -> Iterator[Finding]:
-    """What one entry of ours says."""
     title, anew = entry.host.title, fix_commands.rewrite(entry)
     if entry.is_off:
         what = f"the entry is turned off in {title}"

@@ -64,7 +64,6 @@ def check_key(server: ServerEnvironment) -> Iterator[Finding]:
 
 
 def check_acceptance(server: ServerEnvironment, answer: RunapiAnswer) -> Iterator[Finding]:
-    """What RunAPI makes of the key."""
     key = server.settings.key if server.settings else Key(None)
     source = server.source_of(key.source)
     if isinstance(answer.key_failure, KeyRejected):

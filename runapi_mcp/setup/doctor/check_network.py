@@ -72,7 +72,6 @@ def check_way(server: ServerEnvironment) -> Iterator[Finding]:
 
 
 def check_answer(server: ServerEnvironment, answer: RunapiAnswer) -> Iterator[Finding]:
-    """How RunAPI answered."""
     if answer.unreached is None:
         yield fine("network", f"{server.base_url} answers in {answer.seconds:.1f} s")
         yield from _check_clock(answer.ahead_seconds or 0)

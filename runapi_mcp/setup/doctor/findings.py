@@ -108,8 +108,6 @@ def _crash(error: Exception) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that was found."""
-
     sections: tuple[Section, ...]
 
     def count(self, severity: Severity) -> int:

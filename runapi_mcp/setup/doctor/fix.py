@@ -29,7 +29,6 @@ class Fix:
 
 
 def fix(diagnosis: Diagnosis, log: InstallLog) -> list[Fix]:
-    """Mends what can be mended safely."""
     done: list[Fix] = []
     for section in diagnosis.sections:
         if "protect" in section.remedies:

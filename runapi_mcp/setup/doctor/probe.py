@@ -41,8 +41,6 @@ _INITIALIZE: Final[Json] = {
 
 @dataclass(slots=True)
 class ProbeResult:
-    """What became of one start."""
-
     started_seconds: float | None = None
     """Until its first answer; None if none came in time."""
     waited_seconds: float = 0.0

@@ -82,8 +82,6 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """A machine as it was read."""
-
     machine: Machine
     configs: Mapping[Host, Sequence[McpConfig]]
     subjects: Sequence[Subject]

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from io import StringIO
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Final, Literal
@@ -134,11 +135,7 @@ def detect_hosts(machine: Machine, hosts: Iterable[Host] = HOSTS) -> list[Host]:
 
 
 def installed_entry(host: Host, path: Path) -> ServerEntry | None:
-    """What a host's file says of this server.
-
-    Raises:
-        NotConfigured: the file cannot be read.
-    """
+    """What a host's file says of this server; raises as reading the file does."""
     return _entry_in(host, read_host_file(path, host.dialect))
 
 
@@ -173,11 +170,7 @@ def plan_install(host: Host, path: Path, log: InstallLog, spec: EntrySpec) -> Ch
 
 
 def plan_uninstall(host: Host, path: Path, log: InstallLog) -> Change:
-    """What uninstalling would do.
-
-    Raises:
-        NotConfigured, Refused: as for installing.
-    """
+    """What uninstalling would do; raises as `plan_install` does."""
     file = read_host_file(path, host.dialect)
     older, record = _entry_in(host, file), log.read(file.path)
     if older is None:
@@ -314,6 +307,4 @@ def _whole(row: str) -> str:
 
 def _lines(text: str) -> list[str]:
     # Not splitlines, which also ends lines where diff and patch do not.
-    lines = [f"{line}\n" for line in text.split("\n")]
-    lines[-1] = lines[-1][:-1]
-    return lines if lines[-1] else lines[:-1]
+    return list(StringIO(text, newline="\n"))
