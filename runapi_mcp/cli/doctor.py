@@ -1,36 +1,64 @@
 """`runapi-mcp doctor`: what is wrong with each host's entry, and the command that mends it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 import click
 
 from runapi_mcp import __version__
-
-if TYPE_CHECKING:
-    from runapi_mcp.base.hosts.host import Host
-    from runapi_mcp.base.redaction import Secrets
-    from runapi_mcp.cli.doctor_view import LineStyle, Styled
-    from runapi_mcp.setup.doctor.findings import Diagnosis
-    from runapi_mcp.setup.doctor.fix import Fix
+from runapi_mcp.base.hosts.table import host_named
+from runapi_mcp.base.redaction import Secrets
+from runapi_mcp.cli.host_choice import current_machine, open_install_log
+from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, Severity
+from runapi_mcp.setup.doctor.fix import Fix, confirm, fix
+from runapi_mcp.setup.doctor.runner import diagnose
 
 WAIT_SECONDS: Final = 20
 """How long a server may take to answer without --wait: nobody waits longer here."""
 WIDEST: Final = 100
 _COLORS: Final = {"problem": "red", "warning": "yellow", "note": "cyan", "fine": "green"}
+_ORDER: Final[tuple[Severity, ...]] = ("problem", "warning", "note", "fine")
+_INDENT: Final = "    "
+_FINE_MARKS: Final[Mapping[Severity, str]] = dict(zip(_ORDER, "✗!·✓", strict=True))
+_PLAIN_MARKS: Final[Mapping[Severity, str]] = dict(zip(_ORDER, ("x", "!", "-", "ok"), strict=True))
+
+_Styled = tuple[str, str]
+"""A piece of a line, and what it is: a severity, title, aside, command, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LineStyle:
+    width: int | None
+    """None for lines of any length, as programs read them."""
+    marks: Mapping[Severity, str]
+    arrow: str
+    home: str
+    """What ~ stands for."""
+
+    def shorten(self, text: str) -> str:
+        return text.replace(f"{self.home}/", "~/") if self.home not in ("", "/") else text
+
+    def wrap(self, text: str, indent: int) -> list[str]:
+        if self.width is None:
+            return [text]
+        width = max(self.width - indent, 20)
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 @click.command("doctor")
 @click.argument("hosts", metavar="[HOST]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="All findings as JSON.")
-@click.option("--fix", is_flag=True, help="Mend what can be mended safely, and say what was done.")
+@click.option(
+    "--fix", "mends", is_flag=True, help="Mend what can be mended safely, and say what was done."
+)
 @click.option(
     "--wait",
     "wait_seconds",
@@ -39,38 +67,22 @@ _COLORS: Final = {"problem": "red", "warning": "yellow", "note": "cyan", "fine":
     show_default=True,
     help="Seconds that a server may take to answer.",
 )
-def command(*, hosts: tuple[str, ...], as_json: bool, fix: bool, wait_seconds: float) -> None:
+def command(*, hosts: tuple[str, ...], as_json: bool, mends: bool, wait_seconds: float) -> None:
     """Start the server as each host would, and say what is wrong and what mends it.
 
     Looks at every host that has an entry; with HOSTs, at those. Changes nothing without --fix. The
     exit status is 0 when nothing keeps the tools from working, and 1 when something does.
     """
-    from runapi_mcp.base.hosts.table import host_named
-    from runapi_mcp.setup.doctor.fix import confirm
-
     named = list(dict.fromkeys(map(host_named, hosts)))
-    diagnosis, secrets = _diagnose(named, wait_seconds)
-    fixes = _fix(diagnosis) if fix else []
+    machine = current_machine()
+    diagnosis, secrets = anyio.run(diagnose, machine, named, wait_seconds)
+    fixes = fix(diagnosis, open_install_log()) if mends else []
     if fixes:
-        diagnosis, secrets = _diagnose(named, wait_seconds)
+        diagnosis, secrets = anyio.run(diagnose, machine, named, wait_seconds)
         fixes = confirm(fixes, diagnosis)
     say = _say_json if as_json else _say
     say(diagnosis, secrets, fixes)
     sys.exit(0 if diagnosis.is_fine else 1)
-
-
-def _diagnose(named: list[Host], wait_seconds: float) -> tuple[Diagnosis, Secrets]:
-    from runapi_mcp.cli.host_choice import current_machine
-    from runapi_mcp.setup.doctor.runner import diagnose
-
-    return anyio.run(diagnose, current_machine(), named, wait_seconds)
-
-
-def _fix(diagnosis: Diagnosis) -> list[Fix]:
-    from runapi_mcp.cli.host_choice import open_install_log
-    from runapi_mcp.setup.doctor.fix import fix
-
-    return fix(diagnosis, open_install_log())
 
 
 def _say_json(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
@@ -91,22 +103,58 @@ def _say_json(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
 
 
 def _say(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
-    from runapi_mcp.cli.doctor_view import lines_of, summary
-
     for each in fixes:
         title = "mended: " if each.worked else "not mended: "
         _echo([(title, "title"), (each.what, "")], secrets)
-    for line in (*lines_of(diagnosis, _line_style()), summary(diagnosis)):
+    for line in (*_lines_of(diagnosis, _line_style()), _summary(diagnosis)):
         _echo(line, secrets)
 
 
-def _line_style() -> LineStyle:
-    from runapi_mcp.cli.doctor_view import FINE_MARKS, PLAIN_MARKS, LineStyle
-
+def _line_style() -> _LineStyle:
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
-    is_plain = not _can_write("".join(FINE_MARKS.values()) + "→")
-    marks, arrow = (PLAIN_MARKS, "->") if is_plain else (FINE_MARKS, "→")
-    return LineStyle(width, marks, arrow, str(Path("~").expanduser()))
+    is_plain = not _can_write("".join(_FINE_MARKS.values()) + "→")
+    marks, arrow = (_PLAIN_MARKS, "->") if is_plain else (_FINE_MARKS, "→")
+    return _LineStyle(width, marks, arrow, str(Path("~").expanduser()))
+
+
+def _lines_of(diagnosis: Diagnosis, style: _LineStyle) -> Iterator[list[_Styled]]:
+    for section in diagnosis.sections:
+        if section.findings:
+            yield _title(section, style)
+            for found in sorted(section.findings, key=lambda each: _ORDER.index(each.severity)):
+                yield from _finding(found, style)
+            yield []
+
+
+def _summary(diagnosis: Diagnosis) -> list[_Styled]:
+    counted: list[_Styled] = []
+    for severity in _ORDER[:2]:
+        if count := diagnosis.count(severity):
+            counted += [(", ", "")] if counted else []
+            counted.append((f"{count} {severity}{'s' if count > 1 else ''}", severity))
+    return [*counted, (".", "")] if counted else [("All is well.", "fine")]
+
+
+def _title(section: Section, style: _LineStyle) -> list[_Styled]:
+    file = f"  {style.shorten(section.file)}" if section.file else ""
+    scope = f" ({section.scope})" if section.scope not in ("", "user") else ""
+    return [(section.title + scope, "title"), (file, "aside")]
+
+
+def _finding(found: Finding, style: _LineStyle) -> list[list[_Styled]]:
+    mark = f"  {style.marks[found.severity]} "
+    said = style.shorten(found.what) + (f"; {found.why}" if found.why else "")
+    rows = style.wrap(said, len(mark))
+    kind = "aside" if found.severity == "fine" else ""
+    lines: list[list[_Styled]] = [[(_INDENT + row, kind)] for row in rows]
+    lines[0] = [(mark, found.severity), (rows[0], kind)]
+    if found.mend:
+        command: _Styled = (f"{style.arrow} {found.mend}", "command")
+        if style.width is None or len(mark) + len(rows[-1]) + 1 + len(command[0]) <= style.width:
+            lines[-1] += [(" ", ""), command]
+        else:
+            lines.append([(_INDENT, ""), command])
+    return lines
 
 
 def _can_write(text: str) -> bool:
@@ -117,7 +165,7 @@ def _can_write(text: str) -> bool:
     return True
 
 
-def _echo(line: list[Styled], secrets: Secrets) -> None:
+def _echo(line: list[_Styled], secrets: Secrets) -> None:
     pieces = [_style(_writable(secrets.hide(text)), kind) for text, kind in line]
     # None leaves it to click, which colors for a terminal alone.
     click.echo("".join(pieces), color=False if os.environ.get("NO_COLOR") else None)

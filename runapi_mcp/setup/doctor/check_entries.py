@@ -55,20 +55,15 @@ def _is_mine(path: Path) -> bool:
 
 
 def check_entry(entry: ConfigEntry) -> Iterator[Finding]:
-    """What one entry of ours says."""
     title, anew = entry.host.title, fix_commands.rewrite(entry)
     if entry.is_off:
         what = f"the entry is turned off in {title}"
         yield problem("entry", what, f"it is not started, and {NO_TOOLS}", anew)
     if any(map(_is_key, _key_candidates(entry))):
         what, mend = "an API key stands in this file in clear text", fix_commands.login()
-        committed = entry.scope == "project"
-        judge = problem if committed else warning
-        why = (
-            "it is committed with the project"
-            if committed
-            else "backups and other programs read it"
-        )
+        judge, why = warning, "backups and other programs read it"
+        if entry.scope == "project":
+            judge, why = problem, "it is committed with the project"
         yield judge("secret", what, why, f"{anew} && {mend}")
     seconds = call_seconds(entry)
     if seconds is not None and seconds < SHORTEST_CALL_SECONDS:

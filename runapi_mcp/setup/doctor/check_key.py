@@ -17,7 +17,12 @@ from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, of_entry, problem, warning
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
 from runapi_mcp.setup.doctor.runapi_probe import RunapiAnswer
-from runapi_mcp.setup.doctor.server_environment import ASKED_FOR, ServerEnvironment, odd_config
+from runapi_mcp.setup.doctor.server_environment import (
+    ASKED_FOR,
+    ServerEnvironment,
+    held_back_text,
+    odd_config,
+)
 
 _UNPAID: Final = "every call that draws is refused"
 
@@ -32,10 +37,10 @@ def check_settings(server: ServerEnvironment) -> Iterator[Finding]:
         mend = server.unset_command(named[0]) if named else fix_commands.edit(_config(server))
         what = server.refusal.happened.rstrip(".")
         yield problem("settings", what, "the server does not start", mend)
-    held_back = [name for name in server.around if name.startswith("RUNAPI_")]
-    for name in held_back:
-        if server.entry and name not in KEY_NAMES and server.is_held_back(name):
-            what = f"{name} is set in this shell, and {server.entry.host.title} does not hand it on"
+    for name in server.around:
+        is_setting = name.startswith("RUNAPI_") and name not in KEY_NAMES
+        if server.entry and is_setting and server.is_held_back(name):
+            what = held_back_text(server.entry, name)
             mend = fix_commands.give(server.entry, name)
             yield of_entry(warning("settings", what, "it does not hold for that server", mend))
 
@@ -59,7 +64,6 @@ def check_key(server: ServerEnvironment) -> Iterator[Finding]:
 
 
 def check_acceptance(server: ServerEnvironment, answer: RunapiAnswer) -> Iterator[Finding]:
-    """What RunAPI makes of the key."""
     key = server.settings.key if server.settings else Key(None)
     source = server.source_of(key.source)
     if isinstance(answer.key_failure, KeyRejected):
@@ -83,7 +87,7 @@ def _missing(server: ServerEnvironment, missing: KeyMissing | None) -> Finding:
     entry = server.entry
     held_back = next((name for name in KEY_NAMES if server.is_held_back(name)), None)
     if held_back and entry:
-        what = f"{held_back} is set in this shell, and {entry.host.title} does not hand it on"
+        what = held_back_text(entry, held_back)
         # Installing alone brings the key only where the host has a list of names to hand on.
         remedy = fix_commands.install_remedy(entry) if entry.host.stdio.names else None
         return of_entry(problem("key", what, _UNPAID, fix_commands.renew(entry), remedy))
@@ -98,12 +102,8 @@ def _check_passed_over(server: ServerEnvironment) -> Iterator[Finding]:
     for passed in server.passed_over:
         if server.entry and _is_left_over(server, server.entry, passed.source):
             continue  # which is said as such
-        is_variable = passed.source in KEY_NAMES
-        mend = (
-            server.unset_command(passed.source)
-            if is_variable
-            else fix_commands.edit(_config(server))
-        )
+        edit, is_variable = fix_commands.edit(_config(server)), passed.source in KEY_NAMES
+        mend = server.unset_command(passed.source) if is_variable else edit
         what, why = passed.happened.rstrip("."), "it is passed over for another one"
         found = warning("key", what, why, mend)
         yield of_entry(found) if server.is_of_entry(passed.source) else found

@@ -14,7 +14,12 @@ from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, of_entry, problem, warning
 from runapi_mcp.setup.doctor.mcp_config import is_odd
 from runapi_mcp.setup.doctor.runapi_probe import RunapiAnswer
-from runapi_mcp.setup.doctor.server_environment import CERTIFICATES, PROXIES, ServerEnvironment
+from runapi_mcp.setup.doctor.server_environment import (
+    CERTIFICATES,
+    PROXIES,
+    ServerEnvironment,
+    held_back_text,
+)
 from runapi_mcp.setup.install.host_file import is_there
 
 WARN_SECONDS: Final = 60
@@ -61,15 +66,12 @@ def check_way(server: ServerEnvironment) -> Iterator[Finding]:
         yield problem("address", what, _NOTHING, server.unset_command("RUNAPI_BASE_URL"))
     held_back = next((name for name in PROXIES if server.is_held_back(name)), None)
     if server.entry and held_back:
-        what = (
-            f"{held_back} is set in this shell, and {server.entry.host.title} does not hand it on"
-        )
+        what = held_back_text(server.entry, held_back)
         mend = fix_commands.hand_on(server.entry, held_back)
         yield of_entry(warning("proxy", what, "its server may reach nothing without", mend))
 
 
 def check_answer(server: ServerEnvironment, answer: RunapiAnswer) -> Iterator[Finding]:
-    """How RunAPI answered."""
     if answer.unreached is None:
         yield fine("network", f"{server.base_url} answers in {answer.seconds:.1f} s")
         yield from _check_clock(answer.ahead_seconds or 0)

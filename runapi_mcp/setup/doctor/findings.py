@@ -86,11 +86,15 @@ class Section:
         """The same for sections about the same."""
         return self.host, self.scope, self.file, self.entry
 
+    @property
+    def remedies(self) -> set[Remedy | None]:
+        return {found.remedy for found in self.findings}
+
     def as_dicts(self) -> list[dict[str, str]]:
-        about = {"about": self.title} | {
-            name: getattr(self, name) for name in ("host", "scope", "file", "entry")
-        }
-        named = {name: text for name, text in about.items() if text}
+        about = zip(
+            ("about", "host", "scope", "file", "entry"), (self.title, *self.place), strict=True
+        )
+        named = {name: text for name, text in about if text}
         return [named | found.as_dict() for found in self.findings]
 
 
@@ -104,8 +108,6 @@ def _crash(error: Exception) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that was found."""
-
     sections: tuple[Section, ...]
 
     def count(self, severity: Severity) -> int:

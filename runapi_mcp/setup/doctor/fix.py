@@ -29,25 +29,18 @@ class Fix:
 
 
 def fix(diagnosis: Diagnosis, log: InstallLog) -> list[Fix]:
-    """Mends what can be mended safely."""
     done: list[Fix] = []
     for section in diagnosis.sections:
-        remedies = {found.remedy for found in section.findings}
-        if "protect" in remedies:
+        if "protect" in section.remedies:
             done.append(_protect_config())
-        if "install" in remedies:
+        if "install" in section.remedies:
             done.append(_install(section, log))
     return done
 
 
 def confirm(done: Sequence[Fix], diagnosis: Diagnosis) -> list[Fix]:
     """What was done, as a second look has it: what it did not help is no mending."""
-    still = {
-        section.place
-        for section in diagnosis.sections
-        for each in section.findings
-        if each.remedy == "install"
-    }
+    still = {each.place for each in diagnosis.sections if "install" in each.remedies}
     return [
         replace(each, what=f"{each.what}; it did not help", worked=False)
         if each.worked and each.place in still

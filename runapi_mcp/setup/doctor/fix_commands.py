@@ -48,12 +48,10 @@ def rewrite(entry: ConfigEntry | None) -> str:
 
 
 def connect_to(entry: ConfigEntry, address: str) -> str:
-    """Write an entry anew, with another address."""
     return _take_over(entry, f"{install(entry.host, entry.scope)} --http {shlex.quote(address)}")
 
 
 def give(entry: ConfigEntry, name: str) -> str:
-    """Give the server a variable's value."""
     return f'{renew(entry)} --env "{name}=${name}"'
 
 
@@ -76,7 +74,6 @@ def edit(path: Path, line: int | None = None) -> str:
 
 
 def set_clock() -> str:
-    """Set this machine's clock by the network."""
     commands = {"darwin": "sudo sntp -sS time.apple.com", "win32": "w32tm /resync"}
     return commands.get(sys.platform, "sudo timedatectl set-ntp true")
 

@@ -17,8 +17,6 @@ _TIMEOUTS: Final = ("timeout", "tool_timeout_sec")
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """How a program is started."""
-
     words: tuple[str, ...]
     environ: Mapping[str, str]
     directory: str
@@ -65,7 +63,6 @@ class ConnectPlan:
 
 
 def plan_launch(entry: ConfigEntry, machine: Machine) -> LaunchPlan | ConnectPlan:
-    """What the entry's host does to have its server."""
     allowed_seconds = _allowed_seconds(entry, machine)
     if entry.url:
         return ConnectPlan(entry.url, _headers(entry, machine), allowed_seconds)

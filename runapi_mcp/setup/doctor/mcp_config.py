@@ -15,10 +15,10 @@ from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.json_values import Json, as_list, as_object
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.base.texts import UnusableText, parse_text
+from runapi_mcp.setup.install.host_entry import command_words, entry_url, owner_of, unwrap_entry
 from runapi_mcp.setup.install.host_file import read_host_file
 from runapi_mcp.setup.install.installer import host_file_path
 from runapi_mcp.setup.install.launchers import Command, command_in
-from runapi_mcp.setup.install.ownership import command_words, entry_url, owner_of, unwrap_entry
 
 EntryScope = Literal["user", "project", "local"]
 """`local` is Claude Code's: one project, in the user's file."""

@@ -15,12 +15,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 
 from runapi_mcp.base.json_values import Json, as_list, as_object
 from runapi_mcp.setup.doctor.launch_plan import ConnectPlan, LaunchPlan
-from runapi_mcp.setup.doctor.stdio_rpc import (
-    MOST_LINE_BYTES,
-    StdioRpc,
-    parse_rpc_line,
-    rpc_message,
-)
+from runapi_mcp.setup.doctor.stdio_rpc import MOST_LINE_BYTES, StdioRpc, parse_rpc_line, rpc_message
 
 FALLBACK_SECONDS: Final = 3.0
 """When hosts try the older handshake on the same pipe."""
@@ -46,8 +41,6 @@ _INITIALIZE: Final[Json] = {
 
 @dataclass(slots=True)
 class ProbeResult:
-    """What became of one start."""
-
     started_seconds: float | None = None
     """Until its first answer; None if none came in time."""
     waited_seconds: float = 0.0

@@ -89,6 +89,10 @@ def read_environment(
     return ServerEnvironment(environ, around, entry, loaded, passed_over=passed)
 
 
+def held_back_text(entry: ConfigEntry, name: str) -> str:
+    return f"{name} is set in this shell, and {entry.host.title} does not hand it on"
+
+
 def odd_config(environ: Mapping[str, str]) -> Path | None:
     """RunAPI's config file, where it is something that whoever reads it may wait at for ever."""
     path = config_path(environ)

@@ -17,8 +17,6 @@ MOST_LINE_BYTES: Final = 16_000_000
 
 
 class StdioRpc:
-    """Requests to a server, and its answers."""
-
     def __init__(self, stdin: ByteSendStream) -> None:
         self.noise_bytes = 0
         """How much of its stdout was no protocol."""

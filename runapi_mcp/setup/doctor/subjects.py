@@ -19,12 +19,7 @@ from runapi_mcp.orders.ledger.sqlite.survey import LedgerSurvey
 from runapi_mcp.setup.doctor.check_network import check_own_environment
 from runapi_mcp.setup.doctor.check_start import check_plan
 from runapi_mcp.setup.doctor.findings import Finding, Section
-from runapi_mcp.setup.doctor.launch_plan import (
-    ConnectPlan,
-    LaunchPlan,
-    environment_of,
-    plan_launch,
-)
+from runapi_mcp.setup.doctor.launch_plan import ConnectPlan, LaunchPlan, environment_of, plan_launch
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, McpConfig, read_configs
 from runapi_mcp.setup.doctor.probe import ProbeResult
 from runapi_mcp.setup.doctor.runapi_probe import RunapiAnswer
@@ -87,8 +82,6 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """A machine as it was read."""
-
     machine: Machine
     configs: Mapping[Host, Sequence[McpConfig]]
     subjects: Sequence[Subject]
@@ -138,9 +131,7 @@ def _this_program(machine: Machine, wait_seconds: float) -> Subject:
 
 
 def _known_secrets(
-    machine: Machine,
-    configs: Mapping[Host, Sequence[McpConfig]],
-    subjects: Sequence[Subject],
+    machine: Machine, configs: Mapping[Host, Sequence[McpConfig]], subjects: Sequence[Subject]
 ) -> Iterator[str]:
     environ = machine.environ
     yield from secrets_in(dict(environ))

@@ -1,18 +1,24 @@
-"""The entry that a host is given for this server, in the host's own words."""
+"""The entry that a host has for this server, in the host's own words: written, and read again."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Fields, Host, Http
 from runapi_mcp.base.json_values import as_list, as_object, is_object
 from runapi_mcp.base.texts import ServerEntry
 from runapi_mcp.setup.install.launchers import command_in
-from runapi_mcp.setup.install.ownership import command_words, unwrap_entry
 
 KeySource = Literal["from a variable", "from the file", "none"]
 """Where a host that connects to an address takes the key from."""
+Owner = Literal["ours", "RunAPI's own", "another's"]
+
+_RUNAPIS_OWN: Final = re.compile(r"@runapi|runapi\.ai", re.IGNORECASE)
+_OUR_PATHS: Final = ("/mcp", "/sse")
+"""Where `serve --http` answers, behind whatever stands before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,37 @@ def key_source(host: Host, entry: ServerEntry) -> KeySource:
         return "none"
     is_named = host.reference and host.reference % KEY_VARIABLE in headers
     return "from a variable" if is_named else "from the file"
+
+
+def owner_of(host: Host, entry: ServerEntry) -> Owner:
+    """Whose server an entry called `runapi` starts or connects to, as far as it tells."""
+    words, url = command_words(host, entry), entry_url(host, entry)
+    if command_in(words) is not None:
+        return "ours"
+    if _RUNAPIS_OWN.search(" ".join((*words, url))):
+        return "RunAPI's own"
+    if url and (_has_our_path(url) or _sends_our_key(host, unwrap_entry(host, entry))):
+        return "ours"
+    return "another's"
+
+
+def command_words(host: Host, entry: ServerEntry) -> list[str]:
+    inner, words = unwrap_entry(host, entry), list[object]()
+    for key in filter(None, (host.stdio.command, host.stdio.args)):
+        words += as_list(inner.get(key)) or [inner.get(key)]
+    return [word for word in words if isinstance(word, str)]
+
+
+def entry_url(host: Host, entry: ServerEntry) -> str:
+    """The address that an entry connects to; empty for a command."""
+    found = unwrap_entry(host, entry).get((host.http or Http()).url)
+    return found if isinstance(found, str) else ""
+
+
+def unwrap_entry(host: Host, entry: ServerEntry) -> ServerEntry:
+    inner = entry.get(host.wrapper_key)
+    # Cline once kept all of it outside.
+    return inner if host.wrapper_key and is_object(inner) else entry
 
 
 def _transport(host: Host, entry: ServerEntry) -> ServerEntry:
@@ -109,10 +146,8 @@ def _http(host: Host, spec: EntrySpec) -> tuple[Fields, Fields]:
 
 def _reference(host: Host, name: str) -> str:
     if not host.reference:
-        raise Refused(
-            f"{host.title} has no way to name a variable of yours.",
-            f"Give its value: --env {name}=VALUE.",
-        )
+        happened = f"{host.title} has no way to name a variable of yours."
+        raise Refused(happened, f"Give its value: --env {name}=VALUE.")
     return host.reference % name
 
 
@@ -153,3 +188,17 @@ def _with_added_words(host: Host, older: ServerEntry, merged: ServerEntry) -> Se
         return merged
     variables = {env: {**found.env, **as_object(merged.get(env))}} if found.env else {}
     return {**merged, **variables, key: [*as_list(merged[key]), *found.added]}
+
+
+def _has_our_path(url: str) -> bool:
+    try:
+        return urlsplit(url).path.rstrip("/").endswith(_OUR_PATHS)
+    except ValueError:
+        return False
+
+
+def _sends_our_key(host: Host, inner: ServerEntry) -> bool:
+    """Whether it names the variable of our key where a host names what it sends."""
+    shape = host.http or Http()
+    sent = [inner.get(key) for key in (shape.headers, shape.bearer) if key]
+    return KEY_VARIABLE in str(sent)

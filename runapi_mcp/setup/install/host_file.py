@@ -164,10 +164,8 @@ def _read(path: Path, dialect: Dialect) -> tuple[bytes, int]:
         raise NotConfigured(happened, "Take what --print gives and paste it yourself.")
     data = path.read_bytes()
     if b"\0" in data:
-        raise NotConfigured(
-            f"{path} is not text, so its host cannot read it either.",
-            "Move it out of the way, then run this again.",
-        )
+        happened = f"{path} is not text, so its host cannot read it either."
+        raise NotConfigured(happened, "Move it out of the way, then run this again.")
     return data, stat.S_IMODE(found.st_mode)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from io import StringIO
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Final, Literal
@@ -25,7 +26,14 @@ from runapi_mcp.base.texts import (
     read_entry,
     remove_entry,
 )
-from runapi_mcp.setup.install.host_entry import EntrySpec, new_entry, update_entry
+from runapi_mcp.setup.install.host_entry import (
+    EntrySpec,
+    command_words,
+    entry_url,
+    new_entry,
+    owner_of,
+    update_entry,
+)
 from runapi_mcp.setup.install.host_file import (
     HostFile,
     is_there,
@@ -35,7 +43,6 @@ from runapi_mcp.setup.install.host_file import (
 )
 from runapi_mcp.setup.install.install_log import InstallLog, InstallRecord
 from runapi_mcp.setup.install.launchers import command_in
-from runapi_mcp.setup.install.ownership import command_words, entry_url, owner_of
 
 ChangeOutcome = Literal["added", "updated", "already there", "removed", "not there", "restored"]
 
@@ -128,11 +135,7 @@ def detect_hosts(machine: Machine, hosts: Iterable[Host] = HOSTS) -> list[Host]:
 
 
 def installed_entry(host: Host, path: Path) -> ServerEntry | None:
-    """What a host's file says of this server.
-
-    Raises:
-        NotConfigured: the file cannot be read.
-    """
+    """What a host's file says of this server; raises as reading the file does."""
     return _entry_in(host, read_host_file(path, host.dialect))
 
 
@@ -167,11 +170,7 @@ def plan_install(host: Host, path: Path, log: InstallLog, spec: EntrySpec) -> Ch
 
 
 def plan_uninstall(host: Host, path: Path, log: InstallLog) -> Change:
-    """What uninstalling would do.
-
-    Raises:
-        NotConfigured, Refused: as for installing.
-    """
+    """What uninstalling would do; raises as `plan_install` does."""
     file = read_host_file(path, host.dialect)
     older, record = _entry_in(host, file), log.read(file.path)
     if older is None:
@@ -257,9 +256,8 @@ def _checked(change: Change) -> Change:
     """A change that can be made, as far as can be told without making it."""
     change.file.encode(change.text)
     if change.file.is_read_only and not change.changes_nothing:
-        raise NotConfigured(
-            f"{change.file.path} is read-only.", "Make it writable, or leave it as it is."
-        )
+        happened = f"{change.file.path} is read-only."
+        raise NotConfigured(happened, "Make it writable, or leave it as it is.")
     return change
 
 
@@ -309,6 +307,4 @@ def _whole(row: str) -> str:
 
 def _lines(text: str) -> list[str]:
     # Not splitlines, which also ends lines where diff and patch do not.
-    lines = [f"{line}\n" for line in text.split("\n")]
-    lines[-1] = lines[-1][:-1]
-    return lines if lines[-1] else lines[:-1]
+    return list(StringIO(text, newline="\n"))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 from typing import Final
 
 _OURS: Final = re.compile(r"runapi[-_.]mcp(\.exe|\.cmd|\.git)?([@=<>!~:\[].*)?", re.IGNORECASE)
@@ -115,13 +116,6 @@ def _base(word: str) -> str:
     return word.replace("\\", "/").rpartition("/")[2]
 
 
-def _by_uv(words: list[str]) -> Command | None:
-    given, words = _UV.split(words)
-    if words[:1] == ["tool"]:
-        words = words[1:]
-    return _run(_UV, given, words)
-
-
 def _by_env(words: list[str]) -> Command | None:
     given, words = _ENV.split(words)
     start = next((at for at, word in enumerate(words) if "=" not in word), len(words))
@@ -144,12 +138,14 @@ def _by_docker(words: list[str]) -> Command | None:
 
 
 def _by_cmd(words: list[str]) -> Command | None:
-    start = next((at for at, word in enumerate(words) if not word.startswith("/")), len(words))
-    return _launched([], words[start:])
+    return _launched([], [*dropwhile(lambda word: word.startswith("/"), words)])
 
 
-def _run(options: _Options, given: list[tuple[str, str]], words: list[str]) -> Command | None:
-    """What a launcher starts by its command `run`."""
+def _run(
+    options: _Options, given: list[tuple[str, str]], words: list[str], group: str | None = None
+) -> Command | None:
+    """What a launcher starts by its command `run`, also as one of a group of commands."""
+    words = words[1:] if words[:1] == [group] else words
     if words[:1] != ["run"]:
         return _unclear(words)
     more, words = options.split(words[1:])
@@ -187,7 +183,7 @@ def _assigned(words: Iterable[str]) -> dict[str, str]:
 
 _LAUNCHERS: Final[Mapping[str, Callable[[list[str]], Command | None]]] = {
     "uvx": lambda words: _launched(*_UV.split(words)),
-    "uv": _by_uv,
+    "uv": lambda words: _run(_UV, *_UV.split(words), "tool"),
     "pipx": lambda words: _run(_PIPX, *_PIPX.split(words)),
     "python": lambda words: _launched(*_PYTHON_OPTIONS.split(words)),
     "env": _by_env,
