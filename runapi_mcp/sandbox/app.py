@@ -10,12 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
-from runapi_mcp.sandbox.answers import error, sign
 from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.file_routes import FileRoutes
 from runapi_mcp.sandbox.file_store import FileStore
-from runapi_mcp.sandbox.login_routes import LoginRoutes
-from runapi_mcp.sandbox.login_store import LoginStore
+from runapi_mcp.sandbox.http_messages import error, sign
+from runapi_mcp.sandbox.login_routes import LoginRoutes, LoginStore
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
 from runapi_mcp.sandbox.picture_cache import PictureCache
 from runapi_mcp.sandbox.routing import Misbehaviour, signing

@@ -1,10 +1,14 @@
-"""The addresses of the paid part of the contract: one for each action of a service."""
+"""The paid part of the contract: an endpoint for each action of a service, and what it takes."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
-from runapi_mcp.base.catalog import Action, Variant
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from runapi_mcp.base.catalog import Action, Params, Variant
+from runapi_mcp.sandbox.http_messages import FieldErrors, Refusal, invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +23,53 @@ class Endpoint:
     def path(self) -> str:
         return f"/api/v1/{self.service}/{self.action}"
 
+    def identity(self, body: Mapping[str, object]) -> Hashable:
+        """What two requests with one idempotency key must share."""
+        return self.path, repr(sorted(body.items()))
+
+    def validate(self, body: Mapping[str, object]) -> tuple[Variant, Params]:
+        """The variant and params of a create body.
+
+        Raises:
+            Refusal: 422, a field is missing, unknown or out of range.
+        """
+        variant = self._variant(body.get("model"))
+        fields = {name: value for name, value in body.items() if name != "model"}
+        try:
+            return variant, variant.params.model_validate(fields)
+        except ValidationError as error:
+            raise Refusal(invalid(_by_field(error.errors(include_url=False)))) from error
+
+    def _variant(self, model: object) -> Variant:
+        if model is None or model == "":
+            raise Refusal(invalid({"model": ["is required"]}))
+        for variant in self.variants:
+            if variant.model == model:
+                return variant
+        raise Refusal(invalid({"model": [f"is not available for {self.action}"]}))
+
 
 def endpoints_of(variants: Iterable[Variant]) -> tuple[Endpoint, ...]:
     sold: defaultdict[tuple[str, Action], list[Variant]] = defaultdict(list)
     for variant in variants:
         sold[variant.service, variant.action].append(variant)
     return tuple(Endpoint(*at, tuple(those)) for at, those in sold.items())
+
+
+def _by_field(problems: list[ErrorDetails]) -> FieldErrors:
+    errors: FieldErrors = defaultdict(list)
+    for problem in problems:
+        errors[str(problem["loc"][0])].append(_reason(problem))
+    return dict(errors)
+
+
+def _reason(problem: ErrorDetails) -> str:
+    match problem["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return "is not permitted for this model"
+        case "literal_error":
+            return f"must be one of {problem.get('ctx', {}).get('expected')}"
+        case _:
+            return f"is invalid: {problem['msg'].removeprefix('Value error, ')}"

@@ -21,6 +21,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, cast, get_args
 
+from runapi_mcp.sandbox.http_messages import Refusal, invalid
+
 Where = Literal[
     "create", "created", "poll", "prices", "quotes", "account", "prepare", "upload", "confirm",
     "image",
@@ -39,10 +41,6 @@ _PLACES: Final = ("create", "created", "poll")
 
 class TornConnection(ConnectionResetError):
     """The connection breaks here, in the middle of the answer."""
-
-
-class UnknownDirective(ValueError):
-    """A directive outside the language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def script_of(prompt: str) -> Script:
     """What a prompt asks for.
 
     Raises:
-        UnknownDirective: a directive outside the language.
+        Refusal: 422, a directive outside the language.
     """
     script = Script(" ".join(_DIRECTIVE.sub(" ", prompt).split()) or "untitled")
     for directive in _DIRECTIVE.findall(prompt):
@@ -130,7 +128,8 @@ def _fault(directive: str) -> Fault:
     kind, options = (words[0], words[1:]) if words else ("", [])
     known = all(_SECONDS.fullmatch(word) or _TIMES.fullmatch(word) for word in options)
     if kind not in _KINDS or not known:
-        raise UnknownDirective(f"[[{directive}]] is not a sandbox directive")
+        unknown = f"[[{directive}]] is not a sandbox directive"
+        raise Refusal(invalid({"prompt": [unknown]}))
     seconds, times = _number(_SECONDS, options), _number(_TIMES, options)
     return Fault(where, cast("FaultKind", kind), seconds, None if times is None else int(times))
 

@@ -1,11 +1,12 @@
 """Files: the three steps of an upload, inline files, and reading them back."""
 
+from datetime import UTC, datetime, timedelta
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.sandbox.answers import answer, error
-from runapi_mcp.sandbox.file_store import FileStore, StoredFile, file_envelope
-from runapi_mcp.sandbox.requests import Refusal, api_key, json_body, origin
+from runapi_mcp.sandbox.file_store import FILE_LIFETIME_SECONDS, FileStore, StoredFile
+from runapi_mcp.sandbox.http_messages import Refusal, answer, api_key, error, json_body, origin
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
 
 
@@ -32,13 +33,8 @@ class FileRoutes:
         api_key(request)
         await self._misbehave("prepare")
         file = self._files.prepare(await json_body(request))
-        return answer(
-            {
-                "signed_id": file.id,
-                "upload_url": f"{origin(request)}/uploads/{file.id}",
-                "headers": file.upload_headers,
-            }
-        )
+        url = f"{origin(request)}/uploads/{file.id}"
+        return answer({"signed_id": file.id, "upload_url": url, "headers": file.upload_headers})
 
     async def _upload(self, request: Request) -> Response:
         await self._misbehave("upload")
@@ -60,4 +56,14 @@ class FileRoutes:
 
 
 def _named(request: Request, file: StoredFile) -> Response:
-    return answer(file_envelope(file, f"{origin(request)}/files/{file.id}"))
+    now = datetime.now(UTC)
+    return answer(
+        {
+            "file_name": file.name,
+            "url": f"{origin(request)}/files/{file.id}",
+            "size_bytes": file.byte_size,
+            "mime_type": file.content_type,
+            "created_at": now.isoformat(),
+            "expires_at": (now + timedelta(seconds=FILE_LIFETIME_SECONDS)).isoformat(),
+        }
+    )

@@ -6,11 +6,10 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from runapi_mcp.base.json_values import as_object
-from runapi_mcp.sandbox.body_validation import Invalid
+from runapi_mcp.sandbox.http_messages import Refusal, invalid
 
 FILE_LIFETIME_SECONDS: Final = 3600.0
 LARGEST_FILE_BYTES: Final = 50_000_000
@@ -46,7 +45,7 @@ class FileStore:
         """A place for a file.
 
         Raises:
-            Invalid: a field is missing or out of range.
+            Refusal: 422, a field is missing or out of range.
         """
         name, size, checksum = body.get("filename"), body.get("byte_size"), body.get("checksum")
         content_type = body.get("content_type", UNKNOWN_TYPE)
@@ -57,7 +56,7 @@ class FileStore:
             "content_type": [] if _is_media_type(content_type) else ["must be a media type"],
         }
         if errors := {field: reasons for field, reasons in errors.items() if reasons}:
-            raise Invalid(errors)
+            raise Refusal(invalid(errors))
         return self._keep(str(name), int(str(size)), str(checksum), str(content_type))
 
     def put(self, file_id: str, headers: Mapping[str, str], content: bytes) -> str | None:
@@ -78,11 +77,11 @@ class FileStore:
         """The uploaded file, from now on readable.
 
         Raises:
-            Invalid: there is no such upload.
+            Refusal: 422, there is no such upload.
         """
         file = self._files.get(signed_id) if isinstance(signed_id, str) else None
         if file is None or file.content is None:
-            raise Invalid({"signed_id": ["names no finished upload"]})
+            raise Refusal(invalid({"signed_id": ["names no finished upload"]}))
         if file.confirmed is None:
             file.confirmed = self._clock()
         return file
@@ -91,7 +90,7 @@ class FileStore:
         """A file given inline as base64.
 
         Raises:
-            Invalid: the source is of another form.
+            Refusal: 422, the source is of another form.
         """
         entries = as_object(source)
         try:
@@ -99,7 +98,8 @@ class FileStore:
         except ValueError:
             content = b""
         if entries.get("type") != "base64" or not content:
-            raise Invalid({"source": ["must be base64 data here: the sandbox fetches no URLs"]})
+            refused = "must be base64 data here: the sandbox fetches no URLs"
+            raise Refusal(invalid({"source": [refused]}))
         name = str(file_name or "file")
         file = self._keep(name, len(content), _md5(content), UNKNOWN_TYPE)
         file.content, file.confirmed = content, self._clock()
@@ -117,18 +117,6 @@ class FileStore:
         file = StoredFile(file_id, name, size, checksum, content_type)
         self._files[file_id] = file
         return file
-
-
-def file_envelope(file: StoredFile, url: str) -> dict[str, object]:
-    now = datetime.now(UTC)
-    return {
-        "file_name": file.name,
-        "url": url,
-        "size_bytes": file.byte_size,
-        "mime_type": file.content_type,
-        "created_at": now.isoformat(),
-        "expires_at": (now + timedelta(seconds=FILE_LIFETIME_SECONDS)).isoformat(),
-    }
 
 
 def _is_size(value: object) -> bool:

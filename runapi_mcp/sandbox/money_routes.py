@@ -1,18 +1,20 @@
 """Prices, quotes and the account."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from json import dumps
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, Schedule, Variant
 from runapi_mcp.base.json_values import as_object
-from runapi_mcp.sandbox import price_list
-from runapi_mcp.sandbox.answers import answer
-from runapi_mcp.sandbox.body_validation import Invalid
-from runapi_mcp.sandbox.requests import api_key, json_body
+from runapi_mcp.sandbox.http_messages import Refusal, answer, api_key, invalid, json_body
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
-from runapi_mcp.sandbox.task_store import Accounts
+from runapi_mcp.sandbox.task_store import Accounts, cents_of, schedule_of
+
+_AS_OF: Final = f"{SNAPSHOT_AS_OF}-01T00:00:00Z"
 
 
 class MoneyRoutes:
@@ -34,34 +36,28 @@ class MoneyRoutes:
     async def _schedules(self, request: Request) -> Response:
         await self._misbehave("prices")
         wanted = [request.query_params.get(name) for name in ("service", "action", "model")]
-        rows = price_list.price_schedules(self._variants, *wanted)
-        etag = price_list.etag_of(rows)
+        rows = _price_schedules(self._variants, *wanted)
+        etag = _etag(rows)
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"ETag": etag})
-        return answer({"as_of": price_list.AS_OF, "price_schedules": rows}, headers={"ETag": etag})
+        return answer({"as_of": _AS_OF, "price_schedules": rows}, headers={"ETag": etag})
 
     async def _quote(self, request: Request) -> Response:
         await self._misbehave("quotes")
         body = await json_body(request)
         variant = _variant(self._variants, body)
         quote = {
-            "service": variant.service,
-            "action": variant.action,
-            "model": variant.model,
-            "pricing_status": "active",
-            "currency": "USD",
-            "reservation_amount_cents": price_list.cents_of(variant, _resolution(body)),
+            **_heading(variant),
+            "reservation_amount_cents": cents_of(variant, _resolution(body)),
             "estimate_basis": "schedule",
-            "as_of": price_list.AS_OF,
+            "as_of": _AS_OF,
         }
         return answer({"price_quote": quote})
 
     async def _me(self, request: Request) -> Response:
         api_key(request)
         account = {"id": 1, "name": "Sandbox"}
-        return answer(
-            {"id": 1, "name": "Sandbox", "email": "sandbox@example.com", "account": account}
-        )
+        return answer({**account, "email": "sandbox@example.com", "account": account})
 
     async def _balance(self, request: Request) -> Response:
         await self._misbehave("account")
@@ -82,9 +78,50 @@ def _variant(variants: Sequence[Variant], body: Mapping[str, object]) -> Variant
     for variant in variants:
         if wanted == (variant.service, variant.action, variant.model):
             return variant
-    raise Invalid({"model": ["has no price for this service and action"]})
+    raise Refusal(invalid({"model": ["has no price for this service and action"]}))
 
 
 def _resolution(body: Mapping[str, object]) -> str | None:
     value = as_object(body.get("params")).get("output_resolution")
     return value if isinstance(value, str) else None
+
+
+def _price_schedules(
+    variants: Sequence[Variant], service: str | None, action: str | None, model: str | None
+) -> list[dict[str, object]]:
+    """The rows of `GET /api/v1/price_schedules` that the filters let through."""
+    return [
+        _row(variant)
+        for variant in variants
+        if service in (None, variant.service)
+        and action in (None, variant.action)
+        and model in (None, variant.model)
+    ]
+
+
+def _etag(rows: list[dict[str, object]]) -> str:
+    return f'"{sha256(dumps(rows, sort_keys=True).encode()).hexdigest()[:16]}"'
+
+
+def _row(variant: Variant) -> dict[str, object]:
+    schedule = schedule_of(variant)
+    return {
+        **_heading(variant),
+        "catalog_status": "active",
+        "billing_unit": "call",
+        "billing_strategy": "per_call",
+        "unit_price_cents": schedule.unit_cents,
+        "billing_config": _overrides(schedule),
+    }
+
+
+def _heading(variant: Variant) -> dict[str, object]:
+    sold = {"service": variant.service, "action": variant.action, "model": variant.model}
+    return {**sold, "pricing_status": "active", "currency": "USD"}
+
+
+def _overrides(schedule: Schedule) -> dict[str, object]:
+    """What changes the unit price; nothing, where no resolution can be chosen."""
+    if not schedule.by_resolution:
+        return {}
+    return {"key": "output_resolution", "overrides": dict(schedule.by_resolution)}

@@ -49,16 +49,10 @@ class PictureCache:
 
 def _render(task: StoredTask, sources: tuple[bytes | str, ...]) -> bytes:
     # Imported here: Pillow is for pictures, and most of the sandbox's answers are not.
-    from runapi_mcp.sandbox import pictures
+    from runapi_mcp.sandbox.pictures import Scene, draw, size, size_like
 
     fields = task.params.model_dump()
     resolution, ratio = task.params.resolution or "1k", fields.get("aspect_ratio", "1:1")
     first = next((source for source in sources if isinstance(source, bytes)), GONE)
-    width, height = (
-        pictures.size_like(first, resolution)
-        if ratio == "auto"
-        else pictures.size(ratio, resolution)
-    )
-    return pictures.draw(
-        pictures.Scene(task.script.prompt, task.variant.model, task.id, width, height, sources)
-    )
+    width, height = size_like(first, resolution) if ratio == "auto" else size(ratio, resolution)
+    return draw(Scene(task.script.prompt, task.variant.model, task.id, width, height, sources))

@@ -12,7 +12,7 @@ from runapi_mcp.base.sockets import listen
 from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
-from runapi_mcp.sandbox.requests import KEY_PREFIX
+from runapi_mcp.sandbox.http_messages import KEY_PREFIX
 
 SANDBOX_KEY = f"{KEY_PREFIX}key-without-money"
 

@@ -1,22 +1,34 @@
-"""The paid part of the contract: creating tasks, reading them, their pictures."""
+"""The paid part of the contract: creating tasks, reading them, their callbacks and pictures."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import anyio
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
 from runapi_mcp.base.catalog import Variant
-from runapi_mcp.sandbox.answers import answer, created, envelope, error, task_headers, task_result
-from runapi_mcp.sandbox.body_validation import validate
-from runapi_mcp.sandbox.callbacks import call_back
+from runapi_mcp.base.catalog.task import Status
+from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.sandbox.endpoints import Endpoint, endpoints_of
 from runapi_mcp.sandbox.faults import Script, script_of
+from runapi_mcp.sandbox.http_messages import (
+    Refusal,
+    answer,
+    api_key,
+    error,
+    idempotency_key,
+    json_body,
+    origin,
+)
 from runapi_mcp.sandbox.picture_cache import PictureCache
-from runapi_mcp.sandbox.requests import Refusal, api_key, idempotency_key, json_body, origin
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
-from runapi_mcp.sandbox.task_store import Accounts, StoredTask, request_identity
+from runapi_mcp.sandbox.task_store import Accounts, StoredTask
+
+CALLBACK_SECONDS = 5.0
+logger = logging.getLogger(__name__)
 
 
 class TaskRoutes:
@@ -47,7 +59,7 @@ class TaskRoutes:
         key, body = idempotency_key(request), await json_body(request)
         prompt = body.get("prompt")
         script = script_of(prompt if isinstance(prompt, str) else "")
-        identity = owner, key or request_identity(endpoint, body)
+        identity = owner, key or endpoint.identity(body)
         await self._misbehave("create", script.faults, identity)
         task = self._store(endpoint, request, body, script)
         await self._misbehave("created", script.faults, identity)
@@ -58,8 +70,8 @@ class TaskRoutes:
     ) -> StoredTask:
         """The task of this request: the earlier one of its idempotency key, or a new one."""
         account, key = self._accounts.of(api_key(request)), idempotency_key(request)
-        variant, params = validate(endpoint, body)
-        identity = request_identity(endpoint, body)
+        variant, params = endpoint.validate(body)
+        identity = endpoint.identity(body)
         if earlier := account.earlier(key, identity):
             return earlier
         task = self._accounts.new_task(variant, params, script, origin(request))
@@ -68,12 +80,12 @@ class TaskRoutes:
 
     def _accept(self, task: StoredTask) -> Response:
         """The answer to the create, which calls back once the task has ended."""
-        response = created(task)
+        response = _created(task)
         callback_url = task.params.model_dump().get("callback_url")
         # A create that is repeated with its idempotency key makes no second callback.
         if callback_url and task.id not in self._called_back:
             self._called_back.add(task.id)
-            response.background = BackgroundTask(call_back, callback_url, task, self._accounts)
+            response.background = BackgroundTask(_call_back, callback_url, task, self._accounts)
         return response
 
     async def _read(self, endpoint: Endpoint, request: Request) -> Response:
@@ -81,12 +93,12 @@ class TaskRoutes:
         if task.variant not in endpoint.variants:
             raise Refusal(error(404, "Task not found"))
         status = task.status(self._accounts.clock())
-        return answer(envelope(task, status), headers=task_headers(task))
+        return answer(_envelope(task, status), headers=_headers(task))
 
     async def _task_result(self, request: Request) -> Response:
         task = await self._readable(request)
         status = task.status(self._accounts.clock())
-        return answer(task_result(task, status), headers=task_headers(task))
+        return answer(_result(task, status), headers=_headers(task))
 
     async def _readable(self, request: Request) -> StoredTask:
         task = self._accounts.of(api_key(request)).tasks.get(request.path_params["task_id"])
@@ -101,3 +113,57 @@ class TaskRoutes:
         if png is None:
             raise Refusal(error(404, "Image not found"))
         return Response(png, media_type="image/png")
+
+
+def _created(task: StoredTask) -> Response:
+    reservation = {"amount_cents": task.price_cents}
+    billing = {"reservation": reservation, "settlement": None, "refund": None}
+    location = f"{task.base_url}/api/v1/tasks/{task.id}"
+    entries = {"id": task.id, "status": "pending", "billing": billing}
+    return answer(entries, 202, {"Location": location, **_headers(task)})
+
+
+def _headers(task: StoredTask) -> dict[str, str]:
+    pause = task.script.poll_after_seconds
+    retry_after = {} if pause is None else {"Retry-After": f"{pause:g}"}
+    return {"X-RunAPI-Task-Id": task.id, **retry_after}
+
+
+def _envelope(task: StoredTask, status: Status) -> dict[str, object]:
+    """The task as its own address and a callback give it."""
+    entries: dict[str, object] = {"id": task.id, "status": status, "images": []}
+    if status == "completed":
+        entries["images"] = [{"url": f"{task.base_url}/images/{task.id}.png"}]
+        entries["usage"] = {"cost": task.price_cents / 100}
+    if status == "failed":
+        entries["error"] = task.script.failure
+    return entries
+
+
+def _result(task: StoredTask, status: Status) -> dict[str, object]:
+    """The task as `GET /api/v1/tasks/{id}` gives it: the stored answer, once there is one."""
+    entries: dict[str, object] = {"id": task.id, "status": status}
+    if status in ("completed", "failed"):
+        entries["response"] = {
+            "status": 200 if status == "completed" else 422,
+            "content_type": "application/json",
+            "headers": {"X-RunAPI-Task-Id": task.id},
+            "body": _envelope(task, status),
+        }
+    return entries
+
+
+async def _call_back(url: str, task: StoredTask, accounts: Accounts) -> None:
+    """Post the task's envelope once it has ended. One try; a callback is only a hint."""
+    # Imported here, as few tasks name a callback.
+    import httpx
+
+    if task.script.never_ends or not is_loopback(url):
+        return
+    await anyio.sleep(max(0.0, task.started + task.seconds - accounts.clock()))
+    body = {**_envelope(task, task.status(accounts.clock())), "sandbox": True}
+    try:
+        async with httpx.AsyncClient(timeout=CALLBACK_SECONDS, trust_env=False) as client:
+            await client.post(url, json=body)
+    except httpx.HTTPError as error:
+        logger.warning("the callback to %s failed: %s", url, error)

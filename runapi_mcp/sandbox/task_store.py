@@ -1,27 +1,23 @@
-"""The sandbox's tasks: one per idempotency key, finished by the clock, charged at the end."""
+"""The sandbox's tasks: one per idempotency key, finished by the clock, charged at the end.
+
+Prices are the snapshot's, and a made-up one where RunAPI published none.
+"""
 
 import uuid
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from runapi_mcp.base.catalog import Params, Variant
+from runapi_mcp.base.catalog import Params, Schedule, Variant
 from runapi_mcp.base.catalog.task import Status
-from runapi_mcp.sandbox.endpoints import Endpoint
 from runapi_mcp.sandbox.faults import Script
-from runapi_mcp.sandbox.price_list import cents_of
+from runapi_mcp.sandbox.http_messages import Refusal, error
 
+PRETENDED_CENTS: Final = 30
+"""For what has no published price: in the sandbox it only has to be some price."""
 OPENING_BALANCE_CENTS: Final = 1000
 LONGEST_QUEUE_SECONDS: Final = 0.5
-
-
-class InsufficientCredits(Exception):
-    """The account cannot pay for the task."""
-
-
-class KeyReused(Exception):
-    """The idempotency key belongs to a task with other input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +69,10 @@ class StoredAccount:
         """Take a new task on.
 
         Raises:
-            InsufficientCredits: the balance less what is reserved is below its price.
+            Refusal: 402, the balance less what is reserved is below its price.
         """
         if self.balance_cents - self.reserved_cents() < task.price_cents:
-            raise InsufficientCredits
+            raise Refusal(error(402, "Insufficient credits"))
         self.tasks[task.id] = task
         self._unsettled.add(task.id)
         if key is not None:
@@ -86,13 +82,13 @@ class StoredAccount:
         """The task this idempotency key already made.
 
         Raises:
-            KeyReused: it was made by another request.
+            Refusal: 409, it was made by another request.
         """
         if key is None or key not in self.by_key:
             return None
         known, task_id = self.by_key[key]
         if known != request:
-            raise KeyReused
+            raise Refusal(error(409, "Idempotency-Key was used with other input"))
         return self.tasks[task_id]
 
 
@@ -138,6 +134,12 @@ class Accounts:
         return variant.tier.sandbox_seconds * Random(task_id).uniform(0.9, 1.1)  # noqa: S311 - varies a delay
 
 
-def request_identity(endpoint: Endpoint, body: Mapping[str, object]) -> Hashable:
-    """What two requests with one idempotency key must share."""
-    return endpoint.path, repr(sorted(body.items()))
+def schedule_of(variant: Variant) -> Schedule:
+    """What the sandbox charges for a variant."""
+    if variant.snapshot.unit_cents is not None:
+        return variant.snapshot
+    return Schedule(PRETENDED_CENTS, dict.fromkeys(variant.resolutions, PRETENDED_CENTS))
+
+
+def cents_of(variant: Variant, output_resolution: str | None) -> int:
+    return int(schedule_of(variant).cents(output_resolution) or 0)

@@ -1,18 +1,34 @@
-"""Reading a request as RunAPI does: whose it is, its JSON body, its idempotency key."""
+"""HTTP as RunAPI speaks it: requests read, and answers, which say that they are the sandbox's."""
 
+import uuid
 from collections.abc import Mapping
 from json import dumps, loads
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from runapi_mcp.base.json_values import is_object
-from runapi_mcp.sandbox.answers import error
+
+FieldErrors = dict[str, list[str]]
 
 KEY_PREFIX: Final = "sandbox-"
 """Keys that begin so are good here, each with an account of its own; all others are wrong."""
 LARGEST_BODY: Final = 1_000_000
+
+
+def answer(
+    body: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return JSONResponse({**body, "sandbox": True}, status, dict(headers or {}))
+
+
+def error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return answer({"error": message}, status, headers)
+
+
+def invalid(errors: FieldErrors) -> Response:
+    return answer({"error": "Validation failed", "errors": errors}, 422)
 
 
 class Refusal(Exception):
@@ -21,6 +37,15 @@ class Refusal(Exception):
     def __init__(self, response: Response) -> None:
         super().__init__(response.status_code)
         self.response = response
+
+
+def sign(response: Response, request: Request) -> Response:
+    """Give the answer the headers that all of them carry."""
+    response.headers["X-RunAPI-Sandbox"] = "1"
+    response.headers["X-Request-Id"] = f"req_{uuid.uuid4().hex[:16]}"
+    if client_request_id := request.headers.get("x-client-request-id"):
+        response.headers["X-Client-Request-Id"] = client_request_id
+    return response
 
 
 def api_key(request: Request) -> str:
