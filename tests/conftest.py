@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -48,3 +49,19 @@ def _a_home_of_its_own(
 ) -> None:
     """No config file or ledger of another test."""
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_names_of_the_real_network() -> Iterator[None]:
+    """Tests are offline: a name beyond this machine is unknown at once, wherever they run."""
+    resolve = socket.getaddrinfo
+
+    def resolve_here(host: Any, *rest: Any, **options: Any) -> Any:  # Any: as the socket module's
+        name = host.decode() if isinstance(host, bytes) else host
+        if name in (None, "", "localhost") or ":" in name or name[-1].isdigit():
+            return resolve(host, *rest, **options)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", resolve_here)
+        yield

@@ -24,9 +24,9 @@ from runapi_mcp.images.folders import Folders
 from runapi_mcp.providers.runapi import RunAPI
 from tests.support.install_world import home, keep
 from tests.support.ledgers import contents, ledger_at
-from tests.support.pictures import DRAW, FOX, made_up, png
+from tests.support.pictures import DRAW, FOX, made_up
 from tests.support.processes import finished
-from tests.support.world import MADE_UP_KEY, call_answered, facts, said
+from tests.support.world import MADE_UP_KEY, NO_PICTURES, call_answered, facts, said
 
 pytestmark = pytest.mark.anyio
 
@@ -176,7 +176,8 @@ async def test_a_presigned_address_arrives_byte_for_byte(storage: str, tmp_path:
     url, path = PRESIGNED[storage], tmp_path / "ledger"
     async with (
         ledger_at(path) as ledger,
-        made_up(png(), Folders(tmp_path / "pictures"), [url], ledger=ledger) as client,
+        # Not fetched: the host would be looked up in the real network.
+        made_up(b"", Folders(), [url], ledger=ledger, **NO_PICTURES) as client,
     ):
         result = await client.call_tool(DRAW, FOX)
         assert facts(result)["image_urls"] == [url]
