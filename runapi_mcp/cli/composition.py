@@ -31,7 +31,7 @@ def ledger_of(settings: Settings) -> SqliteLedger:
 
 def shared_state_of(settings: Settings, ledger: SqliteLedger) -> SharedState:
     limits = Limits(**asdict(settings.limits))
-    return SharedState(ledger, ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
+    return SharedState(ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
 
 
 def service_of(

@@ -112,9 +112,11 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
         aclosing(RunAPI(base_url)) as upstream,
         pending_logins(upstream, settings.key_now) as logins,
     ):
-        service = service_of(loaded, upstream, shared_state_of(loaded, ledger), keys, logins)
+        shared = shared_state_of(loaded, ledger)
+        service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        yield create_server(service, variants)
+        async with shared.background.running():
+            yield create_server(service, variants)
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

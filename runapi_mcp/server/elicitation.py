@@ -18,7 +18,7 @@ from mcp_types import (
 
 from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.errors import NotAllowed
-from runapi_mcp.base.json_values import as_text
+from runapi_mcp.base.json_values import as_number, as_text
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.server.client_capabilities import Context, is_modern, opens_addresses, shows_forms
@@ -63,11 +63,13 @@ async def elicit_consent(
     """
     if not shows_forms(context):
         raise NotAllowed(
-            f"{_price(title, question)} That needs a person's yes, and this client cannot ask "
-            "for one.",
+            f"{_price(title, arguments, question)} That needs a person's yes, and this client "
+            "cannot ask for one.",
             "Nothing was paid. Let the user raise or unset RUNAPI_CONFIRM_OVER.",
         )
-    message = f"{_price(title, question)}{_left(question)} {_picture(arguments)}Draw it?"
+    several = _count(arguments) > 1
+    draw = "Draw them?" if several else "Draw it?"
+    message = f"{_price(title, arguments, question)}{_left(question)} {_picture(arguments)}{draw}"
     if is_modern(context):
         form = ElicitRequestFormParams(message=message, requested_schema=_SCHEMA)
         return InputRequiredResult(
@@ -127,10 +129,17 @@ def _require_yes(answer: ElicitResult | None) -> None:
         )
 
 
-def _price(title: str, question: NotConfirmed) -> str:
-    cents = question.price.cents
-    costs = "costs an unknown amount" if cents is None else f"costs {dollars(cents)}"
-    return f"This image ({title}) {costs}."
+def _price(title: str, arguments: Mapping[str, object], question: NotConfirmed) -> str:
+    cents, count = question.price.cents, _count(arguments)
+    amount = "an unknown amount" if cents is None else dollars(cents)
+    if count > 1:
+        return f"These {count} images ({title}) cost {amount} together."
+    return f"This image ({title}) costs {amount}."
+
+
+def _count(arguments: Mapping[str, object]) -> int:
+    """How many images are asked for; checked already, though perhaps written as text."""
+    return int(as_number(arguments.get("count")) or as_text(arguments.get("count")) or 1)
 
 
 def _left(question: NotConfirmed) -> str:
@@ -145,4 +154,5 @@ def _picture(arguments: Mapping[str, object]) -> str:
     prompt = on_one_line(as_text(arguments.get("prompt")) or "")
     if len(prompt) > _LONGEST_PROMPT:
         prompt = f"{prompt[:_LONGEST_PROMPT].rstrip()}…"
-    return f"It shows{large}: “{prompt}”. "
+    show = "They show" if _count(arguments) > 1 else "It shows"
+    return f"{show}{large}: “{prompt}”. "

@@ -1,12 +1,13 @@
 """RunAPI's tasks as the Tasks extension shows them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR
 from pydantic import MISSING
 
 from runapi_mcp.base.errors import Failure, TaskNotFound
+from runapi_mcp.orders.orders import missing
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server.calls import Context, Service, to_result
 from runapi_mcp.server.tasks_extension import TaskId, Wire, task_state, unknown_task
@@ -26,18 +27,19 @@ class RunapiTasks:
         """The task now. A failed image is a completed task with an error for a result."""
         named, caller = TaskId.parse(task_id), self.service.caller(context)
         tracked, orders = await _poll(caller, named), caller.orders
+        outcome = await _outcome(caller, named, tracked)
         state = task_state(named, "working", orders.ledger.now(), tracked)
-        if not tracked.task.ended:
-            await orders.lease(tracked)
+        if not all(each.task.ended for each in outcome.tasks):
             message = {"statusMessage": tracked.failure.happened} if tracked.failure else {}
             return {**state, **message}
         wanted_px = MISSING if named.preview_px is None else named.preview_px
         pictures = await deliver(
-            tracked, caller.delivery, orders.ledger, caller.wait.report, wanted_px
+            outcome.tasks, caller.delivery, orders.ledger, caller.wait.report, wanted_px
         )
-        outcome = TaskOutcome(tracked, pictures, named.joined_at or None)
         left_cents = await orders.remaining_cents()
-        found = result_of(outcome, left_cents=left_cents, made_at=named.made_at)
+        found = result_of(
+            replace(outcome, pictures=pictures), left_cents=left_cents, made_at=named.made_at
+        )
         result = await to_result(context, caller, found)
         shown = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return {**state, "status": "completed", "result": shown}
@@ -47,9 +49,27 @@ class RunapiTasks:
         await _poll(self.service.caller(context), TaskId.parse(task_id))
 
     async def cancel(self, context: Context, task_id: str) -> None:
-        """Stop waiting. RunAPI cannot cancel: the image is drawn, and the same call joins it."""
-        caller = self.service.caller(context)
-        await caller.orders.end_lease(await _poll(caller, TaskId.parse(task_id)))
+        """Nothing: RunAPI cannot cancel. The image is drawn, and the same call joins it."""
+        await _poll(self.service.caller(context), TaskId.parse(task_id))
+
+
+async def _outcome(caller: Caller, named: TaskId, tracked: TrackedTask) -> TaskOutcome:
+    """What became of all images of the call, each polled if that is due."""
+    joined_at = named.joined_at or None
+    if tracked.entry is None or tracked.entry.count == 1:
+        return TaskOutcome((tracked,), joined_at=joined_at)
+    call = await caller.orders.call_of(tracked.entry)
+    tasks: list[TrackedTask] = []
+    failures: dict[int, Failure] = {}
+    for entry in call:
+        if entry.task_id is None:
+            failures[entry.number] = missing(entry)
+        elif entry.task_id == named.runapi_id:
+            tasks.append(tracked)
+        else:
+            tasks.append(await caller.orders.poll_if_due(entry.task_id, named.model))
+    siblings = tuple(each.task.id for each in tasks)
+    return TaskOutcome(tuple(tasks), failures=failures, siblings=siblings, joined_at=joined_at)
 
 
 async def _poll(caller: Caller, named: TaskId) -> TrackedTask:

@@ -142,8 +142,12 @@ async def served(
     """A client of a server on this RunAPI, with a ledger in memory where it is given none."""
     book = nullcontext(ledger) if ledger else aclosing(SqliteLedger.in_memory(clock))
     async with aclosing(upstream), book as opened:
-        server = create_server(service_on(upstream, keys, opened, **service), variants)
-        async with Client(server, **(client or {})) as connected:
+        answering = service_on(upstream, keys, opened, **service)
+        server = create_server(answering, variants)
+        async with (
+            answering.shared.background.running(),
+            Client(server, **(client or {})) as connected,
+        ):
             yield connected
 
 
@@ -163,7 +167,7 @@ def service_on(
 
     Without its `folders`, pictures are neither fetched nor saved.
     """
-    shared = SharedState(ledger, ledger, limits or Limits(), keeps_prompts, known)
+    shared = SharedState(ledger, limits or Limits(), keeps_prompts, known)
     picture_store = PictureStore(upstream.base_url, folders or Folders(), images)
     pictures = NO_PICTURES if folders is None else {}
     return Service(upstream, shared, keys, picture_store, **{**pictures, **more})

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from runapi_mcp.orders.ledger.sqlite.database import Database, LockTimeout
-from runapi_mcp.orders.ledger.sqlite.presence import HeldCalls
 from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, trouble_of, unusable
 
 _Done = TypeVar("_Done")
@@ -16,12 +15,10 @@ _Done = TypeVar("_Done")
 @dataclass(slots=True)
 class OpenLedger:
     database: Database
-    held: HeldCalls
     tidy_at: float = 0.0
     """When old calls are to be forgotten next."""
 
     def close(self) -> None:
-        self.held.close()
         self.database.close()
 
 
@@ -66,8 +63,8 @@ class LedgerFile:
             # Moved away or deleted: what is written there would not be found again.
             self.close()
         if self._open is None:
-            self._open = OpenLedger(Database.open(path, self._lock_timeout), HeldCalls(path))
+            self._open = OpenLedger(Database.open(path, self._lock_timeout))
         return self._open
 
     def _opened_to_read(self, path: Path) -> OpenLedger:
-        return OpenLedger(Database.open_to_read(path, self._lock_timeout), HeldCalls(path))
+        return OpenLedger(Database.open_to_read(path, self._lock_timeout))

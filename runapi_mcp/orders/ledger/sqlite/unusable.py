@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from runapi_mcp.base.errors import LedgerUnusable
-from runapi_mcp.orders.ledger.sqlite.database import NewerVersion, OnlyRead
+from runapi_mcp.orders.ledger.sqlite.database import NewerVersion, OnlyRead, RowGone
 
-BROKEN: Final = (sqlite3.Error, OSError, NewerVersion, OnlyRead)
+BROKEN: Final = (sqlite3.Error, OSError, NewerVersion, OnlyRead, RowGone)
 
 Trouble = Literal["locked", "newer", "read-only", "disk", "damaged", "in the way"]
 """What keeps a ledger from being used. `in the way`: at its place there is no file, nor can be."""

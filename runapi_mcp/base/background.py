@@ -1,0 +1,30 @@
+"""Work that outlives the call that began it, and ends with the server."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+
+class Background:
+    def __init__(self) -> None:
+        self._group: TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """While it lasts, work can be started; at its end, what still runs is cancelled."""
+        async with anyio.create_task_group() as group:
+            self._group = group
+            try:
+                yield self
+            finally:
+                self._group = None
+                group.cancel_scope.cancel()
+
+    def start(self, work: Callable[[], Awaitable[object]]) -> bool:
+        """Whether the work was started: not in a program that serves nobody. It must not raise."""
+        if self._group is not None:
+            self._group.start_soon(work)
+        return self._group is not None
