@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from runapi_mcp.base.json_values import as_list
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
-from runapi_mcp.images.picture import Picture, PictureRequest
+from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -48,11 +49,12 @@ async def deliver(
             patience.deadline = math.inf
             if tracked.entry is not None and options.saves:
                 # Another call may have saved them while this one waited.
-                request = replace(request, saved=tracked.entry.files)
+                wanted = _wanted(tracked, ledger.now(), tracked.entry.files)
+                request = replace(request, wanted=wanted)
             pictures = await options.picture_store.collect(request, report)
             await _record_files(tracked, ledger, pictures)
             return tuple(replace(picture, is_far=not options.is_local) for picture in pictures)
-    return tuple(map(request.late, request.urls))
+    return tuple(map(request.late, request.wanted))
 
 
 def target_of(options: DeliveryOptions, save_as: str | MISSING) -> str | None:
@@ -89,13 +91,29 @@ def _request(
 ) -> PictureRequest:
     target = tracked.entry.save_as if tracked.entry else None
     return PictureRequest(
-        urls=tracked.task.image_urls,
-        saved=(),  # not before it is its turn
+        wanted=_wanted(tracked, now),
+        set_id=tracked.task.id,
+        set_size=len(tracked.task.image_urls),
         folder=_folder(options, target) if options.saves else None,
         name=name_of(target) if target else _name(tracked, now),
-        about=_about(tracked),
         preview_px=preview_px,
         fetch_by=_fetch_by(options.answer_by),
+    )
+
+
+def _wanted(
+    tracked: TrackedTask, now: float, saved: Sequence[str] = ()
+) -> tuple[WantedPicture, ...]:
+    entry, about = tracked.entry, _about(tracked)
+    age_seconds = now - (entry.made_at or entry.begun_at) if entry else None
+    return tuple(
+        WantedPicture(url, about, number, path, age_seconds)
+        for number, (url, path) in enumerate(
+            zip_longest(
+                tracked.task.image_urls, saved[: len(tracked.task.image_urls)], fillvalue=""
+            ),
+            start=1,
+        )
     )
 
 
