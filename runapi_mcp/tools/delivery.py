@@ -157,12 +157,17 @@ def _fetch_by(answer_by: float) -> float:
 
 
 def _name(tracked: TrackedTask, now: float) -> str:
-    """A name by the day it was drawn, by this machine's calendar, and by what it shows."""
+    """A name by the day it was drawn, by this machine's calendar, and by what it shows.
+
+    Several images of a call get one name, whichever is drawn first: theirs has the day it was made.
+    """
     entry = tracked.entry
-    drawn_at = (entry and entry.ended_at) or now
+    drawn_at = now
+    if entry is not None:
+        drawn_at = (entry.ended_at or now) if entry.count == 1 else entry.begun_at
     prompt = str(((entry and entry.arguments) or {}).get("prompt", ""))
     day = datetime.fromtimestamp(drawn_at).astimezone().date()
-    return default_stem(prompt, tracked.task.id, day)
+    return default_stem(prompt, _set_id(tracked), day)
 
 
 def _about(tracked: TrackedTask) -> dict[str, object]:

@@ -71,7 +71,7 @@ async def test_where_the_picture_cannot_be_fetched_again_the_change_is_told(
     async with world(folders=Folders(tmp_path)) as w:
         first = await w.call(DRAW, FOX)
         path_of(first).write_bytes(png(size=(50, 50)))
-        w.sandbox.faults.inject("image", "404")
+        w.sandbox.faults.inject("image", "404", times=None)
         told = facts(await again(w, first))
         assert {"image_paths", "image_sizes"}.isdisjoint(told)
         assert told["not_saved"].startswith(f"{path_of(first)} was changed since it was saved. ")
