@@ -42,7 +42,11 @@ class Payment:
         """
         try:
             task = await self.provider.create(
-                self.variant, self.body, self.entry.key, total_seconds, in_doubt=self.in_doubt
+                self.variant,
+                self.provider.request_body(self.variant, self.body),
+                self.entry.key,
+                total_seconds,
+                in_doubt=self.in_doubt,
             )
         except ProviderFailure as failure:
             await self._record_failure(failure)
