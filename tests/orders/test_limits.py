@@ -118,9 +118,9 @@ async def test_every_result_and_check_pricing_show_what_is_left(era: str) -> Non
         ("", 5),
         ("[[never]]", 5),
         ("[[created torn]]", 5),  # in doubt: it may have been charged
+        ("[[429]]", 5),
         ("[[fail]]", 10),
         ("[[402]]", 10),
-        ("[[429 90s]]", 10),
     ],
 )
 async def test_what_is_reserved_stays_until_it_is_known_that_nothing_is_charged(
