@@ -75,16 +75,16 @@ class SqliteLedger:
         return await self._use(partial(self._intend, entry, allow))
 
     async def record_request(self, entry: Entry) -> None:
-        await self._write(queries.RECORD_REQUEST, queries.to_row(entry))
+        await self._update(queries.RECORD_REQUEST, queries.to_row(entry))
 
     async def record(self, entry: Entry) -> None:
-        await self._write(queries.RECORD, queries.to_row(entry))
+        await self._update(queries.RECORD, queries.to_row(entry))
 
     async def withdraw(self, entry: Entry) -> None:
         await self._write(queries.WITHDRAW, {"key": entry.key, "holder": entry.hold})
 
     async def record_files(self, key: str, files: Sequence[str]) -> None:
-        await self._write(queries.RECORD_FILES, {"key": key, "files": json.dumps(files)})
+        await self._update(queries.RECORD_FILES, {"key": key, "files": json.dumps(files)})
 
     async def record_delivery(self, key: str) -> None:
         await self._write(queries.RECORD_DELIVERY, {"key": key, "now": self.now()})
@@ -165,6 +165,9 @@ class SqliteLedger:
 
     async def _write(self, sql: str, row: Mapping[str, object], *, durable: bool = True) -> None:
         await self._use(lambda opened: opened.database.write(sql, row, durable=durable))
+
+    async def _update(self, sql: str, row: Mapping[str, object]) -> None:
+        await self._use(lambda opened: opened.database.write(sql, row, expects=queries.HAS))
 
     async def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
         return await self._use(lambda opened: opened.database.rows(sql, parameters))
