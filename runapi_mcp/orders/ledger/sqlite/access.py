@@ -21,8 +21,8 @@ _Done = TypeVar("_Done")
 class OpenLedger:
     database: Database
     held: HeldCalls
-    tidy_at: float = 0.0
-    """When old calls are to be forgotten next."""
+    is_tidy: bool = False
+    """Whether old calls have been seen to since it was opened."""
 
     def close(self) -> None:
         self.held.close()

@@ -64,6 +64,10 @@ MIGRATIONS: Final = (
     CREATE INDEX calls_by_time
         ON calls (caller, begun_at, made_at, status, cost_cents, price_cents);
     """,
+    """
+    ALTER TABLE calls ADD COLUMN settled_at REAL;
+    CREATE TABLE forgetting (before REAL NOT NULL, proposed_at REAL NOT NULL);
+    """,
 )
 """What leads from each version of the schema to the next. Never changed, only added to."""
 

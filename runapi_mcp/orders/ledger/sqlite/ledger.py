@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 DOUBT_SECONDS: Final = 24 * 3600.0
 """How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
-TIDY_SECONDS: Final = 3600.0
 
 _Done = TypeVar("_Done")
 Run = Callable[[Callable[[], object]], Awaitable[object]]
@@ -241,10 +240,8 @@ class SqliteLedger:
         return {"caller": caller, "since": since, "doubt_since": since - DOUBT_SECONDS}
 
     def _tidy(self, opened: OpenLedger) -> None:
-        now = self.now()
-        if now >= opened.tidy_at:
-            opened.tidy_at = now + TIDY_SECONDS
-            opened.database.write(
-                queries.FORGET, {"before": now - self._keep_seconds}, durable=False
-            )
-            opened.database.write(queries.FORGET_UPLOADS, {"now": now}, durable=False)
+        from runapi_mcp.orders.ledger.sqlite.forgetting import forget_old
+
+        if not opened.is_tidy:
+            forget_old(opened.database, self.now(), self._keep_seconds)
+            opened.is_tidy = True

@@ -52,7 +52,11 @@ END_LEASE: Final = """
 WITHDRAW: Final = """
     UPDATE calls SET status = 'refused'
     WHERE key = :key AND status = 'intended' AND (holder IS NULL OR holder = :holder)"""
-FORGET: Final = "DELETE FROM calls WHERE begun_at < :before"
+FORGETTABLE: Final = "settled_at < :before AND begun_at < :before"
+FORGET: Final = f"DELETE FROM calls WHERE {FORGETTABLE}"
+PROPOSED: Final = "SELECT before, proposed_at FROM forgetting"
+WITHDRAW_PROPOSAL: Final = "DELETE FROM forgetting"
+PROPOSE: Final = "INSERT INTO forgetting (before, proposed_at) VALUES (:before, :proposed_at)"
 
 RECORD_UPLOAD: Final = """
     INSERT OR REPLACE INTO uploads (caller, sha256, url, expires_at)
