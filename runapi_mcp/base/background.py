@@ -1,8 +1,8 @@
 """Work that outlives the call that began it, and ends with the server."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,7 +23,7 @@ class Background:
                 self._group = None
                 group.cancel_scope.cancel()
 
-    def start(self, work: Callable[[], Awaitable[object]]) -> bool:
+    def start(self, work: Callable[[], Coroutine[Any, Any, object]]) -> bool:
         """Whether the work was started: not in a program that serves nobody. It must not raise."""
         if self._group is not None:
             self._group.start_soon(work)

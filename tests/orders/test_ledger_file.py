@@ -5,19 +5,22 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.ledger.sqlite.database import MIGRATIONS, VERSION
+from runapi_mcp.orders.ledger.sqlite.ledger import run_in_place
 from tests.support.ledgers import answers, contents, ledger_at, other, prompts
 from tests.support.photos import REMIX, URL, asking, photo, remixing, uploads
 from tests.support.processes import finished, network, program
-from tests.support.world import facts, world
+from tests.support.world import clock, facts, world
 
 pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
@@ -125,18 +128,52 @@ def test_a_server_without_a_ledger_starts_with_no_daily_budget() -> None:
     assert "Traceback" not in ended.stderr
 
 
-async def test_what_is_older_than_the_days_to_keep_is_gone_from_the_file(tmp_path: Path) -> None:
-    folder = tmp_path / "state"
-    async with ledger_at(folder / "ledger", keep_days=2) as ledger, world(ledger=ledger) as w:
-        await w.call(DRAW, FOX)
-        await anyio.sleep(DAY)
-        await w.call(DRAW, {"prompt": "an owl"})
-        await anyio.sleep(DAY)
-        await w.call(DRAW, {"prompt": "a hare"})
-        assert await prompts(w) == ["a hare", "an owl"]
+HOUR = 3600.0
+OPENINGS = [
+    pytest.param([3 * DAY], False, id="one opening"),
+    pytest.param([3 * DAY, 3 * DAY + HOUR / 2], False, id="two at once"),
+    pytest.param([3 * DAY, 3 * DAY + HOUR], True, id="two, an hour apart"),
+    pytest.param(
+        [3 * DAY, 3 * DAY + 60, 3 * DAY + HOUR], True, id="a third, when the second came too early"
+    ),
+    pytest.param([DAY, 90 * DAY], False, id="a clock that is ahead at the last"),
+    pytest.param([90 * DAY, DAY + HOUR, DAY + 3 * HOUR], False, id="a clock that is ahead for one"),
+    pytest.param(
+        [90 * DAY, DAY, 91 * DAY, DAY + 2 * HOUR, 92 * DAY], False, id="one ahead again and again"
+    ),
+    pytest.param([4 * DAY, 3 * DAY], False, id="a clock that went back"),
+    pytest.param(
+        [90 * DAY, 3 * DAY, 3 * DAY + HOUR], True, id="one that went back, and two after it"
+    ),
+    pytest.param([90 * DAY, 90 * DAY + HOUR], True, id="one that was wrong until it was right"),
+]
+
+
+@pytest.mark.parametrize(("ages", "is_gone"), OPENINGS)
+async def test_what_is_settled_is_forgotten_once_two_openings_agree_that_it_is_old(
+    ages: Sequence[float],
+    is_gone: bool,  # noqa: FBT001 - a parameter
+    tmp_path: Path,
+) -> None:
+    """Kept for two days, and looked at when it is that old by the clock of then."""
+    folder, begun = tmp_path / "state", clock()
+    path = folder / "ledger"
+    async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+        for animal in ("fox", "owl"):
+            await w.call(DRAW, {"prompt": f"a red {animal}"})
+    with other(path) as spoiler:
+        spoiler.execute("UPDATE calls SET settled_at = begun_at WHERE arguments LIKE '%fox%'; ")
+        spoiler.execute("DELETE FROM forgetting")
+    for age in ages:
+        at = partial(float, begun + age)
+        async with (
+            aclosing(SqliteLedger(lambda: path, keep_days=2, clock=at, run=run_in_place)) as ledger,
+            world(ledger=ledger) as w,
+        ):
+            await w.call(DRAW, {"prompt": "a hare"})
     left_behind = contents(folder)
-    assert b"an owl" in left_behind
-    assert b"a fox" not in left_behind
+    assert (b"a red fox" not in left_behind) == is_gone
+    assert b"a red owl" in left_behind
 
 
 async def test_what_is_older_than_the_days_to_keep_is_not_shown_to_who_only_reads(

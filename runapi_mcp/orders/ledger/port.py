@@ -96,10 +96,6 @@ class Ledger(Protocol):
         """
         ...
 
-    async def settle(self, caller: str, use: Use) -> None:
-        """Write down that pictures were used: no call goes on with theirs."""
-        ...
-
     async def doubts(self, caller: str, limit: int) -> Sequence[Entry]:
         """What to ask about unbidden: requests of a day that were never answered, none under way.
 

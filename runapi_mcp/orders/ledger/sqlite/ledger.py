@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -20,6 +19,7 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS, IMAGE_SECONDS
+from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import DOUBT_SECONDS, SEND_SECONDS, Doubt, Entry, Spending, Use
 from runapi_mcp.orders.ledger.port import Allow, Call, Selection
@@ -35,7 +35,6 @@ HANDOVER_SECONDS: Final = 15 * 60.0
 """How long after an answer left the same call may mean that it did not arrive."""
 NEVER_SENT_SECONDS: Final = 15 * 60.0
 """After so long nobody is about to send what never was."""
-TIDY_SECONDS: Final = 3600.0
 
 _Done = TypeVar("_Done")
 Run = Callable[[Callable[[], object]], Awaitable[object]]
@@ -59,6 +58,7 @@ class SqliteLedger:
         locate: Callable[[], Path | None],
         *,
         keep_days: float = KEEP_DAYS,
+        zone: str | None = None,
         clock: Callable[[], float] = time.time,
         run: Run = run_in_thread,
         lasts: bool = True,
@@ -69,11 +69,14 @@ class SqliteLedger:
         self._one_at_a_time = anyio.Lock()
         self._file: LedgerFile | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
+        self._zone = zone
         self._clock = clock
 
     @classmethod
-    def in_memory(cls, clock: Callable[[], float] = time.time) -> SqliteLedger:
-        return cls(lambda: None, clock=clock, run=run_in_place, lasts=False)
+    def in_memory(
+        cls, clock: Callable[[], float] = time.time, zone: str | None = None
+    ) -> SqliteLedger:
+        return cls(lambda: None, zone=zone, clock=clock, run=run_in_place, lasts=False)
 
     def now(self) -> float:
         return self._clock()
@@ -223,6 +226,7 @@ class SqliteLedger:
         self._tidy(opened)
         database, first = opened.database, wanted[0]
         with database.transaction() as connection:
+            self._withdraw_forgotten(first.caller, connection)
             found = self._alike(first, use, came_at, database)
             if found is None:
                 [today] = database.rows(queries.SPENDING, self._today(first.caller))
@@ -251,6 +255,11 @@ class SqliteLedger:
             if not (redrawn or all(_gives_nothing(each, came_at) for each in call)):
                 return call
         return None
+
+    def _withdraw_forgotten(self, caller: str, connection: sqlite3.Connection) -> None:
+        now = self.now()
+        never_sent = {"caller": caller, "now": now, "before": now - NEVER_SENT_SECONDS}
+        connection.execute(queries.WITHDRAW_FORGOTTEN, never_sent)
 
     def _settle(self, caller: str, use: Use, connection: sqlite3.Connection) -> None:
         now = self.now()
@@ -290,9 +299,7 @@ class SqliteLedger:
 
     def _today(self, caller: str) -> dict[str, object]:
         now = self.now()
-        today = datetime.fromtimestamp(now)  # noqa: DTZ006 - on some days midnight has another offset than now
-        midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = midnight.timestamp()
+        since, _ = day_of(now, self._zone)
         return {
             "caller": caller,
             "since": since,
@@ -301,14 +308,11 @@ class SqliteLedger:
         }
 
     def _tidy(self, opened: OpenLedger) -> None:
-        now = self.now()
-        if now >= opened.tidy_at:
-            opened.tidy_at = now + TIDY_SECONDS
-            before = now - self._keep_seconds
-            opened.database.write(queries.FORGET, {"before": before}, durable=False)
-            opened.database.write(queries.FORGET_UPLOADS, {"now": now}, durable=False)
-            never_sent = {"now": now, "before": now - NEVER_SENT_SECONDS}
-            opened.database.write(queries.WITHDRAW_FORGOTTEN, never_sent, durable=False)
+        from runapi_mcp.orders.ledger.sqlite.forgetting import forget_old
+
+        if not opened.is_tidy:
+            forget_old(opened.database, self.now(), self._keep_seconds)
+            opened.is_tidy = True
 
 
 def _gives_nothing(entry: Entry, now: float) -> bool:

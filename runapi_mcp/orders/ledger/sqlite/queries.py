@@ -71,14 +71,18 @@ WITHDRAW: Final = """
     WHERE call_id = :call_id AND status = 'intended' AND open_sends = 0"""
 WITHDRAW_FORGOTTEN: Final = """
     UPDATE calls SET status = 'refused', settled_at = :now
-    WHERE status = 'intended' AND open_sends = 0 AND begun_at < :before"""
+    WHERE caller = :caller AND status = 'intended' AND sent_at IS NULL AND begun_at < :before"""
 
 SETTLE: Final = "UPDATE calls SET settled_at = :now WHERE call_id = :call_id AND settled_at IS NULL"
 SETTLE_IF_NOTHING_COMES: Final = f"""
     {SETTLE} AND NOT EXISTS
         (SELECT 1 FROM calls WHERE call_id = :call_id AND NOT {_CAME_TO_NOTHING})"""
 
-FORGET: Final = "DELETE FROM calls WHERE begun_at < :before AND settled_at IS NOT NULL"
+FORGETTABLE: Final = "coalesce(settled_at, handed_over_at) < :before AND begun_at < :before"
+FORGET: Final = f"DELETE FROM calls WHERE {FORGETTABLE}"
+PROPOSED: Final = "SELECT before, proposed_at FROM forgetting"
+WITHDRAW_PROPOSAL: Final = "DELETE FROM forgetting"
+PROPOSE: Final = "INSERT INTO forgetting (before, proposed_at) VALUES (:before, :proposed_at)"
 
 RECORD_UPLOAD: Final = """
     INSERT OR REPLACE INTO uploads (caller, sha256, url, expires_at)

@@ -31,7 +31,7 @@ def survey(path: Path) -> LedgerSurvey:
     found = _look_at(path)
     for _ in range(_LOOKS - 1):
         # Somebody may have written what was just being read, or be about to let go of it.
-        if found.trouble not in ("damaged", "locked"):
+        if found.trouble not in ("damaged", "locked", "replaced"):
             break
         found = _look_at(path)
     return found
@@ -44,7 +44,7 @@ def _look_at(path: Path) -> LedgerSurvey:
         with closing(Database.open_as_is(path, _short_timeout())) as database:
             return _count(database)
     except BROKEN as error:
-        return LedgerSurvey(trouble=trouble_of(error))
+        return LedgerSurvey(trouble=trouble_of(error, path))
 
 
 def _can_be_written(path: Path) -> bool:
