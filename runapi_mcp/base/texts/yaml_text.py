@@ -9,13 +9,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from runapi_mcp.base.texts.delimiters import cut_member, mask_comments
 from runapi_mcp.base.texts.text import (
     HARM,
     KeyPath,
     UnusableText,
+    cut_member,
     inline_json,
     line_of,
+    mask_comments,
     newline_of,
     quoted_path,
     splice,
