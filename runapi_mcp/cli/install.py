@@ -15,8 +15,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host, Http, InstallScope
-from runapi_mcp.base.settings import Key, KeyFile, config_path, parse_key
-from runapi_mcp.base.settings.config_file import read_config
+from runapi_mcp.base.settings import Key, KeyFile, config_path, parse_key, read_config
 from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.sockets import is_loopback

@@ -9,8 +9,26 @@ from typing import Final
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.settings import values
-from runapi_mcp.base.settings.config_file import config_path, read_config
-from runapi_mcp.base.settings.keys import Key, find_key
+from runapi_mcp.base.settings.key_file import KeyFile, config_path, read_config
+from runapi_mcp.base.settings.keys import KEY_PAGE, Key, find_key, parse_key
+from runapi_mcp.base.settings.values import DEFAULT_BASE_URL
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "KEEP_DAYS",
+    "KEY_PAGE",
+    "LONGEST_WAIT_SECONDS",
+    "Key",
+    "KeyFile",
+    "LimitSettings",
+    "Settings",
+    "config_path",
+    "key_now",
+    "load",
+    "parse_key",
+    "read_config",
+    "sandbox_environment",
+]
 
 KEEP_DAYS: Final = 90.0
 MOST_DAYS: Final = 36_500
@@ -78,7 +96,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     return Settings(
-        base_url=values.DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file),
+        base_url=DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file),
         key=key,
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),

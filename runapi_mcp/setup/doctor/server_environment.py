@@ -8,8 +8,7 @@ from typing import Final
 
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import KeyMissing, NotConfigured
-from runapi_mcp.base.settings import Settings, config_path
-from runapi_mcp.base.settings.config_file import read_config
+from runapi_mcp.base.settings import Settings, config_path, read_config
 from runapi_mcp.base.settings.keys import CONFIG_FILE, KEY_NAMES, passed_over
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, is_odd

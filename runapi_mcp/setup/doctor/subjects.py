@@ -13,8 +13,7 @@ from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.redaction import LONG_SECRET, Secrets, secrets_in
-from runapi_mcp.base.settings import config_path
-from runapi_mcp.base.settings.config_file import read_config
+from runapi_mcp.base.settings import config_path, read_config
 from runapi_mcp.orders.ledger.sqlite.survey import LedgerSurvey
 from runapi_mcp.setup.doctor.check_network import check_own_environment
 from runapi_mcp.setup.doctor.check_start import check_plan
