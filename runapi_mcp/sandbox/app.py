@@ -14,7 +14,7 @@ from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.file_routes import FileRoutes
 from runapi_mcp.sandbox.file_store import FileStore
 from runapi_mcp.sandbox.http_messages import error, sign
-from runapi_mcp.sandbox.login_routes import LoginRoutes, LoginStore
+from runapi_mcp.sandbox.login_routes import LoginRoutes
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
 from runapi_mcp.sandbox.picture_cache import PictureCache
 from runapi_mcp.sandbox.routing import Misbehaviour, signing
@@ -40,7 +40,7 @@ class Sandbox:
             TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), misbehave),
             MoneyRoutes(variants, self.accounts, misbehave),
             FileRoutes(files, misbehave),
-            LoginRoutes(LoginStore(anyio.current_time)),
+            LoginRoutes(anyio.current_time),
         )
         self.app = Starlette(
             routes=[

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, Schedule, Variant
+from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, Variant
 from runapi_mcp.base.json_values import as_object
 from runapi_mcp.sandbox.http_messages import Refusal, answer, api_key, invalid, json_body
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
@@ -35,9 +35,13 @@ class MoneyRoutes:
 
     async def _schedules(self, request: Request) -> Response:
         await self._misbehave("prices")
-        wanted = [request.query_params.get(name) for name in ("service", "action", "model")]
-        rows = _price_schedules(self._variants, *wanted)
-        etag = _etag(rows)
+        wanted = {
+            name: request.query_params[name]
+            for name in ("service", "action", "model")
+            if name in request.query_params
+        }
+        rows = [row for row in map(_row, self._variants) if wanted.items() <= row.items()]
+        etag = f'"{sha256(dumps(rows, sort_keys=True).encode()).hexdigest()[:16]}"'
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"ETag": etag})
         return answer({"as_of": _AS_OF, "price_schedules": rows}, headers={"ETag": etag})
@@ -86,42 +90,19 @@ def _resolution(body: Mapping[str, object]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _price_schedules(
-    variants: Sequence[Variant], service: str | None, action: str | None, model: str | None
-) -> list[dict[str, object]]:
-    """The rows of `GET /api/v1/price_schedules` that the filters let through."""
-    return [
-        _row(variant)
-        for variant in variants
-        if service in (None, variant.service)
-        and action in (None, variant.action)
-        and model in (None, variant.model)
-    ]
-
-
-def _etag(rows: list[dict[str, object]]) -> str:
-    return f'"{sha256(dumps(rows, sort_keys=True).encode()).hexdigest()[:16]}"'
-
-
 def _row(variant: Variant) -> dict[str, object]:
     schedule = schedule_of(variant)
+    overrides = dict(schedule.by_resolution)
     return {
         **_heading(variant),
         "catalog_status": "active",
         "billing_unit": "call",
         "billing_strategy": "per_call",
         "unit_price_cents": schedule.unit_cents,
-        "billing_config": _overrides(schedule),
+        "billing_config": {"key": "output_resolution", "overrides": overrides} if overrides else {},
     }
 
 
 def _heading(variant: Variant) -> dict[str, object]:
     sold = {"service": variant.service, "action": variant.action, "model": variant.model}
     return {**sold, "pricing_status": "active", "currency": "USD"}
-
-
-def _overrides(schedule: Schedule) -> dict[str, object]:
-    """What changes the unit price; nothing, where no resolution can be chosen."""
-    if not schedule.by_resolution:
-        return {}
-    return {"key": "output_resolution", "overrides": dict(schedule.by_resolution)}
