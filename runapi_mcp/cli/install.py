@@ -20,15 +20,11 @@ from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.cli.host_choice import (
-    DRY_RUN_OPTION,
-    HOSTS_ARGUMENT,
-    JSON_OPTION,
-    SCOPE_OPTION,
     change_each,
     choose_hosts,
     current_machine,
     current_program,
-    locked_install_log,
+    takes_hosts,
 )
 from runapi_mcp.setup.install.host_entry import EntrySpec, KeySource, key_source, new_entry
 from runapi_mcp.setup.install.installer import Change, entry_text, host_file_path, plan_install
@@ -49,8 +45,7 @@ class _Variables:
 
 
 @click.command("install")
-@HOSTS_ARGUMENT
-@SCOPE_OPTION
+@takes_hosts
 @click.option(
     "--http", "url", metavar="URL", help="Connect to a server there instead of starting one."
 )
@@ -66,9 +61,7 @@ class _Variables:
     is_flag=True,
     help="Write the API key into the host's file too, instead of RunAPI's config file alone.",
 )
-@DRY_RUN_OPTION
 @click.option("--print", "only_print", is_flag=True, help="Print the entry alone, for pasting.")
-@JSON_OPTION
 def command(
     *,
     hosts: tuple[str, ...],
@@ -95,12 +88,11 @@ def command(
         _print(chosen, scope, spec, as_json=as_json)
         return
     plan, aside = partial(plan_install, spec=spec), as_json or dry_run
-    with locked_install_log(dry_run=dry_run) as log:
-        done = change_each(chosen, scope, plan, log, dry_run=dry_run, as_json=as_json)
-        if url is not None:
-            _say_what_is_sent(done, scope, aside=aside)
-        elif done:
-            _save_key(given, dry_run=dry_run, aside=aside)
+    done = change_each(chosen, scope, plan, dry_run=dry_run, as_json=as_json)
+    if url is not None:
+        _say_what_is_sent(done, scope, aside=aside)
+    elif done:
+        _save_key(given, dry_run=dry_run, aside=aside)
     sys.exit(0 if len(done) == len(chosen) else 2)
 
 
