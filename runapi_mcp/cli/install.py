@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host, Http, InstallScope
-from runapi_mcp.base.settings import Key, KeyFile, config_path, parse_key, read_config
+from runapi_mcp.base.settings import KeyFile, config_path, key_now, parse_key, read_config
 from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.sockets import is_loopback
@@ -116,28 +116,10 @@ def _print(hosts: Sequence[Host], scope: InstallScope, spec: EntrySpec, *, as_js
 
 
 def _spec(url: str | None, given: _Variables, *, key_in_host_file: bool) -> EntrySpec:
-    key = (given.key or _any_key()) if key_in_host_file else None
+    key = (given.key or key_now().reveal()) if key_in_host_file else None
     if url is not None:
         return EntrySpec(url=url, key=key)
     return EntrySpec(launch_command(current_program()), None, given.values, given.names, key)
-
-
-def _any_key() -> str:
-    """A key of this user's.
-
-    Raises:
-        KeyMissing: there is none.
-    """
-    exported = _exported_key()
-    return exported.reveal() if exported.secret else _kept_key().reveal()
-
-
-def _exported_key() -> Key:
-    return find_key(os.environ, {}, None)[0]
-
-
-def _kept_key() -> Key:
-    return find_key({}, *read_config(config_path(os.environ)))[0]
 
 
 def _parse_variables(words: Sequence[str]) -> _Variables:
@@ -211,7 +193,8 @@ def _refuse_address(url: str) -> None:
 
 def _save_key(given: _Variables, *, dry_run: bool, aside: bool) -> None:
     """Puts a key where every host's server finds it, or says how to get one."""
-    kept, exported = _kept_key(), _exported_key()
+    exported, _ = find_key(os.environ, {}, None)
+    kept, _ = find_key({}, *read_config(config_path(os.environ)))
     key = given.key or (exported.reveal() if exported.secret and not kept.secret else None)
     if key is not None:
         file = KeyFile.of()
