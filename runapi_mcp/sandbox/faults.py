@@ -86,13 +86,11 @@ class Faults:
             *((fault, place) for place, fault in enumerate(self.injected)),
         ]
         for fault, owner in candidates:
-            if fault.where == where and not self._is_spent(fault, owner):
+            is_left = fault.times is None or self._used[fault, owner] < fault.times
+            if fault.where == where and is_left:
                 self._used[fault, owner] += 1
                 return fault
         return None
-
-    def _is_spent(self, fault: Fault, owner: Hashable) -> bool:
-        return fault.times is not None and self._used[fault, owner] >= fault.times
 
 
 def script_of(prompt: str) -> Script:

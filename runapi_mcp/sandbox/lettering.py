@@ -1,6 +1,5 @@
 """Words on a picture: a sheet with its measures, and text in the bundled font."""
 
-import re
 import textwrap
 import unicodedata
 from dataclasses import dataclass
@@ -12,9 +11,7 @@ from runapi_mcp.sandbox.landscape import Palette, Rgb
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 PAPER: Rgb = (250, 247, 240)
-# What the bundled font has is this and no more, once accents are taken off.
-_UNDRAWABLE = re.compile(r"[^\s!-~©«°±·»‘’“”‹›]+")  # noqa: RUF001 - quotes, not apostrophes
-_NEAREST = str.maketrans({"–": "-", "—": "-", "ß": "ss", "ø": "o", "æ": "ae", "ł": "l"})  # noqa: RUF001 - dashes, as people write them
+_NEAREST = str.maketrans("‘’“”–—øł", "''\"\"--ol", "")  # noqa: RUF001 - as people write them
 _ILLEGIBLE = "(a prompt in a script this font does not have)"
 
 
@@ -50,11 +47,10 @@ class Sheet:
 
 
 def drawable(text: str) -> str:
-    """The text in the bundled font's letters, an ellipsis for each run it does not have."""
+    """The text in letters that the bundled font has, which knows no accents."""
     spelled = unicodedata.normalize("NFKD", text[:1000].translate(_NEAREST))
-    plain = "".join(letter for letter in spelled if not unicodedata.combining(letter))
-    found = " ".join(_UNDRAWABLE.sub("…", plain).split())
-    return found if found.strip("… ") else _ILLEGIBLE
+    plain = "".join(letter for letter in spelled if letter.isascii() and letter.isprintable())
+    return " ".join(plain.split()) or _ILLEGIBLE
 
 
 def wrap_text(text: str, font: Font, width: float, limit: int) -> list[str]:

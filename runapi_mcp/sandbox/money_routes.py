@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, Variant
-from runapi_mcp.base.json_values import as_object
+from runapi_mcp.base.json_values import as_object, as_text
 from runapi_mcp.sandbox.http_messages import Refusal, answer, api_key, invalid, json_body
 from runapi_mcp.sandbox.routing import Misbehaviour, Table
 from runapi_mcp.sandbox.task_store import Accounts, cents_of, schedule_of
@@ -49,10 +49,10 @@ class MoneyRoutes:
     async def _quote(self, request: Request) -> Response:
         await self._misbehave("quotes")
         body = await json_body(request)
-        variant = _variant(self._variants, body)
+        variant, params = _variant(self._variants, body), as_object(body.get("params"))
         quote = {
             **_heading(variant),
-            "reservation_amount_cents": cents_of(variant, _resolution(body)),
+            "reservation_amount_cents": cents_of(variant, as_text(params.get("output_resolution"))),
             "estimate_basis": "schedule",
             "as_of": _AS_OF,
         }
@@ -83,11 +83,6 @@ def _variant(variants: Sequence[Variant], body: Mapping[str, object]) -> Variant
         if wanted == (variant.service, variant.action, variant.model):
             return variant
     raise Refusal(invalid({"model": ["has no price for this service and action"]}))
-
-
-def _resolution(body: Mapping[str, object]) -> str | None:
-    value = as_object(body.get("params")).get("output_resolution")
-    return value if isinstance(value, str) else None
 
 
 def _row(variant: Variant) -> dict[str, object]:
