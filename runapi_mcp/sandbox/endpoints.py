@@ -28,11 +28,7 @@ class Endpoint:
         return self.path, repr(sorted(body.items()))
 
     def validate(self, body: Mapping[str, object]) -> tuple[Variant, Params]:
-        """The variant and params of a create body.
-
-        Raises:
-            Refusal: 422, a field is missing, unknown or out of range.
-        """
+        """The variant and params of a create body; refused with 422 where a field is wrong."""
         variant = self._variant(body.get("model"))
         fields = {name: value for name, value in body.items() if name != "model"}
         try:

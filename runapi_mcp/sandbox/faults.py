@@ -94,11 +94,7 @@ class Faults:
 
 
 def script_of(prompt: str) -> Script:
-    """What a prompt asks for.
-
-    Raises:
-        Refusal: 422, a directive outside the language.
-    """
+    """What a prompt asks for; a directive outside the language is refused with 422."""
     script = Script(" ".join(_DIRECTIVE.sub(" ", prompt).split()) or "untitled")
     for directive in _DIRECTIVE.findall(prompt):
         script = _with_directive(script, str(directive).strip())

@@ -37,16 +37,14 @@ class StoredFile:
 
 
 class FileStore:
+    """The files of all keys. What it cannot take it refuses with a 422."""
+
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._files: dict[str, StoredFile] = {}
 
     def prepare(self, body: Mapping[str, object]) -> StoredFile:
-        """A place for a file.
-
-        Raises:
-            Refusal: 422, a field is missing or out of range.
-        """
+        """A place for a file of this name, size and checksum."""
         name, size, checksum = body.get("filename"), body.get("byte_size"), body.get("checksum")
         content_type = body.get("content_type", UNKNOWN_TYPE)
         errors = {
@@ -74,11 +72,7 @@ class FileStore:
         return None
 
     def confirm(self, signed_id: object) -> StoredFile:
-        """The uploaded file, from now on readable.
-
-        Raises:
-            Refusal: 422, there is no such upload.
-        """
+        """The uploaded file, from now on readable."""
         file = self._files.get(signed_id) if isinstance(signed_id, str) else None
         if file is None or file.content is None:
             raise Refusal(invalid({"signed_id": ["names no finished upload"]}))
@@ -87,11 +81,7 @@ class FileStore:
         return file
 
     def register(self, source: object, file_name: object) -> StoredFile:
-        """A file given inline as base64.
-
-        Raises:
-            Refusal: 422, the source is of another form.
-        """
+        """A file given inline as base64."""
         entries = as_object(source)
         try:
             content = b64decode(str(entries.get("data", "")), validate=True)

@@ -49,11 +49,7 @@ def sign(response: Response, request: Request) -> Response:
 
 
 def api_key(request: Request) -> str:
-    """The key of a request.
-
-    Raises:
-        Refusal: 401, there is none or it is wrong.
-    """
+    """The key of a request; without one, or with a wrong one, it is refused with 401."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or not key.startswith(KEY_PREFIX):
         raise Refusal(error(401, "Invalid API key"))
@@ -61,11 +57,7 @@ def api_key(request: Request) -> str:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The key under which a create is done once, if it has one.
-
-    Raises:
-        Refusal: 400, it has a form that RunAPI does not take.
-    """
+    """The key under which a create is done once, if any; one that no key can be is refused."""
     key = request.headers.get("idempotency-key")
     if key is not None and not (1 <= len(key) <= 512 and key.isascii() and key.isprintable()):
         raise Refusal(error(400, "Idempotency-Key must be 1 to 512 printable ASCII characters"))
@@ -73,11 +65,7 @@ def idempotency_key(request: Request) -> str | None:
 
 
 async def json_body(request: Request) -> Mapping[str, object]:
-    """The JSON object a request carries.
-
-    Raises:
-        Refusal: 400, 413 or 415.
-    """
+    """The JSON object a request carries; refused with 400, 413 or 415 where it carries none."""
     media_type = request.headers.get("content-type", "").partition(";")[0]
     if media_type.strip().lower() != "application/json":
         raise Refusal(error(415, "Content-Type must be application/json"))

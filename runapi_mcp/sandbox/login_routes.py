@@ -78,11 +78,7 @@ class LoginRoutes:
 
 
 def _parse_login(fields: Mapping[str, str]) -> Mapping[str, str]:
-    """The login that a program asks for, its fields as they came and known to be well-formed.
-
-    Raises:
-        Refusal: a field is missing or malformed.
-    """
+    """The login that a program asks for; refused where a field is missing or malformed."""
     for name, rule in _RULES.items():
         if not rule.fullmatch(fields.get(name, "")):
             raise _bad_login(f"{name} is missing or malformed")

@@ -26,7 +26,7 @@ _FAULT_MESSAGES = {
 
 
 class Misbehaviour:
-    """Fails or delays the request at hand, if that was asked for."""
+    """Delays the request at hand, or refuses it with a failing answer, if that was asked for."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -34,10 +34,6 @@ class Misbehaviour:
     async def __call__(
         self, where: Where, scripted: Iterable[Fault] = (), identity: Hashable = None
     ) -> None:
-        """
-        Raises:
-            Refusal: with the failing answer.
-        """
         fault = self._faults.next(where, scripted, identity)
         if fault is None:
             return

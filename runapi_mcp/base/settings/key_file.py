@@ -61,7 +61,10 @@ def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
 
 
 class KeyFile:
-    """The file as the place of the key; nothing else of it is touched. Whatever it does blocks."""
+    """The file as the place of the key; nothing else of it is touched. Whatever it does blocks.
+
+    A file that cannot be understood or written stays as it was, and raises NotConfigured.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -79,11 +82,7 @@ class KeyFile:
         return cls(path)
 
     def require_usable(self) -> None:
-        """Nothing, when a key can be saved: asked before a person is bothered.
-
-        Raises:
-            NotConfigured: the file cannot be understood or its folder not be written.
-        """
+        """Nothing, when a key can be saved: asked before a person is bothered."""
         self._texts("")
         try:
             target = self._target()
@@ -93,20 +92,12 @@ class KeyFile:
             raise self._unwritable(PermissionError("its folder is read-only"))
 
     def save(self, key: SecretStr) -> None:
-        """Keep the key, readable by this user only.
-
-        Raises:
-            NotConfigured: the file cannot be understood or written; it is as it was.
-        """
+        """Keep the key, readable by this user only."""
         _, text = self._texts(key.get_secret_value())
         self._replace(text)
 
     def remove(self) -> bool:
-        """Whether there was a key, which is gone now.
-
-        Raises:
-            NotConfigured: the file cannot be understood or written; it is as it was.
-        """
+        """Whether there was a key, which is gone now."""
         before, text = self._texts(None)
         if text == before:
             return False

@@ -2,7 +2,8 @@
 
 Nothing here touches the disk. What is not asked to change keeps every byte, which no library gave:
 of the files that people have, tomlkit gave 0 of 9 back byte for byte and once changed their data,
-ruamel.yaml 6 of 16, and json-five needs 18 s for a megabyte.
+ruamel.yaml 6 of 16, and json-five needs 18 s for a megabyte. A text that cannot be read, or not be
+changed without touching what is not ours, raises UnusableText.
 """
 
 from collections.abc import Mapping
@@ -38,11 +39,7 @@ class InsertionContext:
 
 
 def parse_text(text: str, dialect: Dialect) -> Text:
-    """A text as its host reads it.
-
-    Raises:
-        UnusableText: it cannot be read.
-    """
+    """A text as its host reads it."""
     match dialect:
         case "json" | "json with comments" | "jsonc":
             return JsonText(text, comments=dialect != "json", trailing_commas=dialect == "jsonc")
@@ -56,11 +53,7 @@ def parse_text(text: str, dialect: Dialect) -> Text:
 
 
 def read_entry(text: str, dialect: Dialect, path: KeyPath) -> ServerEntry | None:
-    """The entry at a path; None where there is none.
-
-    Raises:
-        UnusableText: the text cannot be read, or has something else there.
-    """
+    """The entry at a path; None where there is none. Something else there is unusable."""
     return _entry(parse_text(text, dialect), path)
 
 
@@ -75,11 +68,7 @@ def _entry(doc: Text, path: KeyPath) -> ServerEntry | None:
 def put_entry(
     text: str, dialect: Dialect, path: KeyPath, entry: ServerEntry
 ) -> tuple[str, InsertionContext]:
-    """The text with the entry, and what was around it; one that stands there is changed in place.
-
-    Raises:
-        UnusableText: the text cannot be read, or not be changed without touching what is not ours.
-    """
+    """The text with the entry, and what was around it; one that stands there is changed in place."""
     before = parse_text(text, dialect)
     older = _entry(before, path)
     around = InsertionContext() if older is not None else _surroundings(before, dialect, path)
@@ -89,11 +78,7 @@ def put_entry(
 
 
 def remove_entry(text: str, dialect: Dialect, path: KeyPath, around: InsertionContext) -> str:
-    """The text as it was before the entry came.
-
-    Raises:
-        UnusableText: as for putting it in.
-    """
+    """The text as it was before the entry came."""
     before = parse_text(text, dialect)
     doc, depth = _edited(before.cut(path), dialect), len(path) - 1
     _check(before, doc, path, None)

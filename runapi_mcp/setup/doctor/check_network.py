@@ -35,11 +35,11 @@ def check_own_environment(environ: Mapping[str, str]) -> Iterator[Finding]:
         path = environ.get(name, "")
         if path and is_odd(Path(path)):
             what = f"{name} names {path}, which is not a regular file"
-            yield problem("certificates", what, nobody, fix_commands.unset(name))
+            yield problem("certificates", what, nobody, f"unset {name}")
     for name in (*PROXIES, "HTTP_PROXY", "http_proxy"):
         if not _can_be_proxy(environ.get(name, "").strip()):
             what = f"what {name} names is no proxy"
-            yield problem("proxy", what, nobody, fix_commands.unset(name))
+            yield problem("proxy", what, nobody, f"unset {name}")
 
 
 def _can_be_proxy(value: str) -> bool:

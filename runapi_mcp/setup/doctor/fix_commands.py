@@ -87,15 +87,12 @@ def move_away(path: Path) -> str:
     return f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}"
 
 
-def unlock(path: Path, *, is_mine: bool) -> str:
+def unlock(path: Path) -> str:
     """Let its owner read what is at a path; become its owner first."""
     quoted = shlex.quote(str(path))
+    is_mine = sys.platform == "win32" or path.stat().st_uid == os.geteuid()
     owning = "" if is_mine else f'sudo chown "$USER" {quoted} && '
     return f"{owning}chmod u+rwX {quoted}"
-
-
-def unset(name: str) -> str:
-    return f"unset {name}"
 
 
 def look_at(path: Path) -> str:

@@ -68,7 +68,7 @@ class ServerEnvironment:
         """What takes a variable away, where it is set."""
         if self.entry is not None and self.is_of_entry(name):
             return fix_commands.rewrite(self.entry)
-        return fix_commands.unset(name)
+        return f"unset {name}"
 
 
 def read_environment(

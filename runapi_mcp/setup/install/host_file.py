@@ -47,10 +47,6 @@ class HostFile:
     text: str = ""
     mode: int = 0o600
 
-    @property
-    def is_read_only(self) -> bool:
-        return not self.mode & 0o222
-
     def replace(self, text: str) -> Path | None:
         """Writes a text in its place, whole or not at all; returns the backup of what was there."""
         backup = None if self.data is None else self.back_up()

@@ -255,7 +255,7 @@ def _sum(file: HostFile, text: str) -> str:
 def _checked(change: Change) -> Change:
     """A change that can be made, as far as can be told without making it."""
     change.file.encode(change.text)
-    if change.file.is_read_only and not change.changes_nothing:
+    if not change.file.mode & 0o222 and not change.changes_nothing:
         happened = f"{change.file.path} is read-only."
         raise NotConfigured(happened, "Make it writable, or leave it as it is.")
     return change
