@@ -24,7 +24,6 @@ from runapi_mcp.setup.install.installer import (
     installed_entry,
     is_ours_in,
 )
-from runapi_mcp.setup.install.start_command import Program
 
 _OPTIONS: Final = (
     click.argument("hosts", metavar="[HOST]...", nargs=-1),
@@ -82,10 +81,6 @@ def current_machine() -> Machine:
         happened = "The directory that this runs in is not there any more."
         raise NotConfigured(happened, "Change to one that is.") from error
     return Machine(platform_of(sys.platform), os.environ, directory)
-
-
-def current_program() -> Program:
-    return Program(sys.executable, Path(sys.prefix), os.environ)
 
 
 def open_install_log() -> InstallLog:

@@ -23,12 +23,11 @@ from runapi_mcp.cli.host_choice import (
     change_each,
     choose_hosts,
     current_machine,
-    current_program,
     takes_hosts,
 )
 from runapi_mcp.setup.install.host_entry import EntrySpec, KeySource, key_source, new_entry
 from runapi_mcp.setup.install.installer import Change, entry_text, host_file_path, plan_install
-from runapi_mcp.setup.install.start_command import launch_command, typed_command
+from runapi_mcp.setup.install.start_command import Program, launch_command, typed_command
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -119,7 +118,7 @@ def _spec(url: str | None, given: _Variables, *, key_in_host_file: bool) -> Entr
     key = (given.key or key_now().reveal()) if key_in_host_file else None
     if url is not None:
         return EntrySpec(url=url, key=key)
-    return EntrySpec(launch_command(current_program()), None, given.values, given.names, key)
+    return EntrySpec(launch_command(Program.current()), None, given.values, given.names, key)
 
 
 def _parse_variables(words: Sequence[str]) -> _Variables:
@@ -204,7 +203,7 @@ def _save_key(given: _Variables, *, dry_run: bool, aside: bool) -> None:
         click.echo(f"The API key {word} to {file.path}, which you alone can read.", err=aside)
     elif kept.secret is None and not given.is_sandbox:
         click.echo(
-            f"There is no API key yet: run {typed_command(current_program(), sys.argv[0])} login. "
+            f"There is no API key yet: run {typed_command(Program.current(), sys.argv[0])} login. "
             "Until then, --env RUNAPI_SANDBOX=1 practises without one.",
             err=aside,
         )

@@ -79,12 +79,11 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
 
 async def _given(loaded: Settings, key_file: KeyFile, key: Key) -> None:
     from runapi_mcp.base.catalog.money import dollars
-    from runapi_mcp.login.login_flow import save_key, verify_key
+    from runapi_mcp.login.login_flow import keep_key
     from runapi_mcp.providers.runapi import RunAPI
 
     async with aclosing(RunAPI(loaded.base_url)) as upstream:
-        balance_cents = await verify_key(upstream, key)
-    await save_key(key_file, key)
+        balance_cents = await keep_key(upstream, key_file, key)
     click.secho(f"The key works; the balance is {dollars(balance_cents)}.", fg="green")
 
 

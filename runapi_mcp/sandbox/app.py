@@ -20,7 +20,6 @@ from runapi_mcp.base.sockets import listen
 from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.sandbox.faults import Faults, TornConnection
 from runapi_mcp.sandbox.file_routes import FileRoutes
-from runapi_mcp.sandbox.file_store import FileStore
 from runapi_mcp.sandbox.http_messages import KEY_PREFIX, error, sign
 from runapi_mcp.sandbox.login_routes import LoginRoutes
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
@@ -44,12 +43,12 @@ class Sandbox:
     ) -> None:
         self.faults = Faults()
         self.accounts = Accounts(anyio.current_time, draw_seconds)
-        files = FileStore(anyio.current_time)
         misbehave = Misbehaviour(self.faults)
+        files = FileRoutes(anyio.current_time, misbehave)
         groups = (
             TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), misbehave),
             MoneyRoutes(variants, self.accounts, misbehave),
-            FileRoutes(files, misbehave),
+            files,
             LoginRoutes(anyio.current_time),
         )
         self.app = Starlette(

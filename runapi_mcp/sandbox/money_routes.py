@@ -1,6 +1,7 @@
 """Prices, quotes and the account."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from json import dumps
 from typing import Final
@@ -17,15 +18,13 @@ from runapi_mcp.sandbox.task_store import Accounts, cents_of, schedule_of
 _AS_OF: Final = f"{SNAPSHOT_AS_OF}-01T00:00:00Z"
 
 
+@dataclass(frozen=True, slots=True)
 class MoneyRoutes:
     """`/api/v1/price_schedules`, `/api/v1/price_quotes` and `/api/v1/me`."""
 
-    def __init__(
-        self, variants: Sequence[Variant], accounts: Accounts, misbehave: Misbehaviour
-    ) -> None:
-        self._variants = variants
-        self._accounts = accounts
-        self._misbehave = misbehave
+    _variants: Sequence[Variant]
+    _accounts: Accounts
+    _misbehave: Misbehaviour
 
     def table(self) -> Table:
         yield "GET", "/api/v1/price_schedules", self._schedules

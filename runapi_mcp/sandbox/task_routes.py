@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -31,21 +32,15 @@ CALLBACK_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
 class TaskRoutes:
     """`/api/v1/{service}/{action}...`, `/api/v1/tasks/...` and `/images/...`."""
 
-    def __init__(
-        self,
-        variants: Sequence[Variant],
-        accounts: Accounts,
-        pictures: PictureCache,
-        misbehave: Misbehaviour,
-    ) -> None:
-        self._variants = variants
-        self._accounts = accounts
-        self._pictures = pictures
-        self._misbehave = misbehave
-        self._called_back: set[str] = set()
+    _variants: Sequence[Variant]
+    _accounts: Accounts
+    _pictures: PictureCache
+    _misbehave: Misbehaviour
+    _called_back: set[str] = field(default_factory=set[str])
 
     def table(self) -> Table:
         yield "GET", "/api/v1/tasks/{task_id}", self._task_result

@@ -68,7 +68,7 @@ def _entry(doc: Text, path: KeyPath) -> ServerEntry | None:
 def put_entry(
     text: str, dialect: Dialect, path: KeyPath, entry: ServerEntry
 ) -> tuple[str, InsertionContext]:
-    """The text with the entry, and what was around it; one that stands there is changed in place."""
+    """The text with the entry, and what was around it; one that is there is changed in place."""
     before = parse_text(text, dialect)
     older = _entry(before, path)
     around = InsertionContext() if older is not None else _surroundings(before, dialect, path)

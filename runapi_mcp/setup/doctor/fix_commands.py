@@ -20,8 +20,7 @@ UPDATE_COMMAND: Final = "uvx runapi-mcp@latest install"
 @cache
 def runapi(arguments: str) -> str:
     """This program with arguments, as a person types it here."""
-    program = Program(sys.executable, Path(sys.prefix), os.environ)
-    return f"{typed_command(program, sys.argv[0])} {arguments}"
+    return f"{typed_command(Program.current(), sys.argv[0])} {arguments}"
 
 
 def login() -> str:
