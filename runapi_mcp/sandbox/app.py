@@ -20,11 +20,10 @@ from runapi_mcp.base.sockets import listen
 from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.sandbox.faults import Faults, TornConnection
 from runapi_mcp.sandbox.file_routes import FileRoutes
-from runapi_mcp.sandbox.http_messages import KEY_PREFIX, error, sign
+from runapi_mcp.sandbox.http_messages import KEY_PREFIX, error, sign, signing
 from runapi_mcp.sandbox.login_routes import LoginRoutes
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
 from runapi_mcp.sandbox.picture_cache import PictureCache
-from runapi_mcp.sandbox.routing import Misbehaviour, signing
 from runapi_mcp.sandbox.task_routes import TaskRoutes
 from runapi_mcp.sandbox.task_store import Accounts
 
@@ -43,11 +42,10 @@ class Sandbox:
     ) -> None:
         self.faults = Faults()
         self.accounts = Accounts(anyio.current_time, draw_seconds)
-        misbehave = Misbehaviour(self.faults)
-        files = FileRoutes(anyio.current_time, misbehave)
+        files = FileRoutes(anyio.current_time, self.faults)
         groups = (
-            TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), misbehave),
-            MoneyRoutes(variants, self.accounts, misbehave),
+            TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), self.faults),
+            MoneyRoutes(variants, self.accounts, self.faults),
             files,
             LoginRoutes(anyio.current_time),
         )

@@ -13,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runapi_mcp.base.json_values import as_object
+from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.http_messages import (
     Refusal,
+    Table,
     answer,
     api_key,
     error,
@@ -22,7 +24,6 @@ from runapi_mcp.sandbox.http_messages import (
     json_body,
     origin,
 )
-from runapi_mcp.sandbox.routing import Misbehaviour, Table
 
 FILE_LIFETIME_SECONDS: Final = 3600.0
 LARGEST_FILE_BYTES: Final = 50_000_000
@@ -52,9 +53,9 @@ class StoredFile:
 class FileRoutes:
     """`/api/v1/files...`, the upload addresses it hands out, and the files themselves."""
 
-    def __init__(self, clock: Callable[[], float], misbehave: Misbehaviour) -> None:
+    def __init__(self, clock: Callable[[], float], faults: Faults) -> None:
         self._clock = clock
-        self._misbehave = misbehave
+        self._faults = faults
         self._files: dict[str, StoredFile] = {}
 
     def table(self) -> Table:
@@ -89,7 +90,7 @@ class FileRoutes:
 
     async def _prepare(self, request: Request) -> Response:
         api_key(request)
-        await self._misbehave("prepare")
+        await self._faults.misbehave("prepare")
         body = await json_body(request)
         name, size, checksum = body.get("filename"), body.get("byte_size"), body.get("checksum")
         content_type = body.get("content_type", UNKNOWN_TYPE)
@@ -106,7 +107,7 @@ class FileRoutes:
         return answer({"signed_id": file.id, "upload_url": url, "headers": file.upload_headers})
 
     async def _upload(self, request: Request) -> Response:
-        await self._misbehave("upload")
+        await self._faults.misbehave("upload")
         file, content = self._files.get(request.path_params["file_id"]), await request.body()
         if file is None or file.content is not None:
             raise Refusal(error(403, "this upload address is unknown or was used"))
@@ -122,7 +123,7 @@ class FileRoutes:
 
     async def _confirm(self, request: Request) -> Response:
         api_key(request)
-        await self._misbehave("confirm")
+        await self._faults.misbehave("confirm")
         signed_id = (await json_body(request)).get("signed_id")
         file = self._files.get(signed_id) if isinstance(signed_id, str) else None
         if file is None or file.content is None:

@@ -1,7 +1,7 @@
 """HTTP as RunAPI speaks it: requests read, and answers, which say that they are the sandbox's."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from json import dumps, loads
 from typing import Final
 
@@ -11,6 +11,9 @@ from starlette.responses import JSONResponse, Response
 from runapi_mcp.base.json_values import is_object
 
 FieldErrors = dict[str, list[str]]
+Handler = Callable[[Request], Awaitable[Response]]
+Table = Iterator[tuple[str, str, Handler]]
+"""The method, path and handler of each route of a group."""
 
 KEY_PREFIX: Final = "sandbox-"
 """Keys that begin so are good here, each with an account of its own; all others are wrong."""
@@ -46,6 +49,19 @@ def sign(response: Response, request: Request) -> Response:
     if client_request_id := request.headers.get("x-client-request-id"):
         response.headers["X-Client-Request-Id"] = client_request_id
     return response
+
+
+def signing(handler: Handler) -> Handler:
+    """The handler with early endings turned into their answers, and every answer signed."""
+
+    async def respond(request: Request) -> Response:
+        try:
+            response = await handler(request)
+        except Refusal as refusal:
+            response = refusal.response
+        return sign(response, request)
+
+    return respond
 
 
 def api_key(request: Request) -> str:

@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from runapi_mcp.base.html_page import content_policy, html_page
-from runapi_mcp.sandbox.http_messages import KEY_PREFIX, Refusal, answer, error, json_body
-from runapi_mcp.sandbox.routing import Table
+from runapi_mcp.sandbox.http_messages import KEY_PREFIX, Refusal, Table, answer, error, json_body
 
 CODE_SECONDS: Final = 300.0
 """How long a code can be exchanged."""

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, Variant
 from runapi_mcp.base.json_values import as_object, as_text
-from runapi_mcp.sandbox.http_messages import Refusal, answer, api_key, invalid, json_body
-from runapi_mcp.sandbox.routing import Misbehaviour, Table
+from runapi_mcp.sandbox.faults import Faults
+from runapi_mcp.sandbox.http_messages import Refusal, Table, answer, api_key, invalid, json_body
 from runapi_mcp.sandbox.task_store import Accounts, cents_of, schedule_of
 
 _AS_OF: Final = f"{SNAPSHOT_AS_OF}-01T00:00:00Z"
@@ -24,7 +24,7 @@ class MoneyRoutes:
 
     _variants: Sequence[Variant]
     _accounts: Accounts
-    _misbehave: Misbehaviour
+    _faults: Faults
 
     def table(self) -> Table:
         yield "GET", "/api/v1/price_schedules", self._schedules
@@ -33,7 +33,7 @@ class MoneyRoutes:
         yield "GET", "/api/v1/me/balance", self._balance
 
     async def _schedules(self, request: Request) -> Response:
-        await self._misbehave("prices")
+        await self._faults.misbehave("prices")
         wanted = {
             name: request.query_params[name]
             for name in ("service", "action", "model")
@@ -46,7 +46,7 @@ class MoneyRoutes:
         return answer({"as_of": _AS_OF, "price_schedules": rows}, headers={"ETag": etag})
 
     async def _quote(self, request: Request) -> Response:
-        await self._misbehave("quotes")
+        await self._faults.misbehave("quotes")
         body = await json_body(request)
         variant, params = _variant(self._variants, body), as_object(body.get("params"))
         quote = {
@@ -63,7 +63,7 @@ class MoneyRoutes:
         return answer({**account, "email": "sandbox@example.com", "account": account})
 
     async def _balance(self, request: Request) -> Response:
-        await self._misbehave("account")
+        await self._faults.misbehave("account")
         account = self._accounts.of(api_key(request))
         return answer(
             {

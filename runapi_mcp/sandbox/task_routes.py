@@ -14,9 +14,10 @@ from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.task import Status
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.sandbox.endpoints import Endpoint, endpoints_of
-from runapi_mcp.sandbox.faults import Script, script_of
+from runapi_mcp.sandbox.faults import Faults, Script, script_of
 from runapi_mcp.sandbox.http_messages import (
     Refusal,
+    Table,
     answer,
     api_key,
     error,
@@ -25,7 +26,6 @@ from runapi_mcp.sandbox.http_messages import (
     origin,
 )
 from runapi_mcp.sandbox.picture_cache import PictureCache
-from runapi_mcp.sandbox.routing import Misbehaviour, Table
 from runapi_mcp.sandbox.task_store import Accounts, StoredTask
 
 CALLBACK_SECONDS = 5.0
@@ -39,7 +39,7 @@ class TaskRoutes:
     _variants: Sequence[Variant]
     _accounts: Accounts
     _pictures: PictureCache
-    _misbehave: Misbehaviour
+    _faults: Faults
     _called_back: set[str] = field(default_factory=set[str])
 
     def table(self) -> Table:
@@ -55,9 +55,9 @@ class TaskRoutes:
         prompt = body.get("prompt")
         script = script_of(prompt if isinstance(prompt, str) else "")
         identity = owner, key or endpoint.identity(body)
-        await self._misbehave("create", script.faults, identity)
+        await self._faults.misbehave("create", script.faults, identity)
         task = self._store(endpoint, request, body, script)
-        await self._misbehave("created", script.faults, identity)
+        await self._faults.misbehave("created", script.faults, identity)
         return self._accept(task)
 
     def _store(
@@ -99,11 +99,11 @@ class TaskRoutes:
         task = self._accounts.of(api_key(request)).tasks.get(request.path_params["task_id"])
         if task is None:
             raise Refusal(error(404, "Task not found"))
-        await self._misbehave("poll", task.script.faults, task.id)
+        await self._faults.misbehave("poll", task.script.faults, task.id)
         return task
 
     async def _image(self, request: Request) -> Response:
-        await self._misbehave("image")
+        await self._faults.misbehave("image")
         png = await self._pictures.png(request.path_params["task_id"])
         if png is None:
             raise Refusal(error(404, "Image not found"))
