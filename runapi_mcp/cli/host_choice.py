@@ -70,11 +70,7 @@ class HostStatus:
 
 
 def current_machine() -> Machine:
-    """The machine that this program runs on.
-
-    Raises:
-        NotConfigured: the directory that it runs in was removed.
-    """
+    """The machine that this program runs on, in a directory that is still there."""
     try:
         directory = str(Path.cwd())
     except OSError as error:
@@ -107,7 +103,10 @@ def choose_hosts(
     """
     if names:
         return list(dict.fromkeys(map(host_named, names)))
-    offered = [status for status in _statuses(scope) if only in (None, status.state)]
+    machine = current_machine()
+    hosts = [host for host in detect_hosts(machine) if scope == "user" or host.project]
+    statuses = [_status(host, host_file_path(host, scope, machine)) for host in hosts]
+    offered = [status for status in statuses if only in (None, status.state)]
     if as_json:
         click.echo(json.dumps([status.as_dict() for status in offered], indent=2))
         return []
@@ -146,12 +145,6 @@ def change_each(
     if as_json:
         click.echo(json.dumps(results, indent=2, ensure_ascii=False))
     return changes
-
-
-def _statuses(scope: InstallScope) -> list[HostStatus]:
-    machine = current_machine()
-    hosts = [host for host in detect_hosts(machine) if scope == "user" or host.project]
-    return [_status(host, host_file_path(host, scope, machine)) for host in hosts]
 
 
 def _status(host: Host, path: Path) -> HostStatus:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -25,7 +25,7 @@ from runapi_mcp.cli.host_choice import (
     current_machine,
     takes_hosts,
 )
-from runapi_mcp.setup.install.host_entry import EntrySpec, KeySource, key_source, new_entry
+from runapi_mcp.setup.install.host_entry import EntrySpec, key_source, new_entry
 from runapi_mcp.setup.install.installer import Change, entry_text, host_file_path, plan_install
 from runapi_mcp.setup.install.start_command import Program, launch_command, typed_command
 
@@ -89,7 +89,8 @@ def command(
     plan, aside = partial(plan_install, spec=spec), as_json or dry_run
     done = change_each(chosen, scope, plan, dry_run=dry_run, as_json=as_json)
     if url is not None:
-        _say_what_is_sent(done, scope, aside=aside)
+        for change in done:
+            click.echo(_sent_key(change, scope), err=aside)
     elif done:
         _save_key(given, dry_run=dry_run, aside=aside)
     sys.exit(0 if len(done) == len(chosen) else 2)
@@ -209,17 +210,11 @@ def _save_key(given: _Variables, *, dry_run: bool, aside: bool) -> None:
         )
 
 
-def _say_what_is_sent(changes: Iterable[Change], scope: InstallScope, *, aside: bool) -> None:
+def _sent_key(change: Change, scope: InstallScope) -> str:
     """Which key goes to an address; RunAPI's config file is not what a host reads."""
-    for change in changes:
-        entry = change.entry
-        if entry is not None:
-            click.echo(_sent(change.host, key_source(change.host, entry), scope), err=aside)
-
-
-def _sent(host: Host, key: KeySource, scope: InstallScope) -> str:
+    host = change.host
     again = "" if scope == "project" else "run this again with --key-in-host-file, or "
-    match key:
+    match key_source(host, change.entry or {}):
         case "from the file":
             return f"{host.title} sends the key that stands in its file."
         case "from a variable":

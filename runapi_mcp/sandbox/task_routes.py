@@ -75,7 +75,11 @@ class TaskRoutes:
 
     def _accept(self, task: StoredTask) -> Response:
         """The answer to the create, which calls back once the task has ended."""
-        response = _created(task)
+        reservation = {"amount_cents": task.price_cents}
+        billing = {"reservation": reservation, "settlement": None, "refund": None}
+        entries = {"id": task.id, "status": "pending", "billing": billing}
+        location = f"{task.base_url}/api/v1/tasks/{task.id}"
+        response = answer(entries, 202, {"Location": location, **_headers(task)})
         callback_url = task.params.model_dump().get("callback_url")
         # A create that is repeated with its idempotency key makes no second callback.
         if callback_url and task.id not in self._called_back:
@@ -108,14 +112,6 @@ class TaskRoutes:
         if png is None:
             raise Refusal(error(404, "Image not found"))
         return Response(png, media_type="image/png")
-
-
-def _created(task: StoredTask) -> Response:
-    reservation = {"amount_cents": task.price_cents}
-    billing = {"reservation": reservation, "settlement": None, "refund": None}
-    location = f"{task.base_url}/api/v1/tasks/{task.id}"
-    entries = {"id": task.id, "status": "pending", "billing": billing}
-    return answer(entries, 202, {"Location": location, **_headers(task)})
 
 
 def _headers(task: StoredTask) -> dict[str, str]:

@@ -127,7 +127,7 @@ class KeyFile:
         except FileNotFoundError:
             return _EMPTY
         except OSError as error:
-            happened = f"{self.path} cannot be read: {_reason(error)}."
+            happened = f"{self.path} cannot be read: {error.strerror or error}."
             raise NotConfigured(happened, _ADVICE) from error
         except UnicodeDecodeError as error:
             raise NotConfigured(f"{self.path} is not UTF-8.", _ADVICE) from error
@@ -152,7 +152,7 @@ class KeyFile:
 
     def _unwritable(self, error: OSError) -> NotConfigured:
         return NotConfigured(
-            f"The key was not saved: {self.path} cannot be written ({_reason(error)}).",
+            f"The key was not saved: {self.path} cannot be written ({error.strerror or error}).",
             "Make it writable; a key may also be set as RUNAPI_API_KEY.",
         )
 
@@ -164,7 +164,3 @@ def _with_key(text: str, key: str | None) -> str:
     for name in (_OLDER_NAME, _NAME) if key is None else (_OLDER_NAME,):
         text = parse_text(text, "json").cut((name,))
     return text if key is None else parse_text(text, "json").put((_NAME,), key)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

@@ -48,7 +48,8 @@ def check_entry(entry: ConfigEntry) -> Iterator[Finding]:
     if entry.is_off:
         what = f"the entry is turned off in {title}"
         yield problem("entry", what, f"it is not started, and {NO_TOOLS}", anew)
-    if any(map(_is_key, _key_candidates(entry))):
+    given = (value for value in _key_candidates(entry) if "{" not in value)
+    if any(parse_key(value, "").missing is None for value in given):
         what, mend = "an API key stands in this file in clear text", fix_commands.login()
         judge, why = warning, "backups and other programs read it"
         if entry.scope == "project":
@@ -66,10 +67,6 @@ def _key_candidates(entry: ConfigEntry) -> Iterator[str]:
     for name, value in entry.headers.items():
         if name.lower() == "authorization":
             yield value.removeprefix("Bearer ")
-
-
-def _is_key(value: str) -> bool:
-    return "{" not in value and parse_key(value, "").missing is None
 
 
 def _check_address(entry: ConfigEntry) -> Iterator[Finding]:

@@ -115,11 +115,7 @@ def read_host_file(path: Path, dialect: Dialect) -> HostFile:
 
 
 def newest_backup(path: Path) -> Path | None:
-    """What a file was before it changed last, as far as backups are kept.
-
-    Raises:
-        NotConfigured: its folder cannot be read.
-    """
+    """What a file was before its last change, where a backup is kept; raises as reading does."""
     target = Path(os.path.realpath(path))
     with _naming(target.parent, "cannot be read"):
         return next(iter(_backups(target)), None)

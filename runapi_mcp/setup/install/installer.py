@@ -182,11 +182,7 @@ def plan_uninstall(host: Host, path: Path, log: InstallLog) -> Change:
 
 
 def plan_restore(host: Host, path: Path, log: InstallLog) -> Change:
-    """What putting the newest backup back would do.
-
-    Raises:
-        NotConfigured: there is none, or one of the files cannot be read.
-    """
+    """What putting the newest backup back would do; raises as `plan_install` does."""
     file, backup = read_host_file(path, host.dialect), newest_backup(path)
     if backup is None:
         raise NotConfigured(f"{path} has no backup to put back.", "Uninstall without --restore.")
