@@ -34,11 +34,8 @@ class MoneyRoutes:
 
     async def _schedules(self, request: Request) -> Response:
         await self._faults.misbehave("prices")
-        wanted = {
-            name: request.query_params[name]
-            for name in ("service", "action", "model")
-            if name in request.query_params
-        }
+        filters = ("service", "action", "model")
+        wanted = {name: text for name, text in request.query_params.items() if name in filters}
         rows = [row for row in map(_row, self._variants) if wanted.items() <= row.items()]
         etag = f'"{sha256(dumps(rows, sort_keys=True).encode()).hexdigest()[:16]}"'
         if request.headers.get("if-none-match") == etag:
