@@ -70,7 +70,7 @@ class HostStatus:
 
 
 def current_machine() -> Machine:
-    """The machine that this program runs on, in a directory that is still there."""
+    """The machine that this runs on; raises NotConfigured where its directory was removed."""
     try:
         directory = str(Path.cwd())
     except OSError as error:

@@ -73,7 +73,7 @@ def api_key(request: Request) -> str:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The key under which a create is done once, if any; one that no key can be is refused."""
+    """The key under which a create is done once, if any; refused with 400 if it is none."""
     key = request.headers.get("idempotency-key")
     if key is not None and not (1 <= len(key) <= 512 and key.isascii() and key.isprintable()):
         raise Refusal(error(400, "Idempotency-Key must be 1 to 512 printable ASCII characters"))
