@@ -209,19 +209,19 @@ class Database:
             raise OnlyRead
         self._set_lock_timeout()
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        with self._noticing_replacement():
+        try:
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._require_current()
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # A full disk may have rolled back already.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            # What was replaced meanwhile took the transaction with it.
             self._require_current()
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            # A full disk may have rolled back already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._require_files(error)
+            raise
+        # What was replaced meanwhile took the transaction with it.
+        self._require_current()
 
     def write(
         self,
@@ -241,8 +241,11 @@ class Database:
             connection.execute(sql, parameters)
 
     def rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
-        with self._noticing_replacement():
+        try:
             return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            self._require_files(error)
+            raise
 
     def version(self) -> int:
         """The version of its schema; 0 where it has none yet."""
@@ -290,15 +293,11 @@ class Database:
         if self._files is not None and not self.is_current:
             raise Replaced
 
-    @contextmanager
-    def _noticing_replacement(self) -> Generator[None]:
-        """Files that are missing or exchanged make errors of every kind."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            if self._files is not None and self._files != _files(self.path):
-                raise Replaced from error
-            raise
+    def _require_files(self, error: BaseException) -> None:
+        """Nothing, unless its files were replaced, which makes errors of every kind."""
+        is_replaced = self._files is not None and self._files != _files(self.path)
+        if is_replaced and isinstance(error, Exception):
+            raise Replaced from error
 
     @contextmanager
     def _kept_open(self) -> Generator[None]:
