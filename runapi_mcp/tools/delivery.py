@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from pydantic import MISSING
 
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.days import date_of
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.json_values import as_list
 from runapi_mcp.base.progress import Report
@@ -116,8 +116,7 @@ def _name(tracked: TrackedTask, now: float) -> str:
     entry = tracked.entry
     drawn_at = (entry and entry.ended_at) or now
     prompt = str(((entry and entry.arguments) or {}).get("prompt", ""))
-    day = datetime.fromtimestamp(drawn_at).astimezone().date()
-    return default_stem(prompt, tracked.task.id, day)
+    return default_stem(prompt, tracked.task.id, date_of(drawn_at))
 
 
 def _about(tracked: TrackedTask) -> dict[str, object]:

@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
@@ -18,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS, IMAGE_SECONDS
+from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import Doubt, Entry, Spending
 from runapi_mcp.orders.ledger.port import Allow, Selection
@@ -53,6 +53,7 @@ class SqliteLedger:
         locate: Callable[[], Path | None],
         *,
         keep_days: float = KEEP_DAYS,
+        zone: str | None = None,
         clock: Callable[[], float] = time.time,
         run: Run = run_in_thread,
     ) -> None:
@@ -61,11 +62,14 @@ class SqliteLedger:
         self._one_at_a_time = anyio.Lock()
         self._file: LedgerFile | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
+        self._zone = zone
         self._clock = clock
 
     @classmethod
-    def in_memory(cls, clock: Callable[[], float] = time.time) -> SqliteLedger:
-        return cls(lambda: None, clock=clock, run=run_in_place)
+    def in_memory(
+        cls, clock: Callable[[], float] = time.time, zone: str | None = None
+    ) -> SqliteLedger:
+        return cls(lambda: None, zone=zone, clock=clock, run=run_in_place)
 
     def now(self) -> float:
         return self._clock()
@@ -234,9 +238,7 @@ class SqliteLedger:
         return "open" if row["begun_at"] > self.now() - DOUBT_SECONDS else "too old"
 
     def _today(self, caller: str) -> dict[str, object]:
-        today = datetime.fromtimestamp(self.now())  # noqa: DTZ006 - on some days midnight has another offset than now
-        midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = midnight.timestamp()
+        since, _ = day_of(self.now(), self._zone)
         return {"caller": caller, "since": since, "doubt_since": since - DOUBT_SECONDS}
 
     def _tidy(self, opened: OpenLedger) -> None:
