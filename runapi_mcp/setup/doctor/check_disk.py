@@ -62,7 +62,7 @@ def _budget(settings: Settings) -> Iterator[Finding]:
             "budget",
             what,
             "the budget's days are those of UTC",
-            fix_commands.unset("RUNAPI_BUDGET_TIMEZONE"),
+            "unset RUNAPI_BUDGET_TIMEZONE",
         )
 
 
