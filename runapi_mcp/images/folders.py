@@ -95,7 +95,7 @@ class Folders:
 
     def candidates(self, path: str) -> Iterator[Path]:
         """What a path in a call may mean, the likeliest first: a relative one has several."""
-        meant = _expanded(path)
+        meant = Path(path).expanduser()
         if meant.is_absolute():
             yield meant
             return
@@ -118,13 +118,6 @@ def _pictures() -> Path | None:
     except RuntimeError:  # there is no home
         return None
     return folder if folder.is_absolute() else None
-
-
-def _expanded(path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # somebody's home that is not known: a name like any other
-        return Path(path)
 
 
 def _project() -> Path | None:
