@@ -12,7 +12,7 @@ from pydantic import MISSING
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
 from runapi_mcp.base.days import date_of
-from runapi_mcp.base.errors import Refused
+from runapi_mcp.base.errors import NotConfigured, Refused
 from runapi_mcp.base.json_values import as_list
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
@@ -99,11 +99,14 @@ def _request(
     )
 
 
-def _folder(options: DeliveryOptions, target: str | None) -> Path:
+def _folder(options: DeliveryOptions, target: str | None) -> Path | None:
     places = options.picture_store.folders
-    if target is None:
-        return places.output_folder
-    return places.folder_of(target, named=options.is_local)
+    try:
+        if target is None:
+            return places.output_folder
+        return places.folder_of(target, named=options.is_local)
+    except NotConfigured:  # it was paid by a server that has a folder
+        return None
 
 
 def _fetch_by(answer_by: float) -> float:

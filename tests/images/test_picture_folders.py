@@ -168,7 +168,11 @@ async def test_a_user_without_a_home_pays_only_where_there_is_a_place(tmp_path: 
         )
         assert w.wire.paths("POST") == []
     async with world(folders=Folders(tmp_path)) as w:
-        assert path_of(await w.call(DRAW, {"prompt": "a fox"})).parent == tmp_path
+        drawn = await w.call(DRAW, {"prompt": "a fox"})
+        assert path_of(drawn).parent == tmp_path
+        async with world(folders=Folders(), sandbox=w.sandbox) as other:
+            got = await other.call("get_task", {"task_id": facts(drawn)["task_id"]})
+            assert facts(got)["image_urls"]
         missing = {"prompt": "a fox", "source_image_urls": ["~/fox.png"]}
         refused = await w.call("flux_2_pro_remix_image", missing)
         assert "~/fox.png" in said(refused)

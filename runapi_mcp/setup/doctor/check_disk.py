@@ -43,6 +43,8 @@ def _ledger(settings: Settings, found: LedgerSurvey | None) -> Iterator[Finding]
         return
     if trouble := _folder_trouble(path.parent, "ledger", _UNPAID):
         yield trouble
+    elif found and found.trouble == "replaced":
+        yield _unusable_ledger(path, found.trouble)
     elif not path.exists():
         yield fine("ledger", f"the ledger will be made at {path}")
     elif not path.is_file():

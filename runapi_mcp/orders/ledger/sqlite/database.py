@@ -284,9 +284,9 @@ class Database:
         self.version()  # whoever reads first opens the WAL
         if None in _files(self.path):
             raise Replaced
-        if _size(_beside(self.path, "wal")) == 0:
+        if _size(beside(self.path, "wal")) == 0:
             _, pages, _ = self._connection.execute("PRAGMA wal_checkpoint").fetchone()
-            if pages > 0 and _size(_beside(self.path, "wal")) == 0:
+            if pages > 0 and _size(beside(self.path, "wal")) == 0:
                 raise Replaced
 
     def _require_current(self) -> None:
@@ -319,7 +319,7 @@ class Database:
         if self._files is None or self.path is None or self._files[0] != now[0]:
             return False
         wal, shm = now[1:]
-        is_unbegun = wal is None or _size(_beside(self.path, "wal")) == 0
+        is_unbegun = wal is None or _size(beside(self.path, "wal")) == 0
         return (is_unbegun or wal == self._files[1]) and shm in (None, self._files[2])
 
     def _require_version(self) -> None:
@@ -357,11 +357,11 @@ def _address(path: Path) -> str:
     """The URI that reads a file and leaves no trace beside it."""
     # Beside a file that is being written lie its new pages, in a WAL or a journal. Without them
     # there is nothing to share, and SQLite is told so: it would else make a WAL to read.
-    is_shared = any(_size(_beside(path, side)) for side in ("wal", "journal"))
+    is_shared = any(_size(beside(path, side)) for side in ("wal", "journal"))
     return f"{path.as_uri()}?mode=ro{'' if is_shared else '&immutable=1'}"
 
 
-def _beside(path: Path, side: str) -> Path:
+def beside(path: Path, side: str) -> Path:
     return path.with_name(f"{path.name}-{side}")
 
 
@@ -382,7 +382,7 @@ def _files(path: Path | None) -> _Files:
         return None, None, None
     # Nothing is left of what was emptied.
     main = _identity(path) if _size(path) else None
-    return main, _identity(_beside(path, "wal")), _identity(_beside(path, "shm"))
+    return main, _identity(beside(path, "wal")), _identity(beside(path, "shm"))
 
 
 def _identity(path: Path) -> _File:
@@ -400,9 +400,9 @@ def _clear_leftovers(path: Path) -> None:
     A server that has it still open would else keep its locks on it. Beside a file that is just
     being made there is no shared memory yet.
     """
-    shared = _beside(path, "shm")
+    shared = beside(path, "shm")
     if shared.exists() and not _size(path):
-        for leftover in (path, _beside(path, "wal"), shared):
+        for leftover in (path, beside(path, "wal"), shared):
             leftover.unlink(missing_ok=True)
 
 
