@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 def ledger_of(settings: Settings) -> SqliteLedger:
     """The ledger where the settings want it; in memory, where they want none."""
     if settings.ledger.locate is None:
-        return SqliteLedger.in_memory()
-    return SqliteLedger(settings.ledger.locate, keep_days=settings.ledger.keep_days)
+        return SqliteLedger.in_memory(zone=settings.ledger.zone)
+    return SqliteLedger(
+        settings.ledger.locate, keep_days=settings.ledger.keep_days, zone=settings.ledger.zone
+    )
 
 
 def shared_state_of(settings: Settings, ledger: SqliteLedger) -> SharedState:

@@ -4,7 +4,6 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,8 @@ from pydantic import MISSING
 
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
-from runapi_mcp.base.errors import Refused
+from runapi_mcp.base.days import date_of
+from runapi_mcp.base.errors import NotConfigured, Refused
 from runapi_mcp.base.json_values import as_list
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
@@ -144,11 +144,14 @@ def _age_seconds(tracked: TrackedTask, now: float) -> float | None:
     return now - (entry.made_at or entry.begun_at) if entry else None
 
 
-def _folder(options: DeliveryOptions, target: str | None) -> Path:
+def _folder(options: DeliveryOptions, target: str | None) -> Path | None:
     places = options.picture_store.folders
-    if target is None:
-        return places.output_folder
-    return places.folder_of(target, named=options.is_local)
+    try:
+        if target is None:
+            return places.output_folder
+        return places.folder_of(target, named=options.is_local)
+    except NotConfigured:  # it was paid by a server that has a folder
+        return None
 
 
 def _fetch_by(answer_by: float) -> float:
@@ -166,8 +169,7 @@ def _name(tracked: TrackedTask, now: float) -> str:
     if entry is not None:
         drawn_at = (entry.ended_at or now) if entry.count == 1 else entry.begun_at
     prompt = str(((entry and entry.arguments) or {}).get("prompt", ""))
-    day = datetime.fromtimestamp(drawn_at).astimezone().date()
-    return default_stem(prompt, _set_id(tracked), day)
+    return default_stem(prompt, _set_id(tracked), date_of(drawn_at))
 
 
 def _about(tracked: TrackedTask) -> dict[str, object]:

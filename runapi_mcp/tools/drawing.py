@@ -71,6 +71,9 @@ async def _check(
     """What the arguments ask for; nothing was sent that pays."""
     params, options = accept(raw, params_as_named(variant.params), DrawingOptions)
     target = target_of(caller.delivery, options.save_as)
+    if caller.delivery.saves:
+        folders = caller.delivery.picture_store.folders
+        folders.require_usable(target, named=caller.delivery.is_local)
     caller.provider.require_key()
     sources = await check_sources(
         names_of(params), caller.orders, caller.delivery, caller.wait.report

@@ -1,6 +1,8 @@
 """A ledger that cannot be used stops paying, and nothing else."""
 
+import errno
 import os
+import shutil
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -276,6 +278,47 @@ async def test_a_full_disk_stops_paying_and_nothing_else(tmp_path: Path) -> None
         [task_id] = net.account().tasks
         assert task_id in listed
         assert net.paid_requests() == 1
+
+
+_WITHOUT_LOCKS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+static int call(const char *name, int file, int command, void *argument) {
+    int (*real)(int, int, ...) = dlsym(RTLD_NEXT, name);
+    if (command != F_SETLK && command != F_SETLKW) return real(file, command, argument);
+    errno = atoi(getenv("LOCK_ERRNO"));
+    return -1;
+}
+#define CALL(name) int name(int file, int command, ...) { \
+    va_list rest; va_start(rest, command); void *argument = va_arg(rest, void *); va_end(rest); \
+    return call(#name, file, command, argument); }
+CALL(fcntl)
+CALL(fcntl64)
+"""
+
+
+@LINUX
+@IN_REAL_TIME
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+async def test_a_file_system_without_locks_is_said_to_be_one(number: int, tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or pytest.skip("there is no C compiler")
+    library, path = tmp_path / "without_locks.so", tmp_path / "state" / "ledger"
+    compiling = [compiler, "-shared", "-fPIC", "-o", str(library), "-x", "c", "-", "-ldl"]
+    await anyio.run_process(compiling, input=_WITHOUT_LOCKS.encode())
+    lockless = {"LD_PRELOAD": str(library), "LOCK_ERRNO": str(number), "RUNAPI_LEDGER": str(path)}
+    async with network() as net:
+        async with program(environment=net.environment() | lockless) as running:
+            [refused] = await answers(running, (DRAW, AT_ONCE))
+        assert refused == (
+            f"The ledger {path} cannot be used (its file system does not lock files), and nothing "
+            "is paid without it. Set RUNAPI_LEDGER to the absolute path of a file on a local disk, "
+            f"{OR_OFF}"
+        )
+        assert net.paid_requests() == 0
 
 
 async def test_a_ledger_moved_out_of_the_way_is_begun_anew(tmp_path: Path) -> None:

@@ -244,6 +244,27 @@ async def test_midnight_is_the_local_one_on_days_of_25_and_23_hours_too(
         assert await left(w) == left_cents
 
 
+@pytest.mark.parametrize(
+    ("zone", "paid_at", "later", "left_cents"),
+    [
+        ("America/Havana", "2026-11-01 00:10-04:00", "2026-11-01 00:10-05:00", 5),
+        ("America/Havana", "2026-10-31 23:50-04:00", "2026-11-01 00:10-04:00", 10),
+        ("Atlantic/Azores", "2026-10-25 00:10+00:00", "2026-10-25 00:10-01:00", 5),
+        ("Asia/Tokyo", "2026-11-20 23:50+09:00", "2026-11-21 00:10+09:00", 10),
+        ("Mars/Olympus", "2026-11-20 23:50+00:00", "2026-11-21 00:10+00:00", 10),
+    ],
+)
+async def test_the_budget_goes_by_the_zone_that_the_user_names(
+    zone: str, paid_at: str, later: str, left_cents: float
+) -> None:
+    began, ends = (datetime.fromisoformat(text).timestamp() for text in (paid_at, later))
+    ledger = SqliteLedger.in_memory(lambda: began + anyio.current_time(), zone)
+    async with aclosing(ledger), world(ledger=ledger, limits=Limits(per_day_cents=10)) as w:
+        await w.call(DRAW, {"prompt": "a fox"})
+        await anyio.sleep_until(ends - began)
+        assert await left(w) == left_cents
+
+
 @ERA
 async def test_a_new_process_counts_what_an_earlier_one_spent(era: str, tmp_path: Path) -> None:
     path, limits = tmp_path / "ledger", Limits(per_day_cents=10)

@@ -1,6 +1,7 @@
 """A ledger's file, opened at its first use, and only read where it cannot be written. Blocks."""
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, trouble_of, unusabl
 
 logger = logging.getLogger(__name__)
 
-_TRIES: Final = 3
+_TRIES: Final = 5
+_PAUSE_SECONDS: Final = 0.05
+"""Other servers open it anew as well, and one may meet what another has not finished."""
 _Done = TypeVar("_Done")
 
 
@@ -44,6 +47,7 @@ class LedgerFile:
             for _ in range(_TRIES - 1):
                 with suppress(Replaced):
                     return self._use_at(path, block)
+                time.sleep(_PAUSE_SECONDS)
             return self._use_at(path, block)
         except BROKEN as error:
             if trouble_of(error, path) == "locked":

@@ -268,19 +268,19 @@ class Database:
             raise OnlyRead
         self._set_lock_timeout()
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        with self._noticing_replacement():
+        try:
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._require_current()
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # A full disk may have rolled back already.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            # What was replaced meanwhile took the transaction with it.
             self._require_current()
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            # A full disk may have rolled back already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._require_files(error)
+            raise
+        # What was replaced meanwhile took the transaction with it.
+        self._require_current()
 
     def write(
         self,
@@ -293,8 +293,11 @@ class Database:
             connection.execute(sql, parameters)
 
     def rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
-        with self._noticing_replacement():
+        try:
             return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            self._require_files(error)
+            raise
 
     def version(self) -> int:
         """The version of its schema; 0 where it has none yet."""
@@ -333,24 +336,20 @@ class Database:
         self.version()  # whoever reads first opens the WAL
         if None in _files(self.path):
             raise Replaced
-        if _size(_beside(self.path, "wal")) == 0:
+        if _size(beside(self.path, "wal")) == 0:
             _, pages, _ = self._connection.execute("PRAGMA wal_checkpoint").fetchone()
-            if pages > 0 and _size(_beside(self.path, "wal")) == 0:
+            if pages > 0 and _size(beside(self.path, "wal")) == 0:
                 raise Replaced
 
     def _require_current(self) -> None:
         if self._files is not None and not self.is_current:
             raise Replaced
 
-    @contextmanager
-    def _noticing_replacement(self) -> Generator[None]:
-        """Files that are missing or exchanged make errors of every kind."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            if self._files is not None and self._files != _files(self.path):
-                raise Replaced from error
-            raise
+    def _require_files(self, error: BaseException) -> None:
+        """Nothing, unless its files were replaced, which makes errors of every kind."""
+        is_replaced = self._files is not None and self._files != _files(self.path)
+        if is_replaced and isinstance(error, Exception):
+            raise Replaced from error
 
     @contextmanager
     def _kept_open(self) -> Generator[None]:
@@ -372,7 +371,7 @@ class Database:
         if self._files is None or self.path is None or self._files[0] != now[0]:
             return False
         wal, shm = now[1:]
-        is_unbegun = wal is None or _size(_beside(self.path, "wal")) == 0
+        is_unbegun = wal is None or _size(beside(self.path, "wal")) == 0
         return (is_unbegun or wal == self._files[1]) and shm in (None, self._files[2])
 
     def _require_version(self) -> None:
@@ -410,11 +409,11 @@ def _address(path: Path) -> str:
     """The URI that reads a file and leaves no trace beside it."""
     # Beside a file that is being written lie its new pages, in a WAL or a journal. Without them
     # there is nothing to share, and SQLite is told so: it would else make a WAL to read.
-    is_shared = any(_size(_beside(path, side)) for side in ("wal", "journal"))
+    is_shared = any(_size(beside(path, side)) for side in ("wal", "journal"))
     return f"{path.as_uri()}?mode=ro{'' if is_shared else '&immutable=1'}"
 
 
-def _beside(path: Path, side: str) -> Path:
+def beside(path: Path, side: str) -> Path:
     return path.with_name(f"{path.name}-{side}")
 
 
@@ -435,7 +434,7 @@ def _files(path: Path | None) -> _Files:
         return None, None, None
     # Nothing is left of what was emptied.
     main = _identity(path) if _size(path) else None
-    return main, _identity(_beside(path, "wal")), _identity(_beside(path, "shm"))
+    return main, _identity(beside(path, "wal")), _identity(beside(path, "shm"))
 
 
 def _identity(path: Path) -> _File:
@@ -453,9 +452,9 @@ def _clear_leftovers(path: Path) -> None:
     A server that has it still open would else keep its locks on it. Beside a file that is just
     being made there is no shared memory yet.
     """
-    shared = _beside(path, "shm")
+    shared = beside(path, "shm")
     if shared.exists() and not _size(path):
-        for leftover in (path, _beside(path, "wal"), shared):
+        for leftover in (path, beside(path, "wal"), shared):
             leftover.unlink(missing_ok=True)
 
 
