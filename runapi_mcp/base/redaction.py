@@ -123,7 +123,9 @@ class Secret:
 def _forms(value: str) -> Iterator[str]:
     solid = "".join(value.split())
     yield solid
-    yield from ("".join(spelling.split()) for spelling in _spellings(value))
+    for ascii_only in (True, False):
+        # How files and programs write a secret that has letters to be escaped.
+        yield "".join(json.dumps(value, ensure_ascii=ascii_only)[1:-1].split())
     if len(solid) < LONG_SECRET:
         return
     data = value.encode("utf-8", "surrogatepass")
@@ -138,11 +140,6 @@ def _forms(value: str) -> Iterator[str]:
 def _letter(letter: str) -> str:
     encoded = "".join(f"%{byte:02x}" for byte in letter.encode("utf-8", "surrogatepass"))
     return f"(?:{re.escape(letter)}|(?i:{encoded}))"
-
-
-def _spellings(secret: str) -> set[str]:
-    """How files and programs write a secret that has letters to be escaped."""
-    return {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
 
 
 class Secrets:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from runapi_mcp.cli.printing import Printed
-from runapi_mcp.cli.terminal_picture import NARROWEST, Draw, choose_protocol, render
+from runapi_mcp.cli.terminal_picture import NARROWEST, Draw, choose_protocol
 
 Show = Callable[[str], None]
 
@@ -46,13 +46,14 @@ class Stage:
     def picture(self, path: Path, facts: Mapping[str, Any]) -> None:
         with Image.open(path) as image:
             size = f"{image.width} x {image.height}"
+            drawn = self._draw(image.convert("RGB")) if self._draw else ""
         # A path that wraps cannot be clicked or copied.
         self._console.print(f"[green]✓[/] [bold]{escape(str(path))}[/]", soft_wrap=True)
         self._console.print(f"  {size}, {path.stat().st_size / 1000:.0f} kB")
         self._console.print(f"  task {facts['task_id']}", soft_wrap=True)
         self._console.print(f"  price ${facts['cost_cents'] / 100:.2f}, in sandbox money")
-        if self._draw is not None:
-            self._console.file.write(render(path, self._draw))
+        if drawn:
+            self._console.file.write(f"{drawn}\n")
 
     def close(self) -> None:
         self._console.print("\nNext: the README says how to add runapi-mcp to your coding agent.")

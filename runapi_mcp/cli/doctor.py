@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,9 +30,6 @@ _INDENT: Final = "    "
 _FINE_MARKS: Final[Mapping[Severity, str]] = dict(zip(_ORDER, "✗!·✓", strict=True))
 _PLAIN_MARKS: Final[Mapping[Severity, str]] = dict(zip(_ORDER, ("x", "!", "-", "ok"), strict=True))
 
-_Styled = tuple[str, str]
-"""A piece of a line, and what it is: a severity, title, aside, command, or nothing."""
-
 
 @dataclass(frozen=True, slots=True)
 class _LineStyle:
@@ -42,6 +39,14 @@ class _LineStyle:
     arrow: str
     home: str
     """What ~ stands for."""
+    secrets: Secrets
+
+    def clean(self, text: str) -> str:
+        """Without secrets, in letters that the terminal takes and that do nothing else to it."""
+        hidden = self.secrets.hide(text)
+        shown = "".join(letter if letter.isprintable() else "?" for letter in hidden)
+        encoding = sys.stdout.encoding or "ascii"
+        return shown if _can_write(shown) else shown.encode(encoding, "replace").decode(encoding)
 
     def shorten(self, text: str) -> str:
         return text.replace(f"{self.home}/", "~/") if self.home not in ("", "/") else text
@@ -103,57 +108,64 @@ def _say_json(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
 
 
 def _say(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
+    style = _line_style(secrets)
     for each in fixes:
         title = "mended: " if each.worked else "not mended: "
-        _echo([(title, "title"), (each.what, "")], secrets)
-    for line in (*_lines_of(diagnosis, _line_style()), _summary(diagnosis)):
-        _echo(line, secrets)
+        _echo(click.style(title, bold=True) + style.clean(each.what))
+    for section in diagnosis.sections:
+        if section.findings:
+            _echo(_title(section, style))
+            for found in sorted(section.findings, key=lambda each: _ORDER.index(each.severity)):
+                for line in _finding(found, style):
+                    _echo(line)
+            _echo("")
+    _echo(_summary(diagnosis))
 
 
-def _line_style() -> _LineStyle:
+def _echo(line: str) -> None:
+    # None leaves it to click, which colors for a terminal alone.
+    click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def _line_style(secrets: Secrets) -> _LineStyle:
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
     is_plain = not _can_write("".join(_FINE_MARKS.values()) + "→")
     marks, arrow = (_PLAIN_MARKS, "->") if is_plain else (_FINE_MARKS, "→")
-    return _LineStyle(width, marks, arrow, str(Path("~").expanduser()))
+    return _LineStyle(width, marks, arrow, str(Path("~").expanduser()), secrets)
 
 
-def _lines_of(diagnosis: Diagnosis, style: _LineStyle) -> Iterator[list[_Styled]]:
-    for section in diagnosis.sections:
-        if section.findings:
-            yield _title(section, style)
-            for found in sorted(section.findings, key=lambda each: _ORDER.index(each.severity)):
-                yield from _finding(found, style)
-            yield []
+def _summary(diagnosis: Diagnosis) -> str:
+    counts = [(severity, diagnosis.count(severity)) for severity in _ORDER[:2]]
+    counted = [
+        click.style(f"{count} {severity}{'s' if count > 1 else ''}", fg=_COLORS[severity])
+        for severity, count in counts
+        if count
+    ]
+    return f"{', '.join(counted)}." if counted else click.style("All is well.", fg="green")
 
 
-def _summary(diagnosis: Diagnosis) -> list[_Styled]:
-    counted: list[_Styled] = []
-    for severity in _ORDER[:2]:
-        if count := diagnosis.count(severity):
-            counted += [(", ", "")] if counted else []
-            counted.append((f"{count} {severity}{'s' if count > 1 else ''}", severity))
-    return [*counted, (".", "")] if counted else [("All is well.", "fine")]
-
-
-def _title(section: Section, style: _LineStyle) -> list[_Styled]:
-    file = f"  {style.shorten(section.file)}" if section.file else ""
+def _title(section: Section, style: _LineStyle) -> str:
     scope = f" ({section.scope})" if section.scope not in ("", "user") else ""
-    return [(section.title + scope, "title"), (file, "aside")]
+    title = click.style(style.clean(section.title + scope), bold=True)
+    file = style.clean(style.shorten(section.file))
+    return f"{title}  {click.style(file, dim=True)}" if file else title
 
 
-def _finding(found: Finding, style: _LineStyle) -> list[list[_Styled]]:
+def _finding(found: Finding, style: _LineStyle) -> list[str]:
     mark = f"  {style.marks[found.severity]} "
     said = style.shorten(found.what) + (f"; {found.why}" if found.why else "")
-    rows = style.wrap(said, len(mark))
-    kind = "aside" if found.severity == "fine" else ""
-    lines: list[list[_Styled]] = [[(_INDENT + row, kind)] for row in rows]
-    lines[0] = [(mark, found.severity), (rows[0], kind)]
+    rows = style.wrap(style.clean(said), len(mark))
+    starts = [click.style(mark, fg=_COLORS[found.severity]), *[_INDENT] * (len(rows) - 1)]
+    dim = found.severity == "fine" or None
+    lines = [start + click.style(row, dim=dim) for start, row in zip(starts, rows, strict=True)]
     if found.mend:
-        command: _Styled = (f"{style.arrow} {found.mend}", "command")
-        if style.width is None or len(mark) + len(rows[-1]) + 1 + len(command[0]) <= style.width:
-            lines[-1] += [(" ", ""), command]
+        command = style.clean(f"{style.arrow} {found.mend}")
+        fits = style.width is None or len(mark + rows[-1]) + 1 + len(command) <= style.width
+        styled = click.style(command, fg="cyan")
+        if fits:
+            lines[-1] += f" {styled}"
         else:
-            lines.append([(_INDENT, ""), command])
+            lines.append(_INDENT + styled)
     return lines
 
 
@@ -163,28 +175,3 @@ def _can_write(text: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
-
-
-def _echo(line: list[_Styled], secrets: Secrets) -> None:
-    pieces = [_style(_writable(secrets.hide(text)), kind) for text, kind in line]
-    # None leaves it to click, which colors for a terminal alone.
-    click.echo("".join(pieces), color=False if os.environ.get("NO_COLOR") else None)
-
-
-def _writable(text: str) -> str:
-    """A text in letters that the terminal takes, and that do nothing else to it."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    encoding = sys.stdout.encoding or "ascii"
-    return shown if _can_write(shown) else shown.encode(encoding, "replace").decode(encoding)
-
-
-def _style(text: str, kind: str) -> str:
-    match kind:
-        case "title":
-            return click.style(text, bold=True)
-        case "command":
-            return click.style(text, fg="cyan")
-        case "aside":
-            return click.style(text, dim=True)
-        case _:
-            return click.style(text, fg=_COLORS.get(kind)) if kind else text

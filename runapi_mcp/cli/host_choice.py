@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import click
 
@@ -24,20 +24,22 @@ from runapi_mcp.setup.install.installer import (
     installed_entry,
     is_ours_in,
 )
-from runapi_mcp.setup.install.start_command import Program
 
-HOSTS_ARGUMENT = click.argument("hosts", metavar="[HOST]...", nargs=-1)
-SCOPE_OPTION = click.option(
-    "--scope",
-    type=click.Choice(["user", "project"]),
-    default="user",
-    show_default=True,
-    help="All of your work, or the project in this directory.",
+_OPTIONS: Final = (
+    click.argument("hosts", metavar="[HOST]...", nargs=-1),
+    click.option(
+        "--scope",
+        type=click.Choice(["user", "project"]),
+        default="user",
+        show_default=True,
+        help="All of your work, or the project in this directory.",
+    ),
+    click.option(
+        "--dry-run", is_flag=True, help="Show what would change, as a diff; write nothing."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON."),
 )
-DRY_RUN_OPTION = click.option(
-    "--dry-run", is_flag=True, help="Show what would change, as a diff; write nothing."
-)
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+_Command = TypeVar("_Command", bound=Callable[..., None])
 
 Plan = Callable[[Host, Path, InstallLog], Change]
 
@@ -68,21 +70,13 @@ class HostStatus:
 
 
 def current_machine() -> Machine:
-    """The machine that this program runs on.
-
-    Raises:
-        NotConfigured: the directory that it runs in was removed.
-    """
+    """The machine that this runs on; raises NotConfigured where its directory was removed."""
     try:
         directory = str(Path.cwd())
     except OSError as error:
         happened = "The directory that this runs in is not there any more."
         raise NotConfigured(happened, "Change to one that is.") from error
     return Machine(platform_of(sys.platform), os.environ, directory)
-
-
-def current_program() -> Program:
-    return Program(sys.executable, Path(sys.prefix), os.environ)
 
 
 def open_install_log() -> InstallLog:
@@ -92,16 +86,11 @@ def open_install_log() -> InstallLog:
     return InstallLog(user_state_path("runapi-mcp"))
 
 
-@contextmanager
-def locked_install_log(*, dry_run: bool) -> Generator[InstallLog]:
-    """The install log for one installer alone; one that only looks waits for nobody.
-
-    Raises:
-        NotConfigured: another one does not end.
-    """
-    log = open_install_log()
-    with nullcontext() if dry_run else log.lock():
-        yield log
+def takes_hosts(command: _Command) -> _Command:
+    """Which hosts, where, and how it is said: what every command takes that changes their files."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 def choose_hosts(
@@ -114,7 +103,10 @@ def choose_hosts(
     """
     if names:
         return list(dict.fromkeys(map(host_named, names)))
-    offered = [status for status in _statuses(scope) if only in (None, status.state)]
+    machine = current_machine()
+    hosts = [host for host in detect_hosts(machine) if scope == "user" or host.project]
+    statuses = [_status(host, host_file_path(host, scope, machine)) for host in hosts]
+    offered = [status for status in statuses if only in (None, status.state)]
     if as_json:
         click.echo(json.dumps([status.as_dict() for status in offered], indent=2))
         return []
@@ -130,39 +122,29 @@ def choose_hosts(
 
 
 def change_each(
-    hosts: Sequence[Host],
-    scope: InstallScope,
-    plan: Plan,
-    log: InstallLog,
-    *,
-    dry_run: bool,
-    as_json: bool,
+    hosts: Sequence[Host], scope: InstallScope, plan: Plan, *, dry_run: bool, as_json: bool
 ) -> list[Change]:
     """Plans and makes each host's change, and says what came of it; returns those that worked."""
-    machine = current_machine()
+    machine, log = current_machine(), open_install_log()
     results: list[dict[str, object]] = []
     changes: list[Change] = []
-    for host in hosts:
-        try:
-            change = plan(host, host_file_path(host, scope, machine), log)
-            backup = None if dry_run else apply(change, log)
-        except Failure as failure:
-            results.append({"host": host.name, "outcome": "failed", "error": str(failure)})
-            click.echo(f"runapi-mcp: {host.title}: {failure}", err=True)
-            continue
-        changes.append(change)
-        results.append(_result(change, backup, dry_run=dry_run))
-        if not as_json:
-            _say(change, backup, dry_run=dry_run)
+    # Who only looks waits for no other installer.
+    with nullcontext() if dry_run else log.lock():
+        for host in hosts:
+            try:
+                change = plan(host, host_file_path(host, scope, machine), log)
+                backup = None if dry_run else apply(change, log)
+            except Failure as failure:
+                results.append({"host": host.name, "outcome": "failed", "error": str(failure)})
+                click.echo(f"runapi-mcp: {host.title}: {failure}", err=True)
+                continue
+            changes.append(change)
+            results.append(_result(change, backup, dry_run=dry_run))
+            if not as_json:
+                _say(change, backup, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(results, indent=2, ensure_ascii=False))
     return changes
-
-
-def _statuses(scope: InstallScope) -> list[HostStatus]:
-    machine = current_machine()
-    hosts = [host for host in detect_hosts(machine) if scope == "user" or host.project]
-    return [_status(host, host_file_path(host, scope, machine)) for host in hosts]
 
 
 def _status(host: Host, path: Path) -> HostStatus:
@@ -198,17 +180,13 @@ def _ask(hosts: list[Host]) -> list[Host]:
 
 
 def _picked(words: list[str], hosts: list[Host]) -> list[Host]:
-    if words == ["all"]:
-        return hosts
-    return [] if words == ["none"] else [_one(word, hosts) for word in words]
-
-
-def _one(word: str, hosts: list[Host]) -> Host:
-    if not word.isdecimal():
-        return host_named(word)
-    if not 1 <= int(word) <= len(hosts):
-        raise Refused(f"There is no number {word} here.", f"Numbers go to {len(hosts)}.")
-    return hosts[int(word) - 1]
+    if words in (["all"], ["none"]):
+        return hosts if words == ["all"] else []
+    by_number = {str(number): host for number, host in enumerate(hosts, 1)}
+    for word in words:
+        if word.isdecimal() and word not in by_number:
+            raise Refused(f"There is no number {word} here.", f"Numbers go to {len(hosts)}.")
+    return [by_number.get(word) or host_named(word) for word in words]
 
 
 def _result(change: Change, backup: Path | None, *, dry_run: bool) -> dict[str, object]:

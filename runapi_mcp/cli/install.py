@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -15,25 +15,19 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host, Http, InstallScope
-from runapi_mcp.base.settings import Key, KeyFile, config_path, parse_key
-from runapi_mcp.base.settings.config_file import read_config
+from runapi_mcp.base.settings import KeyFile, config_path, key_now, parse_key, read_config
 from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.cli.host_choice import (
-    DRY_RUN_OPTION,
-    HOSTS_ARGUMENT,
-    JSON_OPTION,
-    SCOPE_OPTION,
     change_each,
     choose_hosts,
     current_machine,
-    current_program,
-    locked_install_log,
+    takes_hosts,
 )
-from runapi_mcp.setup.install.host_entry import EntrySpec, KeySource, key_source, new_entry
+from runapi_mcp.setup.install.host_entry import EntrySpec, key_source, new_entry
 from runapi_mcp.setup.install.installer import Change, entry_text, host_file_path, plan_install
-from runapi_mcp.setup.install.start_command import launch_command, typed_command
+from runapi_mcp.setup.install.start_command import Program, launch_command, typed_command
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -50,8 +44,7 @@ class _Variables:
 
 
 @click.command("install")
-@HOSTS_ARGUMENT
-@SCOPE_OPTION
+@takes_hosts
 @click.option(
     "--http", "url", metavar="URL", help="Connect to a server there instead of starting one."
 )
@@ -67,9 +60,7 @@ class _Variables:
     is_flag=True,
     help="Write the API key into the host's file too, instead of RunAPI's config file alone.",
 )
-@DRY_RUN_OPTION
 @click.option("--print", "only_print", is_flag=True, help="Print the entry alone, for pasting.")
-@JSON_OPTION
 def command(
     *,
     hosts: tuple[str, ...],
@@ -96,12 +87,12 @@ def command(
         _print(chosen, scope, spec, as_json=as_json)
         return
     plan, aside = partial(plan_install, spec=spec), as_json or dry_run
-    with locked_install_log(dry_run=dry_run) as log:
-        done = change_each(chosen, scope, plan, log, dry_run=dry_run, as_json=as_json)
-        if url is not None:
-            _say_what_is_sent(done, scope, aside=aside)
-        elif done:
-            _save_key(given, dry_run=dry_run, aside=aside)
+    done = change_each(chosen, scope, plan, dry_run=dry_run, as_json=as_json)
+    if url is not None:
+        for change in done:
+            click.echo(_sent_key(change, scope), err=aside)
+    elif done:
+        _save_key(given, dry_run=dry_run, aside=aside)
     sys.exit(0 if len(done) == len(chosen) else 2)
 
 
@@ -125,28 +116,10 @@ def _print(hosts: Sequence[Host], scope: InstallScope, spec: EntrySpec, *, as_js
 
 
 def _spec(url: str | None, given: _Variables, *, key_in_host_file: bool) -> EntrySpec:
-    key = (given.key or _any_key()) if key_in_host_file else None
+    key = (given.key or key_now().reveal()) if key_in_host_file else None
     if url is not None:
         return EntrySpec(url=url, key=key)
-    return EntrySpec(launch_command(current_program()), None, given.values, given.names, key)
-
-
-def _any_key() -> str:
-    """A key of this user's.
-
-    Raises:
-        KeyMissing: there is none.
-    """
-    exported = _exported_key()
-    return exported.reveal() if exported.secret else _kept_key().reveal()
-
-
-def _exported_key() -> Key:
-    return find_key(os.environ, {}, None)[0]
-
-
-def _kept_key() -> Key:
-    return find_key({}, *read_config(config_path(os.environ)))[0]
+    return EntrySpec(launch_command(Program.current()), None, given.values, given.names, key)
 
 
 def _parse_variables(words: Sequence[str]) -> _Variables:
@@ -220,7 +193,8 @@ def _refuse_address(url: str) -> None:
 
 def _save_key(given: _Variables, *, dry_run: bool, aside: bool) -> None:
     """Puts a key where every host's server finds it, or says how to get one."""
-    kept, exported = _kept_key(), _exported_key()
+    exported, _ = find_key(os.environ, {}, None)
+    kept, _ = find_key({}, *read_config(config_path(os.environ)))
     key = given.key or (exported.reveal() if exported.secret and not kept.secret else None)
     if key is not None:
         file = KeyFile.of()
@@ -230,23 +204,17 @@ def _save_key(given: _Variables, *, dry_run: bool, aside: bool) -> None:
         click.echo(f"The API key {word} to {file.path}, which you alone can read.", err=aside)
     elif kept.secret is None and not given.is_sandbox:
         click.echo(
-            f"There is no API key yet: run {typed_command(current_program(), sys.argv[0])} login. "
+            f"There is no API key yet: run {typed_command(Program.current(), sys.argv[0])} login. "
             "Until then, --env RUNAPI_SANDBOX=1 practises without one.",
             err=aside,
         )
 
 
-def _say_what_is_sent(changes: Iterable[Change], scope: InstallScope, *, aside: bool) -> None:
+def _sent_key(change: Change, scope: InstallScope) -> str:
     """Which key goes to an address; RunAPI's config file is not what a host reads."""
-    for change in changes:
-        entry = change.entry
-        if entry is not None:
-            click.echo(_sent(change.host, key_source(change.host, entry), scope), err=aside)
-
-
-def _sent(host: Host, key: KeySource, scope: InstallScope) -> str:
+    host = change.host
     again = "" if scope == "project" else "run this again with --key-in-host-file, or "
-    match key:
+    match key_source(host, change.entry or {}):
         case "from the file":
             return f"{host.title} sends the key that stands in its file."
         case "from a variable":

@@ -54,7 +54,7 @@ def command(*, key: str | None, words: Sequence[str], no_browser: bool) -> None:
         click.echo("\nStopped. Nothing was saved.", err=True)
         sys.exit(130)
     click.echo(f"The key is in {key_file.path}")
-    _warn_of_environment()
+    warn_of_environment("comes first; unset it to use the saved key")
 
 
 async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) -> None:
@@ -79,12 +79,11 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
 
 async def _given(loaded: Settings, key_file: KeyFile, key: Key) -> None:
     from runapi_mcp.base.catalog.money import dollars
-    from runapi_mcp.login.login_flow import save_key, verify_key
+    from runapi_mcp.login.login_flow import keep_key
     from runapi_mcp.providers.runapi import RunAPI
 
     async with aclosing(RunAPI(loaded.base_url)) as upstream:
-        balance_cents = await verify_key(upstream, key)
-    await save_key(key_file, key)
+        balance_cents = await keep_key(upstream, key_file, key)
     click.secho(f"The key works; the balance is {dollars(balance_cents)}.", fg="green")
 
 
@@ -136,8 +135,8 @@ def _open_browser(address: str) -> None:
     threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
 
-def _warn_of_environment() -> None:
+def warn_of_environment(effect: str) -> None:
     key = settings.key_now()
     if key.from_environment:
-        happened = f"{key.source} is set in this environment and comes first"
-        click.secho(f"{happened}; unset it to use the saved key.", fg="yellow", err=True)
+        warning = f"{key.source} is set in this environment and {effect}."
+        click.secho(warning, fg="yellow", err=True)

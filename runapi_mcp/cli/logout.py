@@ -3,6 +3,7 @@
 import click
 
 from runapi_mcp.base import settings
+from runapi_mcp.cli.login import warn_of_environment
 
 
 @click.command("logout")
@@ -14,7 +15,4 @@ def command() -> None:
         click.echo(f"It works until you delete it at {settings.KEY_PAGE}.")
     else:
         click.echo(f"No key was saved in {key_file.path}")
-    key = settings.key_now()
-    if key.from_environment:
-        warning = f"{key.source} is set in this environment and still provides a key."
-        click.secho(warning, fg="yellow", err=True)
+    warn_of_environment("still provides a key")

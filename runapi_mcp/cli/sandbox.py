@@ -25,7 +25,7 @@ def command(*, port: int, draw_seconds: float | None) -> None:
     prompt, as in "a fox [[fail]]" or "a fox [[429 2s x2]]"; docs/sandbox.md has them all.
     """
     from runapi_mcp.base.sockets import listen
-    from runapi_mcp.sandbox.serving import SANDBOX_KEY, serve_forever
+    from runapi_mcp.sandbox.app import SANDBOX_KEY, serve_forever
 
     sock = listen("127.0.0.1", port)
     click.echo(f"The sandbox answers at http://127.0.0.1:{sock.getsockname()[1]}", err=True)

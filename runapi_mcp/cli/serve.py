@@ -125,7 +125,7 @@ def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
     if not loaded.sandbox:
         http = "brought or own" if share_key else "brought"
         return loaded.base_url, Keys(loaded.key, http, key_now)
-    from runapi_mcp.sandbox.serving import start_in_thread
+    from runapi_mcp.sandbox.app import start_in_thread
 
     running = start_in_thread(loaded.sandbox_draw_seconds)
     return running.base_url, Keys(Key(running.key), "own")

@@ -9,7 +9,6 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
-from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageOps
@@ -27,11 +26,6 @@ _SIXEL_PX: Final = COLUMNS * 10
 _SIXEL_COLOURS: Final = 255
 _LONGEST_CHUNK: Final = 4096
 _KONSOLE_WITH_IMAGES: Final = 220400
-
-
-def render(path: Path, draw: Draw) -> str:
-    with Image.open(path) as image:
-        return f"{draw(image.convert('RGB'))}\n"
 
 
 def choose_protocol(environ: Mapping[str, str], *, truecolor: bool) -> Draw | None:

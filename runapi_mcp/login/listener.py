@@ -60,7 +60,10 @@ async def receive_request(stream: SocketStream) -> BrowserRequest | None:
         except h11.RemoteProtocolError as error:
             # Of two hosts, as of noise, nothing is believed: it is for no host of ours.
             return None if error.error_status_hint == 431 else BrowserRequest()
-        return _parsed(event)
+        path, _, query = event.target.decode("latin-1").partition("?")
+        headers = {name: value.decode("latin-1") for name, value in reversed(event.headers)}
+        host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
+        return BrowserRequest(event.method.decode(), path, query, host, origin)
     return None
 
 
@@ -80,14 +83,6 @@ async def write_page(stream: SocketStream, page: Page, origin: str) -> None:
         for event in (head, h11.Data(content), h11.EndOfMessage()):
             await stream.send(connection.send(event) or b"")
         await stream.send_eof()
-
-
-def _parsed(request: h11.Request) -> BrowserRequest:
-    path, _, query = request.target.decode("latin-1").partition("?")
-    headers = {name: value.decode("latin-1") for name, value in reversed(request.headers)}
-    return BrowserRequest(
-        request.method.decode(), path, query, headers.get(b"host", ""), headers.get(b"origin", "")
-    )
 
 
 @dataclass(frozen=True, slots=True)

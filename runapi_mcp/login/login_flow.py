@@ -130,8 +130,7 @@ class Login:
     async def _log_in(self, seconds: float) -> LoggedIn | Failure:
         try:
             issued = await self._exchange(await self._wait_for_callback(seconds))
-            balance_cents = await verify_key(self._upstream, issued.key)
-            await save_key(self._key_file, issued.key)
+            balance_cents = await keep_key(self._upstream, self._key_file, issued.key)
         except Failure as failure:
             return failure
         return LoggedIn(issued.email, balance_cents)
@@ -165,7 +164,7 @@ class Login:
             case LoggedIn():
                 return pages.success_page(self.hostname, end.email)
             case Denied():
-                return pages.denied_page()
+                return pages.DENIED
             case _:
                 return pages.failure_page(end)
 
@@ -189,29 +188,23 @@ async def open_login(upstream: Upstream, key_file: KeyFile) -> AsyncGenerator[Lo
         yield Login(upstream, key_file, attempt, listener)
 
 
-async def verify_key(upstream: Upstream, key: Key) -> float:
-    """The balance that the key opens, in US cents.
+async def keep_key(upstream: Upstream, key_file: KeyFile, key: Key) -> float:
+    """Save a key that works; returns the balance that it opens, in US cents.
 
     Raises:
         NotLoggedIn: RunAPI does not accept the key, or could not be asked.
+        NotConfigured: it could not be written.
     """
     try:
-        return (await upstream.provider(key).balance()).balance_cents
+        balance = await upstream.provider(key).balance()
     except KeyRejected as failure:
         advice = f"Nothing was saved. Keys are at {KEY_PAGE}."
         raise NotLoggedIn(failure.happened, advice) from failure
     except ProviderFailure as failure:
         raise NotLoggedIn(failure.happened, f"Nothing was saved. {failure.advice}") from failure
-
-
-async def save_key(key_file: KeyFile, key: Key) -> None:
-    """Put the key into the file.
-
-    Raises:
-        NotConfigured: it could not be written.
-    """
     if key.secret is not None:
         await anyio.to_thread.run_sync(key_file.save, key.secret)
+    return balance.balance_cents
 
 
 def _reason(failure: ProviderFailure) -> str:

@@ -48,19 +48,20 @@ def success_page(hostname: str, email: str | None) -> Page:
     return Page(HTTPStatus.OK, "good", "You are logged in", message)
 
 
-def denied_page() -> Page:
-    message = (
-        "You denied the login, so no key was made and nothing was saved.",
-        "You can close this window.",
-    )
-    return Page(HTTPStatus.OK, "quiet", "Nothing was allowed", message)
-
-
 def failure_page(failure: Failure) -> Page:
     message = (failure.happened, failure.advice)
     return Page(HTTPStatus.BAD_GATEWAY, "bad", "The login did not work", message)
 
 
+DENIED: Final = Page(
+    HTTPStatus.OK,
+    "quiet",
+    "Nothing was allowed",
+    (
+        "You denied the login, so no key was made and nothing was saved.",
+        "You can close this window.",
+    ),
+)
 NOT_OURS: Final = Page(
     HTTPStatus.BAD_REQUEST,
     "bad",

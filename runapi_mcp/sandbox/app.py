@@ -1,25 +1,33 @@
-"""The sandbox put together: its state, its routes, its failures."""
+"""The sandbox put together: its state, its routes, its failures; and on a port of this machine."""
 
+import logging
+import socket
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import anyio
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
-from runapi_mcp.sandbox.faults import Faults
+from runapi_mcp.base.sockets import listen
+from runapi_mcp.base.web_server import WebServer
+from runapi_mcp.sandbox.faults import Faults, TornConnection
 from runapi_mcp.sandbox.file_routes import FileRoutes
-from runapi_mcp.sandbox.file_store import FileStore
-from runapi_mcp.sandbox.http_messages import error, sign
-from runapi_mcp.sandbox.login_routes import LoginRoutes, LoginStore
+from runapi_mcp.sandbox.http_messages import KEY_PREFIX, error, sign, signing
+from runapi_mcp.sandbox.login_routes import LoginRoutes
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
 from runapi_mcp.sandbox.picture_cache import PictureCache
-from runapi_mcp.sandbox.routing import Misbehaviour, signing
 from runapi_mcp.sandbox.task_routes import TaskRoutes
 from runapi_mcp.sandbox.task_store import Accounts
+
+SANDBOX_KEY: Final = f"{KEY_PREFIX}key-without-money"
 
 
 class Sandbox:
@@ -34,13 +42,12 @@ class Sandbox:
     ) -> None:
         self.faults = Faults()
         self.accounts = Accounts(anyio.current_time, draw_seconds)
-        files = FileStore(anyio.current_time)
-        misbehave = Misbehaviour(self.faults)
+        files = FileRoutes(anyio.current_time, self.faults)
         groups = (
-            TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), misbehave),
-            MoneyRoutes(variants, self.accounts, misbehave),
-            FileRoutes(files, misbehave),
-            LoginRoutes(LoginStore(anyio.current_time)),
+            TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), self.faults),
+            MoneyRoutes(variants, self.accounts, self.faults),
+            files,
+            LoginRoutes(anyio.current_time),
         )
         self.app = Starlette(
             routes=[
@@ -58,3 +65,30 @@ async def _no_route(request: Request, refusal: Exception) -> Response:
     if not isinstance(refusal, HTTPException):
         raise refusal
     return sign(error(refusal.status_code, refusal.detail, refusal.headers), request)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    base_url: str
+    key: SecretStr
+
+
+def start_in_thread(draw_seconds: float | None) -> Running:
+    """A sandbox beside this program, until the program ends."""
+    sock = listen("127.0.0.1", 0)
+    thread = threading.Thread(target=serve_forever, args=(sock, draw_seconds), daemon=True)
+    # The socket listens already: a request that comes before the thread is ready waits for it.
+    thread.start()
+    return Running(f"http://127.0.0.1:{sock.getsockname()[1]}", SecretStr(SANDBOX_KEY))
+
+
+def serve_forever(sock: socket.socket, draw_seconds: float | None) -> None:
+    """A sandbox, until a signal comes."""
+    logging.getLogger("uvicorn.error").addFilter(_is_not_torn)
+    WebServer(Sandbox(draw_seconds).app).run([sock])
+
+
+def _is_not_torn(record: logging.LogRecord) -> bool:
+    """A torn connection is what was asked for or the client's doing, not worth a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, TornConnection | ClientDisconnect)

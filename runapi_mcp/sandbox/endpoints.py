@@ -28,17 +28,16 @@ class Endpoint:
         return self.path, repr(sorted(body.items()))
 
     def validate(self, body: Mapping[str, object]) -> tuple[Variant, Params]:
-        """The variant and params of a create body.
-
-        Raises:
-            Refusal: 422, a field is missing, unknown or out of range.
-        """
+        """The variant and params of a create body; refused with 422 where a field is wrong."""
         variant = self._variant(body.get("model"))
         fields = {name: value for name, value in body.items() if name != "model"}
         try:
             return variant, variant.params.model_validate(fields)
         except ValidationError as error:
-            raise Refusal(invalid(_by_field(error.errors(include_url=False)))) from error
+            errors: FieldErrors = defaultdict(list)
+            for problem in error.errors(include_url=False):
+                errors[str(problem["loc"][0])].append(_reason(problem))
+            raise Refusal(invalid(dict(errors))) from error
 
     def _variant(self, model: object) -> Variant:
         if model is None or model == "":
@@ -54,13 +53,6 @@ def endpoints_of(variants: Iterable[Variant]) -> tuple[Endpoint, ...]:
     for variant in variants:
         sold[variant.service, variant.action].append(variant)
     return tuple(Endpoint(*at, tuple(those)) for at, those in sold.items())
-
-
-def _by_field(problems: list[ErrorDetails]) -> FieldErrors:
-    errors: FieldErrors = defaultdict(list)
-    for problem in problems:
-        errors[str(problem["loc"][0])].append(_reason(problem))
-    return dict(errors)
 
 
 def _reason(problem: ErrorDetails) -> str:

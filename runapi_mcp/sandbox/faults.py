@@ -21,7 +21,11 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, cast, get_args
 
-from runapi_mcp.sandbox.http_messages import Refusal, invalid
+import anyio
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from runapi_mcp.sandbox.http_messages import Refusal, error, invalid
 
 Where = Literal[
     "create", "created", "poll", "prices", "quotes", "account", "prepare", "upload", "confirm",
@@ -37,6 +41,16 @@ _SECONDS: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)s", re.ASCII)
 _TIMES: Final = re.compile(r"x(\d{1,4})", re.ASCII)
 _KINDS: Final[tuple[str, ...]] = get_args(FaultKind)
 _PLACES: Final = ("create", "created", "poll")
+DEFAULT_SLOW_SECONDS: Final = 5.0
+_FAULT_MESSAGES: Final = {
+    "401": "Invalid API key",
+    "402": "Insufficient credits",
+    "404": "Not found",
+    "409": "Conflict",
+    "429": "Too many requests",
+    "500": "Internal server error",
+    "503": "Service unavailable",
+}
 
 
 class TornConnection(ConnectionResetError):
@@ -79,28 +93,37 @@ class Faults:
         """Let the next `times` requests at `where` fail so; None for all of them."""
         self.injected.append(Fault(where, kind, seconds, times))
 
-    def next(self, where: Where, scripted: Iterable[Fault], identity: Hashable) -> Fault | None:
-        """The fault of this request, counted; `identity` names whom the script belongs to."""
+    async def misbehave(
+        self, where: Where, scripted: Iterable[Fault] = (), identity: Hashable = None
+    ) -> None:
+        """Delay the request at hand, or refuse it with a failing answer, if that was asked for.
+
+        `identity` names whom the script belongs to.
+        """
+        fault = self._next(where, scripted, identity)
+        if fault is None:
+            return
+        if fault.kind == "slow":
+            await anyio.sleep(DEFAULT_SLOW_SECONDS if fault.seconds is None else fault.seconds)
+        else:
+            raise Refusal(_failing(fault))
+
+    def _next(self, where: Where, scripted: Iterable[Fault], identity: Hashable) -> Fault | None:
+        """The fault of this request, counted."""
         candidates: list[tuple[Fault, Hashable]] = [
             *((fault, (identity, place)) for place, fault in enumerate(scripted)),
             *((fault, place) for place, fault in enumerate(self.injected)),
         ]
         for fault, owner in candidates:
-            if fault.where == where and not self._is_spent(fault, owner):
+            is_left = fault.times is None or self._used[fault, owner] < fault.times
+            if fault.where == where and is_left:
                 self._used[fault, owner] += 1
                 return fault
         return None
 
-    def _is_spent(self, fault: Fault, owner: Hashable) -> bool:
-        return fault.times is not None and self._used[fault, owner] >= fault.times
-
 
 def script_of(prompt: str) -> Script:
-    """What a prompt asks for.
-
-    Raises:
-        Refusal: 422, a directive outside the language.
-    """
+    """What a prompt asks for; a directive outside the language is refused with 422."""
     script = Script(" ".join(_DIRECTIVE.sub(" ", prompt).split()) or "untitled")
     for directive in _DIRECTIVE.findall(prompt):
         script = _with_directive(script, str(directive).strip())
@@ -138,3 +161,33 @@ def _number(pattern: re.Pattern[str], words: Iterable[str]) -> float | None:
     """The number in the first word of that form."""
     found = next(filter(None, map(pattern.fullmatch, words)), None)
     return float(found.group(1)) if found else None
+
+
+def _failing(fault: Fault) -> Response:
+    match fault.kind:
+        case "torn":
+            return _Torn()
+        case "html":
+            page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+            return HTMLResponse(page, 502)
+        case "broken-json":
+            return Response('{"id": "3f2', 200, media_type="application/json")
+        case "422":
+            return invalid({"prompt": ["was refused, as the sandbox was asked"]})
+        case kind:
+            pause = {} if fault.seconds is None else {"Retry-After": f"{fault.seconds:g}"}
+            return error(int(kind), _FAULT_MESSAGES[kind], pause)
+
+
+class _Torn(Response):
+    """An answer that breaks off in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Content-Length": "1000"}, media_type="application/json")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": b'{"id": "', "more_body": True})
+        # The server closes the connection of an answer it cannot finish.
+        raise TornConnection

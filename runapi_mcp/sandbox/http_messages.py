@@ -1,7 +1,7 @@
 """HTTP as RunAPI speaks it: requests read, and answers, which say that they are the sandbox's."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from json import dumps, loads
 from typing import Final
 
@@ -11,6 +11,9 @@ from starlette.responses import JSONResponse, Response
 from runapi_mcp.base.json_values import is_object
 
 FieldErrors = dict[str, list[str]]
+Handler = Callable[[Request], Awaitable[Response]]
+Table = Iterator[tuple[str, str, Handler]]
+"""The method, path and handler of each route of a group."""
 
 KEY_PREFIX: Final = "sandbox-"
 """Keys that begin so are good here, each with an account of its own; all others are wrong."""
@@ -48,12 +51,21 @@ def sign(response: Response, request: Request) -> Response:
     return response
 
 
-def api_key(request: Request) -> str:
-    """The key of a request.
+def signing(handler: Handler) -> Handler:
+    """The handler with early endings turned into their answers, and every answer signed."""
 
-    Raises:
-        Refusal: 401, there is none or it is wrong.
-    """
+    async def respond(request: Request) -> Response:
+        try:
+            response = await handler(request)
+        except Refusal as refusal:
+            response = refusal.response
+        return sign(response, request)
+
+    return respond
+
+
+def api_key(request: Request) -> str:
+    """The key of a request; without one, or with a wrong one, it is refused with 401."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or not key.startswith(KEY_PREFIX):
         raise Refusal(error(401, "Invalid API key"))
@@ -61,11 +73,7 @@ def api_key(request: Request) -> str:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The key under which a create is done once, if it has one.
-
-    Raises:
-        Refusal: 400, it has a form that RunAPI does not take.
-    """
+    """The key under which a create is done once, if any; refused with 400 if it is none."""
     key = request.headers.get("idempotency-key")
     if key is not None and not (1 <= len(key) <= 512 and key.isascii() and key.isprintable()):
         raise Refusal(error(400, "Idempotency-Key must be 1 to 512 printable ASCII characters"))
@@ -73,11 +81,7 @@ def idempotency_key(request: Request) -> str | None:
 
 
 async def json_body(request: Request) -> Mapping[str, object]:
-    """The JSON object a request carries.
-
-    Raises:
-        Refusal: 400, 413 or 415.
-    """
+    """The JSON object a request carries; refused with 400, 413 or 415 where it carries none."""
     media_type = request.headers.get("content-type", "").partition(";")[0]
     if media_type.strip().lower() != "application/json":
         raise Refusal(error(415, "Content-Type must be application/json"))

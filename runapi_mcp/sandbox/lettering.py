@@ -1,8 +1,7 @@
-"""Words on a picture: a sheet with its measures, and lines set in the bundled font."""
+"""Words on a picture: a sheet with its measures, and text in the bundled font."""
 
-import re
+import textwrap
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -12,11 +11,7 @@ from runapi_mcp.sandbox.landscape import Palette, Rgb
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 PAPER: Rgb = (250, 247, 240)
-# Sizes of type, in hundredths of the shorter side, and the lines each may take.
-_SIZES = ((6.4, 2), (5.0, 3), (3.8, 4))
-# What the bundled font has is this and no more, once accents are taken off.
-_UNDRAWABLE = re.compile(r"[^\s!-~©«°±·»‘’“”‹›]+")  # noqa: RUF001 - quotes, not apostrophes
-_NEAREST = str.maketrans({"–": "-", "—": "-", "ß": "ss", "ø": "o", "æ": "ae", "ł": "l"})  # noqa: RUF001 - dashes, as people write them
+_NEAREST = str.maketrans("‘’“”–—øł", "''\"\"--ol", "")  # noqa: RUF001 - as people write them
 _ILLEGIBLE = "(a prompt in a script this font does not have)"
 
 
@@ -52,49 +47,13 @@ class Sheet:
 
 
 def drawable(text: str) -> str:
-    """The text in the bundled font's letters, an ellipsis for each run it does not have."""
+    """The text in letters that the bundled font has, which knows no accents."""
     spelled = unicodedata.normalize("NFKD", text[:1000].translate(_NEAREST))
-    plain = "".join(letter for letter in spelled if not unicodedata.combining(letter))
-    found = " ".join(_UNDRAWABLE.sub("…", plain).split())
-    return found if found.strip("… ") else _ILLEGIBLE
+    plain = "".join(letter for letter in spelled if letter.isascii() and letter.isprintable())
+    return " ".join(plain.split()) or _ILLEGIBLE
 
 
-def set_lines(sheet: Sheet, text: str) -> tuple[list[str], float]:
-    """Lines and their size of type: the largest that holds the text, else the smallest, cut."""
-    lines, units, limit = [text], 0.0, 1
-    width = sheet.right - sheet.margin_px
-    for units, limit in _SIZES:
-        font = sheet.font(units)
-        lines = wrapped(text, font, width, limit)
-        if len(lines) <= limit:
-            return _balanced(lines, font, width), units
-    return [*lines[: limit - 1], lines[limit - 1].rstrip()[:-1].rstrip() + "…"], units
-
-
-def wrapped(text: str, font: Font, width: float, limit: int) -> list[str]:
-    """Lines no wider than `width`; `limit` of them and one more when there would be more."""
-    lines = [""]
-    for piece in _pieces(text, font, width):
-        if font.getlength((lines[-1] + piece).rstrip()) <= width:
-            lines[-1] += piece
-        elif len(lines) > limit:
-            break
-        else:
-            lines.append(piece)
-    return lines
-
-
-def _balanced(lines: list[str], font: Font, width: float) -> list[str]:
-    """The same lines, as even as their number allows, so that no word is left alone."""
-    text = "".join(lines)
-    # Narrower than its longest word, a text would be broken inside that word.
-    longest = max(font.getlength(piece.rstrip()) for piece in _pieces(text, font, width))
-    widths = [max(longest, width * share) for share in (0.5, 0.6, 0.7, 0.8, 0.9)]
-    layouts = (wrapped(text, font, narrower, len(lines)) for narrower in widths)
-    return next((even for even in layouts if len(even) == len(lines)), lines)
-
-
-def _pieces(text: str, font: Font, width: float) -> Iterator[str]:
-    """What a line may break after: a word, a dot; each letter of what is wider than a line."""
-    for word in re.findall(r"[^\s.]*[\s.]+|[^\s.]+", text):
-        yield from [word] if font.getlength(word.rstrip()) <= width else word
+def wrap_text(text: str, font: Font, width: float, limit: int) -> list[str]:
+    """At most `limit` lines of about this width; more of the text is cut."""
+    columns = int(0.9 * len(text) * width / font.getlength(text))
+    return textwrap.wrap(text, max(columns, 8), max_lines=limit, placeholder="…")

@@ -5,7 +5,6 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import Final
 from urllib.parse import parse_qs, urlencode
@@ -14,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from runapi_mcp.base.html_page import content_policy, html_page
-from runapi_mcp.sandbox.http_messages import KEY_PREFIX, answer, error, json_body
-from runapi_mcp.sandbox.routing import Table
+from runapi_mcp.sandbox.http_messages import KEY_PREFIX, Refusal, Table, answer, error, json_body
 
 CODE_SECONDS: Final = 300.0
 """How long a code can be exchanged."""
@@ -32,70 +30,13 @@ LARGEST_FORM: Final = 10_000
 _DENIED: Final = {"error": "access_denied", "error_description": "The login was denied"}
 
 
-class BadLogin(ValueError):
-    """A login that cannot be shown or exchanged. `str()` says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginRequest:
-    """A login that a program asks for, its fields as they came and known to be well-formed."""
-
-    fields: Mapping[str, str]
-
-    @classmethod
-    def of(cls, fields: Mapping[str, str]) -> "LoginRequest":
-        """
-        Raises:
-            BadLogin: a field is missing or malformed.
-        """
-        for name, rule in _RULES.items():
-            if not rule.fullmatch(fields.get(name, "")):
-                raise BadLogin(f"{name} is missing or malformed")
-        if int(fields["redirect_port"]) > _LARGEST_PORT:
-            raise BadLogin("redirect_port is missing or malformed")
-        return cls({name: fields[name] for name in _RULES})
-
-    @property
-    def callback(self) -> str:
-        return f"http://127.0.0.1:{self.fields['redirect_port']}/callback"
-
-
-class LoginStore:
-    """The approved logins that nobody has exchanged yet."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._approved: dict[str, tuple[LoginRequest, float]] = {}
-
-    def approve(self, asked: LoginRequest) -> str:
-        """The code that the browser brings back."""
-        code = secrets.token_urlsafe(32)
-        self._approved[code] = asked, self._clock() + CODE_SECONDS
-        return code
-
-    def exchange(self, body: Mapping[str, object]) -> dict[str, object]:
-        """The key, with the name it is listed under.
-
-        Raises:
-            BadLogin: the code is unknown, used, too old, or of another program.
-        """
-        asked, until = self._approved.pop(str(body.get("code")), (None, 0.0))
-        if asked is None or self._clock() > until:
-            raise BadLogin("The code is unknown, used or expired")
-        if body.get("redirect_port") != int(asked.fields["redirect_port"]):
-            raise BadLogin("redirect_port is not the one of this login")
-        if _challenge(body.get("code_verifier")) != asked.fields["code_challenge"]:
-            raise BadLogin("code_verifier does not match the challenge")
-        key = KEY_PREFIX + secrets.token_urlsafe(24)
-        name, user = f"CLI on {asked.fields['hostname']}", {"email": "sandbox@example.com"}
-        return {"key": key, "name": name, "user": user}
-
-
 class LoginRoutes:
     """`/cli/authorize` and `/api/v1/cli/exchange`."""
 
-    def __init__(self, logins: LoginStore) -> None:
-        self._logins = logins
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._approved: dict[str, tuple[Mapping[str, str], float]] = {}
+        """The logins that nobody has exchanged yet, by code, and until when each can be."""
 
     def table(self) -> Table:
         yield "GET", "/cli/authorize", self._ask
@@ -103,32 +44,50 @@ class LoginRoutes:
         yield "POST", "/api/v1/cli/exchange", self._exchange
 
     async def _ask(self, request: Request) -> Response:
-        try:
-            asked = LoginRequest.of(request.query_params)
-        except BadLogin as reason:
-            return _bad_page(reason)
-        return _page(asked)
+        return _page(_parse_login(request.query_params))
 
     async def _decide(self, request: Request) -> Response:
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            return _bad_page(BadLogin("only this page's own buttons decide"))
+            raise _bad_login("only this page's own buttons decide")
         fields = await _form(request)
-        try:
-            asked = LoginRequest.of(fields)
-        except BadLogin as reason:
-            return _bad_page(reason)
-        approved = fields.get("decision") == "approve"
-        said = {"code": self._logins.approve(asked)} if approved else _DENIED
+        asked = _parse_login(fields)
+        said = {"code": self._approve(asked)} if fields.get("decision") == "approve" else _DENIED
         # 303 makes it a GET.
-        query = urlencode({**said, "state": asked.fields["state"]})
-        return RedirectResponse(f"{asked.callback}?{query}", 303)
+        query = urlencode({**said, "state": asked["state"]})
+        return RedirectResponse(f"{_callback(asked)}?{query}", 303)
+
+    def _approve(self, asked: Mapping[str, str]) -> str:
+        """The code that the browser brings back."""
+        code = secrets.token_urlsafe(32)
+        self._approved[code] = asked, self._clock() + CODE_SECONDS
+        return code
 
     async def _exchange(self, request: Request) -> Response:
         body = await json_body(request)
-        try:
-            return answer(self._logins.exchange(body), 201)
-        except BadLogin as reason:
-            return error(400, str(reason))
+        asked, until = self._approved.pop(str(body.get("code")), (None, 0.0))
+        if asked is None or self._clock() > until:
+            raise Refusal(error(400, "The code is unknown, used or expired"))
+        if body.get("redirect_port") != int(asked["redirect_port"]):
+            raise Refusal(error(400, "redirect_port is not the one of this login"))
+        if _challenge(body.get("code_verifier")) != asked["code_challenge"]:
+            raise Refusal(error(400, "code_verifier does not match the challenge"))
+        key = KEY_PREFIX + secrets.token_urlsafe(24)
+        name, user = f"CLI on {asked['hostname']}", {"email": "sandbox@example.com"}
+        return answer({"key": key, "name": name, "user": user}, 201)
+
+
+def _parse_login(fields: Mapping[str, str]) -> Mapping[str, str]:
+    """The login that a program asks for; refused where a field is missing or malformed."""
+    for name, rule in _RULES.items():
+        if not rule.fullmatch(fields.get(name, "")):
+            raise _bad_login(f"{name} is missing or malformed")
+    if int(fields["redirect_port"]) > _LARGEST_PORT:
+        raise _bad_login("redirect_port is missing or malformed")
+    return {name: fields[name] for name in _RULES}
+
+
+def _callback(asked: Mapping[str, str]) -> str:
+    return f"http://127.0.0.1:{asked['redirect_port']}/callback"
 
 
 async def _form(request: Request) -> Mapping[str, str]:
@@ -137,15 +96,15 @@ async def _form(request: Request) -> Mapping[str, str]:
     return {name: values[0] for name, values in fields.items() if len(values) == 1}
 
 
-def _page(asked: LoginRequest) -> Response:
-    shown = {name: escape(value) for name, value in asked.fields.items()}
+def _page(asked: Mapping[str, str]) -> Response:
+    shown = {name: escape(value) for name, value in asked.items()}
     inputs = (f'<input type="hidden" name="{n}" value="{value}">' for n, value in shown.items())
     values = {**shown, "inputs": "\n".join(inputs)}
-    return _html("Allow access?", "authorize.html", values, asked.callback)
+    return _html("Allow access?", "authorize.html", values, _callback(asked))
 
 
-def _bad_page(reason: BadLogin) -> Response:
-    return _html("No login", "bad_login.html", {"reason": escape(str(reason))}, status=400)
+def _bad_login(reason: str) -> Refusal:
+    return Refusal(_html("No login", "bad_login.html", {"reason": escape(reason)}, status=400))
 
 
 def _html(

@@ -1,6 +1,7 @@
 """Prices, quotes and the account."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from json import dumps
 from typing import Final
@@ -8,24 +9,22 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, Schedule, Variant
-from runapi_mcp.base.json_values import as_object
-from runapi_mcp.sandbox.http_messages import Refusal, answer, api_key, invalid, json_body
-from runapi_mcp.sandbox.routing import Misbehaviour, Table
+from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, Variant
+from runapi_mcp.base.json_values import as_object, as_text
+from runapi_mcp.sandbox.faults import Faults
+from runapi_mcp.sandbox.http_messages import Refusal, Table, answer, api_key, invalid, json_body
 from runapi_mcp.sandbox.task_store import Accounts, cents_of, schedule_of
 
 _AS_OF: Final = f"{SNAPSHOT_AS_OF}-01T00:00:00Z"
 
 
+@dataclass(frozen=True, slots=True)
 class MoneyRoutes:
     """`/api/v1/price_schedules`, `/api/v1/price_quotes` and `/api/v1/me`."""
 
-    def __init__(
-        self, variants: Sequence[Variant], accounts: Accounts, misbehave: Misbehaviour
-    ) -> None:
-        self._variants = variants
-        self._accounts = accounts
-        self._misbehave = misbehave
+    _variants: Sequence[Variant]
+    _accounts: Accounts
+    _faults: Faults
 
     def table(self) -> Table:
         yield "GET", "/api/v1/price_schedules", self._schedules
@@ -34,21 +33,22 @@ class MoneyRoutes:
         yield "GET", "/api/v1/me/balance", self._balance
 
     async def _schedules(self, request: Request) -> Response:
-        await self._misbehave("prices")
-        wanted = [request.query_params.get(name) for name in ("service", "action", "model")]
-        rows = _price_schedules(self._variants, *wanted)
-        etag = _etag(rows)
+        await self._faults.misbehave("prices")
+        filters = ("service", "action", "model")
+        wanted = {name: text for name, text in request.query_params.items() if name in filters}
+        rows = [row for row in map(_row, self._variants) if wanted.items() <= row.items()]
+        etag = f'"{sha256(dumps(rows, sort_keys=True).encode()).hexdigest()[:16]}"'
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"ETag": etag})
         return answer({"as_of": _AS_OF, "price_schedules": rows}, headers={"ETag": etag})
 
     async def _quote(self, request: Request) -> Response:
-        await self._misbehave("quotes")
+        await self._faults.misbehave("quotes")
         body = await json_body(request)
-        variant = _variant(self._variants, body)
+        variant, params = _variant(self._variants, body), as_object(body.get("params"))
         quote = {
             **_heading(variant),
-            "reservation_amount_cents": cents_of(variant, _resolution(body)),
+            "reservation_amount_cents": cents_of(variant, as_text(params.get("output_resolution"))),
             "estimate_basis": "schedule",
             "as_of": _AS_OF,
         }
@@ -60,7 +60,7 @@ class MoneyRoutes:
         return answer({**account, "email": "sandbox@example.com", "account": account})
 
     async def _balance(self, request: Request) -> Response:
-        await self._misbehave("account")
+        await self._faults.misbehave("account")
         account = self._accounts.of(api_key(request))
         return answer(
             {
@@ -81,47 +81,19 @@ def _variant(variants: Sequence[Variant], body: Mapping[str, object]) -> Variant
     raise Refusal(invalid({"model": ["has no price for this service and action"]}))
 
 
-def _resolution(body: Mapping[str, object]) -> str | None:
-    value = as_object(body.get("params")).get("output_resolution")
-    return value if isinstance(value, str) else None
-
-
-def _price_schedules(
-    variants: Sequence[Variant], service: str | None, action: str | None, model: str | None
-) -> list[dict[str, object]]:
-    """The rows of `GET /api/v1/price_schedules` that the filters let through."""
-    return [
-        _row(variant)
-        for variant in variants
-        if service in (None, variant.service)
-        and action in (None, variant.action)
-        and model in (None, variant.model)
-    ]
-
-
-def _etag(rows: list[dict[str, object]]) -> str:
-    return f'"{sha256(dumps(rows, sort_keys=True).encode()).hexdigest()[:16]}"'
-
-
 def _row(variant: Variant) -> dict[str, object]:
     schedule = schedule_of(variant)
+    overrides = dict(schedule.by_resolution)
     return {
         **_heading(variant),
         "catalog_status": "active",
         "billing_unit": "call",
         "billing_strategy": "per_call",
         "unit_price_cents": schedule.unit_cents,
-        "billing_config": _overrides(schedule),
+        "billing_config": {"key": "output_resolution", "overrides": overrides} if overrides else {},
     }
 
 
 def _heading(variant: Variant) -> dict[str, object]:
     sold = {"service": variant.service, "action": variant.action, "model": variant.model}
     return {**sold, "pricing_status": "active", "currency": "USD"}
-
-
-def _overrides(schedule: Schedule) -> dict[str, object]:
-    """What changes the unit price; nothing, where no resolution can be chosen."""
-    if not schedule.by_resolution:
-        return {}
-    return {"key": "output_resolution", "overrides": dict(schedule.by_resolution)}

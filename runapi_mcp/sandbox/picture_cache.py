@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
 
-from runapi_mcp.sandbox.file_store import FileStore
+from runapi_mcp.sandbox.file_routes import FileRoutes
 from runapi_mcp.sandbox.task_store import Accounts, StoredTask
 
 MOST_CACHED: Final = 32
@@ -13,7 +13,7 @@ GONE: Final = "Not here any more"
 
 
 class PictureCache:
-    def __init__(self, accounts: Accounts, files: FileStore) -> None:
+    def __init__(self, accounts: Accounts, files: FileRoutes) -> None:
         self._accounts = accounts
         self._files = files
         self._drawn: dict[str, bytes] = {}
@@ -43,7 +43,7 @@ class PictureCache:
         folder, _, name = parts.path.strip("/").partition("/")
         if folder == "images":
             return await self.png(name.removesuffix(".png")) or GONE
-        file = self._files.read(name)
+        file = self._files.find(name)
         return (file.content if file else None) or GONE
 
 

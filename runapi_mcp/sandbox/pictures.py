@@ -9,10 +9,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from runapi_mcp.sandbox.collage import SourceImage, proportion_of, put_sources
-from runapi_mcp.sandbox.landscape import gradient, mix, palette, put_ridges, sky
-from runapi_mcp.sandbox.lettering import PAPER, Sheet, drawable, set_lines
+from runapi_mcp.sandbox.landscape import landscape, mix, palette
+from runapi_mcp.sandbox.lettering import PAPER, Sheet, drawable, wrap_text
 
 _PIXELS = {"1k": 1024 * 1024, "2k": 2048 * 2048}
+_PROMPT_UNITS = 4.6
+"""Its size of type, in hundredths of the shorter side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,7 @@ def draw(scene: Scene) -> bytes:
     seed = f"{scene.task_id}\n{_encodable(scene.prompt)}"
     rng = Random(seed)  # noqa: S311 - it shapes hills, not secrets
     colours = palette(scene.prompt, rng)
-    sheet = Sheet(sky((scene.width, scene.height), colours, rng), colours)
-    put_ridges(sheet.canvas, colours, rng)
+    sheet = Sheet(landscape((scene.width, scene.height), colours, rng), colours)
     top, foot = _put_header(sheet), _put_prompt(sheet, scene)
     if scene.sources:
         gap = sheet.margin_px * 2 // 3
@@ -58,45 +59,29 @@ def _size(proportion: float, output_resolution: str) -> tuple[int, int]:
 
 
 def _put_header(sheet: Sheet) -> int:
-    """SANDBOX, spaced from margin to margin; returns the y where it ends."""
-    font, colour = sheet.font(6.4), mix(sheet.colours.zenith, PAPER, 0.85)
-    letters = [(letter, font.getlength(letter)) for letter in "SANDBOX"]
-    spare = sheet.right - sheet.margin_px - sum(width for _, width in letters)
-    x, y = float(sheet.margin_px), sheet.margin_px + round(sheet.unit_px * 4.6)
-    for letter, width in letters:
-        sheet.pen.text((x, y), letter, colour, font, "ls")
-        x += width + spare / (len(letters) - 1)
+    """SANDBOX, in the corner; returns the y where it ends."""
+    y = sheet.margin_px + round(sheet.unit_px * 4.6)
+    colour = mix(sheet.colours.zenith, PAPER, 0.85)
+    sheet.pen.text((sheet.margin_px, y), "S A N D B O X", colour, sheet.font(6.4), "ls")
     return y
 
 
 def _put_prompt(sheet: Sheet, scene: Scene) -> int:
-    """The prompt over a rule and a caption, on a scrim; returns the y where it begins."""
-    left, unit = sheet.margin_px, sheet.unit_px
-    lines, units = set_lines(sheet, drawable(scene.prompt))
-    rule, leading = sheet.foot - round(unit * 4.6), unit * units * 1.3
+    """The prompt over a rule and a caption; returns the y where it begins."""
+    left, unit, font = sheet.margin_px, sheet.unit_px, sheet.font(_PROMPT_UNITS)
+    lines = wrap_text(drawable(scene.prompt), font, sheet.right - left, 4)
+    rule, leading = sheet.foot - round(unit * 4.6), unit * _PROMPT_UNITS * 1.3
     top = round(rule - unit * 2.6 - leading * len(lines))
-    _put_scrim(sheet, top - left * 2)
     for i, line in enumerate(lines):
-        sheet.pen.text((left, top + leading * (i + 0.8)), line, PAPER, sheet.font(units), "ls")
-    faint = mix(sheet.colours.ridge, PAPER, 0.35)
+        sheet.pen.text((left, top + leading * (i + 0.8)), line, PAPER, font, "ls")
+    faint = mix(sheet.colours.ridge, PAPER, 0.75)
     sheet.pen.line((left, rule, sheet.right, rule), faint, max(1, round(unit / 6)))
-    _put_caption(sheet, scene)
-    return top
-
-
-def _put_scrim(sheet: Sheet, top: int) -> None:
-    slope = [(depth, depth, depth) for depth in (0, 110, 225, 235)]
-    mask = gradient((sheet.canvas.width, sheet.canvas.height - top), slope).getchannel(0)
-    sheet.canvas.paste(mix(sheet.colours.ridge, (0, 0, 0), 0.3), (0, top), mask)
-
-
-def _put_caption(sheet: Sheet, scene: Scene) -> None:
-    font, faint = sheet.font(2.3), mix(sheet.colours.ridge, PAPER, 0.75)
-    count = len(scene.sources)
+    count, small = len(scene.sources), sheet.font(2.3)
     made_from = f"  ·  {count} source{'s' * (count > 1)}" if count else ""
     about = f"Sandbox picture  ·  {scene.width} x {scene.height}"
-    sheet.pen.text((sheet.margin_px, sheet.foot), scene.model + made_from, faint, font, "ls")
-    sheet.pen.text((sheet.right, sheet.foot), about, faint, font, "rs")
+    sheet.pen.text((left, sheet.foot), scene.model + made_from, faint, small, "ls")
+    sheet.pen.text((sheet.right, sheet.foot), about, faint, small, "rs")
+    return top
 
 
 def _encodable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -13,9 +14,10 @@ from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.task import Status
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.sandbox.endpoints import Endpoint, endpoints_of
-from runapi_mcp.sandbox.faults import Script, script_of
+from runapi_mcp.sandbox.faults import Faults, Script, script_of
 from runapi_mcp.sandbox.http_messages import (
     Refusal,
+    Table,
     answer,
     api_key,
     error,
@@ -24,28 +26,21 @@ from runapi_mcp.sandbox.http_messages import (
     origin,
 )
 from runapi_mcp.sandbox.picture_cache import PictureCache
-from runapi_mcp.sandbox.routing import Misbehaviour, Table
 from runapi_mcp.sandbox.task_store import Accounts, StoredTask
 
 CALLBACK_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
 class TaskRoutes:
     """`/api/v1/{service}/{action}...`, `/api/v1/tasks/...` and `/images/...`."""
 
-    def __init__(
-        self,
-        variants: Sequence[Variant],
-        accounts: Accounts,
-        pictures: PictureCache,
-        misbehave: Misbehaviour,
-    ) -> None:
-        self._variants = variants
-        self._accounts = accounts
-        self._pictures = pictures
-        self._misbehave = misbehave
-        self._called_back: set[str] = set()
+    _variants: Sequence[Variant]
+    _accounts: Accounts
+    _pictures: PictureCache
+    _faults: Faults
+    _called_back: set[str] = field(default_factory=set[str])
 
     def table(self) -> Table:
         yield "GET", "/api/v1/tasks/{task_id}", self._task_result
@@ -60,9 +55,9 @@ class TaskRoutes:
         prompt = body.get("prompt")
         script = script_of(prompt if isinstance(prompt, str) else "")
         identity = owner, key or endpoint.identity(body)
-        await self._misbehave("create", script.faults, identity)
+        await self._faults.misbehave("create", script.faults, identity)
         task = self._store(endpoint, request, body, script)
-        await self._misbehave("created", script.faults, identity)
+        await self._faults.misbehave("created", script.faults, identity)
         return self._accept(task)
 
     def _store(
@@ -80,7 +75,11 @@ class TaskRoutes:
 
     def _accept(self, task: StoredTask) -> Response:
         """The answer to the create, which calls back once the task has ended."""
-        response = _created(task)
+        reservation = {"amount_cents": task.price_cents}
+        billing = {"reservation": reservation, "settlement": None, "refund": None}
+        entries = {"id": task.id, "status": "pending", "billing": billing}
+        location = f"{task.base_url}/api/v1/tasks/{task.id}"
+        response = answer(entries, 202, {"Location": location, **_headers(task)})
         callback_url = task.params.model_dump().get("callback_url")
         # A create that is repeated with its idempotency key makes no second callback.
         if callback_url and task.id not in self._called_back:
@@ -104,23 +103,15 @@ class TaskRoutes:
         task = self._accounts.of(api_key(request)).tasks.get(request.path_params["task_id"])
         if task is None:
             raise Refusal(error(404, "Task not found"))
-        await self._misbehave("poll", task.script.faults, task.id)
+        await self._faults.misbehave("poll", task.script.faults, task.id)
         return task
 
     async def _image(self, request: Request) -> Response:
-        await self._misbehave("image")
+        await self._faults.misbehave("image")
         png = await self._pictures.png(request.path_params["task_id"])
         if png is None:
             raise Refusal(error(404, "Image not found"))
         return Response(png, media_type="image/png")
-
-
-def _created(task: StoredTask) -> Response:
-    reservation = {"amount_cents": task.price_cents}
-    billing = {"reservation": reservation, "settlement": None, "refund": None}
-    location = f"{task.base_url}/api/v1/tasks/{task.id}"
-    entries = {"id": task.id, "status": "pending", "billing": billing}
-    return answer(entries, 202, {"Location": location, **_headers(task)})
 
 
 def _headers(task: StoredTask) -> dict[str, str]:

@@ -66,11 +66,7 @@ class StoredAccount:
                 self.spent_cents += task.price_cents
 
     def store(self, task: StoredTask, key: str | None, request: object) -> None:
-        """Take a new task on.
-
-        Raises:
-            Refusal: 402, the balance less what is reserved is below its price.
-        """
+        """Take a new task on; refused with 402 where what is not reserved is below its price."""
         if self.balance_cents - self.reserved_cents() < task.price_cents:
             raise Refusal(error(402, "Insufficient credits"))
         self.tasks[task.id] = task
@@ -79,11 +75,7 @@ class StoredAccount:
             self.by_key[key] = (request, task.id)
 
     def earlier(self, key: str | None, request: object) -> StoredTask | None:
-        """The task this idempotency key already made.
-
-        Raises:
-            Refusal: 409, it was made by another request.
-        """
+        """The task this idempotency key already made; by another request, it is a 409."""
         if key is None or key not in self.by_key:
             return None
         known, task_id = self.by_key[key]

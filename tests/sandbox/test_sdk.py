@@ -30,7 +30,7 @@ from runapi.core import (
 from runapi.flux import FluxClient
 from runapi.flux_2 import Flux2Client
 
-from runapi_mcp.sandbox.serving import start_in_thread
+from runapi_mcp.sandbox.app import start_in_thread
 from tests.support.processes import LIMIT_SECONDS
 
 PRO = "flux-2-pro-text-to-image"

@@ -36,7 +36,7 @@ from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.runapi import RunAPI
-from runapi_mcp.sandbox.serving import start_in_thread
+from runapi_mcp.sandbox.app import start_in_thread
 from runapi_mcp.server import Keys, Service, create_server
 from runapi_mcp.server.task_requests import RunapiTasks
 from runapi_mcp.server.tasks_extension import (

@@ -1,17 +1,16 @@
 """What the `RUNAPI_*` variables and RunAPI's config file say. The only room that reads them."""
 
-from runapi_mcp.base.settings.config_file import config_path
-from runapi_mcp.base.settings.key_file import KeyFile
-from runapi_mcp.base.settings.keys import KEY_PAGE, Key, parse_key
-from runapi_mcp.base.settings.settings import (
-    KEEP_DAYS,
-    LONGEST_WAIT_SECONDS,
-    LimitSettings,
-    Settings,
-    key_now,
-    load,
-    sandbox_environment,
-)
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.settings import values
+from runapi_mcp.base.settings.key_file import KeyFile, config_path, read_config
+from runapi_mcp.base.settings.keys import KEY_PAGE, Key, find_key, parse_key
 from runapi_mcp.base.settings.values import DEFAULT_BASE_URL
 
 __all__ = [
@@ -27,5 +26,150 @@ __all__ = [
     "key_now",
     "load",
     "parse_key",
+    "read_config",
     "sandbox_environment",
 ]
+
+KEEP_DAYS: Final = 90.0
+MOST_DAYS: Final = 36_500
+LONGEST_WAIT_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """The user's limits in US cents; None where there is none."""
+
+    per_call_cents: float | None = None
+    per_day_cents: float | None = None
+    confirm_over_cents: float | None = None
+    """A dearer call is made only after a person said yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    locate: Callable[[], Path] | None
+    """Tells its path, when that is needed; None for no ledger on the disk."""
+    keep_days: float
+    keep_prompts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSettings:
+    output_dir: Path | None
+    """None for the usual places."""
+    save: bool | None
+    """None for saving only where the host runs on this machine too."""
+    preview: bool
+    """Whether answers may carry a small picture."""
+    input_dirs: tuple[Path, ...]
+    """Where local images may be taken from, besides the usual places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    base_url: str
+    key: Key
+    variants: tuple[str, ...] | None
+    """Tiers and model ids to offer; None for all."""
+    limits: LimitSettings
+    ledger: LedgerSettings
+    pictures: PictureSettings
+    wait_seconds: int | None
+    """How long a call waits that does not say; None for as long as its host allows."""
+    mcp_tasks: bool
+    sandbox: bool
+    sandbox_draw_seconds: float | None
+    """How long the sandbox takes for a picture; None for as long as life does."""
+    warnings: tuple[str, ...]
+    """What a person should hear at the start: a broken file, a template left unfilled."""
+
+
+def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> Settings:
+    """The settings of this process; in the sandbox, asked for here or there, no address is needed.
+
+    Raises:
+        NotConfigured: a value that cannot be used, named with what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    file, broken = read_config(config_path(environ))
+    key, key_warnings = find_key(environ, file, broken)
+    sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
+    wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
+    return Settings(
+        base_url=DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file),
+        key=key,
+        variants=values.names(environ, "RUNAPI_VARIANTS"),
+        limits=_limits(environ),
+        ledger=_ledger(environ, sandbox=sandbox),
+        pictures=_pictures(environ),
+        wait_seconds=None if wait_seconds is None else int(wait_seconds),
+        mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
+        sandbox=sandbox,
+        sandbox_draw_seconds=values.number(environ, "RUNAPI_SANDBOX_DRAW_SECONDS", "seconds", 3600),
+        warnings=(*([broken] if broken else []), *key_warnings),
+    )
+
+
+def key_now(environ: Mapping[str, str] | None = None) -> Key:
+    """The key as the environment and the config file have it at this moment.
+
+    A server asks at every call, so that a login or logout elsewhere needs no restart.
+    """
+    environ = os.environ if environ is None else environ
+    return find_key(environ, *read_config(config_path(environ)))[0]
+
+
+def sandbox_environment() -> dict[str, str]:
+    """What a server started for practice may inherit: how the sandbox behaves, and no key."""
+    return {name: value for name, value in os.environ.items() if name.startswith("RUNAPI_SANDBOX")}
+
+
+def _limits(environ: Mapping[str, str]) -> LimitSettings:
+    return LimitSettings(
+        per_call_cents=values.cents(environ, "RUNAPI_MAX_COST_PER_CALL"),
+        per_day_cents=values.cents(environ, "RUNAPI_DAILY_BUDGET"),
+        confirm_over_cents=values.cents(environ, "RUNAPI_CONFIRM_OVER"),
+    )
+
+
+def _pictures(environ: Mapping[str, str]) -> PictureSettings:
+    output_dirs = values.folders(environ, "RUNAPI_OUTPUT_DIR")
+    if len(output_dirs) > 1:
+        raise NotConfigured("RUNAPI_OUTPUT_DIR names several folders.", "Name one.")
+    return PictureSettings(
+        output_dir=next(iter(output_dirs), None),
+        save=values.choice(environ, "RUNAPI_SAVE"),
+        preview=values.switch(environ, "RUNAPI_PREVIEW", default=True),
+        input_dirs=values.folders(environ, "RUNAPI_INPUT_DIRS"),
+    )
+
+
+def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
+    where = values.stated(environ, "RUNAPI_LEDGER")
+    off = where is not None and where.lower() in values.OFF
+    if where is not None and where.lower() in values.ON:
+        where = None
+    # Where a home is, is looked for when the ledger is needed.
+    if where is not None and not off and not where.startswith("~"):
+        values.require_absolute("RUNAPI_LEDGER", Path(where))
+    if off and not sandbox and values.stated(environ, "RUNAPI_DAILY_BUDGET"):
+        raise NotConfigured(
+            "RUNAPI_DAILY_BUDGET needs the ledger, and RUNAPI_LEDGER turns it off.",
+            "Unset one of them.",
+        )
+    return LedgerSettings(
+        # Practice leaves no trace among what was really paid.
+        locate=None if off or sandbox else partial(_ledger_path, where),
+        keep_days=values.number(environ, "RUNAPI_LEDGER_DAYS", "days", MOST_DAYS, least=1)
+        or KEEP_DAYS,
+        keep_prompts=values.switch(environ, "RUNAPI_LEDGER_PROMPTS", default=True),
+    )
+
+
+def _ledger_path(where: str | None) -> Path:
+    if where is not None:
+        return Path(where).expanduser().absolute()
+    # Imported here, because every start would pay for it.
+    from platformdirs import user_state_path
+
+    return (user_state_path("runapi-mcp") / "ledger.sqlite3").absolute()

@@ -1,7 +1,8 @@
-"""The API key in RunAPI's config file: put there and taken out, and nothing else of it touched."""
+"""RunAPI's config file, which its own programs write too: read, and the key kept in it."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.atomic_files import make_folders, write_whole
 from runapi_mcp.base.errors import NotConfigured
-from runapi_mcp.base.settings.config_file import config_path, irregularity
+from runapi_mcp.base.json_values import is_object
 
 _NAME: Final = "api_key"
 _OLDER_NAME: Final = "apiKey"
@@ -21,8 +22,49 @@ _EMPTY: Final = "{}\n"
 _ADVICE: Final = "Correct it, or move it away; a key may also be set as RUNAPI_API_KEY."
 
 
+def config_path(environ: Mapping[str, str]) -> Path | None:
+    """RunAPI's config file, which its own CLI and servers share; None for a user without a home."""
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    try:
+        folder = Path(home) if home else Path.home()
+    except RuntimeError:
+        return None
+    return folder / ".config" / "runapi" / "config.json"
+
+
+def irregularity(path: Path) -> str | None:
+    """What is wrong with something else in a file's place: a pipe would be waited for forever."""
+    if path.is_file() or not path.exists():
+        return None
+    return f"{path} cannot be read: it is not a regular file."
+
+
+def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
+    """The file's entries, and a sentence naming the file when it cannot be used."""
+    if path is None:
+        return {}, None
+    try:
+        if irregular := irregularity(path):
+            return {}, irregular
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, f"{path} cannot be read: {error}."
+    try:
+        entries: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return {}, f"{path} is not valid JSON: {error}."
+    if not is_object(entries):
+        return {}, f"{path} must hold a JSON object."
+    return entries, None
+
+
 class KeyFile:
-    """RunAPI's config file as the place of the key. Whatever it does blocks."""
+    """The file as the place of the key; nothing else of it is touched. Whatever it does blocks.
+
+    A file that cannot be understood or written stays as it was, and raises NotConfigured.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,11 +82,7 @@ class KeyFile:
         return cls(path)
 
     def require_usable(self) -> None:
-        """Nothing, when a key can be saved: asked before a person is bothered.
-
-        Raises:
-            NotConfigured: the file cannot be understood or its folder not be written.
-        """
+        """Nothing, when a key can be saved: asked before a person is bothered."""
         self._texts("")
         try:
             target = self._target()
@@ -54,20 +92,12 @@ class KeyFile:
             raise self._unwritable(PermissionError("its folder is read-only"))
 
     def save(self, key: SecretStr) -> None:
-        """Keep the key, readable by this user only.
-
-        Raises:
-            NotConfigured: the file cannot be understood or written; it is as it was.
-        """
+        """Keep the key, readable by this user only."""
         _, text = self._texts(key.get_secret_value())
         self._replace(text)
 
     def remove(self) -> bool:
-        """Whether there was a key, which is gone now.
-
-        Raises:
-            NotConfigured: the file cannot be understood or written; it is as it was.
-        """
+        """Whether there was a key, which is gone now."""
         before, text = self._texts(None)
         if text == before:
             return False
@@ -97,7 +127,7 @@ class KeyFile:
         except FileNotFoundError:
             return _EMPTY
         except OSError as error:
-            happened = f"{self.path} cannot be read: {_reason(error)}."
+            happened = f"{self.path} cannot be read: {error.strerror or error}."
             raise NotConfigured(happened, _ADVICE) from error
         except UnicodeDecodeError as error:
             raise NotConfigured(f"{self.path} is not UTF-8.", _ADVICE) from error
@@ -122,7 +152,7 @@ class KeyFile:
 
     def _unwritable(self, error: OSError) -> NotConfigured:
         return NotConfigured(
-            f"The key was not saved: {self.path} cannot be written ({_reason(error)}).",
+            f"The key was not saved: {self.path} cannot be written ({error.strerror or error}).",
             "Make it writable; a key may also be set as RUNAPI_API_KEY.",
         )
 
@@ -134,7 +164,3 @@ def _with_key(text: str, key: str | None) -> str:
     for name in (_OLDER_NAME, _NAME) if key is None else (_OLDER_NAME,):
         text = parse_text(text, "json").cut((name,))
     return text if key is None else parse_text(text, "json").put((_NAME,), key)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

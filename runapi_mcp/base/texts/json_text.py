@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from runapi_mcp.base.texts.delimiters import cut_member
 from runapi_mcp.base.texts.text import (
     KeyPath,
     UnusableText,
+    cut_member,
     inline_json,
     line_of,
     newline_of,

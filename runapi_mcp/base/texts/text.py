@@ -1,6 +1,7 @@
 """What can be asked of a file's text, whatever its format."""
 
 import json
+import re
 from typing import Final, Literal, Protocol
 
 from runapi_mcp.base.json_values import is_object
@@ -13,6 +14,11 @@ KeyPath = tuple[str, ...]
 
 HARM: Final = "it is written in a way that cannot be changed without harm to other entries"
 """Why a sound text is left alone."""
+
+_COMMENT: Final = {
+    "//": re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL),
+    "#": re.compile(r"#[^\r\n]*"),
+}
 
 
 class UnusableText(Exception):
@@ -95,3 +101,31 @@ def splice(text: str, *edits: tuple[int, int, str]) -> str:
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text
+
+
+def mask_comments(gap: str, comment: str) -> str:
+    """What stands between two members, with `#` for each letter of a comment, `*` in `/* */`."""
+    return _COMMENT[comment].sub(_marked, gap)
+
+
+def cut_member(text: str, before: int, member: tuple[int, int], after: int, comment: str) -> str:
+    """The text without a member, its comma, and the white space before it.
+
+    What is before it, a member or the brace, ends at `before`; what is next begins at `after`.
+    """
+    start, end = member
+    left = mask_comments(text[before:start], comment)
+    right = mask_comments(text[end:after], comment)
+    if text[after] != "}" and text[end:after].strip(" \t") == ",":
+        return text[:start] + text[after:]
+    comma = end + right.index(",") if "," in right else before + left.find(",")
+    ink = before + len(left.rstrip())
+    if left.rstrip().endswith("#") and text[end:].lstrip(" \t,")[:1] not in ("\r", "\n"):
+        ink = start  # or the comment would swallow what comes after
+    commas = ((comma, comma + 1, ""),) if "," in left + right else ()
+    return splice(text, (ink, end, ""), *commas)
+
+
+def _marked(found: re.Match[str]) -> str:
+    # Not the comment's own words, among which a comma may be.
+    return ("*" if found[0].startswith("/*") else "#") * len(found[0])

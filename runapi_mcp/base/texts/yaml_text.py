@@ -9,13 +9,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from runapi_mcp.base.texts.delimiters import cut_member, mask_comments
 from runapi_mcp.base.texts.text import (
     HARM,
     KeyPath,
     UnusableText,
+    cut_member,
     inline_json,
     line_of,
+    mask_comments,
     newline_of,
     quoted_path,
     splice,
@@ -62,7 +63,7 @@ class YamlText:
         if parent.kind != "block":
             raise UnusableText(HARM)
         if not way:
-            return self._appended(parent.members[0][0].column, key, value)
+            return self._below(None, parent.members[0][0].column, key, value)
         return self._below(self._key(tuple(way)), parent.members[0][0].column, key, value)
 
     def put_back(self, path: KeyPath, empty: str) -> str:
@@ -93,11 +94,11 @@ class YamlText:
     def _into_nothing(self, way: KeyPath, parent: Node | None, key: str, value: object) -> str:
         """Into a text, or under a key, that has nothing yet."""
         if parent is None:
-            return self.put(way, {key: value}) if way else self._appended(0, key, value)
+            return self.put(way, {key: value}) if way else self._below(None, 0, key, value)
         if not way and parent.scalar:
             raise UnusableText(f"{quoted_path(way)} is not a mapping")
         if not way:
-            return self._appended(0, key, value)
+            return self._below(None, 0, key, value)
         if parent.scalar:
             return splice(self.text, (parent.start, parent.end, inline_json({key: value})))
         above = self._key(way)
@@ -120,14 +121,9 @@ class YamlText:
         after = following[0][0].start if following else parent.end - 1
         return cut_member(self.text, before, (member[0].start, member[1].end), after, "#")
 
-    def _below(self, above: Node, column: int, key: str, value: object) -> str:
-        """With an entry in the lines after a key's own: before its comments, which stay whole."""
-        return self._inserted(self._next_line(above.end), column, key, value)
-
-    def _appended(self, column: int, key: str, value: object) -> str:
-        return self._inserted(self._outline.end, column, key, value)
-
-    def _inserted(self, index: int, column: int, key: str, value: object) -> str:
+    def _below(self, above: Node | None, column: int, key: str, value: object) -> str:
+        """With an entry in the lines after a key's own, before its comments; else at the end."""
+        index = self._next_line(above.end) if above else self._outline.end
         rows = (f"{' ' * column}{row}{self._newline}" for row in _block_rows(key, value))
         block = "".join(rows)
         if index == len(self.text) and self.text and not self.text.endswith("\n"):

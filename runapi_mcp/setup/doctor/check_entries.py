@@ -1,9 +1,7 @@
 """What hosts' files say, judged: what cannot be read, stands twice, or should not stand there."""
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from runapi_mcp.base.hosts.host import ENTRY_NAME
@@ -35,23 +33,14 @@ def _make_readable(config: McpConfig, machine: Machine) -> str:
         case "odd":
             return fix_commands.move_away(config.path)
         case "closed":
-            barrier = _barrier(config.path)
-            return fix_commands.unlock(barrier, is_mine=_is_mine(barrier))
+            # The first on the way to it that lets nobody through.
+            way = reversed(config.path.parents)
+            closed = (folder for folder in way if not os.access(folder, os.X_OK))
+            return fix_commands.unlock(next(closed, config.path))
         case _:
             variable = config.host.folder_variable
-            if machine.environ.get(variable):
-                return fix_commands.unset(variable)
-            return fix_commands.look_at(config.path)
-
-
-def _barrier(path: Path) -> Path:
-    """The first on the way to a file that lets nobody through."""
-    way = reversed(path.parents)
-    return next((folder for folder in way if not os.access(folder, os.X_OK)), path)
-
-
-def _is_mine(path: Path) -> bool:
-    return sys.platform == "win32" or path.stat().st_uid == os.geteuid()
+            is_set = machine.environ.get(variable)
+            return f"unset {variable}" if is_set else fix_commands.look_at(config.path)
 
 
 def check_entry(entry: ConfigEntry) -> Iterator[Finding]:
@@ -59,7 +48,8 @@ def check_entry(entry: ConfigEntry) -> Iterator[Finding]:
     if entry.is_off:
         what = f"the entry is turned off in {title}"
         yield problem("entry", what, f"it is not started, and {NO_TOOLS}", anew)
-    if any(map(_is_key, _key_candidates(entry))):
+    given = (value for value in _key_candidates(entry) if "{" not in value)
+    if any(parse_key(value, "").missing is None for value in given):
         what, mend = "an API key stands in this file in clear text", fix_commands.login()
         judge, why = warning, "backups and other programs read it"
         if entry.scope == "project":
@@ -77,10 +67,6 @@ def _key_candidates(entry: ConfigEntry) -> Iterator[str]:
     for name, value in entry.headers.items():
         if name.lower() == "authorization":
             yield value.removeprefix("Bearer ")
-
-
-def _is_key(value: str) -> bool:
-    return "{" not in value and parse_key(value, "").missing is None
 
 
 def _check_address(entry: ConfigEntry) -> Iterator[Finding]:

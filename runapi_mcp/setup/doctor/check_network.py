@@ -35,11 +35,11 @@ def check_own_environment(environ: Mapping[str, str]) -> Iterator[Finding]:
         path = environ.get(name, "")
         if path and is_odd(Path(path)):
             what = f"{name} names {path}, which is not a regular file"
-            yield problem("certificates", what, nobody, fix_commands.unset(name))
+            yield problem("certificates", what, nobody, f"unset {name}")
     for name in (*PROXIES, "HTTP_PROXY", "http_proxy"):
         if not _can_be_proxy(environ.get(name, "").strip()):
             what = f"what {name} names is no proxy"
-            yield problem("proxy", what, nobody, fix_commands.unset(name))
+            yield problem("proxy", what, nobody, f"unset {name}")
 
 
 def _can_be_proxy(value: str) -> bool:
@@ -100,7 +100,9 @@ def _span(seconds: float) -> str:
 
 def _cause(server: ServerEnvironment, failure: Failure) -> tuple[str, str, str]:
     """Why RunAPI was not reached: the check, what is wrong, and what mends it."""
-    address, proxy, causes = server.base_url, _proxy(server), [*_causes(failure)]
+    address, causes = server.base_url, [*_causes(failure)]
+    proxies = () if is_loopback(address) else PROXIES
+    proxy = next((name for name in proxies if server.around.get(name, "").strip()), "")
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         named = next((name for name in CERTIFICATES if server.around.get(name)), "")
         mend = server.unset_command(named) if named else "export SSL_CERT_FILE=/path/to/your/ca.pem"
@@ -123,10 +125,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _proxy(server: ServerEnvironment) -> str:
-    """The variable whose proxy the request went through."""
-    if is_loopback(server.base_url):
-        return ""
-    return next((name for name in PROXIES if server.around.get(name, "").strip()), "")

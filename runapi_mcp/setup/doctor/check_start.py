@@ -134,7 +134,7 @@ class StartCheck:
             return _stale(self.entry, "start", what)
         if self.entry and setting[1] in self.entry.env:
             return _wrong(self.entry, "start", what)
-        return problem("start", what, NO_TOOLS, fix_commands.unset(setting[1]))
+        return problem("start", what, NO_TOOLS, f"unset {setting[1]}")
 
     def _slowness(self) -> Iterator[Finding]:
         seconds, allowed = self.result.started_seconds or 0.0, self.plan.allowed_seconds

@@ -1,7 +1,6 @@
 """What --fix does: only what is safe, and each of it said."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +62,7 @@ def _protect_config() -> Fix:
 def _install(section: Section, log: InstallLog) -> Fix:
     host = host_named(section.host)
     try:
-        spec = EntrySpec(launch_command(Program(sys.executable, Path(sys.prefix), os.environ)))
+        spec = EntrySpec(launch_command(Program.current()))
         with log.lock():
             change = plan_install(host, Path(section.file), log, spec)
             backup = apply(change, log)

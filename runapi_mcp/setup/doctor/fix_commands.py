@@ -20,8 +20,7 @@ UPDATE_COMMAND: Final = "uvx runapi-mcp@latest install"
 @cache
 def runapi(arguments: str) -> str:
     """This program with arguments, as a person types it here."""
-    program = Program(sys.executable, Path(sys.prefix), os.environ)
-    return f"{typed_command(program, sys.argv[0])} {arguments}"
+    return f"{typed_command(Program.current(), sys.argv[0])} {arguments}"
 
 
 def login() -> str:
@@ -87,15 +86,12 @@ def move_away(path: Path) -> str:
     return f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}"
 
 
-def unlock(path: Path, *, is_mine: bool) -> str:
+def unlock(path: Path) -> str:
     """Let its owner read what is at a path; become its owner first."""
     quoted = shlex.quote(str(path))
+    is_mine = sys.platform == "win32" or path.stat().st_uid == os.geteuid()
     owning = "" if is_mine else f'sudo chown "$USER" {quoted} && '
     return f"{owning}chmod u+rwX {quoted}"
-
-
-def unset(name: str) -> str:
-    return f"unset {name}"
 
 
 def look_at(path: Path) -> str:

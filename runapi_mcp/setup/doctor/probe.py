@@ -86,7 +86,13 @@ async def probe_command(
     """
     result = ProbeResult(waited_seconds=wait_seconds)
     try:
-        process = await _start(plan)
+        process = await anyio.open_process(
+            [plan.program or plan.words[0], *plan.words[1:]],
+            env=plan.environ,
+            cwd=plan.directory,
+            stdin=subprocess.PIPE,
+            start_new_session=sys.platform != "win32",
+        )
     except OSError as error:
         result.not_started = error.strerror or "it cannot be started"
         return result
@@ -110,16 +116,6 @@ async def probe_address(plan: ConnectPlan, wait_seconds: float) -> ProbeResult:
     except Exception as error:  # noqa: BLE001 - an address can fail in any way, and each is an answer
         result.not_started = next(iter(str(error).splitlines()), type(error).__name__)
     return result
-
-
-async def _start(plan: LaunchPlan) -> Process:
-    return await anyio.open_process(
-        [plan.program or plan.words[0], *plan.words[1:]],
-        env=plan.environ,
-        cwd=plan.directory,
-        stdin=subprocess.PIPE,
-        start_new_session=sys.platform != "win32",
-    )
 
 
 async def _handshake(rpc: StdioRpc, result: ProbeResult) -> None:

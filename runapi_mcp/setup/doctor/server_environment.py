@@ -8,8 +8,7 @@ from typing import Final
 
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import KeyMissing, NotConfigured
-from runapi_mcp.base.settings import Settings, config_path
-from runapi_mcp.base.settings.config_file import read_config
+from runapi_mcp.base.settings import Settings, config_path, read_config
 from runapi_mcp.base.settings.keys import CONFIG_FILE, KEY_NAMES, passed_over
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, is_odd
@@ -69,7 +68,7 @@ class ServerEnvironment:
         """What takes a variable away, where it is set."""
         if self.entry is not None and self.is_of_entry(name):
             return fix_commands.rewrite(self.entry)
-        return fix_commands.unset(name)
+        return f"unset {name}"
 
 
 def read_environment(

@@ -13,8 +13,7 @@ from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.redaction import LONG_SECRET, Secrets, secrets_in
-from runapi_mcp.base.settings import config_path
-from runapi_mcp.base.settings.config_file import read_config
+from runapi_mcp.base.settings import config_path, read_config
 from runapi_mcp.orders.ledger.sqlite.survey import LedgerSurvey
 from runapi_mcp.setup.doctor.check_network import check_own_environment
 from runapi_mcp.setup.doctor.check_start import check_plan
@@ -23,11 +22,7 @@ from runapi_mcp.setup.doctor.launch_plan import ConnectPlan, LaunchPlan, environ
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, McpConfig, read_configs
 from runapi_mcp.setup.doctor.probe import ProbeResult
 from runapi_mcp.setup.doctor.runapi_probe import RunapiAnswer
-from runapi_mcp.setup.doctor.server_environment import (
-    ServerEnvironment,
-    odd_config,
-    read_environment,
-)
+from runapi_mcp.setup.doctor.server_environment import ServerEnvironment, read_environment
 
 _LIKE_A_KEY: Final = re.compile(r"(?=\D*\d)[\w-]{16,}")
 
@@ -135,7 +130,7 @@ def _known_secrets(
 ) -> Iterator[str]:
     environ = machine.environ
     yield from secrets_in(dict(environ))
-    yield from secrets_in(read_config(None if odd_config(environ) else config_path(environ))[0])
+    yield from secrets_in(read_config(config_path(environ))[0])
     yield from (subject.server.key for subject in subjects)
     for config in (config for each in configs.values() for config in each):
         yield from secrets_in(config.content)

@@ -47,10 +47,6 @@ class HostFile:
     text: str = ""
     mode: int = 0o600
 
-    @property
-    def is_read_only(self) -> bool:
-        return not self.mode & 0o222
-
     def replace(self, text: str) -> Path | None:
         """Writes a text in its place, whole or not at all; returns the backup of what was there."""
         backup = None if self.data is None else self.back_up()
@@ -119,11 +115,7 @@ def read_host_file(path: Path, dialect: Dialect) -> HostFile:
 
 
 def newest_backup(path: Path) -> Path | None:
-    """What a file was before it changed last, as far as backups are kept.
-
-    Raises:
-        NotConfigured: its folder cannot be read.
-    """
+    """What a file was before its last change, where a backup is kept; raises as reading does."""
     target = Path(os.path.realpath(path))
     with _naming(target.parent, "cannot be read"):
         return next(iter(_backups(target)), None)

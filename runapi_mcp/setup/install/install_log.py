@@ -42,18 +42,17 @@ _ADVICE: Final = (
 
 
 class InstallLog:
-    """One user's records, in a file that one installer at a time may use."""
+    """One user's records, in a file that one installer at a time may use.
+
+    What cannot be read or written, or is in use for too long, raises NotConfigured.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "installed.json"
 
     @contextmanager
     def lock(self) -> Generator[None]:
-        """No other installer of this user changes anything meanwhile.
-
-        Raises:
-            NotConfigured: another one does not end.
-        """
+        """No other installer of this user changes anything meanwhile."""
         # Imported here, because only a command needs it.
         from filelock import FileLock, Timeout
 
@@ -84,15 +83,11 @@ class InstallLog:
         return str(path) in self._all()
 
     def write(self, path: Path, record: InstallRecord) -> None:
-        """Puts a record in the place of what was known of a file.
-
-        Raises:
-            NotConfigured: it cannot be written.
-        """
+        """Puts a record in the place of what was known of a file."""
         self._replace(self._all() | {str(path): asdict(record)})
 
     def erase(self, path: Path) -> None:
-        """Forgets a file; raises as `write` does."""
+        """Forgets a file."""
         self._replace({name: kept for name, kept in self._all().items() if name != str(path)})
 
     def _replace(self, records: dict[str, object]) -> None:

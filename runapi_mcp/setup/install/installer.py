@@ -182,11 +182,7 @@ def plan_uninstall(host: Host, path: Path, log: InstallLog) -> Change:
 
 
 def plan_restore(host: Host, path: Path, log: InstallLog) -> Change:
-    """What putting the newest backup back would do.
-
-    Raises:
-        NotConfigured: there is none, or one of the files cannot be read.
-    """
+    """What putting the newest backup back would do; raises as `plan_install` does."""
     file, backup = read_host_file(path, host.dialect), newest_backup(path)
     if backup is None:
         raise NotConfigured(f"{path} has no backup to put back.", "Uninstall without --restore.")
@@ -255,7 +251,7 @@ def _sum(file: HostFile, text: str) -> str:
 def _checked(change: Change) -> Change:
     """A change that can be made, as far as can be told without making it."""
     change.file.encode(change.text)
-    if change.file.is_read_only and not change.changes_nothing:
+    if not change.file.mode & 0o222 and not change.changes_nothing:
         happened = f"{change.file.path} is read-only."
         raise NotConfigured(happened, "Make it writable, or leave it as it is.")
     return change

@@ -137,10 +137,6 @@ def _by_docker(words: list[str]) -> Command | None:
     return _launched([*given, *options], inside, env)
 
 
-def _by_cmd(words: list[str]) -> Command | None:
-    return _launched([], [*dropwhile(lambda word: word.startswith("/"), words)])
-
-
 def _run(
     options: _Options, given: list[tuple[str, str]], words: list[str], group: str | None = None
 ) -> Command | None:
@@ -190,5 +186,5 @@ _LAUNCHERS: Final[Mapping[str, Callable[[list[str]], Command | None]]] = {
     "docker": _by_docker,
     "podman": _by_docker,
     "nerdctl": _by_docker,
-    "cmd": _by_cmd,
+    "cmd": lambda words: _launched([], [*dropwhile(lambda word: word.startswith("/"), words)]),
 }

@@ -1,10 +1,13 @@
 """How a host starts this very program: with absolute paths, since graphical hosts have no PATH."""
 
+import os
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured
@@ -19,6 +22,10 @@ class Program:
     executable: str
     prefix: Path
     environ: Mapping[str, str]
+
+    @classmethod
+    def current(cls) -> Self:
+        return cls(sys.executable, Path(sys.prefix), os.environ)
 
 
 def launch_command(program: Program) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.sandbox.serving import start_in_thread
+from runapi_mcp.sandbox.app import start_in_thread
 from tests.support.doctor_world import Home
 
 
