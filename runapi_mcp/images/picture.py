@@ -52,7 +52,7 @@ class PictureRequest:
 
     wanted: tuple[WantedPicture, ...]
     set_id: str
-    """The same whenever one of the set is fetched, and of no other set: its first task's id."""
+    """The same whenever one of the set is fetched, and of no other set."""
     set_size: int
     """How many images the set has, wanted now or not."""
     folder: Path | None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain, repeat
@@ -82,7 +83,11 @@ class PictureStore:
                 for wanted in missing:
                     group.start_soon(fetch, wanted)
 
-        await report_while(report, progress.message, fetch_all)
+        async def tell(message: str) -> None:
+            with suppress(Exception):  # who cannot be told loses no picture by it
+                await report(message)
+
+        await report_while(tell, progress.message, fetch_all)
         return pictures
 
     async def _fetch_or_explain(

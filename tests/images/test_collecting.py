@@ -147,6 +147,14 @@ async def test_an_earlier_file_that_cannot_be_looked_at_is_fetched_again(
     assert (told.path, told.not_saved) == (tmp_path / "fox.png", None)
 
 
+async def test_who_cannot_be_told_how_it_goes_loses_no_picture(tmp_path: Path) -> None:
+    async def gone(_: str) -> None:
+        raise anyio.BrokenResourceError
+
+    pictures = await collect(keeper, tmp_path, SET, gone)
+    assert all(picture.path for picture in pictures)
+
+
 async def test_what_nobody_foresaw_is_logged_with_its_place(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import anyio
 import httpx
 
+from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 from runapi_mcp.images.picture_store import PictureStore
@@ -28,7 +29,11 @@ def wanted(number: int = 1, saved: str = "", **given: Any) -> WantedPicture:  # 
 
 
 async def collect(
-    keeper: Keeper | Waiting, folder: Path | None, pictures: Sequence[WantedPicture], **given: Any
+    keeper: Keeper | Waiting,
+    folder: Path | None,
+    pictures: Sequence[WantedPicture],
+    report: Report | None = None,
+    **given: Any,
 ) -> Sequence[Picture]:  # Any: the request's fields
     """The pictures of one call, which are a set, as a new server collects them."""
     fields: Mapping[str, Any] = {
@@ -40,7 +45,7 @@ async def collect(
     }
     request = PictureRequest(tuple(pictures), folder=folder, **{**fields, **given})
     store = PictureStore("https://runapi.ai", Folders(), httpx.MockTransport(keeper))
-    return await store.collect(request, _ignore)
+    return await store.collect(request, report or _ignore)
 
 
 async def _ignore(message: str) -> None:
