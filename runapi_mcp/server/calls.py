@@ -31,6 +31,7 @@ from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Upstream
+from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context, speaks
 from runapi_mcp.server.content import blocks
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
@@ -71,16 +72,17 @@ class Service:
     def caller(self, context: Context) -> Caller:
         provider, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
         pay_seconds = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
+        started = arrived_at()
         return Caller(
             provider=provider,
             orders=Orders(self.shared, provider),
             delivery=self._delivery_options(context),
             wait=Wait(
-                started=anyio.current_time(),
+                started=started,
                 default_seconds=pay_seconds if wait_seconds is None else wait_seconds,
                 pay_seconds=pay_seconds,
                 report=_reporter(context),
-                came_at=self.shared.ledger.now(),
+                came_at=self.shared.ledger.now() - (anyio.current_time() - started),
             ),
             logins=self.logins if _is_local(context) else None,
         )
