@@ -257,7 +257,7 @@ async def test_reading_and_continuing_a_paid_call_ask_nobody(era: str) -> None:
         assert facts(await w.call(DRAW, FOX))["task_id"] == made["task_id"]
         await w.call("get_task", {"task_id": made["task_id"]})
         assert len(person.asked) == 1
-        await w.call(DRAW, FOX)  # a new image
+        await w.call(DRAW, FOX | {"redraw": made["task_id"]})
         assert len(person.asked) == 2
 
 
@@ -318,8 +318,13 @@ async def test_a_yes_to_one_call_is_no_yes_to_another() -> None:
 async def test_one_yes_pays_for_one_image() -> None:
     async with world(limits=OVER_4, client=Person().asks()) as w:
         state = await question(w.client, FOX)
-        assert isinstance(await retried(w.client, FOX, state), CallToolResult)
-        assert isinstance(await retried(w.client, FOX, state), InputRequiredResult)
+        first = await retried(w.client, FOX, state)
+        again = await retried(w.client, FOX, state)
+        assert isinstance(first, CallToolResult)
+        assert isinstance(again, CallToolResult)
+        assert facts(again)["task_id"] == facts(first)["task_id"]
+        anew = FOX | {"redraw": facts(first)["task_id"]}
+        assert isinstance(await retried(w.client, anew, state), InputRequiredResult)
         assert w.task_count == 1
 
 

@@ -11,7 +11,7 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp_types import CallToolRequestParams, CallToolResult, TextContent
 
-from runapi_mcp.server.arrivals import Arrival, arrival
+from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
 from runapi_mcp.transports.stdio import serve_stdio
@@ -22,7 +22,7 @@ PIPE_BYTES: Final = 65_536
 
 
 def telling_server(
-    tell: Callable[[int], None], came: Callable[[int, Arrival | None], None] | None = None
+    tell: Callable[[int], None], came: Callable[[int, float], None] | None = None
 ) -> Server[Any]:
     """A call has a number, the seconds it takes, its words of progress, and how long its answer is.
 
@@ -41,7 +41,7 @@ def telling_server(
             tell(number)
 
         if came is not None:
-            came(number, arrival())
+            came(number, arrived_at())
         await confirm_when_sent(context.request_id, confirm)
         return CallToolResult(content=[TextContent(text="x" * int(asked.get("size", 1)))])
 

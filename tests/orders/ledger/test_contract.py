@@ -234,8 +234,8 @@ async def test_a_redraw_is_a_new_call_that_its_own_retries_join(book: Book) -> N
 
 async def test_what_is_not_allowed_is_not_written_and_uses_nothing(book: Book) -> None:
     await book.end("1", fingerprint="used")
+    use = Use(task_ids=("task 1",))
     with pytest.raises(NotAllowed):
-        use = Use(task_ids=("task 1",))
         await book.one.intend(wanted("2", count=2), use, clock(), allow_up_to(4))
     assert await book.keys() == ["1"]
     assert (await book.seen("1")).settled_at is None
