@@ -10,9 +10,9 @@ A prompt may hold directives in double brackets; they are cut out before anythin
 
 WHERE is `create` (the default), `created` (a create whose task is stored already) or `poll`.
 KIND is a status (307 401 402 403 404 408 409 410 422 425 429 499 500 503), `html` (a 502 page),
-`torn` (the connection breaks), `slow` or `broken-json`. Seconds are the `Retry-After` of a status and the delay of `slow`.
-`x3` means the first three requests only, counted for each idempotency key, or for each body that
-comes without one; without it every request fails.
+`torn` (the connection breaks), `slow` or `broken-json`. Seconds are the `Retry-After` of a status
+and the delay of `slow`. `x3` means the first three requests only, counted for each idempotency key,
+or for each body that comes without one; without it every request fails.
 """
 
 import re
@@ -32,8 +32,8 @@ Where = Literal[
     "image",
 ]  # fmt: skip
 FaultKind = Literal[
-    "307", "401", "402", "403", "404", "408", "409", "410", "422", "425", "429", "499", "500", "503",
-    "html", "torn", "slow", "broken-json",
+    "307", "401", "402", "403", "404", "408", "409", "410", "422", "425", "429", "499", "500",
+    "503", "html", "torn", "slow", "broken-json",
 ]  # fmt: skip
 
 _DIRECTIVE: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
