@@ -51,7 +51,7 @@ LANDMARKS = (
     name(RunapiProvider.read),
     name(PictureStore.collect),
     "conversation._Outgoing.send",
-    name(SqliteLedger.record_delivery),
+    name(SqliteLedger.record_handover),
 )
 REQUESTS: Mapping[Where, str] = {
     "prices": f"{name(PriceList.look_up).removesuffix('look_up')}_refresh",
