@@ -602,22 +602,16 @@ class _Teller:
 
     async def _look_at_all(self, process: _Process) -> None:
         self._note_charges()
-        for order in [orders[-1] for orders in self._history.orders()]:
-            if order.standing and not self._is_gone(order):
-                await self._call_again(process, order)
+        for orders in list(self._history.orders()):
+            if any(order.standing and not self._history.is_over(order) for order in orders):
+                await self._call_again(process, orders)
         self._record.listed = await _rows(process.client)
         for task_id in self._tasks():
             result = await self._get(process, task_id)
             self._record.delivered[task_id] = facts(result).get("image_urls", [])
 
-    def _is_gone(self, order: Order) -> bool:
-        """Whether the same call need not give its pictures any more."""
-        age_seconds = self._history.elapsed(order.charges[0].at, anyio.current_time())
-        is_old = age_seconds >= IMAGE_SECONDS
-        return is_old or self._history.is_used(order) or self._history.is_handed_over(order)
-
-    async def _call_again(self, process: _Process, order: Order) -> None:
-        asked = order.arrivals[0].asked
+    async def _call_again(self, process: _Process, orders: Sequence[Order]) -> None:
+        asked = orders[0].arrivals[0].asked
         drawing = self._drawings[asked.prompt]
         arguments = self._arguments(drawing, asked.source) | {"wait_seconds": MOST_WAIT_SECONDS}
         for _ in range(2):
@@ -628,7 +622,9 @@ class _Teller:
             await anyio.sleep(DAY_SECONDS)
         about: dict[str, Any] = result.structured_content or {}
         given = {*about.get("task_ids", []), about.get("task_id", said(result))}
-        self._record.again.append((given, {charge.task_id for charge in order.charges}))
+        made = [charge for order in orders for charge in order.charges]
+        if self._history.elapsed(made[0].at, anyio.current_time()) < IMAGE_SECONDS:
+            self._record.again.append((given, {charge.task_id for charge in made}))
 
     def _note_charges(self) -> None:
         by_key = self._sandbox.accounts.of(KEY).by_key

@@ -146,12 +146,9 @@ class History:
             or self._is_handed_over(made, by)
         )
 
-    def is_handed_over(self, order: Order) -> bool:
-        """Whether all of its pictures can have been in one answer, or in the ones of get_task."""
-        return self._has_left(order.standing, math.inf, settles=False)
-
-    def is_used(self, order: Order) -> bool:
-        return self._is_used(order.charges, math.inf)
+    def is_over(self, order: Order) -> bool:
+        """Whether nobody needs its pictures any more: they were used, or all were in an answer."""
+        return self._is_used(order.charges, math.inf) or bool(self._answers(order.charges))
 
     def _assign(self, orders: Sequence[Order]) -> None:
         """Each charge to the order that was open as it was made."""
@@ -175,20 +172,16 @@ class History:
         return any(not ids.isdisjoint(each.uses) and each.at <= by for each in self.arrivals)
 
     def _is_handed_over(self, made: Sequence[Charge], by: float) -> bool:
-        ended_at = max(charge.ends_at for charge in made)
-        if ended_at > by:
-            return False
-        if self.elapsed(ended_at, by) >= HANDOVER_SECONDS:
-            return True
-        drawn = [charge for charge in made if not charge.fails]
-        return self._has_left(drawn, by + CONFIRMED_SECONDS, settles=True)
-
-    def _has_left(self, drawn: Sequence[Charge], by: float, *, settles: bool) -> bool:
-        ids = {charge.task_id for charge in drawn}
         return any(
-            ids <= each.task_ids and each.at <= by and each.settles >= settles
-            for each in self.answers
+            answer.settles and answer.at <= by + CONFIRMED_SECONDS
+            or self.elapsed(answer.at, by) >= HANDOVER_SECONDS
+            for answer in self._answers(made)
         )
+
+    def _answers(self, made: Sequence[Charge]) -> list[Answer]:
+        """Those with all pictures that came of it."""
+        ids = {charge.task_id for charge in made if not charge.fails}
+        return [answer for answer in self.answers if ids and ids <= answer.task_ids]
 
     def elapsed(self, since: float, by: float) -> float:
         """How long that can have been by a clock that is set now and then."""
