@@ -51,7 +51,17 @@ from tests.support.rule_of_money import (
     Yes,
 )
 from tests.support.virtual_time import BACKEND
-from tests.support.world import BASE_URL, ERAS, KEY, NO_PICTURES, NOON, Wire, facts, said, service_on
+from tests.support.world import (
+    BASE_URL,
+    ERAS,
+    KEY,
+    NO_PICTURES,
+    NOON,
+    Wire,
+    facts,
+    said,
+    service_on,
+)
 
 DRAW: Final = "flux_2_pro_text_to_image"
 REMIX: Final = "flux_2_pro_remix_image"
@@ -153,7 +163,12 @@ class Rise:
     """RunAPI's prices rise."""
 
 
-Step = Call | GetTask | ListTasks | Pass | Die | Freeze | Jump | Rise | Fault
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """The user ends all processes, and allows the next ones to spend nothing, for now."""
+
+
+Step = Call | GetTask | ListTasks | Pass | Die | Freeze | Jump | Rise | Forbid | Fault
 """A fault happens to the next requests at its place."""
 
 
@@ -301,7 +316,7 @@ class _Process:
             self._upstream,
             Keys(Key(SecretStr(KEY))),
             self._ledger,
-            limits=story.limits,
+            limits=teller.limits,
             folders=Folders(folder, (folder,)),
             **NO_PICTURES,
         )
@@ -439,6 +454,7 @@ class _Teller:
     def __init__(self, group: TaskGroup, folder: Path, story: Story, record: Record) -> None:
         self._group, self.folder, self.story = group, folder, story
         self._record, self._history = record, record.history
+        self.limits = story.limits
         self._prices = dict(PRICES)
         self._sandbox = Sandbox(DRAW_SECONDS, _priced(self._prices))
         self._remote = _Remote(group, self._sandbox, record)
@@ -461,6 +477,9 @@ class _Teller:
                 self._history.jumps.append((anyio.current_time(), seconds))
             case Rise():
                 self._rise()
+            case Forbid():
+                await self._restart(Limits(per_day_cents=1))
+                self._history.forbidden_from.append(anyio.current_time())
             case Die(name, touches):
                 await (await self._running(name))[0].die_in(touches)
             case Freeze(name, touches, seconds):
@@ -475,6 +494,8 @@ class _Teller:
         """Let all calls end, then all troubles, then all doubts; then look at what is there."""
         await anyio.sleep(MOST_SECONDS_OF_A_CALL)
         self._sandbox.faults.injected.clear()
+        self._history.ends_at = anyio.current_time()
+        await self._restart(self.story.limits)
         for name in get_args(ProcessName):
             process, _ = await self._running(name)
             process.spare()
@@ -502,6 +523,13 @@ class _Teller:
     def _rise(self) -> None:
         self._prices.update({name: cents * RISE for name, cents in self._prices.items()})
         self._history.rises.append(anyio.current_time())
+
+    async def _restart(self, limits: Limits) -> None:
+        """Let the next processes have other limits, if these have not the same."""
+        if limits != self.limits:
+            for process, _ in self._processes.values():
+                await process.die_in(0)
+        self.limits = limits
 
     async def _running(self, name: ProcessName) -> tuple[_Process, TaskGroup]:
         """The process of this name: a new one where the last has died."""
@@ -535,7 +563,11 @@ class _Teller:
         arrival = Arrival(anyio.current_time(), asked, drawing.count, uses)
         self._history.arrivals.append(arrival)
         redraw = {} if redrawn is None else {"redraw": redrawn}
-        arguments = {**self._arguments(drawing, source), **redraw, "wait_seconds": call.wait_seconds}
+        arguments = {
+            **self._arguments(drawing, source),
+            **redraw,
+            "wait_seconds": call.wait_seconds,
+        }
         cancels = call.cancels or process.takes_every_answer
         with anyio.move_on_after(call.patience_seconds if cancels else math.inf) as patience:
             result = await process.client.call_tool(_tool(drawing), arguments)

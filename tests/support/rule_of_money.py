@@ -23,6 +23,8 @@ PRICE_SECONDS: Final = 660.0
 LONGEST_CALL_SECONDS: Final = 150.0
 RISE: Final = 2
 """How many times as dear all gets when prices rise."""
+LONGEST_REQUEST_SECONDS: Final = 60.0
+"""How long after its sender died a request can still be carried out."""
 CONFIRMED_SECONDS: Final = 1.0
 """How long before its host hears it an answer can count as left."""
 
@@ -111,6 +113,9 @@ class History:
     """When the clock was set, and how far ahead or back."""
     rises: list[float] = field(default_factory=list[float])
     """When prices rose."""
+    forbidden_from: list[float] = field(default_factory=list[float])
+    """When the user forbade to spend anything until the end."""
+    ends_at: float = math.inf
     sold: list[str] = field(default_factory=list[str])
     """The tasks that calls were told are new ones."""
 
@@ -138,7 +143,10 @@ class History:
         return orders
 
     def _can_be_settled(self, order: Order, arrival: Arrival) -> bool:
-        made, by = [charge for charge in order.charges if charge.at <= arrival.at], self._latest(arrival)
+        made, by = (
+            [charge for charge in order.charges if charge.at <= arrival.at],
+            self._latest(arrival),
+        )
         return bool(made) and (
             all(charge.fails and charge.ends_at <= by for charge in made)
             or self._is_used(made, by)
@@ -173,7 +181,8 @@ class History:
 
     def _is_handed_over(self, made: Sequence[Charge], by: float) -> bool:
         return any(
-            answer.settles and answer.at <= by + CONFIRMED_SECONDS
+            answer.settles
+            and answer.at <= by + CONFIRMED_SECONDS
             or self.elapsed(answer.at, by) >= HANDOVER_SECONDS
             for answer in self._answers(made)
         )
@@ -214,10 +223,13 @@ def check_consent(history: History, confirm_over_cents: float) -> None:
     for orders in history.orders():
         for order in orders:
             for charge in order.charges:
-                assert any(
-                    _is_agreed(history, yes, charge, order.arrivals[0].count)
-                    for yes in history.yeses
-                ) or charge.price_cents * order.arrivals[0].count <= confirm_over_cents
+                assert (
+                    any(
+                        _is_agreed(history, yes, charge, order.arrivals[0].count)
+                        for yes in history.yeses
+                    )
+                    or charge.price_cents * order.arrivals[0].count <= confirm_over_cents
+                )
 
 
 def _is_agreed(history: History, yes: Yes, charge: Charge, count: int) -> bool:
@@ -239,3 +251,14 @@ def check_limits(history: History, limits: Limits) -> None:
             if not (charge.fails or charge.is_late):
                 by_day[history.day_of(charge)] += charge.price_cents
     assert max(by_day.values(), default=0) <= (limits.per_day_cents or math.inf)
+
+
+def check_nothing_is_paid_unbidden(history: History) -> None:
+    """What would go over the limits of now is asked about by the same call alone."""
+    for since in history.forbidden_from:
+        for charge in history.charges:
+            if since + LONGEST_REQUEST_SECONDS < charge.at < history.ends_at and not charge.is_late:
+                assert any(
+                    arrival.asked == charge.asked and since < arrival.at <= charge.at
+                    for arrival in history.arrivals
+                )
