@@ -223,6 +223,6 @@ def check_what_reached_nobody_is_given_again(record: Record) -> None:
 
 def check_what_was_sent(record: Record) -> None:
     """Under one key always the same, and never twice at a time by one process."""
-    assert all(len(bodies) == 1 for bodies in record.bodies.values())
-    assert record.overlaps == []
-    assert record.unforeseen == []
+    assert all(len(bodies) == 1 for bodies in record.bodies)
+    assert not record.overlaps
+    assert not record.unforeseen

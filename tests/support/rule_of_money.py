@@ -7,7 +7,7 @@ settled from the earliest moment on at which it can have been.
 """
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -181,8 +181,7 @@ class History:
 
     def _is_handed_over(self, made: Sequence[Charge], by: float) -> bool:
         return any(
-            answer.settles
-            and answer.at <= by + CONFIRMED_SECONDS
+            (answer.settles and answer.at <= by + CONFIRMED_SECONDS)
             or self.elapsed(answer.at, by) >= HANDOVER_SECONDS
             for answer in self._answers(made)
         )
@@ -243,7 +242,7 @@ def _is_agreed(history: History, yes: Yes, charge: Charge, count: int) -> bool:
 
 def check_limits(history: History, limits: Limits) -> None:
     """No call costs more than it may, and no day more than a day may."""
-    by_day: Counter[date] = Counter()
+    by_day: defaultdict[date, float] = defaultdict(float)
     for orders in history.orders():
         for charge in (charge for order in orders for charge in order.charges):
             total = charge.price_cents * orders[0].arrivals[0].count
