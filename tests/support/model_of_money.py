@@ -380,6 +380,7 @@ class _Teller:
             self._history.answers.append(Answer(anyio.current_time(), frozenset(drawn), settles))
         named = about.get("task_ids") or [about[name] for name in ("task_id",) if name in about]
         if arrival is not None:
+            arrival.given = () if result.is_error else named
             arrival.is_free = "Nothing was paid." in said(result)
             if not result.is_error and "joined" not in about:
                 self._history.sold += named

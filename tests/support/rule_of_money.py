@@ -48,6 +48,8 @@ class Arrival:
     uses: Sequence[str] = ()
     """The tasks that it names: to be drawn again, or to start from."""
     over_at: float = math.inf
+    given: Sequence[str] = ()
+    """The tasks that its answer names."""
     is_free: bool = False
     """Whether its answer said that nothing was paid."""
 
@@ -261,3 +263,19 @@ def check_nothing_is_paid_unbidden(history: History) -> None:
                     arrival.asked == charge.asked and since < arrival.at <= charge.at
                     for arrival in history.arrivals
                 )
+
+
+def check_settled_is_not_given_again(history: History) -> None:
+    """Whose like is settled gets another picture."""
+    for arrival in history.arrivals:
+        for task_id in arrival.given if arrival.count == 1 else ():
+            assert not any(
+                task_id in use.uses and use.given and use.over_at < arrival.at
+                for use in history.arrivals
+            )
+            left = [each for each in history.answers if task_id in each.task_ids]
+            assert not any(
+                each.at + (CONFIRMED_SECONDS if each.settles else 2 * HANDOVER_SECONDS) < arrival.at
+                for each in left
+                if each.settles or not history.jumps
+            )
