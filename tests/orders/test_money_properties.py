@@ -89,7 +89,9 @@ class Teller:
             per_day_cents=one_of((None, None, 5.0, 12.0, 17.0)),
             confirm_over_cents=one_of((None, None, None, 4.0, 9.0)),
         )
-        chapters = (self.mixture, self.turn, self.repeat, self.abandonment, self.forbidding)
+        chapters = (
+            self.mixture, self.turn, self.at_once, self.repeat, self.abandonment, self.forbidding,
+        )  # fmt: skip
         steps = [step for _ in range(5) for step in one_of(chapters)()]
         known = one_of(((), (), ("A",), ("A", "B")))
         return Story(limits, one_of((NOON, BEFORE_MIDNIGHT)), steps, known, one_of((2.0, 700.0)))
@@ -98,9 +100,25 @@ class Teller:
         return [self.step() for _ in range(self._chance.randrange(7))]
 
     def turn(self) -> list[Step]:
-        """RunAPI leaves a call in doubt, then refuses it, and the same call is made again."""
-        call = self.call()
-        return [self.doubt(), call, self.passing(), self.refusal(), self.like(call)]
+        """RunAPI leaves a call in doubt, and refuses it then or at the next try."""
+        call, refused = (
+            self.call(),
+            self._one_of(([self.refusal()], [self.passing(), self.refusal()])),
+        )
+        return self._one_of(
+            (
+                [self.doubt(), call, *refused, self.like(call)],
+                [self.doubt(), self.refusal(), call, self.passing(), self.like(call)],
+            )
+        )
+
+    def at_once(self) -> list[Step]:
+        """Both processes send the same, and one of them is refused."""
+        call = replace(self.call(), process="A")
+        refusal = Fault("create", self._one_of(REFUSING), None, 1)
+        slow = Fault("created", "slow", self._one_of((2.0, 30.0)), 1)
+        same = replace(call, process="B")
+        return [slow, refusal, call, same, Pass(self._one_of((1.0, 1.5, 5.0))), self.like(call)]
 
     def repeat(self) -> list[Step]:
         """The same call three times, with something in between."""
@@ -111,11 +129,11 @@ class Teller:
     def abandonment(self) -> list[Step]:
         """A process dies, or stops for a while, as it orders; the other one goes on."""
         one, other = self._chance.sample(get_args(ProcessName), 2)
-        touches = self._chance.randrange(17)
+        touches = self._chance.randrange(4, 14)
         end = self._one_of((Die(one, touches), Freeze(one, touches, 1200.0)))
         call = replace(self.call(), process=one)
-        others = [replace(each, process=other) for each in (self.call(), self.like(call))]
-        return [end, call, Pass(1000.0), others[0], Pass(5.0), others[1], Pass(HOUR_SECONDS)]
+        another, again = Call(other, DRAWINGS[0]), replace(self.like(call), process=other)
+        return [end, call, Pass(1000.0), another, Pass(5.0), again, Pass(HOUR_SECONDS)]
 
     def forbidding(self) -> list[Step]:
         """Nothing may be spent any more while a call is in doubt."""
