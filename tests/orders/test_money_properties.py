@@ -50,6 +50,7 @@ STORIES: Final = int(os.environ.get("MONEY_STORIES", "0"))
 NOON, BEFORE_MIDNIGHT = 0.0, 12 * 3600 - 60.0
 HOUR_SECONDS, DAY_SECONDS = 3600.0, 86_400.0
 
+UPLOADED: Final = Drawing("my fox", source="file")
 # Few, so that identical calls are frequent: cheap and dear, quick and slow, and one that fails.
 DRAWINGS: Final = (
     Drawing("a fox"),
@@ -60,13 +61,14 @@ DRAWINGS: Final = (
     Drawing("a cat [[fail]]"),
     Drawing("two foxes", count=2),
     Drawing("three hares", count=3),
-    Drawing("my fox", source="file"),
+    UPLOADED,
     Drawing("that fox in the snow", source="task"),
 )
 UNANSWERED: Final = ("torn", "500", "503", "html", "broken-json", "slow")
 ANSWERED: Final = ("307", "403", "408", "409", "410", "425", "429", "499")
 # RunAPI does not refuse so what it has carried out.
 REFUSING: Final = ("401", "402", "404", "422")
+MORE_THAN_ONE_CALL_TRIES: Final = 14
 # Found by chance, and too rare to wait for: a doubt of yesterday, made and charged today.
 FOUND_AFTER_MIDNIGHT: Final = Story(
     Limits(per_day_cents=5.0),
@@ -113,12 +115,14 @@ class Teller:
         )
 
     def at_once(self) -> list[Step]:
-        """Both processes send the same, and one of them is refused."""
-        call = replace(self.call(), process="A")
+        """Both processes send the same, and one of them may be refused."""
+        drawing = self._one_of((*DRAWINGS, *[UPLOADED] * 5))
+        call = replace(self.call(), process="A", drawing=drawing)
         refusal = Fault("create", self._one_of(REFUSING), None, 1)
         slow = Fault("created", "slow", self._one_of((2.0, 30.0)), 1)
-        same = replace(call, process="B")
-        return [slow, refusal, call, same, Pass(self._one_of((1.0, 1.5, 5.0))), self.like(call)]
+        faults = self._one_of(([slow], [slow, refusal]))
+        pause = Pass(self._one_of((1.0, 1.5, 5.0)))
+        return [*faults, call, replace(call, process="B"), pause, self.like(call)]
 
     def repeat(self) -> list[Step]:
         """The same call three times, with something in between."""
@@ -136,9 +140,12 @@ class Teller:
         return [end, call, Pass(1000.0), another, Pass(5.0), again, Pass(HOUR_SECONDS)]
 
     def forbidding(self) -> list[Step]:
-        """Nothing may be spent any more while a call is in doubt."""
-        doubt = [self.refusal(), self.call(), self.passing()]
-        return [*doubt, Forbid(), self.look(), self.passing()]
+        """Nothing may be spent any more while a call is in doubt that was never answered."""
+        known = Call(self._process(), DRAWINGS[0])
+        kind = self._one_of(UNANSWERED)
+        doubt = Fault("create", kind, None, MORE_THAN_ONE_CALL_TRIES)
+        asking = GetTask(self._process(), 0)
+        return [known, Pass(5.0), doubt, self.call(), Pass(61.0), Forbid(), asking, Pass(61.0)]
 
     def step(self) -> Step:
         often = (self.call, self.call, self.passing, self.death, self.pause, self.fault, self.look)
