@@ -33,14 +33,18 @@ class SingleFlight(Generic[Result]):
         Raises:
             TimeoutError: it goes on.
         """
-        flight = self._flights.get(key)
+        until = anyio.current_time() + seconds
+        while (flight := self._flights.get(key)) is not None and flight.scope.cancel_called:
+            # It gives nothing any more, but what it shields must end before the next one begins.
+            with anyio.fail_after(max(until - anyio.current_time(), 0)):
+                await flight.over.wait()
         if flight is None:
             self._flights[key] = flight = _Flight[Result]()
             if not self._background.start(lambda: self._fly(key, flight, work)):
                 await self._fly(key, flight, work)
         flight.waiting += 1
         try:
-            with anyio.fail_after(max(seconds, 0)):
+            with anyio.fail_after(max(until - anyio.current_time(), 0)):
                 await flight.over.wait()
         except TimeoutError:
             raise

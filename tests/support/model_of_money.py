@@ -339,7 +339,9 @@ class _Teller:
         with anyio.move_on_after(call.patience_seconds if cancels else math.inf):
             result = await process.client.call_tool(_tool(drawing), arguments)
             is_read = anyio.current_time() - arrival.at <= call.patience_seconds
-            named = self._hear(process, result, arrival.at, is_read=is_read)
+            # A call that a person was asked about came again with the yes.
+            since = anyio.current_time() if self._history.yeses else arrival.at
+            named = self._hear(process, result, since, is_read=is_read)
             if not result.is_error and "joined" not in _about(result):
                 self._history.sold += named
             arrival.given = () if result.is_error else named
