@@ -8,24 +8,24 @@ import anyio
 
 from runapi_mcp.base.background import Background
 
-Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True, eq=False)
-class _Flight(Generic[Result]):
+class _Flight(Generic[Value]):
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     over: anyio.Event = field(default_factory=anyio.Event)
     waiting: int = 0
-    result: Result | None = None
+    result: Value | None = None
     error: Exception | None = None
 
 
-class SingleFlight(Generic[Result]):
+class SingleFlight(Generic[Value]):
     def __init__(self, background: Background) -> None:
         self._background = background
-        self._flights: dict[str, _Flight[Result]] = {}
+        self._flights: dict[str, _Flight[Value]] = {}
 
-    async def wait(self, key: str, work: Callable[[], Awaitable[Result]], seconds: float) -> Result:
+    async def wait(self, key: str, work: Callable[[], Awaitable[Value]], seconds: float) -> Value:
         """What the work gives, or raises.
 
         It goes on when the time is over. It is cancelled once all who waited have left before.
@@ -35,7 +35,7 @@ class SingleFlight(Generic[Result]):
         """
         flight = self._flights.get(key)
         if flight is None:
-            self._flights[key] = flight = _Flight[Result]()
+            self._flights[key] = flight = _Flight[Value]()
             if not self._background.start(lambda: self._fly(key, flight, work)):
                 await self._fly(key, flight, work)
         flight.waiting += 1
@@ -55,7 +55,7 @@ class SingleFlight(Generic[Result]):
         return flight.result  # pyright: ignore[reportReturnType] - set where there is no error
 
     async def _fly(
-        self, key: str, flight: _Flight[Result], work: Callable[[], Awaitable[Result]]
+        self, key: str, flight: _Flight[Value], work: Callable[[], Awaitable[Value]]
     ) -> None:
         try:
             with flight.scope:
