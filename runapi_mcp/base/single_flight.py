@@ -8,28 +8,26 @@ import anyio
 
 from runapi_mcp.base.background import Background
 
-_Result = TypeVar("_Result")
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True, eq=False)
-class _Flight(Generic[_Result]):
+class _Flight(Generic[Value]):
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     over: anyio.Event = field(default_factory=anyio.Event)
     waiting: int = 0
-    result: _Result | None = None
+    result: Value | None = None
     error: Exception | None = None
 
 
-class SingleFlight(Generic[_Result]):
-    def __init__(self, background: Background, unheard: Callable[[_Result], None]) -> None:
+class SingleFlight(Generic[Value]):
+    def __init__(self, background: Background, unheard: Callable[[Value], None]) -> None:
         """`unheard` is told a result that nobody waited for until it came."""
         self._background = background
         self._unheard = unheard
-        self._flights: dict[str, _Flight[_Result]] = {}
+        self._flights: dict[str, _Flight[Value]] = {}
 
-    async def wait(
-        self, key: str, work: Callable[[], Awaitable[_Result]], seconds: float
-    ) -> _Result:
+    async def wait(self, key: str, work: Callable[[], Awaitable[Value]], seconds: float) -> Value:
         """What the work gives, or raises.
 
         It goes on when the time is over. It is cancelled once all who waited have left before.
@@ -40,7 +38,7 @@ class SingleFlight(Generic[_Result]):
         deadline = anyio.current_time() + seconds
         flight, is_new = self._flights.get(key), key not in self._flights
         if flight is None:
-            self._flights[key] = flight = _Flight[_Result]()
+            self._flights[key] = flight = _Flight[Value]()
         flight.waiting += 1
         try:
             if is_new and not self._background.start(lambda: self._fly(key, flight, work)):
@@ -65,7 +63,7 @@ class SingleFlight(Generic[_Result]):
         raise TimeoutError
 
     async def _fly(
-        self, key: str, flight: _Flight[_Result], work: Callable[[], Awaitable[_Result]]
+        self, key: str, flight: _Flight[Value], work: Callable[[], Awaitable[Value]]
     ) -> None:
         try:
             with flight.scope:

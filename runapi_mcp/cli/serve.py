@@ -9,10 +9,10 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import click
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.cli.event_loop import run_interruptible
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -55,7 +55,7 @@ def command(
     if http:
         address = (host or _HOST, _PORT if port is None else port)
         serve = partial(_serve_http, *address, allow_host, share_key=share_key, sandbox=sandbox)
-        anyio.run(serve)
+        run_interruptible(serve)
     elif host or port is not None or allow_host or share_key:
         raise NotConfigured(
             "--host, --port, --allow-host and --share-key are for HTTP.", "Add --http."
@@ -67,7 +67,7 @@ def command(
 def over_stdio(*, sandbox: bool) -> None:
     if sys.stdin.isatty():
         click.echo(_HINT, err=True)
-    anyio.run(partial(_serve_stdio, sandbox=sandbox))
+    run_interruptible(partial(_serve_stdio, sandbox=sandbox))
 
 
 async def _serve_stdio(*, sandbox: bool) -> None:

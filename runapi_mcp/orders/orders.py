@@ -186,10 +186,6 @@ class Orders:
         spending = await read_or_none(self.ledger.spending(self._provider.caller_id))
         return None if spending is None else self.limits.remaining_cents(spending)
 
-    def keep(self, tracked: TrackedTask) -> None:
-        """Remember a task whose client asks for it now and then."""
-        self._shared.keep(tracked)
-
     async def _track(self, task_id: str) -> TrackedTask:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))
 

@@ -32,8 +32,8 @@ Lose = Callable[[World], Awaitable[object]]
 
 def joined(task_id: str) -> str:
     return (
-        f"This is the image of the identical call of {utc(NOON)}, given again and charged once. A "
-        f"new one is drawn and paid for by the same call with redraw: {task_id}"
+        f"This is the image of the identical call of {utc(NOON)}, given again and charged once. To "
+        f"draw and pay for a new one, make the same call with redraw: {task_id}"
     )
 
 
