@@ -104,10 +104,12 @@ class Orders:
         if all(entry.status == "refused" for entry in order.entries):
             raise OrderWithdrawn
 
-    async def withdraw(self, order: Order) -> None:
-        """Let nothing come of what this call has ordered and not sent."""
+    async def withdraw(self, order: Order) -> bool:
+        """Let nothing come of what this call has ordered and nobody sent; whether nothing does."""
+        first = order.entries[0]
         if order.is_new:
-            await write_or_log(self.ledger.withdraw(order.entries[0].call_id))
+            await write_or_log(self.ledger.withdraw(first.call_id))
+        return all(entry.status == "refused" for entry in await self.call_of(first))
 
     async def pay(self, order: Order, seconds: float) -> list[TrackedTask | Failure]:
         """What is known of each picture: its task, made now or by the earlier call, or why none is.
