@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound
+from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound, unforeseen
 from runapi_mcp.base.progress import Report
 from runapi_mcp.orders.approval import approve, question_for
 from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
@@ -224,7 +224,7 @@ class Orders:
         except Exception as error:
             # It must not take along what is known of the call's other pictures.
             logger.exception("something unforeseen happened to a request that pays")
-            return _in_doubt(f"Unforeseen: {type(error).__name__}: {error}.")
+            return _in_doubt(f"{unforeseen(error)}.")
 
     async def _task(self, order: Order, entry: Entry, seconds: float) -> TrackedTask | Failure:
         # Before the task is made: after it, nothing may come between its id and `follow`.

@@ -18,7 +18,7 @@ from mcp_types import (
 )
 
 from runapi_mcp import gallery
-from runapi_mcp.base.errors import Failure, NotAllowed
+from runapi_mcp.base.errors import Failure, NotAllowed, unforeseen
 from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
 from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
@@ -139,7 +139,7 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
             raise
         # As in `tools.presenting`: no trouble hides where an image is that is paid for.
         logger.exception("something unforeseen happened to an image that is paid for")
-        told = {**facts, "error": f"Unforeseen: {type(error).__name__}: {error}"}
+        told = {**facts, "error": unforeseen(error)}
         return CallToolResult(
             content=[TextContent(text=json.dumps(told))],
             structured_content=told,

@@ -138,8 +138,8 @@ def _price(title: str, question: NotConfirmed) -> str:
 
 
 def _left(question: NotConfirmed) -> str:
-    left = question.left_cents
-    return "" if left is None else f" Today's budget leaves {dollars(left)} before it."
+    left, what = question.left_cents, "them" if question.count > 1 else "it"
+    return "" if left is None else f" Today's budget leaves {dollars(left)} before {what}."
 
 
 def _picture(arguments: Mapping[str, object], question: NotConfirmed) -> str:

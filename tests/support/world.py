@@ -117,7 +117,12 @@ class World:
 
     @property
     def task_count(self) -> int:
-        return len(self.sandbox.accounts.of(KEY).tasks)
+        return len(self.task_ids)
+
+    @property
+    def task_ids(self) -> list[str]:
+        """The tasks of the tests' account, in the order in which they were made."""
+        return list(self.sandbox.accounts.of(KEY).tasks)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Several pictures in one call: one price, each a task of its own, answered and joined as one."""
 
 import json
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from mcp_types import CallToolResult
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.images.folders import Folders
@@ -18,6 +20,7 @@ from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.tools.facts import utc
 from tests.support.ledgers import ledger_at
+from tests.support.pictures import decoded, encoded, noise, previews
 from tests.support.world import (
     BASE_URL,
     ERAS,
@@ -449,22 +452,24 @@ async def delivered(w: World) -> list[bool]:
     return [row["delivered"] for row in facts(await w.call("list_tasks"))["tasks"]]
 
 
-@pytest.mark.parametrize("member", range(4))
+@pytest.mark.parametrize("member", [0, 1])
 @pytest.mark.parametrize("word", ["task_ids", "image_paths", "image_urls", "redraw"])
 async def test_using_any_of_its_pictures_settles_a_call(
     word: str, member: int, tmp_path: Path
 ) -> None:
-    async with world(folders=Folders(tmp_path, (tmp_path,)), saves=True) as w:
-        first = facts(await w.call(DRAW, FOUR))
+    two = FOX | {"count": 2}
+    folders = Folders(tmp_path, (tmp_path,)) if word == "image_paths" else None
+    async with world(folders=folders) as w:
+        first = facts(await w.call(DRAW, two))
         if word == "redraw":
-            again = facts(await w.call(DRAW, FOUR | {"redraw": first["task_ids"][member]}))
+            again = facts(await w.call(DRAW, two | {"redraw": first["task_ids"][member]}))
             assert "joined" not in again
-            assert facts(await w.call(DRAW, FOUR))["task_ids"] == again["task_ids"]
+            assert facts(await w.call(DRAW, two))["task_ids"] == again["task_ids"]
         else:
             source = first[word][member]
             remixed = await w.call(REMIX, {"prompt": "snow", "source_image_urls": [source]})
             assert not remixed.is_error
-            again = facts(await w.call(DRAW, FOUR))
+            again = facts(await w.call(DRAW, two))
             assert "joined" not in again
         assert not {*again["task_ids"]} & {*first["task_ids"]}
 
@@ -600,3 +605,128 @@ async def test_prompts_that_are_not_kept_cost_a_call_of_several_nothing() -> Non
         assert set(again["image_urls"]) > set(first["image_urls"])
         assert (w.task_count, w.spent_cents) == (4, 20)
         assert all(entry.request is None for entry in await ledger.entries(None))
+
+
+async def test_all_completed_without_an_image_are_an_error_and_drawn_anew() -> None:
+    async with world() as w:
+
+        async def empty(sent: Sent, go_on: Pass) -> httpx.Response:
+            answer = await go_on()
+            if sent.method == "POST" or "price" in sent.path:
+                return answer
+            return httpx.Response(200, json=json.loads(await answer.aread()) | {"images": []})
+
+        w.wire.meddle = empty
+        for call in (FOX, FOX | {"count": 2}):
+            drawn = await w.call(DRAW, call)
+            assert drawn.is_error
+            assert facts(drawn)["status"] == "completed"
+            assert "The same call draws, and pays for, " in facts(drawn)["next"]
+        heal(w)
+        for call, count in ((FOX, 1), (FOX | {"count": 2}, 2)):
+            anew = facts(await w.call(DRAW, call))
+            assert "joined" not in anew
+            assert len(anew["image_urls"]) == count
+
+
+# Saved
+
+
+@ERA
+@pytest.mark.parametrize("save_as", [None, "foxes", "foxes.png", "sub/foxes"])
+async def test_they_are_saved_under_one_name_and_their_numbers(
+    save_as: str | None, era: str, tmp_path: Path
+) -> None:
+    async with saving(tmp_path, era=era) as w:
+        named = FOUR if save_as is None else FOUR | {"save_as": save_as}
+        paths = saved(await w.call(DRAW, named))
+        stem = paths[0].stem.removesuffix("-1")
+        assert [path.name for path in paths] == [f"{stem}-{n}.png" for n in range(1, 5)]
+        assert ("fox" in stem) == (save_as is None) or stem == "foxes"
+        assert len({path.read_bytes() for path in paths}) == len(paths)
+        assert saved(await w.call(DRAW, named)) == paths
+        assert sorted(path.name for path in paths[0].parent.glob("*.png")) == [
+            path.name for path in paths
+        ]
+
+
+def saving(folder: Path, **more: Any) -> Any:  # Any: as `world` has them
+    """A world whose server saves in this folder."""
+    return world(folders=Folders(folder, (folder,)), saves=True, **more)
+
+
+def saved(result: CallToolResult) -> list[Path]:
+    return [Path(path) for path in facts(result)["image_paths"]]
+
+
+async def test_where_one_name_is_taken_all_move(tmp_path: Path) -> None:
+    (tmp_path / "foxes-3.png").write_bytes(b"mine")
+    async with saving(tmp_path) as w:
+        paths = saved(await w.call(DRAW, FOUR | {"save_as": "foxes"}))
+        assert [path.name for path in paths] == [f"foxes-2-{n}.png" for n in range(1, 5)]
+
+
+@pytest.mark.parametrize("save_as", [None, "foxes"])
+async def test_one_that_comes_a_day_later_has_the_name_of_its_siblings(
+    save_as: str | None, tmp_path: Path
+) -> None:
+    named = FOUR if save_as is None else FOUR | {"save_as": save_as}
+    async with saving(tmp_path) as w:
+        is_forbidden(w)
+        first = saved(await w.call(DRAW, named))
+        assert [path.stem[-2:] for path in first] == ["-1", "-3", "-4"]
+        await anyio.sleep(86_400)
+        heal(w)
+        whole = saved(await w.call(DRAW, named))
+        assert [first[0], *first[1:]] == [whole[0], *whole[2:]]
+        assert whole[1].name == first[0].name.replace("-1.png", "-2.png")
+
+
+@ERA
+async def test_one_alone_that_get_task_fetches_has_the_name_of_the_set(
+    era: str, tmp_path: Path
+) -> None:
+    async with saving(tmp_path, era=era) as w:
+        begun = facts(await w.call(DRAW, FOUR | {"wait_seconds": 0, "save_as": "foxes"}))
+        [third] = saved(await w.call("get_task", {"task_id": begun["task_ids"][2]}))
+        assert third.name == "foxes-3.png"
+        whole = saved(await w.call(DRAW, FOUR | {"save_as": "foxes"}))
+        assert [path.name for path in whole] == [f"foxes-{n}.png" for n in range(1, 5)]
+
+
+async def test_eight_previews_of_large_noisy_images_are_all_in_an_answer_of_200_kb(
+    tmp_path: Path,
+) -> None:
+    picture = encoded(noise("RGB", (2048, 2048)), "JPEG", quality=80)
+    async with saving(tmp_path) as w:
+
+        async def noisy(sent: Sent, go_on: Pass) -> httpx.Response:
+            is_image = sent.path.startswith("/images/")
+            return httpx.Response(200, content=picture) if is_image else await go_on()
+
+        w.wire.meddle = noisy
+        drawn = await w.call(DRAW, FOX | {"count": 8, "output_resolution": "2k"})
+        wire = json.dumps(drawn.model_dump(by_alias=True, mode="json", exclude_none=True))
+        assert len(wire) <= 200_000
+        sizes = [decoded(b64decode(preview.data)).size for preview in previews(drawn)]
+        assert len(sizes) == 8
+        assert min(min(sizes)) >= 64
+        assert facts(drawn)["image_sizes"] == ["2048x2048"] * 8
+
+
+async def test_a_task_with_two_images_beside_others_is_saved_whole(tmp_path: Path) -> None:
+    """As RunAPI never said that it would."""
+    async with saving(tmp_path) as w:
+
+        async def double(sent: Sent, go_on: Pass) -> httpx.Response:
+            answer = await go_on()
+            if sent.method == "POST" or sent.path.startswith("/images/") or "price" in sent.path:
+                return answer
+            told = json.loads(await answer.aread())
+            more = [{"url": f"{image['url']}?2"} for image in told["images"]]
+            return httpx.Response(200, json=told | {"images": [*told["images"], *more]})
+
+        w.wire.meddle = double
+        drawn = await w.call(DRAW, FOX | {"count": 2, "save_as": "foxes"})
+        assert len(saved(drawn)) == len(facts(drawn)["image_urls"]) == 4
+        assert len(set(saved(drawn))) == 4
