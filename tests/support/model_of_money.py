@@ -51,7 +51,17 @@ from tests.support.rule_of_money import (
     Yes,
 )
 from tests.support.virtual_time import BACKEND
-from tests.support.world import BASE_URL, ERAS, KEY, NO_PICTURES, NOON, Wire, facts, said, service_on
+from tests.support.world import (
+    BASE_URL,
+    ERAS,
+    KEY,
+    NO_PICTURES,
+    NOON,
+    Wire,
+    facts,
+    said,
+    service_on,
+)
 
 DRAW: Final = "flux_2_pro_text_to_image"
 REMIX: Final = "flux_2_pro_remix_image"
@@ -403,7 +413,7 @@ class _Pipe(AbstractAsyncContextManager[Any]):
     async def __aenter__(self) -> Any:
         return await self._connection.__aenter__()
 
-    async def __aexit__(self, *reason: Any) -> None:
+    async def __aexit__(self, *reason: object) -> None:
         await self._connection.__aexit__(*reason)
 
     @asynccontextmanager
@@ -535,7 +545,11 @@ class _Teller:
         arrival = Arrival(anyio.current_time(), asked, drawing.count, uses)
         self._history.arrivals.append(arrival)
         redraw = {} if redrawn is None else {"redraw": redrawn}
-        arguments = {**self._arguments(drawing, source), **redraw, "wait_seconds": call.wait_seconds}
+        arguments = {
+            **self._arguments(drawing, source),
+            **redraw,
+            "wait_seconds": call.wait_seconds,
+        }
         cancels = call.cancels or process.takes_every_answer
         with anyio.move_on_after(call.patience_seconds if cancels else math.inf) as patience:
             result = await process.client.call_tool(_tool(drawing), arguments)

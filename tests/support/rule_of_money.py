@@ -138,7 +138,10 @@ class History:
         return orders
 
     def _can_be_settled(self, order: Order, arrival: Arrival) -> bool:
-        made, by = [charge for charge in order.charges if charge.at <= arrival.at], self._latest(arrival)
+        made, by = (
+            [charge for charge in order.charges if charge.at <= arrival.at],
+            self._latest(arrival),
+        )
         return bool(made) and (
             all(charge.fails and charge.ends_at <= by for charge in made)
             or self._is_used(made, by)
@@ -221,10 +224,13 @@ def check_consent(history: History, confirm_over_cents: float) -> None:
     for orders in history.orders():
         for order in orders:
             for charge in order.charges:
-                assert any(
-                    _is_agreed(history, yes, charge, order.arrivals[0].count)
-                    for yes in history.yeses
-                ) or charge.price_cents * order.arrivals[0].count <= confirm_over_cents
+                assert (
+                    any(
+                        _is_agreed(history, yes, charge, order.arrivals[0].count)
+                        for yes in history.yeses
+                    )
+                    or charge.price_cents * order.arrivals[0].count <= confirm_over_cents
+                )
 
 
 def _is_agreed(history: History, yes: Yes, charge: Charge, count: int) -> bool:
