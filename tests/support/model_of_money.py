@@ -163,7 +163,12 @@ class Rise:
     """RunAPI's prices rise."""
 
 
-Step = Call | GetTask | ListTasks | Pass | Die | Freeze | Jump | Rise | Fault
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """The user ends all processes, and allows the next ones to spend nothing, for now."""
+
+
+Step = Call | GetTask | ListTasks | Pass | Die | Freeze | Jump | Rise | Forbid | Fault
 """A fault happens to the next requests at its place."""
 
 
@@ -311,7 +316,7 @@ class _Process:
             self._upstream,
             Keys(Key(SecretStr(KEY))),
             self._ledger,
-            limits=story.limits,
+            limits=teller.limits,
             folders=Folders(folder, (folder,)),
             **NO_PICTURES,
         )
@@ -449,6 +454,7 @@ class _Teller:
     def __init__(self, group: TaskGroup, folder: Path, story: Story, record: Record) -> None:
         self._group, self.folder, self.story = group, folder, story
         self._record, self._history = record, record.history
+        self.limits = story.limits
         self._prices = dict(PRICES)
         self._sandbox = Sandbox(DRAW_SECONDS, _priced(self._prices))
         self._remote = _Remote(group, self._sandbox, record)
@@ -471,6 +477,9 @@ class _Teller:
                 self._history.jumps.append((anyio.current_time(), seconds))
             case Rise():
                 self._rise()
+            case Forbid():
+                await self._restart(Limits(per_day_cents=1))
+                self._history.forbidden_from.append(anyio.current_time())
             case Die(name, touches):
                 await (await self._running(name))[0].die_in(touches)
             case Freeze(name, touches, seconds):
@@ -485,6 +494,8 @@ class _Teller:
         """Let all calls end, then all troubles, then all doubts; then look at what is there."""
         await anyio.sleep(MOST_SECONDS_OF_A_CALL)
         self._sandbox.faults.injected.clear()
+        self._history.ends_at = anyio.current_time()
+        await self._restart(self.story.limits)
         for name in get_args(ProcessName):
             process, _ = await self._running(name)
             process.spare()
@@ -512,6 +523,13 @@ class _Teller:
     def _rise(self) -> None:
         self._prices.update({name: cents * RISE for name, cents in self._prices.items()})
         self._history.rises.append(anyio.current_time())
+
+    async def _restart(self, limits: Limits) -> None:
+        """Let the next processes have other limits, if these have not the same."""
+        if limits != self.limits:
+            for process, _ in self._processes.values():
+                await process.die_in(0)
+        self.limits = limits
 
     async def _running(self, name: ProcessName) -> tuple[_Process, TaskGroup]:
         """The process of this name: a new one where the last has died."""
@@ -616,22 +634,16 @@ class _Teller:
 
     async def _look_at_all(self, process: _Process) -> None:
         self._note_charges()
-        for order in [orders[-1] for orders in self._history.orders()]:
-            if order.standing and not self._is_gone(order):
-                await self._call_again(process, order)
+        for orders in list(self._history.orders()):
+            if any(order.standing and not self._history.is_over(order) for order in orders):
+                await self._call_again(process, orders)
         self._record.listed = await _rows(process.client)
         for task_id in self._tasks():
             result = await self._get(process, task_id)
             self._record.delivered[task_id] = facts(result).get("image_urls", [])
 
-    def _is_gone(self, order: Order) -> bool:
-        """Whether the same call need not give its pictures any more."""
-        age_seconds = self._history.elapsed(order.charges[0].at, anyio.current_time())
-        is_old = age_seconds >= IMAGE_SECONDS
-        return is_old or self._history.is_used(order) or self._history.is_handed_over(order)
-
-    async def _call_again(self, process: _Process, order: Order) -> None:
-        asked = order.arrivals[0].asked
+    async def _call_again(self, process: _Process, orders: Sequence[Order]) -> None:
+        asked = orders[0].arrivals[0].asked
         drawing = self._drawings[asked.prompt]
         arguments = self._arguments(drawing, asked.source) | {"wait_seconds": MOST_WAIT_SECONDS}
         for _ in range(2):
@@ -642,7 +654,9 @@ class _Teller:
             await anyio.sleep(DAY_SECONDS)
         about: dict[str, Any] = result.structured_content or {}
         given = {*about.get("task_ids", []), about.get("task_id", said(result))}
-        self._record.again.append((given, {charge.task_id for charge in order.charges}))
+        made = [charge for order in orders for charge in order.charges]
+        if self._history.elapsed(made[0].at, anyio.current_time()) < IMAGE_SECONDS:
+            self._record.again.append((given, {charge.task_id for charge in made}))
 
     def _note_charges(self) -> None:
         by_key = self._sandbox.accounts.of(KEY).by_key
