@@ -19,7 +19,7 @@ Failure                    one sentence on what happened, one on what to do
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 
 class Failure(Exception):
@@ -143,6 +143,7 @@ class NotConnected(Unreachable):
 
 def unforeseen(error: BaseException) -> str:
     """What is said of a crash where an answer must not fail; of several at once, of the first."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        several = cast("BaseExceptionGroup[BaseException]", error)
+        return unforeseen(several.exceptions[0])
     return f"Unforeseen: {type(error).__name__}: {error}"
