@@ -109,10 +109,12 @@ class Orders:
         if all(entry.status == "refused" for entry in order.entries):
             raise OrderWithdrawn
 
-    async def withdraw(self, order: Order) -> None:
-        """Let nothing come of what this call has ordered and not sent."""
+    async def withdraw(self, order: Order) -> bool:
+        """Let nothing come of what this call has ordered and nobody sent; whether nothing does."""
+        first = order.entries[0]
         if order.is_new:
-            await write_or_log(self.ledger.withdraw(order.entries[0].call_id))
+            await write_or_log(self.ledger.withdraw(first.call_id))
+        return all(entry.status == "refused" for entry in await self.call_of(first))
 
     async def pay(self, order: Order, seconds: float) -> list[TrackedTask | Failure]:
         """What is known of each picture: its task, made now or by the earlier call, or why none is.
@@ -188,10 +190,6 @@ class Orders:
             return None
         spending = await read_or_none(self.ledger.spending(self._provider.caller_id))
         return None if spending is None else self.limits.remaining_cents(spending)
-
-    def keep(self, tracked: TrackedTask) -> None:
-        """Remember a task whose client asks for it now and then."""
-        self._shared.keep(tracked)
 
     async def _track(self, task_id: str) -> TrackedTask:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))

@@ -21,6 +21,9 @@ SLEPT_SECONDS: Final = 60.0
 """After such a pause of the process what it knows of an entry is too old to send by."""
 
 
+_UNHEARD: Final = "stopped waiting; task %s goes on, and get_task finds it"
+
+
 class _NothingToSend(Exception):
     """The entry needs no request any more."""
 
@@ -32,6 +35,12 @@ class Paid:
     entry: Entry
     task: Task | None = None
     """As the provider answered the request, if it was this one that made the task."""
+
+
+def log_unheard(paid: Paid) -> None:
+    """Name the task of a request whose callers had all left when it was answered."""
+    if paid.entry.task_id is not None:
+        logger.warning(_UNHEARD, paid.entry.task_id)
 
 
 @dataclass(slots=True, eq=False)

@@ -108,6 +108,8 @@ async def _pay(
     if not order.is_ready:
         try:
             await _add_sources(caller, order, sources)
+        except ProviderFailure as failure:
+            raise (_unpaid(failure) if await caller.orders.withdraw(order) else failure) from None
         except BaseException:
             await caller.orders.withdraw(order)
             raise
@@ -169,5 +171,8 @@ def _raise(failure: Failure) -> NoReturn:
         logger.warning("a create ended in doubt; the same call asks under the same key")
         happened = f"{failure.happened} Whether RunAPI made and charged a task is not known."
         raise ProviderFailure(happened, _DOUBT, failure.answer) from failure
-    happened = f"{failure.happened} Nothing was paid."
-    raise type(failure)(happened, failure.advice, failure.answer) from failure
+    raise _unpaid(failure) from failure
+
+
+def _unpaid(failure: ProviderFailure) -> ProviderFailure:
+    return type(failure)(f"{failure.happened} Nothing was paid.", failure.advice, failure.answer)

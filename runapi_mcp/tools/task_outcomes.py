@@ -127,10 +127,12 @@ def joined_words(outcome: TaskOutcome) -> str | None:
     if outcome.joined_at is None:
         return None
     several, moment = len(outcome.siblings) > 1, utc(outcome.joined_at)
-    what = "These are the images" if several else "This is the image"
+    what, new = (
+        ("These are the images", "new ones") if several else ("This is the image", "a new one")
+    )
     return (
-        f"{what} of the identical call of {moment}, given again and charged once. A new one is "
-        f"drawn and paid for by the same call with redraw: {outcome.first.task.id}"
+        f"{what} of the identical call of {moment}, given again and charged once. To draw and pay "
+        f"for {new}, make the same call with redraw: {outcome.first.task.id}"
     )
 
 

@@ -63,7 +63,7 @@ RECORD_FILES: Final = "UPDATE calls SET files = :files WHERE key = :key"
 RECORD_HANDOVER: Final = """
     UPDATE calls SET handed_over_at = coalesce(handed_over_at, :at),
         settled_at = CASE WHEN :surely THEN coalesce(settled_at, :at) ELSE settled_at END
-    WHERE call_id = :call_id"""
+    WHERE call_id = :call_id AND (handed_over_at IS NULL OR :surely AND settled_at IS NULL)"""
 HAND_OVER_NOW: Final = """
     UPDATE calls SET handed_over_at = :now WHERE call_id = :call_id AND handed_over_at > :now"""
 WITHDRAW: Final = """
