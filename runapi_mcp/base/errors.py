@@ -19,7 +19,7 @@ Failure                    one sentence on what happened, one on what to do
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 
 class Failure(Exception):
@@ -139,11 +139,3 @@ class Unreachable(ProviderDown):
 
 class NotConnected(Unreachable):
     """No connection was made, so nothing was sent."""
-
-
-def unforeseen(error: BaseException) -> str:
-    """What is said of a crash where an answer must not fail; of several at once, of the first."""
-    if isinstance(error, BaseExceptionGroup):
-        several = cast("BaseExceptionGroup[BaseException]", error)
-        return unforeseen(several.exceptions[0])
-    return f"Unforeseen: {type(error).__name__}: {error}"
