@@ -91,7 +91,7 @@ class Teller:
         )
         chapters = (self.mixture, self.turn, self.repeat, self.repeat, self.forbidding)
         steps = [step for _ in range(5) for step in one_of(chapters)()]
-        known = one_of(((), (), ("A",), ("A", "B")))
+        known: Sequence[ProcessName] = one_of(((), (), ("A",), ("A", "B")))
         return Story(limits, one_of((NOON, BEFORE_MIDNIGHT)), steps, known, one_of((2.0, 700.0)))
 
     def mixture(self) -> list[Step]:
