@@ -51,6 +51,18 @@ def _a_home_of_its_own(
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 
 
+@pytest.fixture
+def without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user that only a number is known of."""
+
+    def unknown(user: object) -> None:
+        raise KeyError(user)
+
+    monkeypatch.delenv("HOME")
+    for ask in ("getpwuid", "getpwnam"):
+        monkeypatch.setattr(f"pwd.{ask}", unknown)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_names_of_the_real_network() -> Iterator[None]:
     """Tests are offline: a name beyond this machine is unknown at once, wherever they run."""

@@ -12,8 +12,8 @@ Failure                    one sentence on what happened, one on what to do
     ├── RequestRefused     400, 413, 415, 422 and other 4xx
     ├── TaskNotFound       404
     ├── Conflict           409
-    ├── RateLimited        408, 429
-    └── ProviderDown       5xx, HTML, an unreadable answer
+    ├── RateLimited        429
+    └── ProviderDown       408, 425, 5xx, HTML, an unreadable answer
         └── Unreachable    no answer at all
             └── NotConnected   nothing was sent
 """
@@ -82,7 +82,10 @@ class ProviderFailure(Failure):
     retryable: ClassVar[bool] = False
     """Whether the same request, sent again, may succeed."""
     in_doubt: bool = False
-    """Whether it may have carried the request out all the same, now or at an earlier try."""
+    """Whether a request that pays may have been carried out all the same, now or at an earlier
+    try. Of other requests it says nothing."""
+    answered: bool = True
+    """Of a doubt: whether every try that left one was answered, so that RunAPI may have refused."""
 
     def __init__(self, happened: str, advice: str, answer: HttpAnswer | None = None) -> None:
         super().__init__(happened, advice)
@@ -115,20 +118,19 @@ class TaskNotFound(ProviderFailure):
 
 
 class Conflict(ProviderFailure):
-    """HTTP 409: the idempotency key was used with other input."""
+    """HTTP 409: the idempotency key is in use, or was used with other input."""
 
 
 class RateLimited(ProviderFailure):
-    """HTTP 408 or 429; `answer.retry_after_seconds` is what it asked for, if it did."""
+    """HTTP 429; `answer.retry_after_seconds` is what it asked for, if it did."""
 
     retryable = True
 
 
 class ProviderDown(ProviderFailure):
-    """HTTP 5xx, an HTML page, or an answer that cannot be read."""
+    """HTTP 408, 425, 5xx, an HTML page, or an answer that cannot be read."""
 
     retryable = True
-    in_doubt = True
 
 
 class Unreachable(ProviderDown):
@@ -137,5 +139,3 @@ class Unreachable(ProviderDown):
 
 class NotConnected(Unreachable):
     """No connection was made, so nothing was sent."""
-
-    in_doubt = False

@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 def ledger_of(settings: Settings) -> SqliteLedger:
     """The ledger where the settings want it; in memory, where they want none."""
     if settings.ledger.locate is None:
-        return SqliteLedger.in_memory()
-    return SqliteLedger(settings.ledger.locate, keep_days=settings.ledger.keep_days)
+        return SqliteLedger.in_memory(zone=settings.ledger.zone)
+    return SqliteLedger(
+        settings.ledger.locate, keep_days=settings.ledger.keep_days, zone=settings.ledger.zone
+    )
 
 
 def shared_state_of(settings: Settings, ledger: SqliteLedger) -> SharedState:
     limits = Limits(**asdict(settings.limits))
-    return SharedState(ledger, ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
+    return SharedState(ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
 
 
 def service_of(

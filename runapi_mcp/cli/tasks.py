@@ -63,7 +63,7 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
         if as_json:
             click.echo(json.dumps([_known(entry) for entry in entries], indent=2))
         elif loaded.ledger.locate and not entries:
-            click.echo("Nothing of the kind is in the ledger.")
+            click.echo("No pictures yet.")
         else:
             for entry in entries:
                 _show(entry)
@@ -86,9 +86,10 @@ async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
         facts = _facts(result)
         with printing():
             click.echo(json.dumps(facts, indent=2) if as_json else to_text(facts))
-        entry = outcome.tracked.entry
-        if outcome.tracked.task.image_urls and entry is not None:
-            await write_or_log(ledger.record_delivery(entry.key))
+        entry = outcome.first.entry
+        if outcome.is_whole and entry is not None:
+            at = ledger.now()
+            await write_or_log(ledger.record_handover(entry.call_id, at, surely=False))
     return not result.failed
 
 
@@ -98,12 +99,14 @@ async def _outcome(
     from runapi_mcp.cli.composition import delivery_of, shared_state_of
     from runapi_mcp.orders.orders import Orders
     from runapi_mcp.tools.delivery import deliver
+    from runapi_mcp.tools.presenting import siblings_of
     from runapi_mcp.tools.tool import TaskOutcome
 
     orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
     tracked = await orders.find(task_id, 0)
     options = delivery_of(loaded)
-    return TaskOutcome(tracked, await deliver(tracked, options, ledger, _say_nothing))
+    pictures = await deliver([tracked], options, ledger, _say_nothing)
+    return TaskOutcome((tracked,), pictures, siblings=await siblings_of(orders, tracked.entry))
 
 
 async def _say_nothing(_: str) -> None:
@@ -124,7 +127,7 @@ def _facts(result: ToolResult) -> dict[str, object]:
 def _known(entry: Entry) -> dict[str, Any]:
     """The entry's facts; who paid and how it is held are nobody's business."""
     facts = asdict(entry)
-    for name in ("caller", "fingerprint", "hold", "key"):
+    for name in ("caller", "fingerprint", "key", "call_id", "request"):
         del facts[name]
     return facts
 
@@ -150,7 +153,7 @@ def _show(entry: Entry) -> None:
 def _standing(entry: Entry) -> tuple[str, str]:
     """How the task stands, in words and as a color."""
     match entry.status:
-        case "completed" if entry.delivered_at is None:
+        case "completed" if entry.handed_over_at is None:
             return "completed, not seen yet", "cyan"
         case "completed":
             return "completed", "green"

@@ -11,7 +11,7 @@ from typing import IO, Final
 import anyio.to_thread
 
 from runapi_mcp.images.inspection import ImageInfo, inspect
-from runapi_mcp.images.picture import Picture, PictureRequest
+from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 from runapi_mcp.images.saving import Draft, NotSaved, open_saved
 
 AT_ONCE_BYTES: Final = 1_000_000
@@ -27,20 +27,23 @@ class Download:
         NotSaved: from each step, where the draft cannot be written or read.
     """
 
-    def __init__(self, request: PictureRequest, url: str, draft: Draft | _UnsavedDraft) -> None:
+    def __init__(
+        self, request: PictureRequest, wanted: WantedPicture, draft: Draft | _UnsavedDraft
+    ) -> None:
         self._request = request
-        self._url = url
+        self._wanted = wanted
         self._draft = draft
         self._hash = hashlib.sha256()
         self._byte_size = 0
         self._waiting = bytearray()
 
     @classmethod
-    def begin(cls, request: PictureRequest, url: str) -> Download:
+    def begin(cls, request: PictureRequest, wanted: WantedPicture) -> Download:
         """A download into the folder, or without one into a file that nobody sees."""
         if request.folder is None:
-            return cls(request, url, _UnsavedDraft())
-        return cls(request, url, Draft.begin(request.folder, request.name_of(url)))
+            return cls(request, wanted, _UnsavedDraft())
+        draft = Draft.begin(request.folder, request.name, request.member(wanted))
+        return cls(request, wanted, draft)
 
     async def take(self, chunk: bytes) -> None:
         """Take the next bytes, of which some may wait to be written."""
@@ -63,13 +66,13 @@ class Download:
             NotAnImage: it is none, and nothing of it stays.
         """
         with self._draft.read_back() as file:
-            info = inspect(file, self._request.preview_px)
+            info = inspect(file, self._request.preview_px, self._request.preview_bytes)
         try:
             # The suffix is the content's, whatever the address or the caller called it.
             path = self._draft.commit(info.format.suffix, self._about(info))
         except NotSaved as failure:
-            return Picture(self._url, info=info, not_saved=failure.happened)
-        return Picture(self._url, path, info)
+            return Picture(self._wanted.url, info=info, not_saved=failure.happened)
+        return Picture(self._wanted.url, path, info)
 
     def discard(self) -> None:
         """Nothing stays but what was committed."""
@@ -81,9 +84,11 @@ class Download:
         self._draft.write(content)
 
     def _about(self, info: ImageInfo) -> dict[str, object]:
+        of_set = {"set": self._request.set_id} if self._request.set_size > 1 else {}
         return {
-            **self._request.about,
-            "source_url": self._url,
+            **self._wanted.about,
+            **of_set,
+            "source_url": self._wanted.url,
             "media_type": info.format.media_type,
             "width": info.width,
             "height": info.height,
@@ -115,13 +120,14 @@ class _UnsavedDraft:
         self._file.close()
 
 
-def inspect_saved(path: Path, request: PictureRequest) -> ImageInfo:
-    """What the picture is that an earlier call saved at a path. Blocks.
+def inspect_saved(request: PictureRequest, wanted: WantedPicture) -> Picture:
+    """The picture that an earlier call saved. Blocks.
 
     Raises:
         Changed: it is not what was saved there.
         NotAnImage: it is not an image any more.
         OSError: it cannot be read.
     """
-    with open_saved(path, request.about["task_id"]) as file:
-        return inspect(file, request.preview_px)
+    path = Path(wanted.saved)
+    with open_saved(path, wanted.about["task_id"]) as file:
+        return Picture(wanted.url, path, inspect(file, request.preview_px, request.preview_bytes))

@@ -22,6 +22,14 @@ class NotFetched(Failure):
     """An image that could not be read from its address."""
 
 
+class NotThereYet(NotFetched):
+    """An image that another try may find."""
+
+
+class NotAtItsAddress(NotThereYet):
+    """An image that is not where it should be: not yet, or not any more."""
+
+
 def parse_url(address: str, base: httpx.URL | None = None) -> httpx.URL:
     """The URL, absolute, with its host in one spelling.
 
@@ -64,10 +72,12 @@ def refusal(url: httpx.URL, reason: str) -> NotFetched:
     return NotFetched(f"No image is fetched from {_quotable_host(url)}: {reason}.", ELSEWHERE)
 
 
-def fetch_failure(url: httpx.URL, reason: str, advice: str) -> NotFetched:
+def fetch_failure(
+    url: httpx.URL, reason: str, advice: str, kind: type[NotFetched] = NotFetched
+) -> NotFetched:
     """The failure of a URL that was gone to, in vain."""
     happened = f"The image could not be fetched from {_quotable_host(url)}: {reason}."
-    return NotFetched(happened, advice)
+    return kind(happened, advice)
 
 
 def _quotable_host(url: httpx.URL) -> str:

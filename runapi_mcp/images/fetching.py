@@ -21,7 +21,9 @@ from runapi_mcp.base.redaction import excerpt
 from runapi_mcp.images.fetch_targets import (
     ELSEWHERE,
     MOST_QUOTED_CHARACTERS,
+    NotAtItsAddress,
     NotFetched,
+    NotThereYet,
     ascii_host,
     fetch_failure,
     open_transport,
@@ -51,9 +53,8 @@ ReportBytes = Callable[[int, int | None], None]
 """Is told how many bytes came so far, and of how many, where that is known."""
 
 _AGAIN: Final = "Try again in a minute."
-_EXPIRED: Final = (
-    "RunAPI keeps an image for about 7 days; get_task tells whether it is still to be had."
-)
+_NOT_AT_ITS_ADDRESS: Final = (403, 404, 410)
+_COMING: Final = (408, 425, 429, *range(500, 600))
 
 _HEADERS: Final = {
     "Accept": "*/*",
@@ -189,7 +190,7 @@ async def _send(
                 return await network.handle_async_request(attempt)
         return await network.handle_async_request(tries[-1])
     except _BROKEN as error:
-        raise fetch_failure(url, _reason(error), _AGAIN) from error
+        raise fetch_failure(url, _reason(error), _AGAIN, NotThereYet) from error
 
 
 def _pin(request: httpx.Request, address: IPAddress) -> httpx.Request:
@@ -221,7 +222,7 @@ async def _deliver(
             # Thousands of tiny chunks come in one packet, and the others wait meanwhile.
             await anyio.lowlevel.checkpoint()
     if so_far == 0 or total not in (None, so_far):
-        raise fetch_failure(url, "the answer is empty or incomplete", _AGAIN)
+        raise fetch_failure(url, "the answer is empty or incomplete", _AGAIN, NotThereYet)
 
 
 async def _chunks(response: httpx.Response, url: httpx.URL) -> AsyncGenerator[bytes]:
@@ -233,19 +234,23 @@ async def _chunks(response: httpx.Response, url: httpx.URL) -> AsyncGenerator[by
         async for chunk in stream:
             yield chunk
     except _BROKEN as error:
-        raise fetch_failure(url, _reason(error), _AGAIN) from error
+        raise fetch_failure(url, _reason(error), _AGAIN, NotThereYet) from error
 
 
 def _require_image(response: httpx.Response, url: httpx.URL) -> None:
     status = response.status_code
-    if status in (403, 404, 410):
-        raise fetch_failure(url, f"HTTP {status}, so its address has probably expired", _EXPIRED)
     if status != 200:
-        raise fetch_failure(url, f"HTTP {status}", _AGAIN)
+        raise fetch_failure(url, f"HTTP {status}", _AGAIN, _kind(status))
     # A few compressed bytes can unpack to more than any disk holds.
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
         raise fetch_failure(url, "it was sent compressed, which was not asked for", ELSEWHERE)
+
+
+def _kind(status: int) -> type[NotFetched]:
+    if status in _NOT_AT_ITS_ADDRESS:
+        return NotAtItsAddress
+    return NotThereYet if status in _COMING else NotFetched
 
 
 def _require_size(size_bytes: int, url: httpx.URL) -> None:

@@ -4,10 +4,14 @@ A host starts its servers in the project it works on, in its user's home, or at 
 disk. Only the first says anything: home and what is above it never count as a place.
 """
 
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from runapi_mcp.base.errors import NotConfigured, Refused
 
 _REPOSITORY: Final = (".git", ".hg", ".jj", ".svn")
 _BELOW: Final = "/./"
@@ -49,17 +53,44 @@ class Folders:
         folder, below, _ = target.rpartition(_BELOW)
         return Path(folder) if below else self.folder(named=named)
 
+    def require_usable(self, target: str | None, *, named: bool) -> None:
+        """Nothing, when a picture can have this target here, or none: asked before it is paid.
+
+        A folder that cannot be made or written is found out later; it costs the file alone.
+
+        Raises:
+            NotConfigured: there is no folder.
+            Refused: the target is no name here.
+        """
+        if target is None:
+            _ = self.output_folder
+            return
+        try:
+            os.fsencode(self.folder_of(target, named=named) / name_of(target))
+        except UnicodeEncodeError as error:
+            encoding = sys.getfilesystemencoding()
+            raise Refused(
+                f"save_as cannot be honoured: file names are {encoding} here.",
+                "Use letters of ASCII; or let the user set PYTHONUTF8=1. Nothing was paid.",
+            ) from error
+
     @property
     def output_folder(self) -> Path:
-        if self.output_dir is not None:
-            return self.output_dir
-        # Imported here, because every start would pay for it.
-        from platformdirs import user_pictures_path
-
-        return user_pictures_path() / "runapi"
+        """
+        Raises:
+            NotConfigured: this user has none, nor a home to make it in.
+        """
+        folder = self.output_dir or _pictures()
+        if folder is None:
+            raise NotConfigured(
+                "There is no folder for pictures: this user has no home.",
+                "Set RUNAPI_OUTPUT_DIR to an absolute path, or RUNAPI_SAVE=off.",
+            )
+        return folder
 
     def input_folders(self) -> list[Path]:
-        folders = [self.output_folder, _project() or _working_directory(), *self.input_dirs]
+        output_folder, here = self.output_dir or _pictures(), _project() or _working_directory()
+        folders = [output_folder, here, *self.input_dirs]
         return [folder for folder in folders if folder is not None]
 
     def candidates(self, path: str) -> Iterator[Path]:
@@ -68,7 +99,7 @@ class Folders:
         if meant.is_absolute():
             yield meant
             return
-        for folder in (_working_directory(), _project(), self.output_folder):
+        for folder in (_working_directory(), _project(), self.output_dir or _pictures()):
             if folder is not None:
                 yield folder / meant
 
@@ -76,6 +107,17 @@ class Folders:
 def name_of(target: str) -> str:
     """The name that was asked for, of a target or of a name alone."""
     return target.rpartition(_BELOW)[2]
+
+
+def _pictures() -> Path | None:
+    # Imported here, because every start would pay for it.
+    from platformdirs import user_pictures_path
+
+    try:
+        folder = user_pictures_path() / "runapi"
+    except RuntimeError:  # there is no home
+        return None
+    return folder if folder.is_absolute() else None
 
 
 def _project() -> Path | None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 MOST_PIXELS: Final = 50_000_000
 """What the largest cameras make; a decoder of more would take the memory of the machine."""
-LARGEST_PREVIEW_BYTES: Final = 100_000
 
 _MOST: Final = f"At most {MOST_PIXELS // 1_000_000} million are read."
 _QUALITY: Final = 82
@@ -58,7 +57,7 @@ class ImageInfo:
     preview: Preview | None
 
 
-def inspect(file: IO[bytes], preview_px: int = 0) -> ImageInfo:
+def inspect(file: IO[bytes], preview_px: int, preview_bytes: int) -> ImageInfo:
     """What the file is; with a preview of at most that many pixels a side, unless it is 0.
 
     Raises:
@@ -66,7 +65,7 @@ def inspect(file: IO[bytes], preview_px: int = 0) -> ImageInfo:
     """
     with decode(file) as image:
         (width, height), image_format = image.size, FORMATS[str(image.format)]
-        preview = _preview(image, preview_px) if preview_px else None
+        preview = _preview(image, preview_px, preview_bytes) if preview_px else None
         return ImageInfo(image_format, width, height, preview)
 
 
@@ -86,6 +85,10 @@ def decode(file: IO[bytes]) -> Image.Image:
             return image
     except Image.DecompressionBombError as error:
         raise NotAnImage("The image has far too many pixels.", _MOST) from error
+    except MemoryError as error:
+        raise NotAnImage(
+            "There is not enough memory to look at the image.", "Free some."
+        ) from error
     except Exception as error:  # whatever decoders raise: SyntaxError, struct.error, EOFError
         raise NotAnImage(
             "The file is not a whole PNG, JPEG or WebP image.", "Look at what it is."
@@ -93,7 +96,7 @@ def decode(file: IO[bytes]) -> Image.Image:
     raise NotAnImage(f"The image has {image.width} x {image.height} pixels.", _MOST)
 
 
-def _preview(image: Image.Image, px: int) -> Preview | None:
+def _preview(image: Image.Image, px: int, most_bytes: int) -> Preview | None:
     """As large as it may be within the bytes it may have; None where nothing fits.
 
     The image itself is made small where that is possible: a copy would take its memory again.
@@ -102,7 +105,7 @@ def _preview(image: Image.Image, px: int) -> Preview | None:
     while px >= 1:
         small.thumbnail((px, px), reducing_gap=2.0)
         preview = _encode(small)
-        if len(preview.content) <= LARGEST_PREVIEW_BYTES:
+        if len(preview.content) <= most_bytes:
             return preview
         px = px * 3 // 4
     return None

@@ -3,14 +3,15 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
 MOST_LEVELS: Final = 8
 LONGEST_CHARACTERS: Final = 120
-LONGEST_BYTES: Final = 255 - len("-12ab.jpeg.json")
-"""Systems allow 255 a component; saving may add a number, a suffix and the JSON's suffix."""
+LONGEST_BYTES: Final = 255 - len("-12ab-8.jpeg.json")
+"""Systems allow 255 a component; saving may add two numbers, a suffix and the JSON's suffix."""
 LONGEST_SUBJECT: Final = 40
 
 # What Unicode does not take apart into a letter of ASCII and its marks.
@@ -26,6 +27,23 @@ _DRIVE: Final = re.compile(r"[a-z]:", re.IGNORECASE)
 _DEVICE: Final = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³]) *(?:\.|\Z)", re.IGNORECASE
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SetMember:
+    """Which picture of which set one is; a picture alone is a set of one."""
+
+    set_id: str
+    number: int = 1
+    size: int = 1
+
+    def name(self, stem: str) -> str:
+        """What it is called where the set is called `stem`."""
+        return f"{stem}-{self.number}" if self.size > 1 else stem
+
+    def sibling_names(self, stem: str) -> list[str]:
+        """What the others of its set are called there."""
+        return [f"{stem}-{n}" for n in range(1, self.size + 1) if n != self.number]
 
 
 def default_stem(prompt: str, task_id: str, day: date) -> str:

@@ -5,48 +5,78 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
 from runapi_mcp.base.printable import printable_path
+from runapi_mcp.images.naming import SetMember
 
 if TYPE_CHECKING:
     from runapi_mcp.images.inspection import ImageInfo, Preview
 
 
+LARGEST_PREVIEWS_BYTES: Final = 100_000
+"""All that one answer has. As base64 they leave it a third of its 200 kB for words and links."""
+YOUNG_PICTURE_SECONDS: Final = 600
+"""So long after its task was made, an image that is not at its address may still come there."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPicture:
+    """One image of a finished task."""
+
+    url: str
+    about: Mapping[str, object]
+    """What the JSON beside it says, its `task_id` among it, besides what the image itself tells."""
+    number: int = 1
+    """Which of its set it is."""
+    saved: str = ""
+    """Where it was saved before; "" where it was not, or nobody knows."""
+    age_seconds: float | None = None
+    """How long ago its task was made; None where nobody knows."""
+
+    @property
+    def is_young(self) -> bool:
+        return self.age_seconds is not None and self.age_seconds < YOUNG_PICTURE_SECONDS
+
+    @property
+    def is_expired(self) -> bool:
+        return self.age_seconds is not None and self.age_seconds > IMAGE_SECONDS
+
+
 @dataclass(frozen=True, slots=True)
 class PictureRequest:
-    """The images of a finished task, and how they are wanted."""
+    """Images of one call, which are a set, and how they are wanted."""
 
-    urls: tuple[str, ...]
-    saved: tuple[str, ...]
-    """Where each was saved before; "" for one that was not. Shorter, where nobody knows."""
+    wanted: tuple[WantedPicture, ...]
+    set_id: str
+    """The same whenever one of the set is fetched, and of no other set."""
+    set_size: int
+    """How many images the set has, wanted now or not."""
     folder: Path | None
     """Where they are to be saved; None for nowhere."""
     name: str
-    """What they are called there: relative, without a suffix."""
-    about: Mapping[str, object]
-    """What the JSON beside each says, besides what is found out from the image."""
+    """What the set is called there: relative, without a number or suffix."""
     preview_px: int
     """How large a preview may be; 0 for none."""
     fetch_by: float
     """When fetching should be over, on the event loop's clock."""
 
+    @property
+    def preview_bytes(self) -> int:
+        """How large each preview may be: one answer has them all."""
+        return LARGEST_PREVIEWS_BYTES // len(self.wanted)
+
     def left_seconds(self) -> float:
         return max(0.0, self.fetch_by - anyio.current_time())
 
-    def late(self, url: str) -> Picture:
-        return Picture(url, not_saved="It did not arrive in time." if self.folder else None)
+    def late(self, wanted: WantedPicture) -> Picture:
+        return Picture(wanted.url, not_saved="It did not arrive in time." if self.folder else None)
 
-    def name_of(self, url: str) -> str:
-        number = self.urls.index(url) + 1
-        return self.name if len(self.urls) == 1 else f"{self.name}-{number}"
-
-    def saved_at(self, url: str) -> Path | None:
-        index = self.urls.index(url)
-        path = self.saved[index] if index < len(self.saved) else ""
-        return Path(path) if path else None
+    def member(self, wanted: WantedPicture) -> SetMember:
+        return SetMember(self.set_id, wanted.number, self.set_size)
 
 
 @dataclass(frozen=True, slots=True)

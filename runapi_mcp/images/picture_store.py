@@ -5,9 +5,12 @@ Light to import: HTTP, Pillow and the rest of the room come with the first image
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -16,8 +19,9 @@ import anyio.to_thread
 
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.progress import Report, report_while
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.images.picture import Picture, PictureRequest
+from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 
 if TYPE_CHECKING:
     import httpx
@@ -25,6 +29,10 @@ if TYPE_CHECKING:
     from runapi_mcp.images.fetching import Fetcher
 
 MOST_FETCHED_AT_ONCE: Final = 4
+_PAUSES_SECONDS: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+_EXPIRED: Final = "RunAPI keeps an image for about 7 days, and this one is older."
+
+logger = logging.getLogger(__name__)
 
 
 class PictureStore:
@@ -51,77 +59,103 @@ class PictureStore:
 
         Whatever goes wrong is said of the picture: the task itself is none the worse for it.
         """
-        pictures = {url: await self._find_saved(request, url) for url in request.urls}
-        missing = [url for url, picture in pictures.items() if picture.path is None]
+        pictures = {
+            wanted.number: await self._find_saved(request, wanted) for wanted in request.wanted
+        }
+        missing = [one for one in request.wanted if pictures[one.number].path is None]
         if missing and (request.folder or request.preview_px):
-            for url, fetched in (await self._fetch_all(request, missing, report)).items():
-                pictures[url] = fetched.after(pictures[url])
+            for number, fetched in (await self._fetch_all(request, missing, report)).items():
+                pictures[number] = fetched.after(pictures[number])
         return tuple(pictures.values())
 
     async def _fetch_all(
-        self, request: PictureRequest, urls: Sequence[str], report: Report
-    ) -> dict[str, Picture]:
-        pictures: dict[str, Picture] = {}
+        self, request: PictureRequest, missing: Sequence[WantedPicture], report: Report
+    ) -> dict[int, Picture]:
+        pictures: dict[int, Picture] = {}
         progress = _DownloadProgress()
 
-        async def fetch(url: str) -> None:
-            pictures[url] = await self._fetch_or_explain(request, url, progress)
+        async def fetch(wanted: WantedPicture) -> None:
+            pictures[wanted.number] = await self._fetch_or_explain(request, wanted, progress)
 
         async def fetch_all() -> None:
             async with anyio.create_task_group() as group:
-                for url in urls:
-                    group.start_soon(fetch, url)
+                for wanted in missing:
+                    group.start_soon(fetch, wanted)
 
-        await report_while(report, progress.message, fetch_all)
+        async def tell(message: str) -> None:
+            with suppress(Exception):  # who cannot be told loses no picture by it
+                await report(message)
+
+        await report_while(tell, progress.message, fetch_all)
         return pictures
 
     async def _fetch_or_explain(
-        self, request: PictureRequest, url: str, progress: _DownloadProgress
+        self, request: PictureRequest, wanted: WantedPicture, progress: _DownloadProgress
     ) -> Picture:
-        from runapi_mcp.images.saving import NotSaved
+        from runapi_mcp.images.fetch_targets import NotFetched
+        from runapi_mcp.images.inspection import NotAnImage
 
+        unsaved = Picture(wanted.url)
         try:
-            with anyio.move_on_after(request.left_seconds()):
-                async with self._fetches:
-                    return await self._fetch(request, url, progress)
-        except NotSaved as failure:
-            unsaved = Picture(url)
-            if request.preview_px:
+            return await self._fetch_when_there(request, wanted, progress)
+        except (NotFetched, NotAnImage) as failure:
+            reason = _fetch_reason(failure, wanted)
+        except Exception as error:  # noqa: BLE001 - it is paid for: what fails is said of the picture
+            reason = _save_reason(error)
+            if request.folder and request.preview_px:
                 # Anew: no half of it was kept.
                 preview_alone = replace(request, folder=None)
-                unsaved = await self._fetch_or_explain(preview_alone, url, progress)
-            return replace(unsaved, not_saved=failure.happened)
-        except (Failure, OSError) as error:
-            happened = error.happened if isinstance(error, Failure) else f"{error}."
-            return Picture(url, not_saved=happened if request.folder else None)
-        return request.late(url)
+                unsaved = await self._fetch_or_explain(preview_alone, wanted, progress)
+        return replace(unsaved, not_saved=reason if request.folder else None)
 
-    async def _find_saved(self, request: PictureRequest, url: str) -> Picture:
+    async def _fetch_when_there(
+        self, request: PictureRequest, wanted: WantedPicture, progress: _DownloadProgress
+    ) -> Picture:
+        """The picture, also where a young one comes to its address a little later."""
+        from runapi_mcp.images.fetch_targets import NotThereYet
+
+        last: NotThereYet | None = None
+        with anyio.move_on_after(request.left_seconds()):
+            for pause_seconds in chain(_PAUSES_SECONDS, repeat(_PAUSES_SECONDS[-1])):
+                try:
+                    async with self._fetches:
+                        return await self._fetch(request, wanted, progress)
+                except NotThereYet as failure:
+                    last = failure
+                if not wanted.is_young or request.left_seconds() <= pause_seconds:
+                    break
+                await anyio.sleep(pause_seconds)
+        if last is not None:
+            raise last
+        return request.late(wanted)
+
+    async def _find_saved(self, request: PictureRequest, wanted: WantedPicture) -> Picture:
         """The picture that an earlier call saved, where it still is as it was."""
-        path = request.saved_at(url)
-        if path is None:
-            return Picture(url)
+        if not wanted.saved:
+            return Picture(wanted.url)
         from runapi_mcp.images.download import inspect_saved
         from runapi_mcp.images.saving import Changed
 
         try:
             async with self.decoder:
-                info = await anyio.to_thread.run_sync(inspect_saved, path, request)
+                return await anyio.to_thread.run_sync(inspect_saved, request, wanted)
         except Changed as failure:
-            return Picture(url, not_saved=failure.happened)
+            return Picture(wanted.url, not_saved=failure.happened)
         except (Failure, OSError):
-            return Picture(url)
-        return Picture(url, path, info)
+            return Picture(wanted.url)
+        except Exception:  # as of any other that is not there any more
+            logger.exception("a saved picture could not be looked at")
+            return Picture(wanted.url)
 
     async def _fetch(
-        self, request: PictureRequest, url: str, progress: _DownloadProgress
+        self, request: PictureRequest, wanted: WantedPicture, progress: _DownloadProgress
     ) -> Picture:
         from runapi_mcp.images.download import Download
 
-        download = await anyio.to_thread.run_sync(Download.begin, request, url)
+        download = await anyio.to_thread.run_sync(Download.begin, request, wanted)
         try:
-            record = partial(progress.record, url)
-            await self._fetcher.fetch(url, download.take, request.left_seconds(), record)
+            record = partial(progress.record, wanted.url)
+            await self._fetcher.fetch(wanted.url, download.take, request.left_seconds(), record)
             await download.flush()
             async with self.decoder:
                 return await anyio.to_thread.run_sync(download.commit)
@@ -135,6 +169,21 @@ class PictureStore:
         from runapi_mcp.images.fetching import Fetcher
 
         return Fetcher(self._base_url, self._transport)
+
+
+def _fetch_reason(failure: Failure, wanted: WantedPicture) -> str:
+    from runapi_mcp.images.fetch_targets import NotAtItsAddress
+
+    if isinstance(failure, NotAtItsAddress) and wanted.is_expired:
+        return f"{failure.happened} {_EXPIRED}"
+    return failure.happened
+
+
+def _save_reason(error: Exception) -> str:
+    if isinstance(error, Failure):
+        return error.happened
+    logger.error("a picture could not be saved", exc_info=error)
+    return f"The picture was not saved: {crash_words(error)}."
 
 
 @dataclass(slots=True)

@@ -10,24 +10,22 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Generator, Iterator, Mapping
+import time
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.directory import Directory, open_directory
-from runapi_mcp.images.naming import IMAGE_SUFFIXES
+from runapi_mcp.images.naming import SetMember
+from runapi_mcp.images.set_names import SetNames, read_sidecar
 
-# Counting on would take as many steps as there are pictures of the name.
-LAST_NUMBER: Final = 9
-MOST_RANDOM: Final = 100
-"""How many random names are tried; one is free sooner unless nearly all 65,536 are taken."""
-LARGEST_SIDECAR_BYTES: Final = 1_000_000
-
+MOST_TRIES: Final = 20
+GIVING_WAY_SECONDS: Final = 0.01
 _SAME_PICTURE: Final = ("task_id", "sha256")
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -48,21 +46,26 @@ class Draft:
     """
 
     def __init__(
-        self, directory: Directory, stem: str, file: tuple[str, BinaryIO], resources: ExitStack
+        self,
+        directory: Directory,
+        stem: str,
+        member: SetMember,
+        file: tuple[str, BinaryIO],
+        resources: ExitStack,
     ) -> None:
         self._directory = directory
-        self._stem = stem
+        self._names = SetNames(directory, stem, member)
         self._temporary, self._file = file
         self._resources = resources
 
     @classmethod
-    def begin(cls, folder: Path, name: str) -> "Draft":
+    def begin(cls, folder: Path, name: str, member: SetMember) -> "Draft":
         """An empty draft of `name`, as `naming` gives it; folders on the way are made, and stay."""
         *parts, stem = name.split("/")
         with _explain_errors(folder), ExitStack() as resources:
             directory = resources.enter_context(open_directory(folder, parts, make=True))
             file = resources.enter_context(directory.temporary_file())
-            return cls(directory, stem, file, resources.pop_all())
+            return cls(directory, stem, member, file, resources.pop_all())
 
     def write(self, content: bytes) -> None:
         with self._discard_on_failure():
@@ -77,12 +80,12 @@ class Draft:
     def commit(self, suffix: str, about: Mapping[str, object]) -> Path:
         """The absolute path of the finished picture, which has `about` as JSON beside it.
 
-        The name is the wanted one, or with -2 to -9, or with four random hex digits: the first
-        that no picture of any suffix has, nor any JSON of one, since fox.png beside fox.jpg reads
-        as one picture twice. Two that are committed at the same moment may still share it but for
-        the suffix. Where an earlier draft left the same picture, by size, `sha256` and `task_id`,
-        under one of the names tried, that one is the answer and nothing is written; where it left
-        the JSON alone, the picture comes back to it.
+        The name is the wanted one, or with -2 to -9, or with four hex digits: the one where its
+        siblings are, by the `set` or `task_id` of their JSONs, else the first of which no picture
+        of any suffix has any of the set's names, nor any JSON of one, since fox.png beside fox.jpg
+        reads as one picture twice. Where an earlier draft left the same picture, by size, `sha256`
+        and `task_id`, under one of the names tried, that one is the answer and nothing is written;
+        where it left the JSON alone, the picture comes back to it.
         """
         sidecar = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
         with self._discard_on_failure():
@@ -109,22 +112,25 @@ class Draft:
     def _place_under_free_name(
         self, suffix: str, about: Mapping[str, object], sidecar: str, size: int
     ) -> str:
-        for stem in _stems_to_try(self._stem):
-            picture = stem + suffix
+        names = self._names
+        for stem in names.numbered():
+            picture = names.member.name(stem) + suffix
             if self._place_again(picture, about, size):
                 return picture
-            if not self._is_taken(stem) and self._place_both(picture, sidecar, size):
+        for stem in names.in_order():
+            picture = names.member.name(stem) + suffix
+            if self._place_new(stem, picture, sidecar, size):
                 return picture
             # Another server may have placed this very picture a moment ago.
             if self._place_again(picture, about, size):
                 return picture
         folder = printable_path(self._directory.path)
-        happened = f"The picture was not saved: {folder} is full of {self._stem}."
+        happened = f"The picture was not saved: {folder} is full of {names.stem}."
         raise NotSaved(happened, "Choose another save_as.")
 
     def _place_again(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
         """Whether this very picture now has the name, by its JSON of an earlier draft."""
-        saved = _read_sidecar(self._directory, picture)
+        saved = read_sidecar(self._directory, picture)
         is_same = all(key in about and saved.get(key) == about[key] for key in _SAME_PICTURE)
         return is_same and self._place_picture(picture, size_bytes)
 
@@ -149,11 +155,19 @@ class Draft:
             return self._is_there(picture, size_bytes)
         return True
 
-    def _is_taken(self, stem: str) -> bool:
-        pictures = [stem + suffix for suffix in IMAGE_SUFFIXES]
-        return any(map(self._directory.exists, pictures + [f"{name}.json" for name in pictures]))
+    def _place_new(self, stem: str, picture: str, sidecar: str, size_bytes: int) -> bool:
+        for _ in range(MOST_TRIES):
+            taken = self._names.taken(stem)
+            if not taken and self._place_both(stem, picture, sidecar, size_bytes):
+                return True
+            is_lone_json = all(name.endswith(".json") for name in taken)
+            if not (is_lone_json and self._names.has_siblings(stem)):
+                return False
+            # Another set that came at the same moment: it sees our siblings, and gives way.
+            time.sleep(GIVING_WAY_SECONDS)
+        return False
 
-    def _place_both(self, picture: str, sidecar: str, size_bytes: int) -> bool:
+    def _place_both(self, stem: str, picture: str, sidecar: str, size_bytes: int) -> bool:
         """Whether the picture and its JSON now have the name, or somebody else was first."""
         with self._directory.temporary_file() as (temporary, file):
             # An unpaired surrogate becomes what JSON writes for it.
@@ -165,6 +179,9 @@ class Draft:
                 return False
         with ExitStack() as undo:
             undo.callback(self._remove, f"{picture}.json")
+            # Who takes another name of the set at the same moment sees our JSON, or we see theirs.
+            if self._names.taken(stem, but=(picture, f"{picture}.json")):
+                return False
             # Another server with the same picture may have given it the name by our JSON.
             if is_placed := self._place_picture(picture, size_bytes):
                 undo.pop_all()
@@ -194,7 +211,7 @@ def open_saved(path: Path, task_id: object) -> Generator[BufferedReader]:
 def _require_unchanged(
     directory: Directory, picture: str, file: BufferedReader, task_id: object
 ) -> None:
-    saved = _read_sidecar(directory, picture)
+    saved = read_sidecar(directory, picture)
     byte_size, sha256 = saved.get("byte_size"), saved.get("sha256")
     # Without its JSON nothing says that the file was changed.
     if byte_size is None or sha256 is None:
@@ -206,15 +223,6 @@ def _require_unchanged(
     file.seek(0)
 
 
-def _read_sidecar(directory: Directory, picture: str) -> Mapping[str, object]:
-    """What the JSON beside a picture says; nothing where there is none of ours."""
-    try:
-        sidecar: object = json.loads(directory.read(f"{picture}.json", LARGEST_SIDECAR_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return cast("dict[str, object]", sidecar) if isinstance(sidecar, dict) else {}
-
-
 def _close_on_disk(file: BinaryIO) -> int:
     """The size of the file, closed, once all of it is on the disk."""
     with file:
@@ -224,27 +232,25 @@ def _close_on_disk(file: BinaryIO) -> int:
         return file.tell()
 
 
-def _stems_to_try(stem: str) -> Iterator[str]:
-    yield stem
-    for number in range(2, LAST_NUMBER + 1):
-        yield f"{stem}-{number}"
-    for _ in range(MOST_RANDOM):
-        yield f"{stem}-{os.urandom(2).hex()}"
-
-
 @contextmanager
 def _explain_errors(folder: Path) -> Generator[None]:
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or error
-        happened = f"The picture was not saved in {printable_path(folder)}: {reason}."
+    except (OSError, UnicodeError) as error:
+        happened = f"The picture was not saved in {printable_path(folder)}: {_reason(error)}."
         raise NotSaved(happened, _advice(error)) from error
 
 
-def _advice(error: OSError) -> str:
-    if error.errno in _FULL:
+def _reason(error: OSError | UnicodeError) -> object:
+    if isinstance(error, OSError):
+        return error.strerror or error
+    return "this system's encoding has no such letters"
+
+
+def _advice(error: OSError | UnicodeError) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _FULL:
         return "Free some space, or choose another folder with RUNAPI_OUTPUT_DIR."
-    if error.errno == errno.ENAMETOOLONG:
+    if number == errno.ENAMETOOLONG:
         return "Choose a shorter save_as, or another folder with RUNAPI_OUTPUT_DIR."
     return "Choose another folder with RUNAPI_OUTPUT_DIR, or another save_as."

@@ -15,7 +15,7 @@ _UNKNOWN = "unknown"
 
 def question_for(provider: Provider, purchase: Purchase) -> str:
     """What a yes to this purchase has to bring back: a key that was never used, and the price."""
-    key, cents = new_key(), purchase.price.cents
+    key, cents = new_key(), purchase.total.cents
     price = _UNKNOWN if cents is None else repr(float(cents))
     seal = provider.seal(f"{purchase.fingerprint} {key} {price}")
     return f"{key} {price} {seal}"
@@ -27,6 +27,6 @@ def approve(provider: Provider, purchase: Purchase, answer: str | None) -> Purch
     price, _, seal = rest.partition(" ")
     if seal != provider.seal(f"{purchase.fingerprint} {key} {price}"):
         return purchase
-    cents, most = purchase.price.cents, math.inf if price == _UNKNOWN else float(price)
+    cents, most = purchase.total.cents, math.inf if price == _UNKNOWN else float(price)
     affordable = most == math.inf if cents is None else cents <= most
     return replace(purchase, key=key, is_agreed=True) if affordable else purchase

@@ -1,44 +1,55 @@
 """What a caller ordered: paid once, written down at each step, followed, found again."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from runapi_mcp.base.errors import TaskNotFound
+import anyio
+
+from runapi_mcp.base.catalog.price import Price
+from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound
 from runapi_mcp.base.progress import Report
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.approval import approve, question_for
-from runapi_mcp.orders.creation import Payment
 from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
-from runapi_mcp.orders.poller import Poller
-from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
-from runapi_mcp.orders.reconcile import reconcile
+from runapi_mcp.orders.payment import Paid, Payment
+from runapi_mcp.orders.poller import Poller, last_seen
+from runapi_mcp.orders.purchase import Encode, Purchase
+from runapi_mcp.orders.reconcile import reconcile_soon
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Provider
 
+logger = logging.getLogger(__name__)
+
 YOUNG_SECONDS: Final = 60.0
 """A task this young may not be known everywhere at RunAPI yet."""
-LEASE_SECONDS: Final = 20.0
-"""How long a task whose client asks for it now and then counts as attended to."""
+
+
+class OrderWithdrawn(Exception):
+    """Nothing came of the order, and nothing was sent: whoever joined it begins anew."""
 
 
 @dataclass(slots=True)
-class Intent:
-    """A purchase that is written down, and the entry it goes on with: its own or an earlier one."""
+class Order:
+    """A call that is written down: this one, or an identical earlier one that it goes on with."""
 
     purchase: Purchase
-    entry: Entry
+    entries: Sequence[Entry]
+    """One for each of its pictures."""
     is_new: bool
-    stays_attended: bool
-    """Whether the client follows the task by itself afterwards."""
+
+    @property
+    def is_ready(self) -> bool:
+        return all(entry.ready for entry in self.entries)
 
     @property
     def joined_at(self) -> float | None:
         """When the earlier call was made that this one continues; None for a new one."""
-        return None if self.is_new else self.entry.begun_at
+        return None if self.is_new else self.entries[0].begun_at
 
 
 class Orders:
@@ -49,60 +60,91 @@ class Orders:
         self._provider = provider
         self._poller = Poller(shared, provider)
 
-    @asynccontextmanager
-    async def intend(
-        self, purchase: Purchase, yes: str | None, *, stays_attended: bool = False
-    ) -> AsyncGenerator[Intent]:
-        """The purchase, written down: a new one, or an identical call's which reached nobody.
+    async def join(self, purchase: Purchase) -> Order | None:
+        """The identical call that was not settled when this one came, if there is one.
 
-        No other call joins it while this lasts, nor for a while after it if it stays attended.
-        `yes` is what came back with a person's yes.
+        Raises:
+            NotAllowed: what it would ask about was in doubt for so long that its price is not set
+                aside any more, and it is over a limit now.
+        """
+        wanted = self._entries(purchase)[0]
+        found = await self.ledger.find_alike(wanted, purchase.use, purchase.came_at)
+        return None if found is None else await self._joined(purchase, found)
+
+    async def intend(self, purchase: Purchase, yes: str | None) -> Order:
+        """The purchase, written down; or the identical call, as `join`.
 
         Raises:
             NotAllowed: it would go over a limit; nothing was paid.
             NotConfirmed: a person must be asked first; nothing was paid.
             LedgerUnusable: it cannot be written down; nothing was paid.
         """
-        await self.reconcile()
-        if self.limits.asks_for(purchase.price):
+        reconcile_soon(self._shared, self._provider)
+        if self.limits.asks_for(purchase.total):
             purchase = approve(self._provider, purchase, yes)
-        intent = await self._intend(purchase, stays_attended=stays_attended)
-        leave = partial(self._shared.holds.release, intent.entry)
-        try:
-            yield intent
-            if stays_attended:
-                leave = partial(self._shared.holds.lease, intent.entry.key, LEASE_SECONDS)
-        except BaseException:
-            if not intent.entry.ready:
-                # Nothing was sent, so that there is nothing to be in doubt about.
-                await write_or_log(self.ledger.withdraw(intent.entry))
-            raise
-        finally:
-            await write_or_log(leave())
 
-    async def add_sources(self, intent: Intent, urls: Sequence[str]) -> None:
-        """Write down the whole request, now that RunAPI has all the images it starts from."""
-        arguments = {**(intent.entry.arguments or {}), SOURCES_FIELD: list(urls)}
-        entry = replace(intent.entry, arguments=arguments, ready=True)
-        await self.ledger.record_request(entry)
-        intent.entry = entry
+        def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
+            self.limits.check(purchase.total, spending)
+            if self.limits.asks_for(purchase.total) and not (purchase.is_agreed and is_new):
+                left = self.limits.remaining_cents(spending)
+                question = question_for(self._provider, purchase)
+                raise NotConfirmed(purchase.total, purchase.count, left, question)
 
-    async def pay(self, intent: Intent) -> TrackedTask:
-        """The paid task of an intent, made now or by the earlier call.
+        wanted = self._entries(purchase)
+        entries = await self.ledger.intend(wanted, purchase.use, purchase.came_at, allow)
+        if entries[0].key != purchase.key:
+            return await self._joined(purchase, entries)
+        return Order(purchase, entries, is_new=True)
+
+    async def add_sources(self, order: Order, urls: Sequence[str]) -> None:
+        """Write down the whole request, now that RunAPI has all the images it starts from.
+
+        Where another call was faster, its addresses count.
 
         Raises:
-            ProviderFailure: no task is known; `in_doubt` says whether there may be one.
+            OrderWithdrawn
         """
-        if intent.entry.task_id is None:
-            tracked = await self._create(intent)
-        else:
-            tracked = await self._continue(intent.entry.task_id, intent.entry)
-        if intent.stays_attended:
-            self._shared.keep(tracked)
-        return tracked
+        entry = order.purchase.with_sources(order.entries[0], urls, self._encode(order.purchase))
+        order.entries = await self.ledger.record_request(entry)
+        if all(entry.status == "refused" for entry in order.entries):
+            raise OrderWithdrawn
 
-    async def follow(self, tracked: TrackedTask, wait_seconds: float, report: Report) -> None:
+    async def withdraw(self, order: Order) -> bool:
+        """Let nothing come of what this call has ordered and nobody sent; whether nothing does."""
+        first = order.entries[0]
+        if order.is_new:
+            await write_or_log(self.ledger.withdraw(first.call_id))
+        return all(entry.status == "refused" for entry in await self.call_of(first))
+
+    async def pay(self, order: Order, seconds: float) -> list[TrackedTask | Failure]:
+        """What is known of each picture: its task, made now or by the earlier call, or why none is.
+
+        After so many seconds a request that is still out goes on by itself, and is in doubt.
+
+        Raises:
+            OrderWithdrawn
+        """
+        found: dict[int, TrackedTask | Failure] = {}
+
+        async def find(entry: Entry) -> None:
+            found[entry.number] = await self._task_or_failure(order, entry, seconds)
+
+        async with anyio.create_task_group() as group:
+            for entry in order.entries:
+                group.start_soon(find, entry)
+        pictures = [found[number] for number in sorted(found)]
+        if all(isinstance(each, _Withdrawn) for each in pictures):
+            raise OrderWithdrawn
+        return pictures
+
+    async def follow(
+        self, tracked: Sequence[TrackedTask], wait_seconds: float, report: Report
+    ) -> None:
         await self._poller.follow(tracked, wait_seconds, report)
+
+    async def call_of(self, entry: Entry) -> Sequence[Entry]:
+        """All pictures of the call that an entry belongs to; itself, where nobody can tell."""
+        return await read_or_none(self.ledger.call(entry.call_id)) or (entry,)
 
     async def find(self, task_id: str, wait_seconds: float) -> TrackedTask:
         """A task by its id, polled now; it need not be in the ledger.
@@ -110,6 +152,7 @@ class Orders:
         Raises:
             ProviderFailure: it could not be read, and there is no time to ask again.
         """
+        reconcile_soon(self._shared, self._provider)
         tracked = await self._track(task_id)
         if wait_seconds > 0 and tracked.is_polled:
             return tracked
@@ -134,9 +177,6 @@ class Orders:
         self._shared.keep(tracked)
         return tracked
 
-    async def reconcile(self) -> None:
-        await reconcile(self._shared, self._provider)
-
     async def entry_of(self, task_id: str) -> Entry | None:
         return await read_or_none(self.ledger.by_task(self._provider.caller_id, task_id))
 
@@ -151,63 +191,74 @@ class Orders:
         spending = await read_or_none(self.ledger.spending(self._provider.caller_id))
         return None if spending is None else self.limits.remaining_cents(spending)
 
-    async def lease(self, tracked: TrackedTask) -> None:
-        """The client asks for the task now and then: no call joins it for a while."""
-        if tracked.entry is not None:
-            await write_or_log(self._shared.holds.lease(tracked.entry.key, LEASE_SECONDS))
-
-    async def end_lease(self, tracked: TrackedTask) -> None:
-        """The client asks no more: the same call joins the task."""
-        if tracked.entry is not None:
-            await write_or_log(self._shared.holds.end_lease(tracked.entry.key))
-
     async def _track(self, task_id: str) -> TrackedTask:
-        await self.reconcile()
         return await self._poller.track_known(task_id, await self.entry_of(task_id))
 
-    async def _intend(self, purchase: Purchase, *, stays_attended: bool) -> Intent:
-        def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
-            self.limits.check(purchase.price, spending)
-            if self.limits.asks_for(purchase.price) and not (purchase.is_agreed and is_new):
-                left = self.limits.remaining_cents(spending)
-                raise NotConfirmed(purchase.price, left, question_for(self._provider, purchase))
+    def _entries(self, purchase: Purchase) -> list[Entry]:
+        caller, now, encode = self._provider.caller_id, self.ledger.now(), self._encode(purchase)
+        return purchase.entries(caller, now, encode, with_prompt=self._shared.keeps_prompts)
 
-        wanted = purchase.entry(
-            self._provider.caller_id, self.ledger.now(), with_prompt=self._shared.keeps_prompts
-        )
-        entry = await self.ledger.intend(wanted, allow)
-        # Of an earlier one that is not ready nothing was sent.
-        is_new = entry.key == purchase.key or not entry.ready
-        return Intent(purchase, entry, is_new, stays_attended)
+    def _encode(self, purchase: Purchase) -> Encode:
+        return partial(self._provider.request_body, purchase.variant)
 
-    async def _create(self, intent: Intent) -> TrackedTask:
-        entry, purchase = intent.entry, intent.purchase
+    async def _joined(self, purchase: Purchase, entries: Sequence[Entry]) -> Order:
+        now = self.ledger.now()
+        lapsed = [entry for entry in entries if not entry.is_reserved(now)]
+        if lapsed:
+            cents = [entry.price_cents for entry in lapsed]
+            total = None if None in cents else sum(filter(None, cents))
+            spending = await self.ledger.spending(self._provider.caller_id)
+            self.limits.check(Price(total, "snapshot"), spending)
+        return Order(purchase, entries, is_new=False)
+
+    async def _task_or_failure(
+        self, order: Order, entry: Entry, seconds: float
+    ) -> TrackedTask | Failure:
+        try:
+            return await self._task(order, entry, seconds)
+        except TimeoutError:
+            return _in_doubt("RunAPI has not answered yet.")
+        except Failure as failure:
+            return failure
+        except Exception as error:
+            # It must not take along what is known of the call's other pictures.
+            logger.exception("something unforeseen happened to a request that pays")
+            return _in_doubt(f"Unforeseen: {crash_words(error)}.")
+
+    async def _task(self, order: Order, entry: Entry, seconds: float) -> TrackedTask | Failure:
         # Before the task is made: after it, nothing may come between its id and `follow`.
         durations = await self._poller.durations(entry)
-        payment = Payment(
-            self._provider,
-            self.ledger,
-            entry,
-            purchase.variant,
-            purchase.body(entry),
-            in_doubt=not intent.is_new,
-        )
-        created = await payment.create_shielded(self._shared.holds)
-        tracked = self._poller.track(created.task, created.entry, durations)
-        tracked.record(created.task)
+        paid = await self._paid(order, entry, seconds)
+        if paid.entry.task_id is None or paid.entry.status == "lost":
+            return missing(paid.entry)
+        known = paid.task or last_seen(paid.entry.task_id, paid.entry)
+        tracked = self._poller.track(known, paid.entry, durations)
+        if paid.task is not None:
+            tracked.record(paid.task)
+        if order.is_new or paid.task is not None or paid.entry.ended:
+            return tracked
+        with anyio.move_on_after(seconds):
+            return await self._look_at(tracked)
         return tracked
 
-    async def _continue(self, task_id: str, entry: Entry) -> TrackedTask:
-        tracked = await self._poller.track_known(task_id, entry)
+    async def _paid(self, order: Order, entry: Entry, seconds: float) -> Paid:
+        if entry.status != "intended" or entry.task_id is not None:
+            return Paid(entry)
+        purchase = order.purchase
+        body = purchase.body(entry, self._encode(purchase))
+        payment = Payment(self._provider, self.ledger, entry, purchase.variant, body)
+        return await self._shared.payments.wait(entry.key, payment.pay, seconds)
+
+    async def _look_at(self, tracked: TrackedTask) -> TrackedTask | Failure:
+        """An earlier call's task, polled once: RunAPI may have forgotten it."""
         await self._poller.poll(tracked)
-        if isinstance(tracked.failure, TaskNotFound) and self._is_final(tracked):
-            await write_or_log(self.ledger.record(replace(entry, status="lost")))
-            raise TaskNotFound(
-                f"An earlier identical call made task {task_id}, which RunAPI no longer knows.",
-                "Call again to draw a new image.",
-                tracked.failure.answer,
-            )
-        return tracked
+        if not (isinstance(tracked.failure, TaskNotFound) and self._is_final(tracked)):
+            return tracked
+        if tracked.entry is None:
+            return tracked.failure
+        lost = replace(tracked.entry, status="lost")
+        await write_or_log(self.ledger.record(lost))
+        return missing(lost)
 
     def _is_final(self, tracked: TrackedTask) -> bool:
         """Whether the last poll failed as the next ones will."""
@@ -218,3 +269,25 @@ class Orders:
             return True
         made_at = tracked.entry.made_at or tracked.entry.begun_at
         return self.ledger.now() - made_at > YOUNG_SECONDS
+
+
+class _Withdrawn(Failure):
+    """A picture that was not ordered after all."""
+
+
+def missing(entry: Entry) -> Failure:
+    """Why there is no task to follow for an entry."""
+    if entry.status == "refused":
+        return _Withdrawn("It was not ordered.", "Nothing was paid for it.")
+    if entry.status == "lost":
+        return TaskNotFound(
+            f"An earlier identical call made task {entry.task_id}, which RunAPI no longer knows.",
+            "Call again to draw a new image." if entry.count == 1 else "Its image is lost.",
+        )
+    return _in_doubt("RunAPI has not answered yet.")
+
+
+def _in_doubt(happened: str) -> ProviderFailure:
+    failure = ProviderFailure(happened, "The same call asks again, under the same key.")
+    failure.in_doubt = True
+    return failure

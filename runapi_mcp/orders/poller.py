@@ -1,6 +1,7 @@
 """Polling tasks for one caller, once for all calls that wait, and writing down what is read."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -38,7 +39,7 @@ class Poller:
     async def track_known(self, task_id: str, entry: Entry | None) -> TrackedTask:
         """The tracked task, as the ledger last saw it where nobody tracks it yet."""
         durations = await self.durations(entry)
-        return self.track(_last_seen(task_id, entry), entry, durations)
+        return self.track(last_seen(task_id, entry), entry, durations)
 
     async def durations(self, entry: Entry | None) -> Durations:
         variant = by_model(entry.model, self._shared.variants) if entry else None
@@ -50,24 +51,28 @@ class Poller:
             known.setdefault(kind, Durations(variant.tier, intervals or ()))
         return known[kind]
 
-    async def follow(self, tracked: TrackedTask, wait_seconds: float, report: Report) -> None:
-        """Poll the task until it ends or the wait does. Never raises for a failed read.
+    async def follow(
+        self, tasks: Sequence[TrackedTask], wait_seconds: float, report: Report
+    ) -> None:
+        """Poll the tasks until all end or the wait does. Never raises for a failed read.
 
-        Whatever else ends the wait, a leaving caller or a crash, the log names the task.
+        Whatever else ends the wait, a leaving caller or a crash, the log names the tasks.
         """
 
         async def poll_until_then() -> None:
             with anyio.move_on_after(wait_seconds):
-                await self._poll_until_ended(tracked)
+                async with anyio.create_task_group() as group:
+                    for tracked in tasks:
+                        group.start_soon(self._poll_until_ended, tracked)
 
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
-            if not tracked.task.ended and wait_seconds > 0:
-                await report_while(report, partial(_message, tracked), poll_until_then)
+            if wait_seconds > 0 and not all(tracked.task.ended for tracked in tasks):
+                await report_while(report, partial(_message, tasks), poll_until_then)
         except BaseException:
-            logger.warning(
-                "stopped waiting; task %s goes on, and get_task finds it", tracked.task.id
-            )
+            for tracked in tasks:
+                task_id = tracked.task.id
+                logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
             raise
 
     async def poll(self, tracked: TrackedTask) -> None:
@@ -115,7 +120,8 @@ class Poller:
         return anyio.current_time() - (self._ledger.now() - entry.made_at)
 
 
-def _last_seen(task_id: str, entry: Entry | None) -> Task:
+def last_seen(task_id: str, entry: Entry | None) -> Task:
+    """A task as the ledger knows it."""
     if entry is None or entry.status in ("intended", "refused", "lost"):
         return Task(task_id, "unknown", model=entry.model if entry else None)
     return Task(
@@ -129,11 +135,14 @@ def _last_seen(task_id: str, entry: Entry | None) -> Task:
     )
 
 
-def _message(tracked: TrackedTask, elapsed_seconds: float) -> str:
+def _message(tasks: Sequence[TrackedTask], elapsed_seconds: float) -> str:
+    tracked = next((each for each in tasks if not each.task.ended), tasks[0])
+    done = sum(each.task.ended for each in tasks)
+    of_all = f", {done} of {len(tasks)} done" if len(tasks) > 1 else ""
     if tracked.failure is not None:
-        return f"asking again, {elapsed_seconds:.0f} s. {tracked.failure.happened}"
+        return f"asking again, {elapsed_seconds:.0f} s{of_all}. {tracked.failure.happened}"
     doing = "queued" if tracked.task.status == "pending" else "drawing"
-    return f"{doing}, {elapsed_seconds:.0f} s{_usually(tracked)}"
+    return f"{doing}, {elapsed_seconds:.0f} s{of_all}{_usually(tracked)}"
 
 
 def _usually(tracked: TrackedTask) -> str:

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
 from runapi_mcp.base.catalog import Variant
-from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.orders.ledger import Entry
+from runapi_mcp.base.catalog.price import UNKNOWN_PRICE, Price
+from runapi_mcp.orders.ledger import Entry, Use
 
 SOURCES_FIELD: Final = "source_image_urls"
 
@@ -31,52 +31,96 @@ class Source:
     """Where RunAPI finds it; None for what must be uploaded first."""
 
 
+Encode = Callable[[Mapping[str, object]], str]
+"""Writes the arguments of a call as the body that is sent."""
+
+
 @dataclass(frozen=True)
 class Purchase:
-    """One image of a variant, at a price, under an idempotency key of its own."""
+    """So many images of a variant, each under an idempotency key of its own."""
 
     variant: Variant
     settings: Mapping[str, object]
     """What RunAPI is asked, all but the sources."""
     output_resolution: str | None
-    price: Price
+    came_at: float
+    """When the call came, in seconds since the epoch: what was settled before is not joined."""
+    count: int = 1
+    price: Price = UNKNOWN_PRICE
+    """Of one image."""
     sources: tuple[Source, ...] = ()
     save_as: str | None = None
     """Where to: the same name in another folder asks for something else."""
+    redrawn: str | None = None
+    """The task that another image is wanted for."""
     key: str = field(default_factory=new_key)
+    """The first image's."""
     is_agreed: bool = False
+
+    @property
+    def total(self) -> Price:
+        """What all of its images cost."""
+        cents = self.price.cents
+        return self.price if cents is None else replace(self.price, cents=cents * self.count)
 
     @cached_property
     def fingerprint(self) -> str:
         """The same for two purchases exactly when they ask the same of the same model."""
         asked = self._asked([source.identity for source in self.sources])
-        named = [] if self.save_as is None else [self.save_as]
-        text = json.dumps([self.variant.model, asked, *named], sort_keys=True)
+        more = [] if self.save_as is None else [self.save_as]
+        several = [] if self.count == 1 else [self.count]
+        text = json.dumps([self.variant.model, asked, *more, *several], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def entry(self, caller: str, begun_at: float, *, with_prompt: bool) -> Entry:
+    @property
+    def use(self) -> Use:
+        """The pictures that its caller has by now."""
+        return Use(
+            self.redrawn,
+            task_ids=self._sources_named("task_id"),
+            paths=self._sources_named("path"),
+            urls=self._sources_named("url"),
+        )
+
+    def entries(
+        self, caller: str, begun_at: float, encode: Encode, *, with_prompt: bool
+    ) -> list[Entry]:
+        """What is written down of it, one entry for each image."""
         urls = [source.url for source in self.sources if source.url is not None]
         is_ready = len(urls) == len(self.sources)
         arguments = self._asked(urls if is_ready else [])
-        if not with_prompt:
-            del arguments["prompt"]
-        return Entry(
+        first = Entry(
             key=self.key,
             caller=caller,
             model=self.variant.model,
             output_resolution=self.output_resolution,
             fingerprint=self.fingerprint,
-            arguments=arguments,
+            call_id=self.key,
+            count=self.count,
+            arguments=_without_prompt(arguments) if not with_prompt else arguments,
+            request=encode(arguments) if is_ready and with_prompt else None,
             ready=is_ready,
             sources=self._named(),
             save_as=self.save_as,
             price_cents=self.price.cents,
             begun_at=begun_at,
         )
+        more = range(2, self.count + 1)
+        return [first, *(replace(first, key=new_key(), number=number) for number in more)]
 
-    def body(self, entry: Entry) -> dict[str, object]:
-        """What is sent under an entry's key: what it says; of the prompt it may not know."""
-        return {"prompt": self.settings["prompt"], **(entry.arguments or {})}
+    def with_sources(self, entry: Entry, urls: Sequence[str], encode: Encode) -> Entry:
+        """The entry of a purchase whose images are all at the provider now."""
+        arguments = {**(entry.arguments or {}), SOURCES_FIELD: list(urls)}
+        request = encode(arguments) if "prompt" in arguments else None
+        return replace(entry, arguments=arguments, request=request, ready=True)
+
+    def body(self, entry: Entry, encode: Encode) -> str:
+        """What is sent under an entry's key: the very bytes that were written down, if they were.
+
+        They are not where no prompt is kept; then the same arguments are written anew.
+        """
+        anew = {"prompt": self.settings["prompt"], **(entry.arguments or {})}
+        return entry.request or encode(anew)
 
     def _asked(self, sources: list[str]) -> dict[str, object]:
         return {**self.settings, **({SOURCES_FIELD: sources} if sources else {})}
@@ -85,3 +129,10 @@ class Purchase:
         """The sources in the caller's words; none where the arguments tell it all."""
         named = tuple(source.named for source in self.sources)
         return () if all("url" in each for each in named) else named
+
+    def _sources_named(self, word: str) -> tuple[str, ...]:
+        return tuple(source.named[word] for source in self.sources if word in source.named)
+
+
+def _without_prompt(arguments: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in arguments.items() if name != "prompt"}

@@ -1,56 +1,51 @@
-"""Calls of which nobody knows whether RunAPI made a task: asked again under their own keys."""
+"""Requests that were never answered: asked about again under their own keys, unbidden."""
 
 import logging
 from dataclasses import replace
 from typing import Final
 
-import anyio
-
 from runapi_mcp.base.catalog import by_model
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import NotAllowed, ProviderFailure
-from runapi_mcp.orders.creation import Payment
-from runapi_mcp.orders.ledger import Entry, Ledger, read_or_none, write_or_log
+from runapi_mcp.base.errors import Failure, NotAllowed
+from runapi_mcp.orders.ledger import Entry, Ledger, read_or_none
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.payment import Payment
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider
 
 logger = logging.getLogger(__name__)
 
-RECONCILE_SECONDS: Final = 8.0
-"""How long a call waits for the doubts of earlier ones to be settled."""
+RECONCILE_SECONDS: Final = 20.0
+"""How long one doubt is asked about."""
 AGAIN_SECONDS: Final = 60.0
-MOST_AT_ONCE: Final = 5
+MOST_AT_A_TIME: Final = 20
 
 
-async def reconcile(shared: SharedState, provider: Provider) -> None:
-    """Settle what an earlier process, or a call that gave up, left in doubt for this caller."""
-    if not shared.begin_reconciling(provider.caller_id, AGAIN_SECONDS):
-        return
-    doubts = await read_or_none(shared.ledger.doubts(provider.caller_id, MOST_AT_ONCE))
-    async with anyio.create_task_group() as group:
-        for entry in doubts or ():
-            group.start_soon(_settle, shared, provider, entry)
+def reconcile_soon(shared: SharedState, provider: Provider) -> None:
+    """Settle in the background what an earlier process, or a torn connection, left in doubt."""
+    if provider.has_key and shared.begin_reconciling(provider.caller_id, AGAIN_SECONDS):
+        shared.background.start(lambda: _reconcile(shared, provider))
+
+
+async def _reconcile(shared: SharedState, provider: Provider) -> None:
+    for entry in await read_or_none(shared.ledger.doubts(provider.caller_id, MOST_AT_A_TIME)) or ():
+        try:
+            await _settle(shared, provider, entry)
+        except (Failure, TimeoutError) as failure:
+            logger.warning("an earlier call is still in doubt. %s", failure)
 
 
 async def _settle(shared: SharedState, provider: Provider, entry: Entry) -> None:
-    ledger = shared.ledger
-    if not entry.ready:
-        # Its local images never reached RunAPI, so nothing was sent.
-        await write_or_log(ledger.withdraw(entry))
+    variant = by_model(entry.model, shared.variants)
+    if variant is None or entry.request is None:
         return
-    variant, body = by_model(entry.model, shared.variants), entry.arguments or {}
-    if variant is None or "prompt" not in body:
-        return
-    if not await _may_still_pay(ledger, shared.limits, entry):
+    if not await _may_still_pay(shared.ledger, shared.limits, entry):
         logger.warning("an earlier call is still in doubt, and over the limits that are set now")
         return
-    # Not held meanwhile: the same call may go on with it, since the key is the same.
-    payment = Payment(provider, ledger, entry, variant, body, in_doubt=True)
-    try:
-        await payment.create(RECONCILE_SECONDS)
-    except ProviderFailure as failure:
-        logger.warning("an earlier call is still in doubt. %s", failure)
+    payment = Payment(provider, shared.ledger, entry, variant, entry.request)
+    await shared.payments.wait(
+        entry.key, lambda: payment.pay(RECONCILE_SECONDS), 2 * RECONCILE_SECONDS
+    )
 
 
 async def _may_still_pay(ledger: Ledger, limits: Limits, entry: Entry) -> bool:

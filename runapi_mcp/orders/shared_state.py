@@ -8,11 +8,13 @@ from weakref import WeakValueDictionary
 
 import anyio
 
+from runapi_mcp.base.background import Background
 from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.single_flight import SingleFlight
 from runapi_mcp.orders.durations import Durations
-from runapi_mcp.orders.holds import Holds
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.payment import Paid, log_unheard
 from runapi_mcp.orders.tracked_task import TrackedTask
 
 MOST_KEPT_TASKS: Final = 200
@@ -23,7 +25,6 @@ class SharedState:
     """One for each server."""
 
     ledger: Ledger
-    holds: Holds
     limits: Limits = field(default_factory=Limits)
     keeps_prompts: bool = True
     """Without them, only the same call settles a doubt."""
@@ -37,10 +38,16 @@ class SharedState:
         default_factory=dict[tuple[str, str | None], Durations]
     )
     """How long images take, by model and resolution."""
+    background: Background = field(default_factory=Background)
+    payments: SingleFlight[Paid] = field(init=False)
+    """The requests that pay and are under way, by idempotency key."""
     _reconcile_at: dict[str, float] = field(default_factory=dict[str, float])
     _kept: deque[TrackedTask] = field(
         default_factory=lambda: deque[TrackedTask](maxlen=MOST_KEPT_TASKS)
     )
+
+    def __post_init__(self) -> None:
+        self.payments = SingleFlight(self.background, log_unheard)
 
     def keep(self, tracked: TrackedTask) -> None:
         """Remember a task that is asked for now and then: it is polled only when it is due."""

@@ -1,6 +1,6 @@
 """What the program needs of whoever sells pictures: all above is written against this."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -58,19 +58,25 @@ class Provider(Protocol):
         """
         ...
 
+    def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
+        """The very text that a create sends: the same for the same arguments in the same order."""
+        ...
+
     async def create(
         self,
         variant: Variant,
-        body: Mapping[str, object],
+        body: str,
         idempotency_key: str,
         total_seconds: float = CREATE_SECONDS,
         *,
+        before_send: Callable[[], Awaitable[None]] | None = None,
         in_doubt: bool = False,
     ) -> Task:
         """A new task, paid once however often the request has to be repeated.
 
         An attempt is seen through although the caller leaves meanwhile, and so is a doubt.
-        `in_doubt` says that the key may have been used for this very task before.
+        `before_send` is awaited before each attempt, right before bytes can leave; what it raises
+        ends the create. `in_doubt` says that the key may have been used for this very task before.
 
         Raises:
             ProviderFailure: no task is known; `in_doubt` says whether there may be one.

@@ -9,10 +9,10 @@ A prompt may hold directives in double brackets; they are cut out before anythin
     [[WHERE KIND 2s x3]]                 an HTTP failure
 
 WHERE is `create` (the default), `created` (a create whose task is stored already) or `poll`.
-KIND is a status (401 402 404 409 422 429 500 503), `html` (a 502 page), `torn` (the connection
-breaks), `slow` or `broken-json`. Seconds are the `Retry-After` of a status and the delay of `slow`.
-`x3` means the first three requests only, counted for each idempotency key, or for each body that
-comes without one; without it every request fails.
+KIND is a status (307 401 402 403 404 408 409 410 422 425 429 499 500 503), `html` (a 502 page),
+`torn` (the connection breaks), `slow` or `broken-json`. Seconds are the `Retry-After` of a status
+and the delay of `slow`. `x3` means the first three requests only, counted for each idempotency key,
+or for each body that comes without one; without it every request fails.
 """
 
 import re
@@ -32,8 +32,8 @@ Where = Literal[
     "image",
 ]  # fmt: skip
 FaultKind = Literal[
-    "401", "402", "404", "409", "422", "429", "500", "503",
-    "html", "torn", "slow", "broken-json",
+    "307", "401", "402", "403", "404", "408", "409", "410", "422", "425", "429", "499", "500",
+    "503", "html", "torn", "slow", "broken-json",
 ]  # fmt: skip
 
 _DIRECTIVE: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
@@ -43,11 +43,17 @@ _KINDS: Final[tuple[str, ...]] = get_args(FaultKind)
 _PLACES: Final = ("create", "created", "poll")
 DEFAULT_SLOW_SECONDS: Final = 5.0
 _FAULT_MESSAGES: Final = {
+    "307": "Temporary redirect",
     "401": "Invalid API key",
     "402": "Insufficient credits",
+    "403": "Forbidden",
     "404": "Not found",
+    "408": "Request timeout",
     "409": "Conflict",
+    "410": "Gone",
+    "425": "Too early",
     "429": "Too many requests",
+    "499": "Client closed request",
     "500": "Internal server error",
     "503": "Service unavailable",
 }

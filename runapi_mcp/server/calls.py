@@ -1,6 +1,7 @@
 """One call of a tool, from the protocol's request to its result."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -21,14 +22,15 @@ from runapi_mcp.base.errors import Failure, NotAllowed
 from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
 from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
-from runapi_mcp.orders.ledger import Ledger, write_or_log
+from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
-from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Upstream
+from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context, speaks
 from runapi_mcp.server.content import blocks
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
@@ -39,6 +41,8 @@ from runapi_mcp.tools import Caller, Tool, ToolResult
 from runapi_mcp.tools.facts import to_text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
 from runapi_mcp.tools.tool import DeliveryOptions, TaskOutcome, Wait
+
+logger = logging.getLogger(__name__)
 
 FETCH_RESERVE_SECONDS: Final = 5.0
 """What is left of a host's time once the images are fetched."""
@@ -66,13 +70,19 @@ class Service:
 
     def caller(self, context: Context) -> Caller:
         provider, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
-        if wait_seconds is None:
-            wait_seconds = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
+        pay_seconds = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
+        started = arrived_at()
         return Caller(
             provider=provider,
             orders=Orders(self.shared, provider),
             delivery=self._delivery_options(context),
-            wait=Wait(anyio.current_time(), wait_seconds, _reporter(context)),
+            wait=Wait(
+                started=started,
+                default_seconds=pay_seconds if wait_seconds is None else wait_seconds,
+                pay_seconds=pay_seconds,
+                report=_reporter(context),
+                came_at=self.shared.ledger.now() - (anyio.current_time() - started),
+            ),
             logins=self.logins if _is_local(context) else None,
         )
 
@@ -110,17 +120,37 @@ async def call_tool(
     if isinstance(result, InputRequiredResult):
         return result
     task = result.task
-    if caller.as_task and task is not None and task.tracked.entry and not task.tracked.task.ended:
-        return task_created(task.tracked, task.tracked.entry, task)
+    if caller.as_task and task is not None and not task.ended:
+        entry = task.first.entry
+        # Its client may ask for it in any process: of several images, the ledger knows the others.
+        if entry is not None and (entry.count == 1 or caller.orders.ledger.lasts):
+            return task_created(task, entry)
     return await to_result(context, caller, result)
 
 
 async def to_result(context: Context, caller: Caller, result: ToolResult) -> CallToolResult:
-    """The result as the protocol has it; once it is out, an image in it counts as delivered."""
-    if result.task is not None and not _is_late(context, caller):
-        await _confirm_when_sent(context, caller.orders.ledger, result.task.tracked)
+    """The result as the protocol has it; once it is out, the images in it are handed over."""
+    if result.task is not None and result.task.is_whole and not _is_late(context, caller):
+        await _hand_over_when_sent(context, caller.orders.ledger, result.task.first.entry)
     facts = result.facts.model_dump()
-    for_page = _meta_for_page(context, result.task)
+    try:
+        return _in_protocol(facts, result, _meta_for_page(context, result.task))
+    except Exception as error:
+        if result.task is None:
+            raise
+        # As in `tools.presenting`: no trouble hides where an image is that is paid for.
+        logger.exception("something unforeseen happened to an image that is paid for")
+        told = {**facts, "error": f"Unforeseen: {crash_words(error)}"}
+        return CallToolResult(
+            content=[TextContent(text=json.dumps(told))],
+            structured_content=told,
+            is_error=result.failed,
+        )
+
+
+def _in_protocol(
+    facts: dict[str, Any], result: ToolResult, for_page: dict[str, Any] | None
+) -> CallToolResult:
     size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(
         content=blocks(to_text(facts), size, result.task.pictures if result.task else ()),
@@ -130,15 +160,17 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
     )
 
 
-async def _confirm_when_sent(context: Context, ledger: Ledger, tracked: TrackedTask) -> None:
-    """Note the delivery of an image once the answer is out: its like is a new one then."""
+async def _hand_over_when_sent(context: Context, ledger: Ledger, entry: Entry | None) -> None:
+    """Note the hand-over of a call's images once the answer is out."""
+    if entry is None:
+        return
+    at, call_id = ledger.now(), entry.call_id
+    surely = _is_local(context) and _client(context).takes_every_answer
 
     async def confirm() -> None:
-        if tracked.entry is not None:
-            await write_or_log(ledger.record_delivery(tracked.entry.key))
+        await write_or_log(ledger.record_handover(call_id, at, surely=surely))
 
-    if tracked.task.image_urls:
-        await confirm_when_sent(context.request_id, confirm)
+    await confirm_when_sent(context.request_id, confirm)
 
 
 def _meta_for_page(context: Context, task: TaskOutcome | None) -> dict[str, Any] | None:

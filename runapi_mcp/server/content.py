@@ -5,6 +5,7 @@ Hosts drop one kind of block or another, so that the text alone is complete.
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -24,19 +25,25 @@ ENVELOPE_BYTES: Final = 2_000
 
 
 def blocks(text: str, structured_bytes: int, pictures: Sequence[Picture]) -> list[ContentBlock]:
-    """The content of a result whose structured form has so many bytes."""
-    links = [_link(picture) for picture in pictures]
-    told = [TextContent(text=text), *links]
-    # As JSON, which writes some characters as six.
-    used = sum(len(block.model_dump_json(by_alias=True)) for block in told)
-    room = LARGEST_RESULT_BYTES - ENVELOPE_BYTES - structured_bytes - used
-    previews: list[ContentBlock] = []
-    for picture in pictures:
-        image = _image(picture.preview) if picture.preview else None
-        if image is not None and len(image.data) < room:
-            room -= len(image.data) + ENVELOPE_BYTES
-            previews.append(image)
-    return [told[0], *previews, *links]
+    """The content of a result whose structured form has so many bytes.
+
+    Where an answer is too long, links are left out first, because the text has their addresses.
+    """
+    told = TextContent(text=text)
+    room = LARGEST_RESULT_BYTES - ENVELOPE_BYTES - structured_bytes - _json_bytes(told)
+    content: list[ContentBlock] = [told]
+    previews = [_image(picture.preview) for picture in pictures if picture.preview]
+    for block in (*previews, *map(_link, pictures)):
+        size = _json_bytes(block)
+        if size <= room:
+            room -= size
+            content.append(block)
+    return content
+
+
+def _json_bytes(block: ContentBlock) -> int:
+    """As those write it who write some characters as six."""
+    return len(json.dumps(block.model_dump(by_alias=True, mode="json"))) + len(", ")
 
 
 def _image(preview: Preview) -> ImageContent:

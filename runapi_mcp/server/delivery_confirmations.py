@@ -1,14 +1,14 @@
 """What is done once an answer has left this program, and not before.
 
-A transport that knows when an answer is out opens an outbox around the requests it brings in. Where
+A transport that knows when an answer is out opens an outbox for each message it brings in. Where
 none is open, an answer counts as out when it is made.
 """
 
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Final
 
+import anyio
 from mcp_types import RequestId
 
 Confirmation = Callable[[], Awaitable[None]]
@@ -20,30 +20,44 @@ class Outbox:
 
     def __init__(self) -> None:
         self._confirmations: dict[RequestId | None, Confirmation] = {}
+        self._is_open = True
 
     def expect(self, request_id: RequestId | None, confirmation: Confirmation) -> None:
-        self._confirmations[request_id] = confirmation
+        if self._is_open:
+            self._confirmations[request_id] = confirmation
 
-    def take(self, request_id: RequestId | None) -> Confirmation | None:
-        return self._confirmations.pop(request_id, None)
-
-    def take_all(self) -> list[Confirmation]:
-        confirmations = list(self._confirmations.values())
+    def close(self) -> None:
+        """Nobody waits any more: what is not out by now does not count, although it may leave."""
+        self._is_open = False
         self._confirmations.clear()
-        return confirmations
+
+    async def confirm(self, request_id: RequestId | None) -> None:
+        """The answer to this request is out; the end of a conversation does not take that back."""
+        confirmation = self._confirmations.pop(request_id, None)
+        if confirmation is not None:
+            with anyio.CancelScope(shield=True):
+                await confirmation()
+
+    async def confirm_all(self) -> None:
+        for request_id in list(self._confirmations):
+            await self.confirm(request_id)
 
 
 _outbox: Final[ContextVar[Outbox | None]] = ContextVar("outbox", default=None)
 
 
-@contextmanager
-def use_outbox(outbox: Outbox) -> Generator[None]:
-    """Let the requests that are handled from here on use this outbox."""
-    token = _outbox.set(outbox)
-    try:
-        yield
-    finally:
-        _outbox.reset(token)
+def open_outbox() -> Outbox:
+    """An outbox for what is handled in this context from here on."""
+    outbox = Outbox()
+    _outbox.set(outbox)
+    return outbox
+
+
+async def confirm_sent(request_id: RequestId | None) -> None:
+    """What is handled in this context has its answer out."""
+    outbox = _outbox.get()
+    if outbox is not None:
+        await outbox.confirm(request_id)
 
 
 async def confirm_when_sent(request_id: RequestId | None, confirmation: Confirmation) -> None:

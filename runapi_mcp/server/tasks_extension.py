@@ -28,6 +28,7 @@ from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server.client_capabilities import Context, is_modern, speaks
+from runapi_mcp.tools.task_outcomes import joined_words
 from runapi_mcp.tools.tool import TaskOutcome
 
 Wire = dict[str, Any]  # Any: JSON as the protocol has it
@@ -118,13 +119,14 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
     server.add_request_handler("tasks/cancel", TaskParams, cancel)
 
 
-def task_created(tracked: TrackedTask, entry: Entry, outcome: TaskOutcome) -> Wire:
-    """The answer to a call that goes on as a task."""
+def task_created(outcome: TaskOutcome, entry: Entry) -> Wire:
+    """The answer to a call that goes on as a task: of several images, as the first one's."""
+    first = outcome.first
     made_at = int(entry.made_at or entry.begun_at)
-    joined_at = int(entry.begun_at) if outcome.joined else 0
-    task_id = TaskId(tracked.task.id, entry.model, made_at, joined_at, outcome.preview_px)
-    state = task_state(task_id, "working", made_at, tracked)
-    message = {"statusMessage": outcome.joined} if outcome.joined else {}
+    joined_at = 0 if outcome.joined_at is None else int(outcome.joined_at)
+    task_id = TaskId(first.task.id, entry.model, made_at, joined_at, outcome.preview_px)
+    state = task_state(task_id, "working", made_at, first)
+    message = {"statusMessage": joined} if (joined := joined_words(outcome)) else {}
     return {"resultType": "task", **state, **message}
 
 

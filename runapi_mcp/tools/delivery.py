@@ -1,9 +1,9 @@
 """What a finished task hands over: its images on the disk, and a preview of each."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +12,13 @@ from pydantic import MISSING
 
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
-from runapi_mcp.base.errors import Refused
+from runapi_mcp.base.days import date_of
+from runapi_mcp.base.errors import NotConfigured, Refused
 from runapi_mcp.base.json_values import as_list
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
-from runapi_mcp.images.picture import Picture, PictureRequest
+from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -30,29 +31,34 @@ SHORTEST_FETCH_SECONDS: Final = 8.0
 
 
 async def deliver(
-    tracked: TrackedTask,
+    tasks: Sequence[TrackedTask],
     options: DeliveryOptions,
     ledger: Ledger,
     report: Report,
     preview_px: int | MISSING = MISSING,
 ) -> tuple[Picture, ...]:
-    """The images of a task that is finished, fetched and saved; none of one that is not.
+    """The images of those tasks of a call that are finished, fetched and saved.
 
-    Two calls that wait for one task fetch its images once.
+    Two calls that wait for the same tasks fetch their images once.
     """
-    if tracked.task.status != "completed" or not tracked.task.image_urls:
+    drawn = [tracked for tracked in tasks if _has_images(tracked)]
+    if not drawn:
         return ()
-    request = _request(tracked, options, ledger.now(), options.preview_px(preview_px))
+    request = _request(drawn, options, ledger.now(), options.preview_px(preview_px))
     with anyio.move_on_after(request.left_seconds()) as patience:
-        async with options.picture_store.lock_for(tracked.task.id):
+        async with options.picture_store.lock_for(request.set_id):
             patience.deadline = math.inf
-            if tracked.entry is not None and options.saves:
+            if options.saves:
                 # Another call may have saved them while this one waited.
-                request = replace(request, saved=tracked.entry.files)
+                request = replace(request, wanted=_wanted(drawn, ledger.now(), are_saved=True))
             pictures = await options.picture_store.collect(request, report)
-            await _record_files(tracked, ledger, pictures)
+            await _record_files(drawn, ledger, pictures)
             return tuple(replace(picture, is_far=not options.is_local) for picture in pictures)
-    return tuple(map(request.late, request.urls))
+    return tuple(map(request.late, request.wanted))
+
+
+def _has_images(tracked: TrackedTask) -> bool:
+    return tracked.task.status == "completed" and bool(tracked.task.image_urls)
 
 
 def target_of(options: DeliveryOptions, save_as: str | MISSING) -> str | None:
@@ -77,33 +83,85 @@ def expiry_of(entry: Entry | None, made_at: float | None = None) -> str | None:
     return utc(made_at + IMAGE_SECONDS) if made_at else None
 
 
-async def _record_files(tracked: TrackedTask, ledger: Ledger, pictures: Sequence[Picture]) -> None:
-    files = tuple(str(picture.path or "") for picture in pictures)
-    if tracked.entry is not None and any(files) and files != tracked.entry.files:
-        tracked.record_files(files)
-        await write_or_log(ledger.record_files(tracked.entry.key, files))
+async def _record_files(
+    drawn: Sequence[TrackedTask], ledger: Ledger, pictures: Sequence[Picture]
+) -> None:
+    following = iter(pictures)
+    for tracked in drawn:
+        files = tuple(str(next(following).path or "") for _ in tracked.task.image_urls)
+        if tracked.entry is not None and any(files) and files != tracked.entry.files:
+            tracked.record_files(files)
+            await write_or_log(ledger.record_files(tracked.entry.key, files))
 
 
 def _request(
-    tracked: TrackedTask, options: DeliveryOptions, now: float, preview_px: int
+    drawn: Sequence[TrackedTask], options: DeliveryOptions, now: float, preview_px: int
 ) -> PictureRequest:
-    target = tracked.entry.save_as if tracked.entry else None
+    first = drawn[0]
+    target = first.entry.save_as if first.entry else None
     return PictureRequest(
-        urls=tracked.task.image_urls,
-        saved=(),  # not before it is its turn
+        wanted=_wanted(drawn, now),
+        set_id=_set_id(first),
+        set_size=_count(first) * max(len(tracked.task.image_urls) for tracked in drawn),
         folder=_folder(options, target) if options.saves else None,
-        name=name_of(target) if target else _name(tracked, now),
-        about=_about(tracked),
+        name=name_of(target) if target else _name(first, now),
         preview_px=preview_px,
         fetch_by=_fetch_by(options.answer_by),
     )
 
 
-def _folder(options: DeliveryOptions, target: str | None) -> Path:
+def _set_id(tracked: TrackedTask) -> str:
+    """The same for all images of a call, and for no others."""
+    entry = tracked.entry
+    if entry is None or entry.count == 1:
+        return tracked.task.id
+    return hashlib.sha256(entry.call_id.encode()).hexdigest()[:16]
+
+
+def _wanted(
+    drawn: Sequence[TrackedTask], now: float, *, are_saved: bool = False
+) -> tuple[WantedPicture, ...]:
+    return tuple(
+        WantedPicture(
+            url=url,
+            about=_about(tracked),
+            number=_number(tracked, index),
+            saved=_file(tracked, index) if are_saved else "",
+            age_seconds=_age_seconds(tracked, now),
+        )
+        for tracked in drawn
+        for index, url in enumerate(tracked.task.image_urls)
+    )
+
+
+def _number(tracked: TrackedTask, index: int) -> int:
+    """Which it is of its set: the first images of all tasks come first, and usually there are no
+    others."""
+    return (tracked.entry.number if tracked.entry else 1) + index * _count(tracked)
+
+
+def _count(tracked: TrackedTask) -> int:
+    return tracked.entry.count if tracked.entry else 1
+
+
+def _file(tracked: TrackedTask, index: int) -> str:
+    files = tracked.entry.files if tracked.entry else ()
+    return files[index] if index < len(files) else ""
+
+
+def _age_seconds(tracked: TrackedTask, now: float) -> float | None:
+    entry = tracked.entry
+    return now - (entry.made_at or entry.begun_at) if entry else None
+
+
+def _folder(options: DeliveryOptions, target: str | None) -> Path | None:
     places = options.picture_store.folders
-    if target is None:
-        return places.output_folder
-    return places.folder_of(target, named=options.is_local)
+    try:
+        if target is None:
+            return places.output_folder
+        return places.folder_of(target, named=options.is_local)
+    except NotConfigured:  # it was paid by a server that has a folder
+        return None
 
 
 def _fetch_by(answer_by: float) -> float:
@@ -112,12 +170,16 @@ def _fetch_by(answer_by: float) -> float:
 
 
 def _name(tracked: TrackedTask, now: float) -> str:
-    """A name by the day it was drawn, by this machine's calendar, and by what it shows."""
+    """A name by the day it was drawn, by this machine's calendar, and by what it shows.
+
+    Several images of a call get one name, whichever is drawn first: theirs has the day it was made.
+    """
     entry = tracked.entry
-    drawn_at = (entry and entry.ended_at) or now
+    drawn_at = now
+    if entry is not None:
+        drawn_at = (entry.ended_at or now) if entry.count == 1 else entry.begun_at
     prompt = str(((entry and entry.arguments) or {}).get("prompt", ""))
-    day = datetime.fromtimestamp(drawn_at).astimezone().date()
-    return default_stem(prompt, tracked.task.id, day)
+    return default_stem(prompt, _set_id(tracked), date_of(drawn_at))
 
 
 def _about(tracked: TrackedTask) -> dict[str, object]:

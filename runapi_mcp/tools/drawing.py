@@ -1,28 +1,37 @@
 """The tools that draw: one per variant. This is the whole way of a paid call."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import NoReturn
 
+import anyio
 from pydantic import MISSING
 
 from runapi_mcp.base.catalog import Variant
-from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import ProviderFailure
+from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
+from runapi_mcp.orders.orders import Order, OrderWithdrawn
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
+from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import deliver, target_of
+from runapi_mcp.tools.delivery import target_of
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.inputs import DrawingOptions
+from runapi_mcp.tools.presenting import present
 from runapi_mcp.tools.source_names import names_of, params_as_named
 from runapi_mcp.tools.sources import CheckedSource, Uploader, check_sources, upload_sources
-from runapi_mcp.tools.task_outcomes import result_in_doubt, result_of
-from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult
+from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult, is_in_doubt
 
 logger = logging.getLogger(__name__)
 
 _DOUBT = (
     "Call again with the same arguments: that asks under the same idempotency key, so nothing is "
     "charged twice."
+)
+_TOO_SLOW = (
+    "The images to start from could not be checked and uploaded in the time that the host gives.",
+    "Nothing was paid. Call again: what is uploaded already is not uploaded anew.",
 )
 
 
@@ -39,27 +48,22 @@ def drawing_tool(variant: Variant) -> Tool:
 
 
 async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResult:
-    purchase, sources, options = await _check(variant, caller, raw)
-    wait_seconds = 0.0 if caller.as_task else options.or_else(caller.wait.default_seconds)
-    orders, report = caller.orders, caller.wait.report
     try:
-        async with orders.intend(purchase, caller.yes, stays_attended=caller.as_task) as intent:
-            if not intent.entry.ready:
-                uploader = Uploader(caller.provider, orders.ledger, caller.delivery.picture_store)
-                await orders.add_sources(intent, await upload_sources(sources, uploader, report))
-            # Up to 160 MB, which nobody needs while the task is followed.
-            sources.clear()
-            tracked = await orders.pay(intent)
-            await orders.follow(tracked, caller.wait.left_seconds(wait_seconds), report)
-            # Held until they are here: an identical call meanwhile is another picture.
-            pictures = await deliver(
-                tracked, caller.delivery, orders.ledger, report, options.preview_px
-            )
-    except ProviderFailure as failure:
-        return await _result_of_failure(caller, failure, variant, purchase.price)
-    preview_px = None if options.preview_px is MISSING else options.preview_px
-    outcome = TaskOutcome(tracked, pictures, intent.joined_at, preview_px)
-    return result_of(outcome, price=purchase.price, left_cents=await orders.remaining_cents())
+        # Nothing that is paid has been sent before there is an order.
+        with anyio.fail_after(caller.wait.left_to_check()):
+            purchase, sources, options = await _check(variant, caller, raw)
+    except TimeoutError as error:
+        raise Refused(*_TOO_SLOW) from error
+    while True:
+        order = await caller.orders.join(purchase) or await _intend(caller, purchase)
+        try:
+            paid = await _pay(caller, order, sources)
+        except OrderWithdrawn:
+            # The call that it went on with came to nothing before anything was sent.
+            continue
+        # Up to 160 MB, which nobody needs while the task is followed.
+        sources.clear()
+        return await _result(caller, order, paid, options)
 
 
 async def _check(
@@ -68,35 +72,107 @@ async def _check(
     """What the arguments ask for; nothing was sent that pays."""
     params, options = accept(raw, params_as_named(variant.params), DrawingOptions)
     target = target_of(caller.delivery, options.save_as)
+    if caller.delivery.saves:
+        folders = caller.delivery.picture_store.folders
+        folders.require_usable(target, named=caller.delivery.is_local)
     caller.provider.require_key()
     sources = await check_sources(
         names_of(params), caller.orders, caller.delivery, caller.wait.report
     )
-    resolution = params.resolution
-    (price,) = await caller.provider.prices([(variant, resolution)])
     purchase = Purchase(
         variant=variant,
         settings=params.model_dump(exclude={SOURCES_FIELD}),
-        output_resolution=resolution,
-        price=price,
+        output_resolution=params.resolution,
+        came_at=caller.wait.came_at,
+        count=options.count,
         sources=tuple(each.source for each in sources),
         save_as=target,
+        redrawn=None if options.redraw is MISSING else options.redraw,
     )
     return purchase, sources, options
 
 
-async def _result_of_failure(
-    caller: Caller, failure: ProviderFailure, variant: Variant, price: Price
+async def _intend(caller: Caller, purchase: Purchase) -> Order:
+    (price,) = await caller.provider.prices([(purchase.variant, purchase.output_resolution)])
+    return await caller.orders.intend(replace(purchase, price=price), caller.yes)
+
+
+async def _pay(
+    caller: Caller, order: Order, sources: Sequence[CheckedSource]
+) -> list[TrackedTask | Failure]:
+    """What is known of each image that was ordered.
+
+    Raises:
+        OrderWithdrawn
+    """
+    if not order.is_ready:
+        try:
+            await _add_sources(caller, order, sources)
+        except ProviderFailure as failure:
+            raise (_unpaid(failure) if await caller.orders.withdraw(order) else failure) from None
+        except BaseException:
+            await caller.orders.withdraw(order)
+            raise
+    return await caller.orders.pay(order, caller.wait.left_to_pay())
+
+
+async def _add_sources(caller: Caller, order: Order, sources: Sequence[CheckedSource]) -> None:
+    uploader = Uploader(caller.provider, caller.orders.ledger, caller.delivery.picture_store)
+    try:
+        with anyio.fail_after(caller.wait.left_to_upload()):
+            urls = await upload_sources(sources, uploader, caller.wait.report)
+    except TimeoutError as error:
+        raise Refused(*_TOO_SLOW) from error
+    except ProviderFailure as failure:
+        _raise(failure)
+    await caller.orders.add_sources(order, urls)
+
+
+async def _result(
+    caller: Caller,
+    order: Order,
+    paid: Sequence[TrackedTask | Failure],
+    options: DrawingOptions,
 ) -> ToolResult:
-    """What a failed create leaves: a task it named all the same, or what it may have cost."""
-    if failure.answer.task_id is not None:
-        logger.warning("a failed answer named task %s; get_task finds it", failure.answer.task_id)
-        left_cents = await caller.orders.remaining_cents()
-        return result_in_doubt(failure, failure.answer.task_id, variant, price, left_cents)
+    """What became of the images; one that came to nothing takes no other along.
+
+    Raises:
+        Failure: all came to nothing.
+    """
+    outcome = _outcome(order, paid, options)
+    if not outcome.tasks:
+        _raise(max(outcome.failures.values(), key=is_in_doubt))
+    wait_seconds = 0.0 if caller.as_task else options.or_else(caller.wait.default_seconds)
+    follow_seconds = caller.wait.left_to_follow(wait_seconds)
+    price = order.purchase.price
+    return await present(caller, outcome, follow_seconds=follow_seconds, price=price)
+
+
+def _outcome(
+    order: Order, paid: Sequence[TrackedTask | Failure], options: DrawingOptions
+) -> TaskOutcome:
+    numbered = list(zip((entry.number for entry in order.entries), paid, strict=True))
+    tasks = [each for each in paid if isinstance(each, TrackedTask)]
+    return TaskOutcome(
+        tasks=tuple(tasks),
+        failures={number: each for number, each in numbered if isinstance(each, Failure)},
+        siblings=tuple(tracked.task.id for tracked in tasks) if len(paid) > 1 else (),
+        joined_at=order.joined_at,
+        preview_px=options.preview(),
+    )
+
+
+def _raise(failure: Failure) -> NoReturn:
+    """Say what a failed create left: nothing, or something that may have cost."""
+    if not isinstance(failure, ProviderFailure):
+        raise failure
     if failure.in_doubt:
         # Also for a caller who has left and hears no answer.
         logger.warning("a create ended in doubt; the same call asks under the same key")
         happened = f"{failure.happened} Whether RunAPI made and charged a task is not known."
         raise ProviderFailure(happened, _DOUBT, failure.answer) from failure
-    happened = f"{failure.happened} Nothing was paid."
-    raise type(failure)(happened, failure.advice, failure.answer) from failure
+    raise _unpaid(failure) from failure
+
+
+def _unpaid(failure: ProviderFailure) -> ProviderFailure:
+    return type(failure)(f"{failure.happened} Nothing was paid.", failure.advice, failure.answer)

@@ -33,22 +33,22 @@ class Facts(BaseModel):
 
 
 class TaskFacts(Facts):
-    """A task: its state, its images, its money, and what to do next."""
+    """A call's images, or one of them: state, addresses, money, and what to do next."""
 
+    joined: str | MISSING = _optional("Given when this call went on with an earlier one.")
     image_paths: list[str] | MISSING = _optional("Where the images are saved: absolute paths.")
     status: Status
     task_id: str
+    task_ids: list[str] | MISSING = _optional("Of all images of the call, each a task of its own.")
+    failed: list[str] | MISSING = _optional("Which images of the call there are none of, and why.")
     model: str | MISSING = MISSING
     image_sizes: list[str] | MISSING = _optional("Width x height in pixels.")
     image_urls: list[str] | MISSING = _optional("Temporary addresses of the finished images.")
     expires: str | MISSING = _optional("Until about when the addresses work.")
     not_saved: str | MISSING = _optional("Why an image is not on the disk.")
     cost_cents: Cents | MISSING = _optional("The recorded charge in US cents.")
-    price_cents: Cents | MISSING = _optional(
-        "What the image will cost in US cents, until the charge is recorded."
-    )
+    price_cents: Cents | MISSING = _optional("What is not charged yet will cost, in US cents.")
     price_basis: str | MISSING = _optional("Where the price comes from.")
-    joined: str | MISSING = _optional("Given when this call continued an earlier one.")
     left_today_cents: Cents | MISSING = _optional(
         "What the user's daily budget leaves, in US cents."
     )

@@ -15,6 +15,7 @@ from runapi_mcp.images.naming import normalise_name
 DEFAULT_LISTED: Final = 10
 MOST_LISTED: Final = 50
 LARGEST_PREVIEW_PX: Final = 512
+MOST_PICTURES: Final = 8
 
 # Every drawing tool has these: the range is told once, in the description that no host drops.
 _RANGE_IN_WORDS: Final = WithJsonSchema({"type": "integer"})
@@ -62,9 +63,27 @@ class PreviewSize(Capability):
         Field(description="0-512."),
     ] = MISSING
 
+    def preview(self) -> int | None:
+        """How large a preview is to be; None where the call does not say."""
+        return None if self.preview_px is MISSING else self.preview_px
+
+
+class Count(Capability):
+    count: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_PICTURES), _RANGE_IN_WORDS],
+        Field(description="1-8 new images."),
+    ] = 1
+
+
+class Redraw(Capability):
+    redraw: Annotated[
+        Annotated[str, AfterValidator(_canonical_uuid)] | MISSING,
+        Field(description="task_id to draw anew."),
+    ] = MISSING
+
 
 # The first field is written last.
-class DrawingOptions(PreviewSize, Waiting, SaveAs):
+class DrawingOptions(Redraw, PreviewSize, Waiting, SaveAs, Count):
     """What a drawing call takes besides what RunAPI does."""
 
 

@@ -10,28 +10,25 @@ from runapi_mcp.images.folders import name_of
 from runapi_mcp.orders.ledger import Doubt, Entry
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import deliver
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, TaskListFacts, TaskRow, known, utc
 from runapi_mcp.tools.inputs import ListQuestion, ReadingOptions, TaskReference
-from runapi_mcp.tools.task_outcomes import result_of
+from runapi_mcp.tools.presenting import present, siblings_of
 from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult
 
 LONGEST_PROMPT: Final = 60
 
 _NEXT = "get_task with a task_id gets its image, and costs nothing."
-_NONE = "Nothing of the kind is in the ledger of this key."
+_NONE = "No pictures yet."
 
 ADVICE_IN_DOUBT: Final[Mapping[Doubt, str]] = {
-    "under way": (
-        "is being ordered by a call that still runs; the same call now pays for a second image."
+    "under way": "is being ordered just now; the same call gets the same picture.",
+    "asks itself": (
+        "may have been charged; the next paid call asks about it, and so does the same call, under "
+        "its key: nothing is charged twice."
     ),
-    "open": (
-        "may have been charged; the same call again asks under the same key, and is not charged "
-        "twice."
-    ),
-    "too old": (
-        "may have been charged, which check_balance tells; it is too old to be asked about again, "
-        "so the same call pays for a new image."
+    "same call asks": (
+        "may have been charged, which check_balance tells; the same call asks about it under its "
+        "key: nothing is charged twice."
     ),
 }
 """What is to be known of a call without a task before it is made again."""
@@ -42,12 +39,13 @@ async def _get_task(caller: Caller, raw: RawArguments) -> ToolResult:
     orders, wait = caller.orders, caller.wait
     wait_seconds = options.or_else(wait.default_seconds)
     tracked = await orders.find(reference.task_id, wait_seconds)
-    await orders.follow(tracked, wait.left_seconds(wait_seconds), wait.report)
-    pictures = await deliver(
-        tracked, caller.delivery, orders.ledger, wait.report, options.preview_px
+    outcome = TaskOutcome(
+        (tracked,),
+        siblings=await siblings_of(orders, tracked.entry),
+        arguments=_arguments_of(tracked.entry),
+        preview_px=options.preview(),
     )
-    outcome = TaskOutcome(tracked, pictures, arguments=_arguments_of(tracked.entry))
-    return result_of(outcome, left_cents=await orders.remaining_cents())
+    return await present(caller, outcome, follow_seconds=wait.left_seconds(wait_seconds))
 
 
 def _arguments_of(entry: Entry | None) -> RawArguments | None:
@@ -62,12 +60,13 @@ def _arguments_of(entry: Entry | None) -> RawArguments | None:
         ]
     if entry.save_as is not None:
         arguments["save_as"] = name_of(entry.save_as)
+    if entry.count > 1:
+        arguments["count"] = entry.count
     return arguments
 
 
 async def _list_tasks(caller: Caller, raw: RawArguments) -> ToolResult:
     (question,) = accept(raw, ListQuestion)
-    await caller.orders.reconcile()
     ledger, caller_id = caller.orders.ledger, caller.provider.caller_id
     entries = await ledger.entries(caller_id, question.show, question.limit)
     facts = TaskListFacts(
@@ -86,7 +85,7 @@ def _row_of(entry: Entry) -> TaskRow:
         model=entry.model,
         prompt=short_prompt(entry) or MISSING,
         ordered=utc(entry.begun_at),
-        delivered=entry.delivered_at is not None,
+        delivered=entry.handed_over_at is not None,
         image_path=next((printable_path(file) for file in entry.files if file), None) or MISSING,
         # Once it has ended, only the charge counts.
         price_cents=MISSING if entry.ended and entry.status != "lost" else known(entry.price_cents),

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Final, cast
+from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator, create_model
 
@@ -32,6 +32,7 @@ class EarlierTask:
     task_id: str
 
 
+_COUNT_FIELD: Final = "output_count"
 SourceName = Address | LocalPath | EarlierTask
 
 
@@ -42,18 +43,26 @@ def _parse_name(name: str) -> SourceName:
     return LocalPath(name) if task_id is None else EarlierTask(task_id)
 
 
+# How many there may be, its row alone says.
+_NAMES: Final = list[Annotated[str, AfterValidator(_parse_name)]]
+
+
 @cache
 def params_as_named(params: type[Params]) -> type[Params]:
-    """The params as a caller gives them: all as RunAPI has it, except for how sources are named.
+    """The params as a caller gives them: as RunAPI has them, except for two.
 
-    What `names_of` them are has its type already.
+    How sources are named: what `names_of` them are has its type already. And how many images there
+    shall be: a call of several is several tasks, so that is no setting of a task.
     """
-    field = params.model_fields.get(SOURCES_FIELD)
-    if field is None:
+    if not {SOURCES_FIELD, _COUNT_FIELD} & params.model_fields.keys():
         return params
-    # The row stays the one place that says how many there may be.
-    named = (list[Annotated[str, AfterValidator(_parse_name)]], field)
-    return create_model(params.__name__, __base__=params, source_image_urls=named)
+    own = {
+        name: (_NAMES if name == SOURCES_FIELD else field.annotation, field)
+        for name, field in params.model_fields.items()
+        if name != _COUNT_FIELD
+    }
+    # Any: it is typed for fields that are known beforehand.
+    return cast("Any", create_model)(params.__name__, __base__=Params, **own)
 
 
 def names_of(params: Params) -> list[SourceName]:

@@ -203,9 +203,6 @@ class Uploader:
 
         await report_while(report, lambda _: f"uploading {len(urls)} of {len(images)}", upload_each)
         for failure in failures:
-            if isinstance(failure, ProviderFailure):
-                # Nothing that is paid was sent.
-                failure.in_doubt = False
             raise failure
         return [urls[number] for number in range(len(images))]
 

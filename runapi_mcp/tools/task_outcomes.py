@@ -1,18 +1,18 @@
 """What became of a task, as the facts a model needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pydantic import MISSING
 
-from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.money import tidy
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.catalog.task import Task
-from runapi_mcp.base.errors import ProviderFailure
+from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.delivery import expiry_of
-from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis
-from runapi_mcp.tools.tool import TaskOutcome, ToolResult
+from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
+from runapi_mcp.tools.tool import TaskOutcome, ToolResult, is_in_doubt
 
 _SAVED = (
     "Tell the user the path. To change the image, give its path or task_id as source_image_urls "
@@ -28,12 +28,35 @@ _NOT_SAVED = (
 )
 _ONLY_URLS = "The image URLs expire about 7 days after drawing; download what should last."
 _RUNNING = (
-    "Call get_task with this task_id. Until its image is delivered, the same call continues this "
-    "task and pays nothing; a different one pays for another image."
+    "Call get_task with this task_id, or make the same call again: it goes on with this one and "
+    "pays nothing. A different call pays for another image."
 )
 _FAILED = "Failed images are not charged. Change the prompt or the source images and call again."
 _CHARGED = "RunAPI recorded a charge for this failed image; compare check_balance."
-_EMPTY = "RunAPI says completed but names no image. Call get_task with this task_id once more."
+_NO_REASON = "RunAPI gave no reason."
+_NAMES_NONE = "RunAPI says completed but names no image."
+_EMPTY = (
+    f"{_NAMES_NONE} Compare check_balance, and report the task_id to RunAPI if it was charged. The "
+    "same call draws, and pays for, a new image."
+)
+_RUN_TOGETHER = (
+    "Make the same call again: it goes on with these images and pays nothing; get_task answers for "
+    "one of task_ids. A different call pays for others."
+)
+_SOME_FAILED = (
+    "The same call gives the others again; for as many as are missing, call with the same "
+    "arguments and"
+)
+_SOME_CHARGED = "Compare check_balance: what failed may be charged."
+_SOME_FREE = "Failed images are not charged."
+_IN_DOUBT = (
+    "Make the same call again: it asks about what is in doubt under its idempotency key, gives the "
+    "others again, and nothing is charged twice."
+)
+_TROUBLE = (
+    "The task is paid for and can be found: call get_task with this task_id, or take the images "
+    "from image_urls."
+)
 
 
 def result_of(
@@ -43,74 +66,129 @@ def result_of(
     left_cents: float | None = None,
     made_at: float | None = None,
 ) -> ToolResult:
-    """The result of a wait: an image, a failed task, or one that is still running.
+    """The result of a wait: images, failed tasks, or some that are still running.
 
     `made_at` is when the task was made, where the ledger does not know it.
     """
-    tracked, pictures = outcome.tracked, outcome.pictures
-    task, infos = tracked.task, [picture.info for picture in pictures if picture.info]
-    price_cents, basis = _price(tracked, price)
-    bad_end = task.status == "failed" or (task.status == "completed" and not task.image_urls)
+    tasks, pictures = [tracked.task for tracked in outcome.tasks], outcome.pictures
+    first, status = outcome.first, _status(tasks)
+    infos = [picture.info for picture in pictures if picture.info]
+    urls = [url for task in tasks for url in task.image_urls]
+    price_cents, basis = _price(outcome, price)
+    bad_end = status == "failed" or (status == "completed" and not urls)
     facts = TaskFacts(
+        joined=joined_words(outcome) or MISSING,
         image_paths=[picture.place for picture in pictures if picture.path] or MISSING,
-        status=task.status,
-        task_id=task.id,
-        model=task.model or MISSING,
+        status=status,
+        task_id=first.task.id,
+        task_ids=list(outcome.siblings) or MISSING,
+        failed=_failed(outcome) or MISSING,
+        model=first.task.model or MISSING,
         image_sizes=[f"{info.width}x{info.height}" for info in infos] or MISSING,
-        image_urls=list(task.image_urls) or MISSING,
-        expires=(expiry_of(tracked.entry, made_at) if task.image_urls else None) or MISSING,
+        image_urls=urls or MISSING,
+        expires=(expiry_of(first.entry, made_at) if urls else None) or MISSING,
         not_saved=_not_saved(pictures) or MISSING,
-        cost_cents=known(task.cost_cents),
+        cost_cents=known(_sum(task.cost_cents for task in tasks)),
         price_cents=known(price_cents),
         price_basis=basis or MISSING,
-        joined=outcome.joined or MISSING,
         left_today_cents=known(left_cents),
-        error=_error(tracked) or MISSING,
-        request_id=(task.request_id if bad_end else None) or MISSING,
-        next=_next(task, pictures),
-        notice=SANDBOX_NOTICE if task.sandbox else MISSING,
+        error=_error(outcome) or MISSING,
+        request_id=(first.task.request_id if bad_end else None) or MISSING,
+        next=_next(outcome, status, pictures),
+        notice=SANDBOX_NOTICE if any(task.sandbox for task in tasks) else MISSING,
     )
     return ToolResult(facts, failed=bad_end, task=outcome)
 
 
-def result_in_doubt(
-    failure: ProviderFailure, task_id: str, variant: Variant, price: Price, left_cents: float | None
-) -> ToolResult:
-    """The result of a create that failed, but whose answer named the task it made."""
+def plain_result_of(outcome: TaskOutcome, trouble: str) -> ToolResult:
+    """What must be told of tasks that are paid, when all else went wrong."""
+    tasks = [tracked.task for tracked in outcome.tasks]
     facts = TaskFacts(
-        status="unknown",
-        task_id=task_id,
-        model=variant.model,
-        price_cents=known(price.cents),
-        price_basis=price_basis(price),
-        left_today_cents=known(left_cents),
-        error=failure.happened + failure.reference,
-        next=_RUNNING,
-        notice=SANDBOX_NOTICE if failure.answer.sandbox else MISSING,
+        status=_status(tasks),
+        task_id=tasks[0].id,
+        task_ids=list(outcome.siblings) or MISSING,
+        image_urls=[url for task in tasks for url in task.image_urls] or MISSING,
+        error=trouble,
+        next=_TROUBLE,
     )
-    return ToolResult(facts, failed=True)
+    return ToolResult(facts, task=replace(outcome, pictures=()))
 
 
-def _price(tracked: TrackedTask, price: Price | None) -> tuple[float | None, str | None]:
-    """What the image will cost and who says so; nothing once the charge is known."""
+def _status(tasks: Sequence[Task]) -> Status:
+    """That of one that still runs, if one does; else the best end."""
+    for task in tasks:
+        if not task.ended:
+            return task.status
+    return "completed" if any(task.status == "completed" for task in tasks) else "failed"
+
+
+def joined_words(outcome: TaskOutcome) -> str | None:
+    """What a call is told first that went on with an earlier one."""
+    if outcome.joined_at is None:
+        return None
+    several, moment = len(outcome.siblings) > 1, utc(outcome.joined_at)
+    what, new = (
+        ("These are the images", "new ones") if several else ("This is the image", "a new one")
+    )
+    return (
+        f"{what} of the identical call of {moment}, given again and charged once. To draw and pay "
+        f"for {new}, make the same call with redraw: {outcome.first.task.id}"
+    )
+
+
+def _failed(outcome: TaskOutcome) -> list[str]:
+    """A sentence on each image of several that there is none of."""
+    if len(outcome.tasks) + len(outcome.failures) == 1:
+        return []
+    words = {
+        _number(tracked): f"task {tracked.task.id}: {_why(tracked.task)}"
+        for tracked in outcome.tasks
+        if tracked.task.ended and not tracked.task.image_urls
+    }
+    words |= {number: str(failure) for number, failure in outcome.failures.items()}
+    return [f"Image {number}: {words[number]}" for number in sorted(words)]
+
+
+def _why(task: Task) -> str:
+    return _NAMES_NONE if task.status == "completed" else task.error or _NO_REASON
+
+
+def _number(tracked: TrackedTask) -> int:
+    return tracked.entry.number if tracked.entry else 1
+
+
+def _price(outcome: TaskOutcome, price: Price | None) -> tuple[float | None, str | None]:
+    """What is not charged yet will cost and who says so; nothing once all charges are known."""
+    priced = [_price_of(tracked, price) for tracked in outcome.tasks]
+    bases = [basis for _, basis in priced if basis is not None]
+    return _sum(cents for cents, _ in priced), bases[0] if bases else None
+
+
+def _price_of(tracked: TrackedTask, price: Price | None) -> tuple[float | None, str | None]:
     task, entry = tracked.task, tracked.entry
     if task.cost_cents is not None or task.status == "failed":
         return None, None
     if task.reserved_cents is not None:
         return task.reserved_cents, f"reserved by {'the sandbox' if task.sandbox else 'RunAPI'}"
-    if price is not None:
+    if price is not None and price.source != "unknown":
         return price.cents, price_basis(price)
     if entry is not None and entry.price_cents is not None:
         return entry.price_cents, "the price when it was ordered"
-    return None, None
+    return (None, None) if price is None else (None, price_basis(price))
 
 
-def _error(tracked: TrackedTask) -> str | None:
-    if tracked.task.status == "failed":
-        return tracked.task.error or "RunAPI gave no reason."
-    if tracked.failure is not None:
-        failure = tracked.failure
-        return f"The last look at the task failed: {failure.happened}{failure.reference}"
+def _sum(amounts: Iterable[float | None]) -> float | None:
+    known_amounts = [cents for cents in amounts if cents is not None]
+    return tidy(sum(known_amounts)) if known_amounts else None
+
+
+def _error(outcome: TaskOutcome) -> str | None:
+    tracked = outcome.first
+    if tracked.task.status == "failed" and len(outcome.tasks) == 1:
+        return tracked.task.error or _NO_REASON
+    failed = next((each.failure for each in outcome.tasks if each.failure is not None), None)
+    if failed is not None:
+        return f"The last look at the task failed: {failed.happened}{failed.reference}"
     return None
 
 
@@ -118,16 +196,27 @@ def _not_saved(pictures: Sequence[Picture]) -> str | None:
     return " ".join(dict.fromkeys(picture.not_saved or "" for picture in pictures)).strip() or None
 
 
-def _next(task: Task, pictures: Sequence[Picture]) -> str:
-    if task.status == "failed":
-        return _CHARGED if task.cost_cents else _FAILED
-    if task.status != "completed":
-        return _RUNNING
-    if not task.image_urls:
+def _next(outcome: TaskOutcome, status: Status, pictures: Sequence[Picture]) -> str:
+    tasks = [tracked.task for tracked in outcome.tasks]
+    if status not in ("completed", "failed"):
+        return _RUN_TOGETHER if len(tasks) > 1 else _RUNNING
+    if any(map(is_in_doubt, outcome.failures.values())):
+        return _IN_DOUBT
+    if status == "failed":
+        return _CHARGED if any(task.cost_cents for task in tasks) else _FAILED
+    if not any(task.image_urls for task in tasks):
         return _EMPTY
+    if missing := len(_failed(outcome)):
+        return f"{_cost_of_failed(tasks)} {_SOME_FAILED} count: {missing}."
     if _not_saved(pictures):
         return _NOT_SAVED
     saved = [picture for picture in pictures if picture.path]
     if not saved:
         return _ONLY_URLS
     return _SAVED_FAR if saved[0].is_far else _SAVED
+
+
+def _cost_of_failed(tasks: Sequence[Task]) -> str:
+    empty = (task for task in tasks if not task.image_urls)
+    doubtful = any(task.cost_cents or task.status == "completed" for task in empty)
+    return _SOME_CHARGED if doubtful else _SOME_FREE

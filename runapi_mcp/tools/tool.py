@@ -1,13 +1,14 @@
 """A tool as data: what a host sees of it, what it does for a caller, and what it found."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import anyio
 from pydantic import MISSING, BaseModel
 
 from runapi_mcp.base.catalog.fields import Capability
+from runapi_mcp.base.errors import Failure, ProviderFailure
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.images.picture_store import PictureStore
@@ -15,9 +16,12 @@ from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Provider
-from runapi_mcp.tools.facts import utc
 
 RawArguments = Mapping[str, object]
+
+LEAST_SECONDS_TO_PAY: Final = 5.0
+LEAST_SECONDS_TO_UPLOAD: Final = 1.0
+LEAST_SECONDS_TO_FOLLOW: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    tracked: TrackedTask
+    """What became of a call's images, or of one of them."""
+
+    tasks: tuple[TrackedTask, ...]
     pictures: tuple[Picture, ...] = ()
+    failures: Mapping[int, Failure] = field(default_factory=dict[int, Failure])
+    """Why there is no task for some of the call's images, by their numbers."""
+    siblings: tuple[str, ...] = ()
+    """The tasks of all of the call's images, where it has several."""
     joined_at: float | None = None
     """When an earlier identical call was made, if this one only continued it."""
     preview_px: int | None = None
@@ -42,14 +52,30 @@ class TaskOutcome:
     """Those of the call that ordered the task, for a page that did not see that call."""
 
     @property
-    def joined(self) -> str | None:
-        if self.joined_at is None:
-            return None
-        return (
-            f"This call continued the identical call of {utc(self.joined_at)}, whose image is not "
-            "known to have reached anyone: one image for both, charged once at most. Once it is "
-            "delivered, the same call pays for a new one."
-        )
+    def first(self) -> TrackedTask:
+        return self.tasks[0]
+
+    @property
+    def ended(self) -> bool:
+        return not self.failures and all(tracked.task.ended for tracked in self.tasks)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every image of the call has ended and can be found by this answer."""
+        entry, drawn = self.first.entry, [tracked.task for tracked in self.tasks]
+        count = 1 if entry is None else entry.count
+        some = any(task.image_urls for task in drawn)
+        return some and len(drawn) + len(self.failures) >= count and self._is_over
+
+    @property
+    def _is_over(self) -> bool:
+        in_doubt = any(is_in_doubt(failure) for failure in self.failures.values())
+        return not in_doubt and all(tracked.task.ended for tracked in self.tasks)
+
+
+def is_in_doubt(failure: Failure) -> bool:
+    """Whether there may be a task all the same, and a charge."""
+    return isinstance(failure, ProviderFailure) and failure.in_doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +113,35 @@ class Wait:
     """When the call came, on the event loop's clock: the host counts from there."""
     default_seconds: float
     """How long a call waits that does not say."""
+    pay_seconds: float
+    """How long after it came an answer must say at least which tasks it ordered."""
     report: Report
+    came_at: float
+    """When the call came, in seconds since the epoch."""
+
+    def left_to_check(self) -> float:
+        """What is left for all that comes before the payment; enough of it, though.
+
+        A person may have been asked meanwhile, who may take the time of the host.
+        """
+        return max(self._left_before_paying, LEAST_SECONDS_TO_PAY)
+
+    def left_to_upload(self) -> float:
+        return max(self._left_before_paying, LEAST_SECONDS_TO_UPLOAD)
+
+    def left_to_pay(self) -> float:
+        """What is left until an answer must say what was ordered; enough to order it, though."""
+        return max(self.left_seconds(self.pay_seconds), LEAST_SECONDS_TO_PAY)
+
+    def left_to_follow(self, wait_seconds: float) -> float:
+        """What is left of a wait; where paying took it, enough for a look at what is drawn."""
+        look_seconds = self.left_seconds(self.pay_seconds + LEAST_SECONDS_TO_FOLLOW)
+        least_seconds = min(look_seconds, LEAST_SECONDS_TO_FOLLOW, wait_seconds)
+        return max(self.left_seconds(wait_seconds), least_seconds)
+
+    @property
+    def _left_before_paying(self) -> float:
+        return self.left_seconds(self.pay_seconds - LEAST_SECONDS_TO_PAY)
 
     def left_seconds(self, wait_seconds: float) -> float:
         """What is left of a wait that began with the call."""

@@ -3,66 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Any, Self
+from contextvars import Context, copy_context
+from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
-import anyio
-from anyio.abc import TaskGroup
+import anyio.lowlevel
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
-from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCResponse
+from mcp_types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+)
 from pydantic import ValidationError
 
 from runapi_mcp.base.json_values import as_object, is_object
-from runapi_mcp.server.delivery_confirmations import Confirmation, Outbox, use_outbox
+from runapi_mcp.server.arrivals import mark_arrival
+from runapi_mcp.server.delivery_confirmations import Outbox, confirm_sent, open_outbox
+
+_CANCELLED: Final = "notifications/cancelled"
 
 
-class PendingSends:
-    """Messages in the order in which they leave, each with what is to be done once it is out."""
-
-    def __init__(self, group: TaskGroup) -> None:
-        self._group = group
-        self._confirmations: deque[Confirmation | None] = deque()
-
-    def add(self, confirmation: Confirmation | None) -> None:
-        self._confirmations.append(confirmation)
-
-    def confirm_first(self) -> None:
-        """The first message that was on its way is out."""
-        if self._confirmations and (confirmation := self._confirmations.popleft()):
-            self._group.start_soon(_confirm, confirmation)
-
-    def clear(self) -> None:
-        """What is still on its way does not count as out."""
-        self._confirmations.clear()
-
-
-@asynccontextmanager
-async def pending_sends() -> AsyncGenerator[PendingSends]:
-    """The sends of one conversation; at its end, what is out is also confirmed."""
-    async with anyio.create_task_group() as group:
-        sends = PendingSends(group)
-        try:
-            yield sends
-        finally:
-            sends.clear()
-
-
-async def converse(
-    server: Server[Any], read: Any, write: Any, sends: PendingSends, *, out_when_taken: bool
-) -> None:
+async def converse(server: Server[Any], read: Any, write: Any) -> None:
     """Serve one client over the streams, until it has no more to say.
 
-    `out_when_taken` is for a writer that does not tell when a message is out. Any: the SDK's
-    streams are private types; what is used of them is in the classes below.
+    What `write` has sent counts as out. Any: the SDK's streams are private types; what is used of
+    them is in the classes below.
     """
-    outbox = Outbox()
-    outgoing: Any = _Outgoing(write, outbox, sends, out_when_taken=out_when_taken)
+    outgoing: Any = _Outgoing(write)
     incoming: Any = _Incoming(read, outgoing)
-    with use_outbox(outbox):
-        await server.run(incoming, outgoing, server.create_initialization_options())
+    await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 class _Stream:
@@ -82,14 +56,18 @@ class _Stream:
 
 
 class _Incoming(_Stream):
-    """The messages of a client, without a context of their own: it would hide the outbox.
+    """The messages of a client, each with a context of its own: when it came, and its outbox.
 
     One that cannot be read is answered here: nobody else would.
     """
 
+    last_context: Context | None = None
+    """That of the message given last; the SDK handles the message in it."""
+
     def __init__(self, stream: Any, outgoing: _Outgoing) -> None:
         super().__init__(stream)
         self._outgoing = outgoing
+        self._outboxes: WeakValueDictionary[str, Outbox] = WeakValueDictionary()
 
     def __aiter__(self) -> Self:
         return self
@@ -98,31 +76,30 @@ class _Incoming(_Stream):
         while isinstance(item := await self._stream.__anext__(), Exception):
             if (reply := _parse_error_reply(item)) is not None:
                 await self._outgoing.send(SessionMessage(reply))
+        self.last_context = copy_context()
+        self.last_context.run(mark_arrival)
+        self._note(item.message, self.last_context.run(open_outbox))
         return item
+
+    def _note(self, message: object, outbox: Outbox) -> None:
+        """An answer that is on its way when its request is cancelled reaches nobody."""
+        if isinstance(message, JSONRPCRequest):
+            self._outboxes[str(message.id)] = outbox
+        elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
+            cancelled = self._outboxes.get(str((message.params or {}).get("requestId")))
+            if cancelled is not None:
+                cancelled.close()
 
 
 class _Outgoing(_Stream):
-    def __init__(
-        self, stream: Any, outbox: Outbox, sends: PendingSends, *, out_when_taken: bool
-    ) -> None:
-        super().__init__(stream)
-        self._outbox = outbox
-        self._sends = sends
-        self._out_when_taken = out_when_taken
+    """The answers to a client; each is sent in the context of the message that it answers."""
 
     async def send(self, item: SessionMessage) -> None:
-        message = item.message
-        answered = message.id if isinstance(message, JSONRPCResponse) else None
-        self._sends.add(None if answered is None else self._outbox.take(answered))
         await self._stream.send(item)
-        if self._out_when_taken:
-            self._sends.confirm_first()
-
-
-async def _confirm(confirmation: Confirmation) -> None:
-    # The end of a conversation does not take back that an answer is out.
-    with anyio.CancelScope(shield=True):
-        await confirmation()
+        # One that was cancelled while it left is not waited for.
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        if isinstance(item.message, JSONRPCResponse):
+            await confirm_sent(item.message.id)
 
 
 def _parse_error_reply(error: Exception) -> JSONRPCError | None:

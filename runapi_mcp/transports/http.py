@@ -18,14 +18,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.sockets import LOOPBACK, listen
 from runapi_mcp.base.web_server import WebServer
-from runapi_mcp.server.delivery_confirmations import Outbox, use_outbox
-from runapi_mcp.transports.conversation import converse, pending_sends
+from runapi_mcp.transports.conversation import converse
+from runapi_mcp.transports.http_answers import AnswerMiddleware
 from runapi_mcp.transports.process import leave_soon, settle_memory
 
 _NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)(:\d{1,5})?")
@@ -45,7 +45,7 @@ def http_app(server: Server[Any], allowed_hosts: Sequence[str]) -> Starlette:
     app.user_middleware += [
         Middleware(_HostCheck, settings=security),
         Middleware(_SessionOwner),
-        Middleware(_DeliveryConfirmation),
+        Middleware(AnswerMiddleware),
     ]
     return app
 
@@ -89,9 +89,8 @@ class _SseEndpoint:
         self._sse = sse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connection = self._sse.connect_sse(scope, receive, send)
-        async with pending_sends() as sends, connection as streams:
-            await converse(self._server, *streams, sends, out_when_taken=True)
+        async with self._sse.connect_sse(scope, receive, send) as streams:
+            await converse(self._server, *streams)
 
 
 class _HostCheck:
@@ -106,25 +105,6 @@ class _HostCheck:
         if scope["type"] == "http":
             refusal = await self._check.validate_request(Request(scope))
         await (refusal or self._app)(scope, receive, send)
-
-
-class _DeliveryConfirmation:
-    """Does what is to be done once the answer to a POST is out."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outbox = Outbox()
-
-        async def sending(message: Message) -> None:
-            await send(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                for confirmation in outbox.take_all():
-                    await confirmation()
-
-        with use_outbox(outbox):
-            await self._app(scope, receive, sending)
 
 
 class _SessionOwner:

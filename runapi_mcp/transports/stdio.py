@@ -3,53 +3,69 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
 
-from runapi_mcp.transports.conversation import converse, pending_sends
+from runapi_mcp.base.background import Background
+from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 
-async def serve_stdio(server: Server[Any]) -> None:
+async def serve_stdio(server: Server[Any], background: Background) -> None:
+    stdout = _Stdout()
     try:
-        stdout = _Stdout()
-        stream: Any = stdout  # Any: it is all of a file that is used
-        async with stdio_server(stdout=stream) as (read, write):
+        async with stdio_server() as (read, unused):
+            await unused.aclose()
             settle_memory()
-            async with _cancelled_by_signals() as signalled, pending_sends() as sends:
-                stdout.on_flush = sends.confirm_first
-                messages = _Messages(read)
-                await converse(server, messages, write, sends, out_when_taken=False)
-            if signalled:
+            async with _cancelled_by_signals() as signalled:
+                with stdout.broken:
+                    async with background.running():
+                        await converse(server, _Messages(read), stdout)
+            if signalled or stdout.broken.cancel_called:
                 # The thread that reads stdin cannot be woken: joining it would last until the host
                 # closes the pipe.
                 leave()
-    except* BrokenPipeError:
-        # The host went away in the middle of an answer: an end like any other. At once, because
-        # closing a stdout that cannot be flushed would complain once more.
+    except* anyio.BrokenResourceError:
+        # The host went away in the middle of an answer: an end like any other.
         leave()
 
 
 class _Stdout:
-    """The protocol's stdout, which tells when a message is out; other prints go to stderr."""
+    """The protocol's stdout, where what was sent is out; other prints go to stderr.
+
+    Not the SDK's: that one does not tell when a message is out.
+    """
 
     def __init__(self) -> None:
-        own = os.dup(1)
+        self.broken = anyio.CancelScope()
+        """Cancelled when nobody reads it any more."""
+        self._own = os.dup(1)
         os.dup2(2, 1)
-        self._file = anyio.wrap_file(os.fdopen(own, "w", encoding="utf-8", closefd=False))
-        self.on_flush: Callable[[], object] = bool
+        self._turns = anyio.Lock()
 
-    async def write(self, text: str) -> None:
-        await self._file.write(text)
+    async def send(self, item: SessionMessage) -> None:
+        line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
+        try:
+            async with self._turns:
+                await anyio.to_thread.run_sync(self._write, line.encode())
+        except BrokenPipeError as error:
+            self.broken.cancel()
+            raise anyio.BrokenResourceError from error
 
-    async def flush(self) -> None:
-        await self._file.flush()
-        self.on_flush()
+    async def aclose(self) -> None:
+        """Nothing: it may still be told why requests in hand end."""
+
+    def _write(self, line: bytes) -> None:
+        rest = memoryview(line)
+        while rest:
+            rest = rest[os.write(self._own, rest) :]
 
 
 class _Messages:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runapi_mcp.base.catalog import select
-from runapi_mcp.base.errors import KeyMissing, NotConfigured
+from runapi_mcp.base.errors import KeyMissing, LedgerUnusable, NotConfigured
 from runapi_mcp.base.settings import LimitSettings, load
 
 KEY, OTHER = "sk-0123456789", "sk-abcdefghij"
@@ -289,6 +289,39 @@ def test_a_relative_ledger_is_refused_because_each_folder_would_have_its_own_bud
         "RUNAPI_LEDGER has mine.db, and what that is relative to depends on the host. Write the "
         "absolute path."
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "zone", "is_known"),
+    [
+        ("America/Havana", "America/Havana", True),
+        ("Mars/Olympus", "Mars/Olympus", False),
+        *((text, None, True) for text in LEFTOVERS),
+    ],
+)
+def test_a_time_zone_that_is_not_known_is_said_at_the_start(
+    value: str,
+    zone: str | None,
+    is_known: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    loaded = load({"RUNAPI_BUDGET_TIMEZONE": value})
+    assert loaded.ledger.zone == zone
+    said = (
+        "RUNAPI_BUDGET_TIMEZONE names no time zone that is known here: the budget's days are those "
+        "of UTC."
+    )
+    assert loaded.warnings == (() if is_known else (said,))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows users otherwise")
+@pytest.mark.parametrize("value", ["", "~/mine.db", "~nobody-of-that-name/ledger"])
+def test_a_user_without_a_home_is_told_to_say_where_the_ledger_lies(
+    value: str, without_a_home: None
+) -> None:
+    locate = load({"RUNAPI_LEDGER": value}).ledger.locate
+    assert locate is not None
+    with pytest.raises(LedgerUnusable, match="Set RUNAPI_LEDGER to an absolute path, or "):
+        locate()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders for it")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from runapi_mcp.images.directory import OpenDirectory, open_by_descriptor, open_by_path
-from runapi_mcp.images.saving import Draft, NotSaved
-from tests.support.drafts import ABOUT, FOX, files, save, swap
+from runapi_mcp.images.saving import NotSaved
+from tests.support.drafts import ABOUT, FOX, begin, files, save, swap
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 BOTH = pytest.mark.parametrize("opening", [open_by_descriptor, open_by_path])
@@ -117,7 +117,7 @@ def test_the_root_may_be_a_link_and_the_answer_says_where_the_picture_lies(tmp_p
 def test_a_folder_swapped_for_a_link_under_way_is_noticed_and_nothing_lands(tmp_path: Path) -> None:
     root, outside = tmp_path / "pictures", tmp_path / "outside"
     outside.mkdir()
-    draft = Draft.begin(root, "animals/fox")
+    draft = begin(root, "animals/fox")
     draft.write(FOX)
     swap(root / "animals", outside)
 

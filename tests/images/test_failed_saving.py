@@ -17,8 +17,8 @@ from typing import Any, Final
 import pytest
 
 from runapi_mcp.images.directory import open_directory
-from runapi_mcp.images.saving import Draft, NotSaved
-from tests.support.drafts import ABOUT, FOX, elsewhere, files, save, swap
+from runapi_mcp.images.saving import NotSaved
+from tests.support.drafts import ABOUT, FOX, begin, elsewhere, files, save, swap
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 STEPS: Final = ("open", "os.mkdir", "os.link", "os.rename")
@@ -270,7 +270,7 @@ def test_a_folder_that_is_none_is_named_with_what_to_do(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotSaved) as failure:
-        Draft.begin(tmp_path / folder, name)
+        begin(tmp_path / folder, name)
     assert failure.value.happened == f"The picture was not saved in {tmp_path / folder}: {why}."
     assert "RUNAPI_OUTPUT_DIR" in failure.value.advice
     assert files(tmp_path) == ["file"]

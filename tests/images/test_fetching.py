@@ -443,11 +443,9 @@ async def test_progress_is_told_with_the_total_where_it_is_known() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-async def test_an_address_that_is_gone_has_probably_expired(status: int) -> None:
+async def test_an_address_that_holds_nothing_is_not_said_to_be_expired(status: int) -> None:
     assert await refusal(Network(httpx.Response(status, content=b"<html>"))) == (
-        f"The image could not be fetched from images.example: HTTP {status}, so its address has "
-        "probably expired. RunAPI keeps an image for about 7 days; get_task tells whether it is "
-        "still to be had."
+        f"The image could not be fetched from images.example: HTTP {status}. Try again in a minute."
     )
 
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from runapi_mcp.images.inspection import LARGEST_PREVIEW_BYTES, NotAnImage, inspect
+from runapi_mcp.images.inspection import NotAnImage, inspect
 from tests.support.pictures import decoded, encoded, noise
 
+MOST_BYTES = 100_000
 SIZES = st.one_of(
     st.tuples(st.integers(1, 900), st.integers(1, 900)),
     st.sampled_from([(1, 1), (4_000, 1), (1, 4_000), (511, 513), (512, 512), (2, 3_000)]),
@@ -47,14 +48,14 @@ def turned(orientation: int) -> bytes:
 @settings(max_examples=150, deadline=None)
 @given(images(), st.integers(1, 512))
 def test_every_image_has_a_preview_within_bounds(content: bytes, preview_px: int) -> None:
-    whole, info = decoded(content), inspect(BytesIO(content), preview_px)
+    whole, info = decoded(content), inspect(BytesIO(content), preview_px, MOST_BYTES)
     assert (info.width, info.height) == whole.size
     assert info.preview is not None
     small = decoded(info.preview.content)
     assert max(small.size) <= min(preview_px, max(whole.size))
     assert {"exif", "icc_profile", "comment"}.isdisjoint(small.info)
     assert min(small.size) >= 1
-    assert len(info.preview.content) <= LARGEST_PREVIEW_BYTES
+    assert len(info.preview.content) <= MOST_BYTES
     assert info.preview.media_type == {"JPEG": "image/jpeg", "PNG": "image/png"}[str(small.format)]
     if small.format == "PNG":
         assert whole.has_transparency_data
@@ -69,6 +70,6 @@ def test_a_damaged_image_is_refused_in_words_or_looked_at(
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     try:
-        inspect(BytesIO(damaged[: data.draw(st.integers(0, len(damaged)))]), preview_px)
+        inspect(BytesIO(damaged[: data.draw(st.integers(0, len(damaged)))]), preview_px, MOST_BYTES)
     except NotAnImage as failure:
         assert str(failure)  # noqa: PT017 - most are refused

@@ -1,5 +1,6 @@
 """Pictures go to the user's folder, or the project's by a name, as hosts start the server."""
 
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from runapi_mcp.images.folders import Folders
+from tests.support.ledgers import answers
 from tests.support.pictures import DRAW, FOX, files_in, links, path_of, previews
 from tests.support.processes import QUICK, draw, finished, host, network, program, stdio_server
 from tests.support.world import KEY, facts, said, world
@@ -153,3 +155,47 @@ async def test_in_a_terminal_a_task_is_saved_and_its_path_told(tmp_path: Path) -
             )
             assert told.stdout.startswith(f"image_paths:\n- {tmp_path}/pictures/fox.png\n")
         assert files_in(tmp_path / "pictures") == ["fox.png", "fox.png.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows users otherwise")
+@pytest.mark.usefixtures("without_a_home")
+async def test_a_user_without_a_home_pays_only_where_there_is_a_place(tmp_path: Path) -> None:
+    async with world(folders=Folders()) as w:
+        refused = await w.call(DRAW, {"prompt": "a fox"})
+        assert said(refused) == (
+            "There is no folder for pictures: this user has no home. Set RUNAPI_OUTPUT_DIR to an "
+            "absolute path, or RUNAPI_SAVE=off."
+        )
+        assert w.wire.paths("POST") == []
+    async with world(folders=Folders(tmp_path)) as w:
+        drawn = await w.call(DRAW, {"prompt": "a fox"})
+        assert path_of(drawn).parent == tmp_path
+        async with world(folders=Folders(), sandbox=w.sandbox) as other:
+            got = await other.call("get_task", {"task_id": facts(drawn)["task_id"]})
+            assert facts(got)["image_urls"]
+        missing = {"prompt": "a fox", "source_image_urls": ["~/fox.png"]}
+        refused = await w.call("flux_2_pro_remix_image", missing)
+        assert "~/fox.png" in said(refused)
+
+
+@IN_REAL_TIME
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a locale limits names")
+async def test_a_name_that_the_locale_cannot_write_is_refused_before_it_is_paid(
+    tmp_path: Path,
+) -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    async with network() as net:
+        environment = net.environment() | plain | {"RUNAPI_OUTPUT_DIR": str(tmp_path / "é")}
+        async with program(environment=environment) as running:
+            refused, drawn = await answers(
+                running,
+                (DRAW, {"prompt": QUICK, "save_as": "füchse"}),
+                (DRAW, {"prompt": f"füchse {QUICK}", "save_as": "fuchs"}),
+            )
+        assert refused == (
+            "save_as cannot be honoured: file names are ascii here. Use letters of ASCII; or let "
+            "the user set PYTHONUTF8=1. Nothing was paid."
+        )
+        assert "not_saved" not in drawn
+        assert (tmp_path / "é/fuchs.png").exists()
+        assert net.paid_requests() == 1

@@ -139,11 +139,12 @@ async def test_a_task_of_the_extension_whose_download_fails_is_completed_all_the
     tmp_path: Path,
 ) -> None:
     async with world(client=SPEAKS, folders=Folders(tmp_path)) as w:
-        w.sandbox.faults.inject("image", "404")
+        w.sandbox.faults.inject("image", "404", times=None)
         task = await ordered(w, **FOX)
         ended = await followed(w, task)
         assert ended["status"] == "completed"
         assert "HTTP 404" in ended["result"]["structuredContent"]["not_saved"]
+        w.sandbox.faults.injected.clear()
         saved = (await followed(w, task))["result"]["structuredContent"]
         assert len(saved["image_paths"]) == 1
 

@@ -12,7 +12,9 @@ from mcp_types import CallToolResult, Implementation
 from PIL import Image
 
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.images.inspection import LARGEST_PREVIEW_BYTES
+from runapi_mcp.images.inspection import FORMATS, ImageInfo, Preview
+from runapi_mcp.images.picture import LARGEST_PREVIEWS_BYTES, Picture
+from runapi_mcp.server.content import blocks
 from tests.support.pictures import (
     DRAW,
     FOX,
@@ -67,7 +69,7 @@ async def test_a_picture_is_shown_small_and_linked(
         original = await held(w, fetches(w)[0])
     assert kinds(result.content) == ["text", "image", "resource_link"]
     assert (shown(result).format, shown(result).size) == ("JPEG", (512, 512))
-    assert len(b64decode(previews(result)[0].data)) <= LARGEST_PREVIEW_BYTES
+    assert len(b64decode(previews(result)[0].data)) <= LARGEST_PREVIEWS_BYTES
     [link] = links(result)
     [url] = facts(result)["image_urls"]
     assert link.mime_type == "image/png"
@@ -204,12 +206,41 @@ async def test_no_answer_is_larger_than_200_kb(
         assert facts(result)["task_id"] == TASK_ID
 
 
+@pytest.mark.parametrize("address_characters", [30, 2_000])
+@pytest.mark.parametrize("saves", [True, False])
+async def test_eight_pictures_that_compress_worst_are_all_shown_smaller(
+    address_characters: int,
+    saves: bool,  # noqa: FBT001 - a case
+    tmp_path: Path,
+) -> None:
+    content = encoded(noise("RGB", (2048, 2048)), "JPEG")
+    urls = [f"{ORIGIN}/{n}?{'%C3%A9' * 400}"[:address_characters] for n in range(8)]
+    async with made_up(content, Folders(tmp_path), urls, saves=saves) as client:
+        result = await client.call_tool(DRAW, FOX)
+    assert kinds(result.content) == ["text", *["image"] * 8, *["resource_link"] * 8]
+    assert all(decoded(b64decode(block.data)).width >= 60 for block in previews(result))
+    assert len(wire(result)) <= LARGEST_ANSWER_BYTES
+
+
+@pytest.mark.parametrize(
+    ("text_bytes", "shown", "linked"),
+    [(1_000, 8, 8), (60_000, 8, 4), (100_000, 6, 0), (200_000, 0, 0)],
+)
+def test_where_the_words_are_long_links_are_left_out_before_previews(
+    text_bytes: int, shown: int, linked: int
+) -> None:
+    info = ImageInfo(FORMATS["PNG"], 9, 9, Preview(bytes(12_000), "image/png"))
+    pictures = [Picture(f"{ORIGIN}/{n}?{'a' * 2_000}", info=info) for n in range(8)]
+    content = kinds(blocks("x" * text_bytes, 0, pictures))
+    assert content == ["text", *["image"] * shown, *["resource_link"] * linked]
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 async def test_what_compresses_worst_is_shown_within_100_kb(mode: str, tmp_path: Path) -> None:
     content = encoded(noise(mode, (1500, 1500)), "PNG", compress_level=1)
     async with made_up(content, Folders(tmp_path)) as client:
         result = await client.call_tool(DRAW, FOX)
-    assert len(b64decode(previews(result)[0].data)) <= LARGEST_PREVIEW_BYTES
+    assert len(b64decode(previews(result)[0].data)) <= LARGEST_PREVIEWS_BYTES
     assert 100 <= shown(result).width <= 512
 
 

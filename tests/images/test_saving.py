@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from runapi_mcp.images.saving import Draft, NotSaved
-from tests.support.drafts import ABOUT, FOX, NEWS, elsewhere, files, save
+from runapi_mcp.images.saving import NotSaved
+from tests.support.drafts import ABOUT, FOX, NEWS, begin, elsewhere, files, save
 from tests.support.processes import LIMIT_SECONDS
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
@@ -46,7 +46,7 @@ def test_whatever_the_json_has_to_say_it_says_in_utf_8(tmp_path: Path, prompt: s
 def test_until_it_lands_a_picture_has_a_hidden_name_only_and_can_be_read_back(
     tmp_path: Path,
 ) -> None:
-    draft = Draft.begin(tmp_path, "fox")
+    draft = begin(tmp_path, "fox")
     draft.write(FOX[:5])
     draft.write(FOX[5:])
 
@@ -61,13 +61,13 @@ def test_until_it_lands_a_picture_has_a_hidden_name_only_and_can_be_read_back(
 
 
 def test_a_discarded_draft_leaves_nothing_and_a_landed_one_its_picture(tmp_path: Path) -> None:
-    draft = Draft.begin(tmp_path, "fox")
+    draft = begin(tmp_path, "fox")
     draft.write(FOX)
     draft.discard()
     draft.discard()
     assert files(tmp_path) == []
 
-    draft = Draft.begin(tmp_path, "fox")
+    draft = begin(tmp_path, "fox")
     path = draft.commit(".webp", ABOUT)
     draft.discard()
     assert path.name == "fox.webp"
@@ -80,11 +80,11 @@ def test_no_descriptor_stays_open_however_a_draft_ends(tmp_path: Path) -> None:
     before = len(list(Path("/dev/fd").iterdir()))
     for number in range(50):
         save(tmp_path, f"animals/{number}")
-        Draft.begin(tmp_path, "animals/fox").discard()
+        begin(tmp_path, "animals/fox").discard()
         with pytest.raises(NotSaved):
-            Draft.begin(tmp_path, "animals/red/../fox")
+            begin(tmp_path, "animals/red/../fox")
         with pytest.raises(NotSaved):
-            Draft.begin(tmp_path, "file/fox")
+            begin(tmp_path, "file/fox")
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
@@ -208,7 +208,7 @@ def test_threads_that_land_one_name_at_once_each_have_a_picture(tmp_path: Path) 
     together = threading.Barrier(8)
 
     def work(number: int) -> Path:
-        draft = Draft.begin(tmp_path, "fox")
+        draft = begin(tmp_path, "fox")
         draft.write(bytes([number]))
         together.wait(LIMIT_SECONDS)
         return draft.commit(".png", {"n": number})

@@ -5,19 +5,22 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.ledger.sqlite.database import MIGRATIONS, VERSION
-from tests.support.ledgers import answers, contents, ledger_at, other, prompts
+from runapi_mcp.orders.ledger.sqlite.ledger import run_in_place
+from tests.support.ledgers import answers, contents, ledger_at, other
 from tests.support.photos import REMIX, URL, asking, photo, remixing, uploads
 from tests.support.processes import finished, network, program
-from tests.support.world import facts, world
+from tests.support.world import clock, facts, world
 
 pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
@@ -50,15 +53,12 @@ async def test_only_its_user_can_read_the_ledger(tmp_path: Path, exists: bool) -
             await w.call(DRAW, AT_ONCE)
             found = [path.parent, *path.parent.rglob("*")]
             modes = {each.name: f"{each.stat().st_mode & 0o777:o}" for each in found}
-    names = {name: mode for name, mode in modes.items() if not name.endswith(".alive")}
-    assert names == {
+    assert modes == {
         "state": "700",
         "ledger.sqlite3": "600",
         "ledger.sqlite3-wal": "600",
         "ledger.sqlite3-shm": "600",
-        "ledger.sqlite3.d": "700",
     }
-    assert {mode for name, mode in modes.items() if name.endswith(".alive")} == {"600"}
 
 
 async def test_readers_of_the_ledger_wait_for_no_writer(tmp_path: Path) -> None:
@@ -125,29 +125,51 @@ def test_a_server_without_a_ledger_starts_with_no_daily_budget() -> None:
     assert "Traceback" not in ended.stderr
 
 
-async def test_what_is_older_than_the_days_to_keep_is_gone_from_the_file(tmp_path: Path) -> None:
-    folder = tmp_path / "state"
-    async with ledger_at(folder / "ledger", keep_days=2) as ledger, world(ledger=ledger) as w:
-        await w.call(DRAW, FOX)
-        await anyio.sleep(DAY)
-        await w.call(DRAW, {"prompt": "an owl"})
-        await anyio.sleep(DAY)
-        await w.call(DRAW, {"prompt": "a hare"})
-        assert await prompts(w) == ["a hare", "an owl"]
-    left_behind = contents(folder)
-    assert b"an owl" in left_behind
-    assert b"a fox" not in left_behind
+HOUR = 3600.0
+OPENINGS = [
+    pytest.param([3 * DAY], False, id="one opening"),
+    pytest.param([3 * DAY, 3 * DAY + HOUR / 2], False, id="two at once"),
+    pytest.param([3 * DAY, 3 * DAY + HOUR], True, id="two, an hour apart"),
+    pytest.param(
+        [3 * DAY, 3 * DAY + 60, 3 * DAY + HOUR], True, id="a third, when the second came too early"
+    ),
+    pytest.param([DAY, 90 * DAY], False, id="a clock that is ahead at the last"),
+    pytest.param([90 * DAY, DAY + HOUR, DAY + 3 * HOUR], False, id="a clock that is ahead for one"),
+    pytest.param(
+        [90 * DAY, DAY, 91 * DAY, DAY + 2 * HOUR, 92 * DAY], False, id="one ahead again and again"
+    ),
+    pytest.param([4 * DAY, 3 * DAY], False, id="a clock that went back"),
+    pytest.param(
+        [90 * DAY, 3 * DAY, 3 * DAY + HOUR], True, id="one that went back, and two after it"
+    ),
+    pytest.param([90 * DAY, 90 * DAY + HOUR], True, id="one that was wrong until it was right"),
+]
 
 
-async def test_what_is_older_than_the_days_to_keep_is_not_shown_to_who_only_reads(
+@pytest.mark.parametrize(("ages", "is_gone"), OPENINGS)
+async def test_what_is_settled_is_forgotten_once_two_openings_agree_that_it_is_old(
+    ages: Sequence[float],
+    is_gone: bool,  # noqa: FBT001 - a parameter
     tmp_path: Path,
 ) -> None:
-    async with ledger_at(tmp_path / "ledger", keep_days=2) as ledger, world(ledger=ledger) as w:
-        await w.call(DRAW, FOX)
-        await anyio.sleep(2 * DAY - 3600)
-        assert await prompts(w) == ["a fox"]
-        await anyio.sleep(2 * 3600)
-        assert await prompts(w) == []
+    """Kept for two days, and looked at when it is that old by the clock of then."""
+    folder, begun = tmp_path / "state", clock()
+    path = folder / "ledger"
+    async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+        await w.call(DRAW, {"prompt": "a red fox"})
+        await w.call(DRAW, {"prompt": "a red owl", "wait_seconds": 0})
+    with other(path) as spoiler:
+        spoiler.execute("DELETE FROM forgetting")
+    for number, age in enumerate(ages):
+        at = partial(float, begun + age)
+        async with (
+            aclosing(SqliteLedger(lambda: path, keep_days=2, clock=at, run=run_in_place)) as ledger,
+            world(ledger=ledger) as w,
+        ):
+            await w.call(DRAW, {"prompt": f"{number} hares"})
+    left_behind = contents(folder)
+    assert (b"a red fox" not in left_behind) == is_gone
+    assert b"a red owl" in left_behind
 
 
 def version_1(path: Path, row: Mapping[str, Any]) -> None:
@@ -160,7 +182,7 @@ def version_1(path: Path, row: Mapping[str, Any]) -> None:
         columns = [column[1] for column in file.execute("PRAGMA table_info(calls)")]
         assert "save_as" not in columns
         marks = ", ".join("?" * len(columns))
-        values = [old[column] for column in columns]
+        values = [old.get(column) for column in columns]
         file.execute(f"INSERT INTO calls VALUES ({marks})", values)  # noqa: S608 - marks only
         file.commit()
 

@@ -1,5 +1,6 @@
 """The ledger tells what it holds to whoever only looks, beside servers that write it."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,7 +49,7 @@ async def test_what_is_in_doubt_and_what_is_delivered_is_told_apart(tmp_path: Pa
         await w.call(DRAW, {"prompt": "a fox"})
         await w.call(DRAW, {"prompt": "an owl [[created torn]]"})
         with other(path) as spoiler:
-            spoiler.execute("UPDATE calls SET delivered_at = 1 WHERE status = 'completed'")
+            spoiler.execute("UPDATE calls SET handed_over_at = 1 WHERE status = 'completed'")
     assert told(path) == LedgerSurvey(2, 1, 0, VERSION)
 
 
@@ -74,6 +75,21 @@ async def test_an_older_ledger_is_counted_and_left_for_a_server_to_bring_up_to_d
     with other(path) as older:
         older.execute("PRAGMA user_version = 1")
     assert told(path) == LedgerSurvey(1, version=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file goes there that is open")
+@pytest.mark.parametrize("gone", ["", "-wal"])
+async def test_a_ledger_whose_files_went_under_a_server_is_said_to_be_that(
+    gone: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger"
+    async with ledger_at(path) as ledger, world(ledger=ledger) as w:
+        await w.call(DRAW, {"prompt": "a fox"})
+        path.with_name("ledger-wal").unlink()
+        path.with_name(f"ledger{gone}").unlink(missing_ok=True)
+        assert told(path).trouble == "replaced"
+        await w.call(DRAW, {"prompt": "an owl"})
+        assert told(path).trouble is None
 
 
 def garbage(path: Path) -> None:

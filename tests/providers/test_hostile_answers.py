@@ -124,7 +124,6 @@ async def test_an_id_that_one_failed_answer_named_is_not_lost_by_the_next(
 ) -> None:
     first = httpx.Response(500, headers={"X-RunAPI-Task-Id": TASK_ID})
     result = await call_answered(in_turn(first, later), DRAW, FOX)
-    assert result.is_error
     assert facts(result)["task_id"] == TASK_ID
     assert facts(result)["next"].startswith("Call get_task with this task_id")
     assert "call again" not in facts(result)["error"]
@@ -188,10 +187,11 @@ async def test_a_wish_to_wait_that_is_none_makes_no_storm(wish: str) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_a_redirect_is_said_once_and_moves_no_money(status: int) -> None:
+async def test_a_redirect_is_not_followed_and_said_once(status: int) -> None:
     elsewhere = httpx.Response(status, headers={"Location": "https://elsewhere.example/"})
     result = await call_answered(in_turn(elsewhere, AssertionError("asked again")), DRAW, FOX)
-    assert f"it answered with a redirect (HTTP {status}). Nothing was paid." in said(result)
+    assert f"it answered with a redirect (HTTP {status})." in said(result)
+    result = await call_answered(lambda _: elsewhere, "check_balance", {})
     assert "RUNAPI_BASE_URL" in said(result)
 
 
@@ -280,7 +280,7 @@ async def test_an_object_beside_the_id_does_not_hide_it() -> None:
 async def test_an_address_that_is_no_tasks_names_no_task() -> None:
     elsewhere = {"Location": f"https://sso.example/login/{TASK_ID}"}
     result = await call_answered(in_turn(httpx.Response(302, headers=elsewhere)), DRAW, FOX)
-    assert "Nothing was paid." in said(result)
+    assert "is not at this address" in said(result)
     assert result.structured_content is None
 
 

@@ -1,6 +1,6 @@
 """Another provider behind the port: the server draws, prices and tells the balance with it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 from pydantic import SecretStr
@@ -62,13 +62,17 @@ class OtherProvider:
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         return [Price(3, "live") for _ in calls]
 
+    def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
+        return repr(arguments)
+
     async def create(
         self,
         variant: Variant,
-        body: Mapping[str, object],
+        body: str,
         idempotency_key: str,
         total_seconds: float = CREATE_SECONDS,
         *,
+        before_send: Callable[[], Awaitable[None]] | None = None,
         in_doubt: bool = False,
     ) -> Task:
         if self._house.cents < 3:

@@ -80,6 +80,43 @@ async def test_a_yes_pays_once_and_the_question_says_the_price_and_what_is_left(
 
 
 @ERA
+@pytest.mark.parametrize("count", [4, "4", " 4 ", 4.0])
+async def test_several_are_one_question_with_the_sum(era: str, count: object) -> None:
+    person, limits = Person(), Limits(per_day_cents=22, confirm_over_cents=19)
+    async with world(era=era, limits=limits, client=person.asks()) as w:
+        drawn = facts(await w.call(DRAW, FOX | {"count": count}))
+        assert len(drawn["image_urls"]) == 4
+        assert w.spent_cents == 20
+        assert facts(await w.call(DRAW, FOX | {"count": 4}))["task_ids"] == drawn["task_ids"]
+    [question] = person.asked
+    assert isinstance(question, ElicitRequestFormParams)
+    assert question.message == (
+        "These 4 images (Flux 2 Pro: text to image) cost $0.20 together. Today's budget leaves "
+        "$0.22 before them. They show: “a fox”. Draw them?"
+    )
+    assert question.requested_schema["properties"]["pay"]["title"] == "Pay for these images"
+
+
+@ERA
+async def test_a_no_to_several_pays_for_none(era: str) -> None:
+    person = Person(ElicitResult(action="decline"))
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        assert said(await w.call(DRAW, FOX | {"count": 8})).startswith(NO)
+        assert w.wire.paths("POST") == []
+
+
+@ERA
+async def test_a_yes_to_several_is_no_yes_to_more(era: str) -> None:
+    """Nor to as many for more money; and what one yes allows is drawn once."""
+    person = Person()
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        for count in (2, 3, 2):
+            await w.call(DRAW, FOX | {"count": count})
+        assert [words[:14] for words in person.words] == ["These 2 images", "These 3 images"]
+        assert w.task_count == 5
+
+
+@ERA
 @pytest.mark.parametrize(
     "answer",
     [
@@ -257,7 +294,7 @@ async def test_reading_and_continuing_a_paid_call_ask_nobody(era: str) -> None:
         assert facts(await w.call(DRAW, FOX))["task_id"] == made["task_id"]
         await w.call("get_task", {"task_id": made["task_id"]})
         assert len(person.asked) == 1
-        await w.call(DRAW, FOX)  # a new image
+        await w.call(DRAW, FOX | {"redraw": made["task_id"]})
         assert len(person.asked) == 2
 
 
@@ -318,8 +355,13 @@ async def test_a_yes_to_one_call_is_no_yes_to_another() -> None:
 async def test_one_yes_pays_for_one_image() -> None:
     async with world(limits=OVER_4, client=Person().asks()) as w:
         state = await question(w.client, FOX)
-        assert isinstance(await retried(w.client, FOX, state), CallToolResult)
-        assert isinstance(await retried(w.client, FOX, state), InputRequiredResult)
+        first = await retried(w.client, FOX, state)
+        again = await retried(w.client, FOX, state)
+        assert isinstance(first, CallToolResult)
+        assert isinstance(again, CallToolResult)
+        assert facts(again)["task_id"] == facts(first)["task_id"]
+        anew = FOX | {"redraw": facts(first)["task_id"]}
+        assert isinstance(await retried(w.client, anew, state), InputRequiredResult)
         assert w.task_count == 1
 
 

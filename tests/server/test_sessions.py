@@ -26,9 +26,7 @@ ENDS = {
     "[[401]]": "did not accept the API key",
     "[[402]]": "has not enough credit",
     "[[404]]": "(Not found). Nothing was paid.",
-    "[[409]]": "reported a conflict",
     "[[422]]": "prompt was refused, as the sandbox was asked",
-    "[[429 90s]]": "Wait 90 seconds, then call again.",
 }
 """What ends a call as an error, and what the error says."""
 RECOVERS = [

@@ -4,9 +4,12 @@ import json
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
+import httpx
 import httpx2
 import pytest
 from mcp import Client, MCPError
@@ -18,8 +21,9 @@ from pydantic import RootModel
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.tools.facts import utc
+from tests.support.ledgers import ledger_at
 from tests.support.processes import LIMIT_SECONDS, QUICK, Network, network, program
-from tests.support.world import KEY, NOON, World, clock, facts, world
+from tests.support.world import KEY, NOON, Pass, Sent, World, clock, facts, world
 
 pytestmark = pytest.mark.anyio
 Json = dict[str, Any]  # Any: JSON as the protocol has it
@@ -168,7 +172,7 @@ async def test_a_cancelled_task_is_continued_by_the_same_call_which_says_so() ->
     async with world(client=SPEAKS) as w:
         await about(w, "tasks/cancel", (await ordered(w, **FOX))["taskId"])
         task = await ordered(w, **FOX)
-        assert "continued the identical call" in task["statusMessage"]
+        assert "of the identical call" in task["statusMessage"]
         assert "joined" in (await followed(w, task))["result"]["structuredContent"]
         assert w.task_count == 1
 
@@ -180,28 +184,19 @@ async def test_a_call_that_continues_what_was_drawn_meanwhile_gets_it_at_once() 
         assert "joined" in (await ordered(w, **FOX))["structuredContent"]
 
 
-async def test_the_same_call_is_new_while_its_task_is_followed_and_once_it_was_delivered() -> None:
+async def test_the_same_call_gets_the_same_task_until_a_quarter_of_an_hour_after_it_was_got() -> (
+    None
+):
     async with world(client=SPEAKS) as w:
         first = await ordered(w, **FOX)
         second = await ordered(w, **FOX)
         for task in (first, second):
             await followed(w, task)
-        third = await ordered(w, **FOX)
-        assert len({task["taskId"] for task in (first, second, third)}) == 3
-        assert w.task_count == 3
-
-
-@pytest.mark.parametrize(("silent_seconds", "pictures"), [(19, 2), (21, 1)])
-async def test_a_task_that_nobody_asks_for_any_more_is_continued(
-    silent_seconds: int, pictures: int
-) -> None:
-    async with world(client=SPEAKS) as w:
-        task = await ordered(w, prompt="a fox [[never]]")
-        await anyio.sleep(10)
-        await ask(w, "tasks/get", taskId=task["taskId"])
-        await anyio.sleep(silent_seconds)
-        await ordered(w, prompt="a fox [[never]]")
-        assert w.task_count == pictures
+        assert "joined" in (await ordered(w, **FOX))["structuredContent"]
+        assert w.task_count == 1
+        await anyio.sleep(15 * 60)
+        assert (await ordered(w, **FOX))["resultType"] == "task"
+        assert w.task_count == 2
 
 
 @pytest.mark.parametrize(
@@ -262,6 +257,90 @@ async def test_without_tasks_a_client_that_speaks_of_them_gets_the_image() -> No
         assert refused.value.error.code == -32601
 
 
+async def test_several_are_one_task_by_the_first_ones_id_in_any_process(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    async with (
+        ledger_at(path) as first,
+        ledger_at(path) as second,
+        world(client=SPEAKS, ledger=first) as w,
+        world(client=SPEAKS, ledger=second, sandbox=w.sandbox) as other,
+    ):
+        task = await ordered(w, **FOX, count=4)
+        ids = list(w.sandbox.accounts.of(KEY).tasks)
+        assert task["taskId"].partition(".")[0] == ids[0]
+        ended = await followed(other, task)
+        told = ended["result"]["structuredContent"]
+        assert (told["task_ids"], len(told["image_urls"])) == (ids, 4)
+        assert ended["result"] == (await followed(w, task))["result"]
+        assert (w.task_count, w.spent_cents) == (4, 20)
+        rows = facts(await w.call("list_tasks"))["tasks"]
+        assert [row["delivered"] for row in rows] == [True] * 4
+
+
+async def test_a_task_of_several_works_until_the_last_one_ended(tmp_path: Path) -> None:
+    async with ledger_at(tmp_path / "ledger") as ledger, world(client=SPEAKS, ledger=ledger) as w:
+        task = await ordered(w, **FOX, count=3)
+        *_, last = (tasks := w.sandbox.accounts.of(KEY).tasks)
+        tasks[last] = replace(tasks[last], seconds=60)
+        ended = await followed(w, task)
+        assert anyio.current_time() == pytest.approx(60, abs=6)
+        assert len(ended["result"]["structuredContent"]["image_urls"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("end", "number"),
+    [("failed", 1), ("refused", 1), ("in doubt", 1),
+     ("failed", 2), ("refused", 2), ("in doubt", 2), ("lost", 2)],
+)  # fmt: skip
+async def test_a_task_of_several_names_the_one_that_there_is_none_of(
+    end: str, number: int, tmp_path: Path
+) -> None:
+    async with ledger_at(tmp_path / "ledger") as ledger, world(client=SPEAKS, ledger=ledger) as w:
+        spoil(w, end, number)
+        task = await ordered(w, **FOX, count=3)
+        if end == "lost":
+            await anyio.sleep(61)
+            tasks = w.sandbox.accounts.of(KEY).tasks
+            del tasks[list(tasks)[number - 1]]
+        ended = await followed(w, task)
+        told = ended["result"]["structuredContent"]
+        assert ended["status"] == "completed"
+        assert not ended["result"].get("isError")
+        assert len(told["image_urls"]) == 2
+        [why] = told["failed"]
+        assert why.startswith(f"Image {number}: ")
+
+
+def spoil(w: World, end: str, number: int) -> None:
+    """So ends the picture of this number; what is lost is lost later."""
+
+    async def meddle(sent: Sent, go_on: Pass) -> httpx.Response:
+        key = sent.headers.get("idempotency-key")
+        if key is None or w.wire.keys.index(key) != number - 1:
+            return await go_on()
+        if end == "refused":
+            return httpx.Response(402)
+        answer, tasks = await go_on(), w.sandbox.accounts.of(KEY).tasks
+        made = tasks[json.loads(await answer.aread())["id"]]
+        if end == "failed":
+            tasks[made.id] = replace(made, script=replace(made.script, failure="no foxes"))
+        return httpx.Response(403) if end == "in doubt" else answer
+
+    w.wire.meddle = meddle
+
+
+async def test_without_a_ledger_that_lasts_several_are_answered_plainly() -> None:
+    async with world(client=SPEAKS) as w:
+        told = await ordered(w, **FOX, count=2)
+        assert told["resultType"] == "complete"
+        assert len(told["structuredContent"]["task_ids"]) == 2
+        assert told["structuredContent"]["next"].startswith("Make the same call again")
+        await anyio.sleep(20)
+        again = await ordered(w, **FOX, count=2)
+        assert len(again["structuredContent"]["image_urls"]) == 2
+        assert w.task_count == 2
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_over_http_a_task_is_followed_by_its_own_name_only() -> None:
     async with network() as net, serving(net) as client:
@@ -273,8 +352,10 @@ async def test_over_http_a_task_is_followed_by_its_own_name_only() -> None:
             await anyio.sleep(task["pollIntervalMs"] / 1000)  # as it was told
             task = await sent(client, "tasks/get", header=task["taskId"], taskId=task["taskId"])
         assert task["result"]["structuredContent"]["status"] == "completed"
-        new = await sent(client, "tools/call", name=DRAW, arguments={"prompt": QUICK})
-        assert new["taskId"] != task["taskId"]
+        runapi_id = task["taskId"].partition(".")[0]
+        asked = {"prompt": QUICK, "redraw": runapi_id}
+        new = await sent(client, "tools/call", name=DRAW, arguments=asked)
+        assert new["taskId"].partition(".")[0] != runapi_id
 
 
 @asynccontextmanager

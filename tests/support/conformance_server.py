@@ -241,7 +241,7 @@ async def main() -> None:
     upstream, ledger = RunAPI(sandbox.base_url), SqliteLedger.in_memory()
     service = Service(
         upstream,
-        SharedState(ledger, ledger),
+        SharedState(ledger),
         Keys(Key(sandbox.key), "own"),
         PictureStore(sandbox.base_url, Folders()),
     )

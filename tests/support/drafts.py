@@ -1,11 +1,13 @@
 """Pictures saved in a folder, by this process or by one of its own."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from runapi_mcp.images.naming import SetMember
 from runapi_mcp.images.saving import Draft
 from tests.support.processes import LIMIT_SECONDS
 
@@ -17,15 +19,21 @@ NEWS = {"task_id": "another", "sha256": "bb"}
 Result = TypeVar("Result")
 
 
+def begin(folder: Path, name: str = "fox", member: SetMember | None = None) -> Draft:
+    """A draft, of a picture alone where nothing else is said."""
+    return Draft.begin(folder, name, member or SetMember(os.urandom(8).hex()))
+
+
 def save(
     folder: Path,
     name: str = "fox",
     content: bytes = FOX,
     about: Mapping[str, object] = ABOUT,
     suffix: str = ".png",
+    member: SetMember | None = None,
 ) -> Path:
     """The path of a picture, begun, written and committed."""
-    draft = Draft.begin(folder, name)
+    draft = begin(folder, name, member)
     draft.write(content)
     return draft.commit(suffix, about)
 

@@ -1,13 +1,14 @@
 """list_tasks: what was ordered, so that whoever lost their place finds it."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.tools.facts import utc
-from tests.support.ledgers import ledger_at, other, prompts
+from tests.support.ledgers import ledger_at, prompts
 from tests.support.world import ERAS, NOON, facts, said, world
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +77,7 @@ async def test_an_empty_list_says_so(show: str) -> None:
     async with world() as w:
         assert facts(await w.call("list_tasks", {"show": show})) == {
             "tasks": [],
-            "next": "Nothing of the kind is in the ledger of this key.",
+            "next": "No pictures yet.",
         }
 
 
@@ -99,21 +100,27 @@ async def test_what_is_in_doubt_is_listed_with_what_to_do() -> None:
         [row] = listed["tasks"]
         assert (row["status"], row["price_cents"], "task_id" in row) == ("intended", 5, False)
         assert listed["next"].endswith(
-            f" Intended at {utc(NOON)}: may have been charged; the same call again asks under the "
-            "same key, and is not charged twice."
+            f" Intended at {utc(NOON)}: may have been charged; the next paid call asks about it, "
+            "and so does the same call, under its key: nothing is charged twice."
         )
 
 
-async def test_what_is_too_old_to_ask_about_is_listed_as_that() -> None:
+@pytest.mark.parametrize(("doubt", "hours"), [("torn", 25), ("403", 0)])
+async def test_what_only_the_same_call_asks_about_is_listed_as_that(doubt: Any, hours: int) -> None:
+    call = {"prompt": "a fox"}
     async with world() as w:
-        await w.call(DRAW, {"prompt": "a fox [[created torn]]"})
-        await anyio.sleep(25 * 3600)
+        w.sandbox.faults.inject("created", doubt, times=99)
+        assert "is not known. Call again" in said(await w.call(DRAW, call))
+        await anyio.sleep(hours * 3600)
         listed = facts(await w.call("list_tasks"))
         assert listed["next"].endswith(
-            f" Intended at {utc(NOON)}: may have been charged, which check_balance tells; it is "
-            "too old to be asked about again, so the same call pays for a new image."
+            f" Intended at {utc(NOON)}: may have been charged, which check_balance tells; the same "
+            "call asks about it under its key: nothing is charged twice."
         )
-        await w.call(DRAW, {"prompt": "a fox [[created torn]]"})
+        w.sandbox.faults.injected.clear()
+        await w.call(DRAW, {"prompt": "another fox"})
+        assert "intended" in [row["status"] for row in facts(await w.call("list_tasks"))["tasks"]]
+        await w.call(DRAW, call)
         assert w.task_count == 2
 
 
@@ -132,23 +139,11 @@ async def test_what_a_running_call_orders_is_listed_as_that(tmp_path: Path) -> N
             listed = facts(await w.call("list_tasks"))
             assert [row["status"] for row in listed["tasks"]] == ["intended"]
             assert listed["next"].endswith(
-                f" Intended at {utc(NOON)}: is being ordered by a call that still runs; the same "
-                "call now pays for a second image."
+                f" Intended at {utc(NOON)}: is being ordered just now; the same call gets the same "
+                "picture."
             )
         await looking.call(DRAW, slow)
-        assert looking.task_count == 2
-
-
-async def test_nothing_is_promised_while_nobody_can_tell_who_is_alive(tmp_path: Path) -> None:
-    path, torn = tmp_path / "ledger", {"prompt": "a fox [[created torn]]"}
-    async with ledger_at(path) as ledger, world(ledger=ledger) as w:
-        await w.call(DRAW, torn)
-    with other(path) as locker:
-        locker.execute("BEGIN EXCLUSIVE")
-        async with ledger_at(path) as ledger, world(ledger=ledger) as w:
-            assert "Intended at" not in facts(await w.call("list_tasks"))["next"]
-            locker.execute("ROLLBACK")
-            assert "is not charged twice" in facts(await w.call("list_tasks"))["next"]
+        assert looking.task_count == 1
 
 
 async def test_a_prompt_is_listed_on_one_line_of_what_can_be_printed() -> None:

@@ -37,7 +37,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
         "source_image_urls is a parameter of flux_2_pro_remix_image,",
     ),
     (DRAW, FOX | {"source_image_urls": [SOURCE]}, "is a parameter of flux_2_pro_remix_image,"),
-    (DRAW, FOX | {"output_count": 1}, "output_count is a parameter of flux_2_max_text_to_image,"),
+    (DRAW, FOX | {"output_count": 1}, "'output_count' is not a parameter; did you mean count?"),
     (
         MAX_DRAW,
         MAX_FOX | {"enable_safety_checker": True},
@@ -117,8 +117,12 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ),
     (MAX_DRAW, FOX, "aspect_ratio is required: one of 1:1, 4:3,"),
     (MAX_DRAW, MAX_FOX | {"output_resolution": "2k"}, "output_resolution must be 1k, not '2k'."),
-    (MAX_DRAW, MAX_FOX | {"output_count": True}, "output_count must be a number, not True."),
-    (MAX_DRAW, MAX_FOX | {"output_count": 2}, "output_count must be 1, not 2."),
+    (MAX_DRAW, MAX_FOX | {"output_count": 2}, "'output_count' is not a parameter; did you mean"),
+    *[
+        (DRAW, FOX | {"count": given}, f"must be a whole number, 1-8 new images, not {given!r}.")
+        for given in (0, 9, -1, True, "many", 1.5)
+    ],
+    (DRAW, FOX | {"redraw": "yes"}, "redraw must be a UUID, the task_id of an earlier answer,"),
     (
         MAX_REMIX,
         MAX_FOX | {"source_image_urls": [SOURCE] * 2},
@@ -162,7 +166,7 @@ async def test_every_problem_of_a_call_is_named_at_once() -> None:
         assert said(result) == (
             "'sourceImageUrls' is not a parameter; did you mean source_image_urls? "
             "The parameters are prompt, source_image_urls, aspect_ratio, output_resolution, "
-            "output_count, callback_url, save_as, wait_seconds, preview_px. "
+            "callback_url, count, save_as, wait_seconds, preview_px, redraw. "
             "prompt must be text of 3-5000 characters, not 'a'. "
             "source_image_urls is required: an array of one URL, path or task_id. "
             "aspect_ratio is required: one of 1:1, 4:3, 3:4, 16:9, 9:16, 3:2, 2:3. "
@@ -175,7 +179,7 @@ async def test_every_problem_of_a_call_is_named_at_once() -> None:
 async def test_each_variant_takes_exactly_its_own_fields(variant: Variant) -> None:
     fields = {name for other in VARIANTS for name in other.field_names}
     async with world() as w:
-        for name in sorted(fields - set(variant.field_names)):
+        for name in sorted(fields - {*variant.field_names, "output_count"}):
             result = await w.call(variant.tool_name, {**smallest_arguments(variant), name: True})
             assert f"{name} is a parameter of flux_2_" in said(result)
         assert w.wire.sent == []
@@ -209,7 +213,7 @@ async def test_form_is_forgiven_and_only_what_was_meant_is_sent(
 
 async def test_a_count_as_a_string_is_understood() -> None:
     async with world() as w:
-        assert not (await w.call(MAX_DRAW, MAX_FOX | {"output_count": "1"})).is_error
+        assert not (await w.call(MAX_DRAW, MAX_FOX | {"count": "1"})).is_error
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import anyio
 import httpx
 import httpx2
 import pytest
@@ -15,6 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from runapi_mcp import __version__
 from tests.support.processes import (
+    DRAW,
     ENDING,
     ENDLESS,
     LATE,
@@ -25,6 +27,7 @@ from tests.support.processes import (
     Network,
     Program,
     assert_progress,
+    call,
     draw,
     drawing,
     finished,
@@ -112,7 +115,7 @@ async def test_each_request_pays_from_its_own_account(server: Server, key: str) 
     ):
         await draw(alice)
         await draw(bob)
-        await draw(alice)
+        await draw(alice, LATE)
     assert server.net.account(f"{key}-of-alice").spent_cents == 10
     assert server.net.account(f"{key}-of-bob").spent_cents == 5
 
@@ -235,7 +238,8 @@ async def test_a_signal_ends_it_in_the_middle_of_waits_of_every_kind() -> None:
     async with serving() as server, AsyncExitStack() as stack:
         for path, era in WAYS:
             client = await stack.enter_async_context(host(server.url, path, era, KEY))
-            waits = await stack.enter_async_context(drawing(client, ENDLESS))
+            prompt = f"{ENDLESS} {path} {era}"
+            waits = await stack.enter_async_context(drawing(client, prompt))
             await waits.wait()
         server.program.process.send_signal(signal.SIGTERM)
         assert await server.program.end() == 0
@@ -360,3 +364,27 @@ async def test_an_sse_stream_takes_messages_only_with_the_key_that_opened_it(
         stolen = await http.post(path, headers=JSON, content=message)
         own = await http.post(path, headers={**JSON, **alice}, content=message)
     assert (stolen.status_code, own.status_code) == (404, 202)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_head_of_an_answer_arrives_while_the_picture_is_drawn(era: str) -> None:
+    async with serving() as server:
+        headers = {**JSON, "Authorization": f"Bearer {KEY}"}
+        if era == "legacy":
+            async with httpx.AsyncClient(base_url=server.url, timeout=LIMIT_SECONDS) as http:
+                opened = await http.post("/mcp", headers=headers, content=opening(era)[0])
+            headers["Mcp-Session-Id"] = opened.headers["mcp-session-id"]
+        else:
+            headers |= {"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
+            headers["Mcp-Name"] = DRAW
+        body = call(1, era, SLOW).encode()
+        headers |= {"Host": "127.0.0.1", "Content-Length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        url = httpx.URL(server.url)
+        async with await anyio.connect_tcp(url.host, url.port or 0) as connection:
+            await connection.send(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body)
+            with anyio.fail_after(LIMIT_SECONDS):
+                answer = await connection.receive()
+        # RunAPI takes an hour for the request that pays.
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"content-type: text/event-stream" in answer

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from io import BufferedReader
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
 
 from runapi_mcp.base.catalog import VARIANTS
@@ -18,6 +20,7 @@ from tests.support.processes import (
     ENDING,
     ENDLESS,
     LATE,
+    LIMIT_SECONDS,
     SIGNALS,
     SLOW,
     Heard,
@@ -33,6 +36,7 @@ from tests.support.processes import (
     request,
     stdio_server,
 )
+from tests.support.telling_server import PIPE_BYTES, TOOL
 from tests.support.world import ERAS, facts
 
 pytestmark = pytest.mark.anyio
@@ -255,3 +259,41 @@ async def test_a_request_that_cannot_be_read_is_answered_with_what_is_wrong(era:
         assert {number: error["code"] for number, error in errors.items()} == {1: -32700}
         assert "cut inside an emoji" in errors[1]["message"]
         assert net.account().spent_cents == 0
+
+
+async def test_with_a_reader_that_dawdles_each_answer_is_confirmed_when_it_is_out() -> None:
+    """An answer is more than a pipe holds, so that it is not out before its reader has begun it."""
+    process = await anyio.open_process([sys.executable, "-m", "tests.support.telling_server"])
+    async with process, anyio.create_task_group() as group:
+        running = Program(process)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        group.start_soon(running.stderr.collect, process.stderr)
+        await running.write(*opening("legacy"), *(tell(number) for number in range(1, 41)))
+        lines = BufferedByteReceiveStream(process.stdout)
+        await read_answer(lines)
+        # Some of those that wait to say a word are cancelled in the middle of it.
+        await running.write(*(cancellation(number) for number in range(31, 41)))
+        answered: list[int] = []
+        while len(answered) < 30:
+            answered.append(await read_answer(lines))
+            await running.stderr.holding(f"out {answered[-1]}.")
+            assert running.stderr.seen == [f"out {number}." for number in answered]
+        await running.close_stdin()
+        assert sorted(answered) == list(range(1, 31))
+
+
+def tell(number: int) -> str:
+    """A call with two words of progress and a long answer."""
+    asked = {"number": number, "words": 2, "size": 2 * PIPE_BYTES}
+    return request(number, "tools/call", "legacy", name=TOOL, arguments=asked)
+
+
+async def read_answer(lines: BufferedByteReceiveStream) -> int:
+    """The id of the next answer, and nothing read of what follows it but a little."""
+    while True:
+        with anyio.fail_after(LIMIT_SECONDS):
+            line = await lines.receive_until(b"\n", 10 * PIPE_BYTES)
+        message = json.loads(line)
+        if "result" in message:
+            return int(message["id"])

@@ -317,6 +317,75 @@ export const checks = {
     assert.ok(await stage.button(/^Draw again/).first().isEnabled());
   },
 
+  async "one of several is remixed by its own task, for the price of one"(stage) {
+    const answers = { flux_2_pro_remix_image: { isError: true, content: [{ type: "text", text: "Made up: nothing was paid." }] } };
+    const { result, ids } = await several(stage, 3);
+    await shown(stage, result, { answers }, DRAW, { ...FOX, count: 3 });
+    await stage.button("Remix").nth(2).click();
+    await stage.app.getByLabel("What should change in image 3?").fill("at night");
+    await stage.button("Remix · $0.05").click();
+    await stage.button("Pay $0.05").waitFor();
+    await stage.page.waitForTimeout(450);
+    await stage.button("Pay $0.05").click();
+    await stage.see("Made up: nothing was paid.");
+    const [{ arguments: args }] = paidCalls(await stage.seen());
+    assert.deepEqual(args, { prompt: "at night", source_image_urls: [ids[2]], aspect_ratio: "3:2", wait_seconds: 0 });
+  },
+
+  async "drawing several again asks with their sum, and says which are redrawn"(stage) {
+    const { result, ids } = await several(stage, 3);
+    const answers = { [DRAW]: { isError: true, content: [{ type: "text", text: "Made up: nothing was paid." }] } };
+    await shown(stage, result, { answers }, DRAW, { ...FOX, count: 3 });
+    await stage.button("Draw 3 again · $0.15").click();
+    await stage.see("Draw 3 new images from the same prompt? It costs $0.15.");
+    await stage.page.waitForTimeout(450);
+    await stage.button("Pay $0.15").click();
+    await stage.see("Made up: nothing was paid.");
+    const [{ arguments: args }] = paidCalls(await stage.seen());
+    assert.deepEqual(args, { ...FOX, count: 3, redraw: ids[0], wait_seconds: 0 });
+  },
+
+  async "a failed one of several is named, and the others keep their paths and tasks"(stage) {
+    const { result, ids } = await several(stage, 3);
+    const { image_paths: paths, image_urls: urls } = result.structuredContent;
+    const failed = [`Image 2: task ${ids[1]}: no cats today`];
+    const without = (all) => [all[0], all[2]];
+    Object.assign(result.structuredContent, { image_urls: without(urls), image_paths: [paths[2]], failed, cost_cents: 10 });
+    result.content = without(result.content.filter(({ type }) => type === "image"));
+    await shown(stage, result, {}, DRAW, { ...FOX, count: 3 });
+    await stage.fullImage(1);
+    await stage.see("Not drawn: " + failed[0]);
+    const captions = await stage.app.locator("figure .caption").allTextContents();
+    assert.deepEqual(captions, ["1 · 1248 × 832", "3 · red-fox-3.png · 1248 × 832"]);
+    assert.deepEqual(await stage.violations(), []);
+    await stage.shot("several-failed");
+  },
+
+  async "several that still run are followed, each by its task, until all have ended"(stage) {
+    const prompts = ["a stoat [[takes 1s]]", "a stoat [[takes 2s]] [[fail: no stoats]]", "a stoat [[takes 2s]]"];
+    const ids = [];
+    for (const prompt of prompts) {
+      const { structuredContent } = await stage.host(([name, args]) => window.host.tool(name, args), [DRAW, { ...FOX, prompt, wait_seconds: 0 }]);
+      ids.push(structuredContent.task_id);
+    }
+    const failed = ["Image 2: RunAPI says that there is no credit. Nothing was paid for it."];
+    const running = { status: "processing", task_id: ids[0], task_ids: ids, failed, image_urls: undefined, image_sizes: undefined, cost_cents: undefined, price_cents: 15 };
+    await shown(stage, answer(running), {}, DRAW, { ...FOX, count: 4 });
+    await until(async () => (await stage.app.locator(".drawing").count()) === 3, "three are drawn");
+    assert.deepEqual(await stage.violations(), []);
+    await stage.shot("several-drawing");
+    await stage.fullImage(1);
+    assert.equal(await stage.app.locator("figure").count(), 2);
+    await stage.see(`Not drawn: Image 3: task ${ids[1]}: no stoats`);
+    await stage.see(`Not drawn: ${failed[0]}`);
+    assert.deepEqual(await stage.app.locator("figure .caption").allTextContents(), ["1 · 1248 × 832", "4 · 1248 × 832"]);
+    await stage.see("$0.10");
+    await stage.see("2 images are ready. $0.10");
+    const { contexts, calls } = await stage.seen();
+    assert.match(contexts.at(-1), new RegExp(`task_ids ${ids.join(", ")}, completed`));
+    assert.equal(paidCalls({ calls }).length, 0);
+  },
+
   async "the path is copied"(stage) {
     await stage.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await shown(stage, answer({ image_urls: undefined, image_paths: [PATH] }));
@@ -459,8 +528,51 @@ export const options = {
   "dark and wide, in its own colours": { width: 1000, dark: true },
   "the handshake era shows the same page": { era: "legacy" },
   "a long prompt is cut, and opens": { width: 380 },
-  "a remix pays once, takes the task as its source, and the model hears of it": { dark: true },
 };
+
+const LOOKS = { "light": {}, "narrow and dark": { width: 320, dark: true }, "wide and dark": { width: 1200, dark: true } };
+
+for (const count of [1, 2, 4, 5, 8]) {
+  for (const [look, given] of Object.entries(LOOKS)) {
+    const name = `${count} of a call hang in a grid, each with its path, its size and its remix, ${look}`;
+    options[name] = given;
+    checks[name] = (stage) => seeTogether(stage, count, given.dark ? "dark" : "light");
+  }
+}
+
+async function seeTogether(stage, count, theme) {
+  const { result, ids } = await several(stage, count);
+  await shown(stage, result, { theme }, DRAW, { ...FOX, count });
+  for (let nth = 0; nth < count; nth += 1) assert.equal((await stage.fullImage(nth))[0], 1248);
+  assert.equal(await stage.app.locator("figure").count(), count);
+  await stage.button(count > 1 ? `Draw ${count} again · ${dollars(count * PAID_CENTS)}` : /^Draw again · \$0\.05$/).waitFor();
+  assert.equal(await stage.app.getByRole("button", { name: /^Remix/ }).count(), count);
+  await stage.see(count > 1 ? `${count} · red-fox-${count}.png · 1248 × 832` : "1248 × 832");
+  const { overflow, ratio } = await stage.inner.evaluate(() => {
+    const root = document.documentElement;
+    const { width, height } = document.querySelector(".frame").getBoundingClientRect();
+    return { overflow: root.scrollWidth - root.clientWidth, ratio: width / height };
+  });
+  assert.equal(overflow, 0, "nothing sticks out at the side");
+  assert.ok(Math.abs(ratio - 1.5) < 0.02, `${ratio}`);
+  assert.deepEqual(await stage.violations(), []);
+  await stage.shot(`together-${count}-${theme}-${stage.page.viewportSize().width}`);
+  await stage.app.getByText("Details").click();
+  for (const id of ids) await stage.see(id);
+}
+
+const dollars = (cents) => `$${(cents / 100).toFixed(2)}`;
+
+let called = 0;
+
+/** What a call of several answers, with paths as of a server on this machine. */
+async function several(stage, count) {
+  const args = { ...FOX, prompt: `${FOX.prompt}, call ${(called += 1)} [[takes 0s]]`, count };
+  const result = await stage.host(([name, given]) => window.host.tool(name, given), [DRAW, args]);
+  const facts = result.structuredContent;
+  facts.image_paths = facts.image_urls.map((_, index) => `/home/ada/Pictures/runapi/red-fox${count > 1 ? `-${index + 1}` : ""}.png`);
+  return { result, ids: facts.task_ids ?? [facts.task_id] };
+}
 
 /** A preview, made of a picture that the sandbox drew. */
 async function drawn(stage) {

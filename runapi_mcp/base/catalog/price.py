@@ -28,3 +28,6 @@ class Price:
 
     cents: float | None
     source: Literal["live", "sandbox", "snapshot", "unknown"]
+
+
+UNKNOWN_PRICE = Price(None, "unknown")

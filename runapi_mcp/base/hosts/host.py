@@ -67,6 +67,9 @@ class ClientProfile(NamedTuple):
     silent_seconds: float = 60
     with_progress_seconds: float = 60
     """For a call that reports progress."""
+    takes_every_answer: bool = False
+    """Whether it was seen to take each answer that leaves within its limit, or to cancel the call:
+    then an answer that left over stdio has arrived."""
     shows_images: bool = True
     """False for one that gives its model an image's base64 to read."""
 

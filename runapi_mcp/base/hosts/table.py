@@ -42,7 +42,9 @@ HOSTS: Final = (
         http=Http({"type": "http"}, last={"timeout": _CALL_MS}),
         reference="${%s}",
         next_step="Start a new session, or /mcp and reconnect.",
-        client=ClientProfile(("claude-code",), 300, 300),  # 30 minutes over stdio, 5 over HTTP
+        client=ClientProfile(
+            ("claude-code",), 300, 300, takes_every_answer=True
+        ),  # 30 minutes over stdio, 5 over HTTP
         launch=LaunchPolicy(start_seconds=30, start_variable="MCP_TIMEOUT", keeps_unset=True),
         removal="claude mcp remove {name} -s {scope}",
         npm=NpmProgram(
@@ -70,7 +72,7 @@ HOSTS: Final = (
         http=Http(
             headers=None, bearer="bearer_token_env_var", last={"tool_timeout_sec": CALL_SECONDS}
         ),
-        client=ClientProfile(("codex-mcp-client",), 300, 300),
+        client=ClientProfile(("codex-mcp-client",), 300, 300, takes_every_answer=True),
         launch=LaunchPolicy("few", start_seconds=30, start_key="startup_timeout_sec"),
         removal="codex mcp remove {name}",
         npm=NpmProgram("@openai/codex", "0.169.0", ".bin/codex", ("app-server", "--strict-config")),
@@ -137,7 +139,7 @@ HOSTS: Final = (
         stdio=Stdio(last={"timeout": _CALL_MS}),
         http=Http(url="httpUrl", last={"timeout": _CALL_MS}),
         reference="$%s",
-        client=ClientProfile(("gemini-cli-mcp-client",), 600, 600),
+        client=ClientProfile(("gemini-cli-mcp-client",), 600, 600, takes_every_answer=True),
         launch=LaunchPolicy("no secrets", start_seconds=600),
         removal="gemini mcp remove {name} -s {scope}",
         npm=NpmProgram(
@@ -180,7 +182,7 @@ HOSTS: Final = (
         ),
         http=Http({"type": "remote"}, last={"enabled": True, "timeout": _CALL_MS}),
         reference="{env:%s}",
-        client=ClientProfile(("opencode",), 60, 300),
+        client=ClientProfile(("opencode",), 60, 300, takes_every_answer=True),
         launch=LaunchPolicy(start_seconds=30),
         npm=NpmProgram("opencode-ai", "1.18.33", "opencode-linux-*/bin/opencode"),
         tried="opencode 1.18: `opencode mcp list` says connected.",
@@ -194,7 +196,7 @@ HOSTS: Final = (
         stdio=Stdio({"type": "local"}, last={"tools": ["*"], "timeout": _CALL_MS}),
         http=Http({"type": "http"}, last={"tools": ["*"], "timeout": _CALL_MS}),
         reference="${%s}",
-        client=ClientProfile(("copilot-cli",), 180, 300),
+        client=ClientProfile(("copilot-cli",), 180, 300, takes_every_answer=True),
         launch=LaunchPolicy(keeps_unset=True),
         tried="Copilot CLI 1.0.102: `copilot mcp list` shows it (which does not start it).",
     ),

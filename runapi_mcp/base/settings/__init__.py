@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.errors import LedgerUnusable, NotConfigured
 from runapi_mcp.base.settings import values
 from runapi_mcp.base.settings.key_file import KeyFile, config_path, read_config
 from runapi_mcp.base.settings.keys import KEY_PAGE, Key, find_key, parse_key
@@ -33,6 +33,10 @@ __all__ = [
 KEEP_DAYS: Final = 90.0
 MOST_DAYS: Final = 36_500
 LONGEST_WAIT_SECONDS: Final = 600
+_LEDGER_NAME: Final = "ledger.sqlite3"
+_LEDGER_ADVICE: Final = (
+    "Set RUNAPI_LEDGER to an absolute path, or RUNAPI_LEDGER=off to pay without a ledger."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class LedgerSettings:
     """Tells its path, when that is needed; None for no ledger on the disk."""
     keep_days: float
     keep_prompts: bool
+    zone: str | None
+    """By whose calendar a day of the budget begins; None for this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     key, key_warnings = find_key(environ, file, broken)
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
+    unknown_zone = values.unknown_zone(environ)
     return Settings(
         base_url=DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file),
         key=key,
@@ -106,7 +113,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         sandbox=sandbox,
         sandbox_draw_seconds=values.number(environ, "RUNAPI_SANDBOX_DRAW_SECONDS", "seconds", 3600),
-        warnings=(*([broken] if broken else []), *key_warnings),
+        warnings=(*filter(None, [broken, unknown_zone]), *key_warnings),
     )
 
 
@@ -163,13 +170,20 @@ def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
         keep_days=values.number(environ, "RUNAPI_LEDGER_DAYS", "days", MOST_DAYS, least=1)
         or KEEP_DAYS,
         keep_prompts=values.switch(environ, "RUNAPI_LEDGER_PROMPTS", default=True),
+        zone=values.stated(environ, values.ZONE),
     )
 
 
 def _ledger_path(where: str | None) -> Path:
-    if where is not None:
-        return Path(where).expanduser().absolute()
     # Imported here, because every start would pay for it.
     from platformdirs import user_state_path
 
-    return (user_state_path("runapi-mcp") / "ledger.sqlite3").absolute()
+    try:
+        path = Path(where).expanduser() if where else user_state_path("runapi-mcp") / _LEDGER_NAME
+        os.fsencode(path)
+    except (RuntimeError, UnicodeEncodeError) as error:
+        raise LedgerUnusable(f"The ledger cannot be found: {error}.", _LEDGER_ADVICE) from error
+    # Without a home, what was to be below it is below wherever a host starts the server.
+    if not path.is_absolute():
+        raise LedgerUnusable("The ledger cannot be found: this user has no home.", _LEDGER_ADVICE)
+    return path

@@ -9,9 +9,11 @@ from typing import Final
 
 from runapi_mcp.base.catalog.fields import is_http
 from runapi_mcp.base.catalog.money import tidy
+from runapi_mcp.base.days import is_readable
 from runapi_mcp.base.errors import NotConfigured
 
 DEFAULT_BASE_URL = "https://runapi.ai"
+ZONE: Final = "RUNAPI_BUDGET_TIMEZONE"
 MOST_DOLLARS: Final = 1_000_000
 ON: Final = ("1", "true", "yes", "on")
 OFF: Final = ("0", "false", "no", "off")
@@ -78,6 +80,14 @@ def require_absolute(name: str, path: Path) -> None:
             f"{name} has {path}, and what that is relative to depends on the host.",
             "Write the absolute path.",
         )
+
+
+def unknown_zone(environ: Mapping[str, str]) -> str | None:
+    """What is to be said of a time zone that nobody knows, and is UTC therefore."""
+    zone = stated(environ, ZONE)
+    if zone is None or is_readable(zone):
+        return None
+    return f"{ZONE} names no time zone that is known here: the budget's days are those of UTC."
 
 
 def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

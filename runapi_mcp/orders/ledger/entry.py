@@ -1,8 +1,8 @@
-"""One paid call as the ledger keeps it. Money is in US cents, times are seconds since the epoch."""
+"""One picture as the ledger keeps it. Money is in US cents, times are seconds since the epoch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 OrderStatus = Literal[
     "intended", "pending", "processing", "unknown", "completed", "failed", "refused", "lost"
@@ -10,14 +10,21 @@ OrderStatus = Literal[
 """RunAPI's own status, and what comes before and beside it: `intended` is written down but no task
 is known, `refused` came to nothing, `lost` is a task that RunAPI no longer knows."""
 
-Doubt = Literal["under way", "open", "too old"]
-"""Of a call that is intended: another call is ordering it just now; the same call goes on with it
-under its key; RunAPI may have forgotten the key."""
+Doubt = Literal["under way", "asks itself", "same call asks"]
+"""Of what is intended: it is being ordered just now; the next paid call of any kind asks what
+became of it; only the same call does."""
+
+SEND_SECONDS: Final = 20.0
+"""How long a request that pays may be out: nobody else asks under its key before."""
+
+
+DOUBT_SECONDS: Final = 24 * 3600.0
+"""How long after its last send a doubt keeps its reservation, and is asked about unbidden."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A call from its intent on."""
+    """One picture of a call, from its intent on: a task, a key and a charge of its own."""
 
     key: str
     caller: str
@@ -25,9 +32,18 @@ class Entry:
     fingerprint: str
     """The same for two calls exactly when they ask for the same."""
     begun_at: float
+    """When the call was written down."""
+    call_id: str = ""
+    """The key of the call's first picture."""
+    number: int = 1
+    """Which of the call's pictures it is."""
+    count: int = 1
+    """How many pictures the call has."""
     output_resolution: str | None = None
     arguments: Mapping[str, object] | None = None
     """The request body without its model, and without its prompt where the user keeps none."""
+    request: str | None = None
+    """The body, byte for byte as it is sent; None where no prompt is kept, and while not ready."""
     ready: bool = True
     """Whether `arguments` are all there. Nothing was sent before: local images are uploaded yet."""
     sources: tuple[Mapping[str, str], ...] = ()
@@ -47,17 +63,48 @@ class Entry:
     ended_at: float | None = None
     drawn: tuple[float, float] | None = None
     """Ages in seconds: still running at the first, done at the second; None when not watched."""
-    delivered_at: float | None = None
-    """When the result reached a client."""
+    sent_at: float | None = None
+    """When the request was last sent."""
+    open_sends: int = 0
+    """How often it was sent without a certain no: as often RunAPI may have taken it."""
+    sends_out: int = 0
+    """How many of these are waited for, or were when their process died."""
+    unanswered: bool = False
+    """Whether one of these was never answered."""
+    handed_over_at: float | None = None
+    """When an answer with all of the call's pictures first left the program."""
+    settled_at: float | None = None
+    """When it was certain that no call goes on with it."""
     sandbox: bool = False
-    hold: str | None = None
-    """This call's claim on the entry, while it has one; not a fact of the entry itself."""
     doubt: Doubt | None = None
-    """Told of what is listed, while no task is known; None also where nobody can tell."""
+    """Told of what is listed, while no task is known."""
 
     @property
     def ended(self) -> bool:
         return self.status in ("completed", "failed", "refused", "lost")
+
+    def is_being_sent(self, now: float) -> bool:
+        """Whether somebody may wait for the answer to the request that pays."""
+        is_out = self.status == "intended" and self.task_id is None and self.sends_out > 0
+        return is_out and now - (self.sent_at or 0.0) < SEND_SECONDS
+
+    def is_reserved(self, now: float) -> bool:
+        """Whether its price is set aside: not any more, once it was in doubt for so long."""
+        return self.status != "intended" or now - (self.sent_at or self.begun_at) < DOUBT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Pictures that a caller has by now, as it names them: to draw them again or from them."""
+
+    redrawn: str | None = None
+    """The task that another picture is wanted for: no call joins it any more."""
+    task_ids: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.redrawn or self.task_ids or self.paths or self.urls)
 
 
 @dataclass(frozen=True, slots=True)

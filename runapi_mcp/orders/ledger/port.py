@@ -1,9 +1,9 @@
-"""What the paid way needs of a ledger. Who attends to a call is no part of it: see `holds`."""
+"""What the paid way needs of a ledger."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
-from runapi_mcp.orders.ledger.entry import Entry, Spending
+from runapi_mcp.orders.ledger.entry import Entry, Spending, Use
 
 Allow = Callable[[Spending, bool], None]
 """Told what today's other calls cost and whether the key is new; raises for what may not be paid.
@@ -13,54 +13,108 @@ It runs within the transaction: two servers cannot both take the last cents.
 
 Selection = Literal["recent", "running", "undelivered"]
 
+Call = Sequence[Entry]
+"""The pictures of one call, in their order."""
+
 
 class Ledger(Protocol):
     """Each step of a call is on the disk before the next one begins.
 
-    Every method may raise `LedgerUnusable`; one that cannot be written is read all the same.
+    A call is *settled* when no other goes on with it: each of its pictures came to nothing, or it
+    was used, or its answer surely arrived, or fifteen minutes passed since an answer left.
+
+    Every method may raise `LedgerUnusable`; one that cannot be written is read all the same. To
+    write of an entry that is not there any more is such a failure.
     """
+
+    @property
+    def lasts(self) -> bool:
+        """Whether what is written outlives this process."""
+        ...
 
     def now(self) -> float:
         """Seconds since the epoch, by the clock that the ledger goes by."""
         ...
 
-    async def intend(self, entry: Entry, allow: Allow) -> Entry:
-        """The oldest identical call that is open and unattended, else this one, written down.
+    async def find_alike(self, wanted: Entry, use: Use, came_at: float) -> Call | None:
+        """The oldest identical call that was not settled when this one came.
 
-        Nothing is written when `allow` raises. It is not asked where a call is joined.
+        If there is one, what is used is settled; else nothing is written.
         """
         ...
 
-    async def record_request(self, entry: Entry) -> None:
-        """Write down all that is sent for a call, before it is."""
+    async def intend(self, wanted: Call, use: Use, came_at: float, allow: Allow) -> Call:
+        """The call that `find_alike` would find, else the one that is wanted, written down.
+
+        What is used is settled. Nothing is written when `allow` raises; it is not asked where a
+        call is joined.
+        """
+        ...
+
+    async def record_request(self, entry: Entry) -> Call:
+        """The call of an entry; the request of all of it is the entry's, unless it has one already.
+
+        To be written down before anything is sent.
+        """
+        ...
+
+    async def record_send(self, key: str) -> Entry:
+        """The entry under this key, and if it is still intended, that it is about to be sent."""
+        ...
+
+    async def record_no(self, key: str, sends: int) -> Entry:
+        """The entry, after so many sends of it were surely not taken.
+
+        It is refused if no other send can have been.
+        """
+        ...
+
+    async def record_doubt(self, key: str, sends: int, *, answered: bool) -> None:
+        """Write down that so many sends of an entry are over, and may have been taken.
+
+        `answered` is whether each was answered.
+        """
+        ...
+
+    async def withdraw(self, call_id: str) -> None:
+        """Let nothing come of those of a call's pictures that were never sent."""
         ...
 
     async def record(self, entry: Entry) -> None:
-        """Write down what became of a call. What another server has learned is not taken back."""
-        ...
+        """Write down what became of a picture. What another server has learned is not taken back.
 
-    async def withdraw(self, entry: Entry) -> None:
-        """Write down that nothing came of an intent, unless another call goes on with it."""
+        A call of which nothing can come any more is settled with it.
+        """
         ...
 
     async def record_files(self, key: str, files: Sequence[str]) -> None: ...
 
-    async def record_delivery(self, key: str) -> None: ...
+    async def record_handover(self, call_id: str, at: float, *, surely: bool) -> None:
+        """Write down when an answer with all pictures of a call left; for sure, it is settled.
+
+        The first time counts.
+        """
+        ...
 
     async def doubts(self, caller: str, limit: int) -> Sequence[Entry]:
-        """Calls of which no task is known, that nobody attends to and that are not too old."""
+        """What to ask about unbidden: requests of a day that were never answered, none under way.
+
+        Those that were asked about longest ago come first.
+        """
         ...
 
     async def by_task(self, caller: str, task_id: str) -> Entry | None: ...
 
+    async def call(self, call_id: str) -> Call: ...
+
     async def entries(
         self, caller: str | None, selection: Selection = "recent", limit: int = 20
     ) -> Sequence[Entry]:
-        """Calls, the newest first; of everybody, when no caller is named."""
+        """Pictures, the newest first; of everybody, when no caller is named."""
         ...
 
     async def spending(self, caller: str) -> Spending:
-        """Today's money of a caller. Today begins at midnight by this machine's clock."""
+        """Today's money of a caller."""
         ...
 
     async def intervals(

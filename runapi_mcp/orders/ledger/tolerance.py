@@ -30,4 +30,8 @@ async def write_or_log(writing: Awaitable[None]) -> bool:
         except LedgerUnusable as failure:
             logger.warning("%s", failure)
             return False
+        except Exception:
+            # What nobody foresaw must not swallow the id of a task that is paid.
+            logger.exception("the ledger could not be written")
+            return False
     return True

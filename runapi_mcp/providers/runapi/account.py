@@ -6,7 +6,7 @@ from runapi_mcp.base.catalog.money import Balance
 from runapi_mcp.base.json_values import as_number, as_object, as_text
 from runapi_mcp.base.settings import parse_key
 from runapi_mcp.providers.port import IssuedKey, LoginGrant
-from runapi_mcp.providers.runapi.messages import Reply, Request, incomplete
+from runapi_mcp.providers.runapi.messages import Reply, Request, encode, incomplete
 
 BALANCE: Final = Request("GET", "/api/v1/me/balance")
 
@@ -32,7 +32,7 @@ def exchange_request(grant: LoginGrant) -> Request:
         "redirect_port": grant.redirect_port,
     }
     headers = {"X-CLI-Hostname": grant.hostname}
-    return Request("POST", "/api/v1/cli/exchange", body=body, headers=headers)
+    return Request("POST", "/api/v1/cli/exchange", body=encode(body), headers=headers)
 
 
 def parse_issued_key(reply: Reply) -> IssuedKey:

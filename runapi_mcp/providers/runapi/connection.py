@@ -1,6 +1,7 @@
 """HTTP itself: one client for all callers. The only module of this room that imports httpx."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import anyio
@@ -19,7 +20,7 @@ from runapi_mcp.base.redaction import hide_credentials
 from runapi_mcp.base.settings import Key
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.providers.runapi import bodies
-from runapi_mcp.providers.runapi.failures import http_answer, to_failure
+from runapi_mcp.providers.runapi.failures import http_answer, named_task, to_failure
 from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
 from runapi_mcp.providers.runapi.rate_limit import RateLimit
 from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, retry
@@ -29,7 +30,8 @@ _POOL_SECONDS = 10.0
 _UPLOAD_SECONDS = 120.0
 _LARGEST_ANSWER_BYTES = 4_000_000
 
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# A proxy that refuses does so before it is told the request.
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
 class Connection:
@@ -110,9 +112,11 @@ class Connection:
             name: bodies.sanitise_text(value, secret) for name, value in response.headers.items()
         }
         answer = http_answer(response.status_code, headers)
-        if response.status_code == 304:
+        if response.status_code == 304 and not request.pays:
             return Reply({}, headers, answer)
         body = bodies.parse(content, secret)
+        if request.pays:
+            answer = replace(answer, task_id=answer.task_id or named_task(body))
         if not response.is_success:
             raise to_failure(answer, body, reads_task=request.reads_task)
         if not is_object(body):
@@ -125,12 +129,13 @@ class Connection:
         self, request: Request, secret: str, seconds: float
     ) -> tuple[httpx.Response, bytes]:
         authorization = {"Authorization": f"Bearer {secret}"} if secret else {}
+        content_type = {"Content-Type": "application/json"} if request.body else {}
         sending = self._http.stream(
             request.method,
             self._base_url + request.path,
             params=request.query or None,
-            json=request.body,
-            headers={**request.headers, **authorization},
+            content=request.body and request.body.encode(),
+            headers={**content_type, **request.headers, **authorization},
         )
         try:
             # The client's own timeouts do not bound an answer that trickles.

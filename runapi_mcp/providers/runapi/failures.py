@@ -16,9 +16,13 @@ from runapi_mcp.base.settings import KEY_PAGE
 
 LONGEST_MESSAGE = 300
 LONGEST_REQUEST_ID = 128
-LONGEST_RETRY_AFTER_SECONDS = 86_400.0
-_LIMITED = "{who} is limiting requests of this key{message}."
-_WAIT = "Wait {pause}, then call again."
+LONGEST_RETRY_AFTER_SECONDS = 30.0
+"""A picture takes seconds: who believed a longer wish would not see that it is there."""
+NOT_CHARGED: Final = frozenset({400, 401, 402, 404, 413, 415, 422})
+"""The only answers after which a request that pays has cost nothing, if they name no task.
+
+Any other may come from something on the way that knows nothing of what RunAPI did.
+"""
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
 _TASK_FOLDER = re.compile(r"/(tasks|api/v1/\w+/\w+)$", re.ASCII)
 _HTML = re.compile(r"<\s*+(?:/\s*+)?[a-z!][^<>]*>", re.IGNORECASE)
@@ -28,7 +32,7 @@ def http_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
     return HttpAnswer(
         status=status,
         request_id=(as_text(headers.get("x-request-id")) or "")[:LONGEST_REQUEST_ID] or None,
-        task_id=_named_task(headers),
+        task_id=_followed_task(headers),
         retry_after_seconds=parse_retry_after(headers.get("retry-after")),
         sandbox="x-runapi-sandbox" in headers,
     )
@@ -56,7 +60,26 @@ def _seconds_until(http_date: str) -> float:
     return (wanted - datetime.now(UTC)).total_seconds()
 
 
-def _named_task(headers: Mapping[str, str]) -> str | None:
+def leaves_doubt(failure: ProviderFailure) -> bool:
+    """Whether a request that pays may have been carried out although an attempt failed so."""
+    answer = failure.answer
+    is_refused = isinstance(failure, errors.NotConnected) or answer.status in NOT_CHARGED
+    return not is_refused or answer.task_id is not None
+
+
+def is_answered(failure: ProviderFailure) -> bool:
+    """Whether somebody said no, unlike where an answer tore, broke down or cannot be read."""
+    return 300 <= (failure.answer.status or 0) < 500
+
+
+def named_task(body: object) -> str | None:
+    """The task that the body of a failed create names all the same."""
+    entries = as_object(body)
+    named = {**entries, **as_object(entries.get("data"))}
+    return canonical(as_text(named.get("id")) or as_text(named.get("task_id")) or "")
+
+
+def _followed_task(headers: Mapping[str, str]) -> str | None:
     """The task that an answer names outside its body: by a header, or by where to follow it."""
     folder, _, name = headers.get("location", "").partition("?")[0].rpartition("/")
     followed = canonical(name) if _TASK_FOLDER.search(folder) else None
@@ -88,13 +111,12 @@ _CASES: Final = {
         "{who} knows no task with this id for this API key{message}.",
         "Check the task_id and that the key is the one that made the task.",
     ),
-    408: _Case(errors.RateLimited, _LIMITED, _WAIT),
-    409: _Case(
-        errors.Conflict,
-        "{who} reported a conflict{message}.",
-        "Call the tool again; it uses a new idempotency key.",
+    409: _Case(errors.Conflict, "{who} reported a conflict{message}.", "Call again in a minute."),
+    429: _Case(
+        errors.RateLimited,
+        "{who} is limiting requests of this key{message}.",
+        "Wait {pause}, then call again.",
     ),
-    429: _Case(errors.RateLimited, _LIMITED, _WAIT),
 }
 _MOVED: Final = _Case(
     errors.RequestRefused,
@@ -106,6 +128,8 @@ _REFUSED: Final = _Case(
     "{who} refused the request{message}.",
     "Change what it names and call again.",
 )
+_PASSING: Final = frozenset({408, 425})
+"""What is no fault of the request, as little as 5xx."""
 _DOWN: Final = _Case(
     errors.ProviderDown, "{who} is having trouble (HTTP {status}).", "Try again in a minute."
 )
@@ -122,7 +146,7 @@ def to_failure(answer: HttpAnswer, body: object, *, reads_task: bool = False) ->
         status=status,
     )
     wait = answer.retry_after_seconds
-    advice = case.advice.format(pause=f"{wait:.0f} seconds" if wait else "a minute")
+    advice = case.advice.format(pause=f"{max(wait, 2):.0f} seconds" if wait else "a minute")
     return case.failure(happened, advice, answer)
 
 
@@ -131,7 +155,7 @@ def _case(status: int, *, reads_task: bool) -> _Case:
         return _CASES[status]
     if 300 <= status < 400:
         return _MOVED
-    return _REFUSED if 400 <= status < 500 else _DOWN
+    return _REFUSED if 400 <= status < 500 and status not in _PASSING else _DOWN
 
 
 def parse_message(body: object) -> str | None:

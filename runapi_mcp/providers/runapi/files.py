@@ -8,7 +8,7 @@ from typing import Final
 
 from runapi_mcp.base.json_values import as_object, as_text
 from runapi_mcp.providers.port import UploadedFile
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send, incomplete
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send, encode, incomplete
 
 Put = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
 """Puts bytes to an address with exactly the given headers, without any key."""
@@ -44,7 +44,7 @@ class _Place:
 
 def _step(name: str, body: Mapping[str, object]) -> Request:
     # Never repeated: these posts have no idempotency key.
-    return Request("POST", f"/api/v1/files/{name}", body=body, repeated=False)
+    return Request("POST", f"/api/v1/files/{name}", body=encode(body), repeated=False)
 
 
 def _parse_place(reply: Reply) -> _Place:

@@ -1,6 +1,7 @@
 """What goes to RunAPI and what comes back, before it means anything."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
@@ -17,7 +18,8 @@ class Request:
     method: Literal["GET", "POST"]
     path: str
     query: Mapping[str, str] = field(default_factory=dict[str, str])
-    body: Mapping[str, object] | None = None
+    body: str | None = None
+    """JSON, byte for byte the same each time."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     total_seconds: float = 15.0
     """How long all attempts together may take."""
@@ -27,6 +29,8 @@ class Request:
     """Whether an attempt, once begun, must be seen through although the caller leaves."""
     in_doubt: bool = False
     """Whether RunAPI may have carried it out already, for another caller or an earlier process."""
+    before_send: Callable[[], Awaitable[None]] | None = None
+    """Awaited before each attempt; what it raises ends the request."""
     reads_task: bool = False
     urgency: Callable[[], float] | None = None
     """How much it matters that this goes now, among those of the same key; None for at once."""
@@ -39,6 +43,11 @@ class Reply:
     body: Json
     headers: Mapping[str, str]
     answer: HttpAnswer
+
+
+def encode(body: Mapping[str, object]) -> str:
+    # As every release sent it: a request is asked again under its key with the very same bytes.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def incomplete(reply: Reply, why: str) -> ProviderDown:

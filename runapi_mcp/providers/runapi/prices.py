@@ -12,7 +12,7 @@ from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.base.json_values import Json, as_cents, as_list, as_object, as_text
 from runapi_mcp.providers.port import PricedCall
-from runapi_mcp.providers.runapi.messages import Reply, Request, Send, incomplete
+from runapi_mcp.providers.runapi.messages import Reply, Request, Send, encode, incomplete
 
 FRESH_SECONDS: Final = 600.0
 """How long schedules are used before RunAPI is asked whether they changed."""
@@ -155,7 +155,7 @@ def _quote_request(variant: Variant, output_resolution: str | None) -> Request:
         "model": variant.model,
         "params": params,
     }
-    return Request("POST", "/api/v1/price_quotes", body=body, repeated=False)
+    return Request("POST", "/api/v1/price_quotes", body=encode(body), repeated=False)
 
 
 def _quoted_cents(reply: Reply) -> float | None:

@@ -11,11 +11,12 @@ from weakref import WeakValueDictionary
 
 from runapi_mcp.providers.port import CREATE_SECONDS
 from runapi_mcp.providers.runapi import account, files, tasks
+from runapi_mcp.providers.runapi.messages import encode
 from runapi_mcp.providers.runapi.prices import Prices
 from runapi_mcp.providers.runapi.rate_limit import RateLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     import httpx
 
@@ -100,17 +101,25 @@ class RunapiProvider:
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         return await self._runapi.prices.of(calls)
 
+    def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
+        return encode({"model": variant.model, **arguments})
+
     async def create(
         self,
         variant: Variant,
-        body: Mapping[str, object],
+        body: str,
         idempotency_key: str,
         total_seconds: float = CREATE_SECONDS,
         *,
+        before_send: Callable[[], Awaitable[None]] | None = None,
         in_doubt: bool = False,
     ) -> Task:
-        request = tasks.create_request(variant, body, idempotency_key)
-        request = replace(request, total_seconds=total_seconds, in_doubt=in_doubt)
+        request = replace(
+            tasks.create_request(variant, body, idempotency_key),
+            total_seconds=total_seconds,
+            before_send=before_send,
+            in_doubt=in_doubt,
+        )
         return replace(await self._send(request, tasks.parse_created), model=variant.model)
 
     async def read(

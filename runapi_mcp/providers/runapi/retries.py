@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 import anyio
 
 from runapi_mcp.base.errors import Conflict, ProviderFailure, RateLimited
+from runapi_mcp.providers.runapi.failures import is_answered, leaves_doubt
 from runapi_mcp.providers.runapi.messages import Meaning, Request
 
 ATTEMPT_SECONDS = 20.0
@@ -15,6 +16,31 @@ LONGEST_TURN_SECONDS = 30.0
 SHORTEST_ATTEMPT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.4
 LONGEST_PAUSE_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What the attempts so far leave open: a later refusal does not undo an earlier one's doubt."""
+
+    request: Request
+    in_doubt: bool
+    answered: bool = True
+    task_id: str | None = None
+
+    def mark(self, failure: ProviderFailure) -> ProviderFailure:
+        """The failure of one more attempt, with what is known from all of them."""
+        if self.request.pays and leaves_doubt(failure):
+            self.in_doubt = True
+            self.answered &= is_answered(failure)
+        self.task_id = failure.answer.task_id or self.task_id
+        failure.in_doubt, failure.answered = self.in_doubt, self.answered
+        failure.answer = replace(failure.answer, task_id=self.task_id)
+        return failure
+
+    def are_worth_another(self, failure: ProviderFailure) -> bool:
+        # A conflict may be with our own request, still under way.
+        passing = failure.retryable or (self.request.pays and isinstance(failure, Conflict))
+        return self.request.repeated and passing
 
 
 async def retry(
@@ -32,38 +58,52 @@ async def retry(
     Raises:
         ProviderFailure: the last failure, when it is final or the time is up.
     """
-    await _wait_first_turn(wait_turn)
+    tries = _Tries(request, request.in_doubt)
+    await _wait_first_turn(wait_turn, tries)
     deadline = anyio.current_time() + request.total_seconds
-    in_doubt, task_id, pause = request.in_doubt, None, 0.0
     for number in count():
-        try:
-            with anyio.CancelScope(shield=request.pays):
-                return await attempt(min(ATTEMPT_SECONDS, deadline - anyio.current_time()))
-        except ProviderFailure as failure:
-            # A later refusal does not undo what an earlier try may have done.
-            failure.in_doubt = in_doubt = in_doubt or failure.in_doubt
-            task_id = failure.answer.task_id or task_id
-            failure.answer = replace(failure.answer, task_id=task_id)
-            pause = _pause_seconds(failure, number)
-            # After a doubt our key can only be in conflict with our own request, still under way.
-            passing = failure.retryable or (in_doubt and isinstance(failure, Conflict))
-            # An attempt without time to end would turn a clean refusal into a doubt.
-            needed = pause + (0 if in_doubt else SHORTEST_ATTEMPT_SECONDS)
-            if not (request.repeated and passing) or anyio.current_time() + needed >= deadline:
-                raise
-        with anyio.CancelScope(shield=request.pays and in_doubt):
+        end = await _try_once(attempt, request, deadline)
+        if not isinstance(end, ProviderFailure):
+            return end
+        failed = tries.mark(end)
+        pause = _pause_seconds(failed, number)
+        # An attempt without time to end would turn a clean refusal into a doubt.
+        needed = pause + (0 if tries.in_doubt else SHORTEST_ATTEMPT_SECONDS)
+        if not tries.are_worth_another(failed) or anyio.current_time() + needed >= deadline:
+            raise failed
+        shield = request.pays and tries.in_doubt
+        with anyio.CancelScope(deadline=deadline, shield=shield) as waiting:
             await anyio.sleep(pause)
             await wait_turn()
+        if waiting.cancelled_caught:
+            raise failed
     raise AssertionError("count() does not end")
 
 
-async def _wait_first_turn(wait_turn: Callable[[], Awaitable[None]]) -> None:
+async def _try_once(
+    attempt: Callable[[float], Awaitable[Meaning]], request: Request, deadline: float
+) -> Meaning | ProviderFailure:
+    """What comes of an attempt; what is raised before it is no failure of it, and goes on."""
+    with anyio.CancelScope(shield=request.pays):
+        if request.before_send is not None:
+            await request.before_send()
+        try:
+            return await attempt(min(ATTEMPT_SECONDS, deadline - anyio.current_time()))
+        except ProviderFailure as failure:
+            return failure
+    raise AssertionError("nothing cancels this scope")
+
+
+async def _wait_first_turn(wait_turn: Callable[[], Awaitable[None]], tries: _Tries) -> None:
     with anyio.move_on_after(LONGEST_TURN_SECONDS) as limit:
         await wait_turn()
     if limit.cancelled_caught:
-        raise RateLimited(
+        failure = RateLimited(
             "Too many requests of this key wait for their turn.", "Wait a minute, then call again."
         )
+        # Nothing was sent, now.
+        failure.in_doubt = tries.in_doubt
+        raise failure
 
 
 def _pause_seconds(failure: ProviderFailure, number: int) -> float:

@@ -31,11 +31,11 @@ _STATUSES: Final[Mapping[str, Status]] = {
 }
 
 
-def create_request(variant: Variant, body: Mapping[str, object], idempotency_key: str) -> Request:
+def create_request(variant: Variant, body: str, idempotency_key: str) -> Request:
     return Request(
         "POST",
         f"/api/v1/{variant.service}/{variant.action}",
-        body={"model": variant.model, **body},
+        body=body,
         headers={"Idempotency-Key": idempotency_key},
         pays=True,
     )

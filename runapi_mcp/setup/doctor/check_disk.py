@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from runapi_mcp.base.days import is_readable
+from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.settings import Settings
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.orders.ledger.sqlite.survey import LedgerSurvey
@@ -24,6 +26,7 @@ def check_disk(settings: Settings | None, ledger: LedgerSurvey | None) -> Iterat
     if settings is None or settings.sandbox:
         return
     yield from _ledger(settings, ledger)
+    yield from _budget(settings)
     if settings.pictures.save is not False:
         yield from _pictures(settings)
 
@@ -33,9 +36,15 @@ def _ledger(settings: Settings, found: LedgerSurvey | None) -> Iterator[Finding]
         why = "a crash may lose a paid picture, and limits a day count for one process only"
         yield note("ledger", "RUNAPI_LEDGER is off", why, "unset RUNAPI_LEDGER")
         return
-    path = settings.ledger.locate()
+    try:
+        path = settings.ledger.locate()
+    except NotConfigured as failure:
+        yield problem("ledger", failure.happened.rstrip("."), _UNPAID, _set("RUNAPI_LEDGER"))
+        return
     if trouble := _folder_trouble(path.parent, "ledger", _UNPAID):
         yield trouble
+    elif found and found.trouble == "replaced":
+        yield _unusable_ledger(path, found.trouble)
     elif not path.exists():
         yield fine("ledger", f"the ledger will be made at {path}")
     elif not path.is_file():
@@ -47,9 +56,23 @@ def _ledger(settings: Settings, found: LedgerSurvey | None) -> Iterator[Finding]
         yield fine("ledger", f"the ledger has {found.calls} calls, in {path}")
 
 
+def _budget(settings: Settings) -> Iterator[Finding]:
+    zone = settings.ledger.zone
+    if zone is not None and not is_readable(zone):
+        what = f"RUNAPI_BUDGET_TIMEZONE names {zone}, which is no time zone that is known here"
+        yield warning(
+            "budget",
+            what,
+            "the budget's days are those of UTC",
+            "unset RUNAPI_BUDGET_TIMEZONE",
+        )
+
+
 def _unusable_ledger(path: Path, trouble: Trouble) -> Finding:
     quoted = shlex.quote(str(path))
     what, mend = {
+        "no locks": ("is on a file system that does not lock files", _set("RUNAPI_LEDGER")),
+        "replaced": ("was moved or deleted while servers have it open", f"lsof {quoted}*"),
         "locked": ("is kept locked by another program", f"lsof {quoted}"),
         "newer": ("is of a newer runapi-mcp", fix_commands.UPDATE_COMMAND),
         "read-only": ("cannot be read and written", f"chmod u+rw {quoted}"),
@@ -61,7 +84,11 @@ def _unusable_ledger(path: Path, trouble: Trouble) -> Finding:
 
 
 def _pictures(settings: Settings) -> Iterator[Finding]:
-    folder = Folders(settings.pictures.output_dir, settings.pictures.input_dirs).output_folder
+    try:
+        folder = Folders(settings.pictures.output_dir, settings.pictures.input_dirs).output_folder
+    except NotConfigured as failure:
+        yield problem("pictures", failure.happened.rstrip("."), _UNSAVED, _set("RUNAPI_OUTPUT_DIR"))
+        return
     if trouble := _folder_trouble(folder, "pictures", _UNSAVED):
         yield trouble
         return
@@ -71,6 +98,10 @@ def _pictures(settings: Settings) -> Iterator[Finding]:
         yield warning("pictures", what, _UNSAVED, f"df -h {_nearest(folder)}")
     else:
         yield fine("pictures", f"pictures go to {folder}, {free_bytes / 1e9:.0f} GB free")
+
+
+def _set(name: str) -> str:
+    return f"export {name}=/path/of/your/own"
 
 
 def _folder_trouble(folder: Path, check: str, why: str) -> Finding | None:

@@ -50,7 +50,7 @@ class Subject:
             return None
         try:
             return settings.ledger.locate() if settings.ledger.locate else None
-        except (Failure, RuntimeError):
+        except Failure:
             return None
 
     @property

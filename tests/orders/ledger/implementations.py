@@ -1,13 +1,13 @@
 """The implementations of the ledger's port. Each new one is a row here, and passes the contract."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runapi_mcp.orders.ledger import Entry, Ledger
+from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from tests.support.world import NOON
 
@@ -18,8 +18,6 @@ class Implementation:
 
     opened: Callable[[Path], AbstractAsyncContextManager[tuple[Ledger, Ledger]]]
     """Two openings of one ledger, as two servers have it; twice the same where it is not shared."""
-    unattend: Callable[[Ledger, Entry], Awaitable[None]]
-    """Lets go of a call, as its end does or the death of its process: it may be joined."""
     lasts: bool
     """Whether what is written outlives the process."""
 
@@ -46,12 +44,7 @@ async def _in_memory(_: Path) -> AsyncGenerator[tuple[Ledger, Ledger]]:
         yield ledger, ledger
 
 
-async def _release(ledger: Ledger, entry: Entry) -> None:
-    assert isinstance(ledger, SqliteLedger)
-    await ledger.release(entry)
-
-
 IMPLEMENTATIONS: Final = {
-    "SQLite on the disk": Implementation(_on_disk, _release, lasts=True),
-    "SQLite in memory": Implementation(_in_memory, _release, lasts=False),
+    "SQLite on the disk": Implementation(_on_disk, lasts=True),
+    "SQLite in memory": Implementation(_in_memory, lasts=False),
 }

@@ -2,54 +2,75 @@
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from runapi_mcp.base.errors import NotAllowed
-from runapi_mcp.orders.ledger import Entry, Ledger, Spending
+from runapi_mcp.base.errors import LedgerUnusable, NotAllowed
+from runapi_mcp.orders.ledger import Entry, Ledger, Spending, Use
 from tests.orders.ledger.implementations import IMPLEMENTATIONS, Implementation
 from tests.support.world import clock
 
 pytestmark = pytest.mark.anyio
-HOUR, DAY = 3_600.0, 86_400.0
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 ME, FOX, PRO = "me", "a fox", "flux-2-pro-text-to-image"
+NOTHING = Use()
+IMAGE = ("https://cdn.example/1.png",)
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A ledger as two servers have it open, and how a call is left there."""
+    """A ledger as two servers have it open."""
 
     one: Ledger
     other: Ledger
     kind: Implementation
 
-    async def intend(self, key: str, **more: Any) -> Entry:
-        return await self.one.intend(entry(key, **more), allow_all)
+    async def intend(self, key: str, count: int = 1, **more: Any) -> Entry:
+        """The first picture of a call that comes now."""
+        call = await self.one.intend(wanted(key, count, **more), NOTHING, clock(), allow_all)
+        return call[0]
 
-    async def leave(self, key: str, **more: Any) -> Entry:
-        """A call that nobody attends to any more."""
-        left = await self.intend(key, **more)
-        await self.kind.unattend(self.one, left)
-        return left
+    async def again(self, use: Use = NOTHING, came_at: float | None = None) -> str | None:
+        """The call that the same call goes on with, by its key."""
+        now = clock() if came_at is None else came_at
+        found = await self.other.find_alike(wanted("again")[0], use, now)
+        return found[0].key if found else None
 
     async def end(self, key: str, status: Any = "completed", **more: Any) -> Entry:
-        """A call of this status, with a task of the key's name."""
-        left = await self.leave(key, fingerprint=key)
-        ended = replace(left, status=status, task_id=f"task {key}", made_at=clock(), **more)
+        """A call of this status that asks for what no other does, with a task of the key's name."""
+        facts: dict[str, Any] = {"fingerprint": key, "image_urls": IMAGE, **more}
+        ended = replace(
+            await self.intend(key, fingerprint=facts.pop("fingerprint")),
+            status=status,
+            task_id=f"task {key}",
+            made_at=clock(),
+            **facts,
+        )
         await self.one.record(ended)
         return ended
+
+    async def seen(self, key: str) -> Entry:
+        return next(
+            each for each in await self.other.entries(None, "recent", 99) if each.key == key
+        )
 
     async def keys(self, *question: Any) -> list[str]:
         return [each.key for each in await self.other.entries(ME, *question)]
 
 
-def entry(key: str, **more: Any) -> Entry:
+def wanted(key: str, count: int = 1, **more: Any) -> list[Entry]:
+    """The entries of a call that is not written down yet."""
     known = {"caller": ME, "model": PRO, "fingerprint": FOX, "price_cents": 5, "begun_at": clock()}
-    facts: dict[str, Any] = {**known, **more}
-    return Entry(key=key, **facts)
+    facts: dict[str, Any] = {"request": "{}", **known, **more}
+    keys = [key, *(f"{key}-{number}" for number in range(2, count + 1))]
+    return [
+        Entry(key=each, call_id=key, number=number, count=count, **facts)
+        for number, each in enumerate(keys, start=1)
+    ]
 
 
 def allow_all(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
@@ -77,70 +98,166 @@ async def book(
 
 
 async def test_an_intent_is_kept_whole_and_seen_by_every_server(book: Book) -> None:
-    wanted = entry(
+    call = wanted(
         "1",
+        count=3,
         output_resolution="2k",
         arguments={"prompt": FOX, "aspect_ratio": "1:1"},
+        request='{"prompt": "a fox"}',
         ready=False,
         sources=({"path": "/fox.png", "sha256": "ab"}, {"task_id": "7"}),
         save_as="/pictures/./fox",
         price_cents=7.25,
         sandbox=True,
     )
-    kept = await book.one.intend(wanted, allow_all)
-    assert replace(kept, hold=None) == wanted
-    [seen] = await book.other.entries(ME)
-    assert replace(seen, doubt=None) == wanted
+    assert await book.one.intend(call, NOTHING, clock(), allow_all) == call
+    assert await book.other.call("1") == call
+    listed = await book.other.entries(ME)
+    assert [replace(each, doubt=None) for each in listed] == call
 
 
-@pytest.mark.parametrize("status", ["intended", "pending", "unknown", "completed"])
-async def test_an_identical_call_that_reached_nobody_is_joined_the_oldest_first(
+@pytest.mark.parametrize("status", ["intended", "pending", "processing", "unknown", "completed"])
+async def test_an_identical_call_that_is_not_settled_is_joined_whoever_attends_to_it(
     book: Book, status: Any
 ) -> None:
     oldest = await book.intend("1")
-    await anyio.sleep(1)
-    later = await book.intend("2")
-    for left in (later, oldest):
-        await book.one.record(replace(left, status=status))
-        await book.kind.unattend(book.one, left)
-    joined = await book.other.intend(entry("3"), allow_up_to(0))
-    assert (joined.key, joined.status) == ("1", status)
-    assert await book.keys() == ["2", "1"]
-
-
-@pytest.mark.parametrize("status", ["failed", "refused", "lost"])
-async def test_what_came_to_nothing_is_not_joined(book: Book, status: Any) -> None:
-    left = await book.leave("1")
-    await book.one.record(replace(left, status=status))
-    assert (await book.intend("2")).key == "2"
-
-
-async def test_what_is_attended_to_was_delivered_or_differs_is_not_joined(book: Book) -> None:
-    await book.intend("attended")
-    assert (await book.intend("delivered")).key == "delivered"
-    await book.one.record_delivery("delivered")
-    await book.leave("another caller's", caller="you")
-    await book.leave("another fingerprint", fingerprint="an owl")
-    assert (await book.intend("new")).key == "new"
+    await book.one.record(replace(oldest, status=status, image_urls=IMAGE))
+    joined = await book.other.intend(wanted("3"), NOTHING, clock(), allow_up_to(0))
+    assert [(each.key, each.status) for each in joined] == [("1", status)]
+    assert await book.keys() == ["1"]
 
 
 @pytest.mark.parametrize(
-    ("status", "most_seconds"), [("intended", DAY), ("pending", 7 * DAY), ("completed", 7 * DAY)]
+    ("status", "image_urls"),
+    [("failed", ()), ("lost", ()), ("completed", ())],
 )
-@pytest.mark.parametrize("late", [False, True])
-async def test_a_call_is_joined_as_long_as_its_key_or_its_image_lasts(
-    book: Book, status: Any, most_seconds: float, *, late: bool
+async def test_what_came_to_nothing_is_told_to_who_came_before_and_is_settled_for_others(
+    book: Book, status: Any, image_urls: tuple[str, ...]
 ) -> None:
-    left = await book.leave("1")
-    await book.one.record(replace(left, status=status))
-    await anyio.sleep(most_seconds + (60 if late else -60))
-    assert (await book.intend("2")).key == ("2" if late else "1")
+    entry = await book.intend("1")
+    came_at = clock()
+    await anyio.sleep(1)
+    await book.one.record(replace(entry, status=status, image_urls=image_urls))
+    assert await book.again(came_at=came_at) == "1"
+    await anyio.sleep(1)
+    assert await book.again() is None
+    assert (await book.intend("2")).key == "2"
 
 
-async def test_what_is_not_allowed_is_not_written(book: Book) -> None:
+async def test_what_was_refused_is_joined_by_nobody(book: Book) -> None:
+    await book.intend("1")
+    came_at = clock()
+    await book.one.withdraw("1")
+    assert await book.again(came_at=came_at) is None
+
+
+async def test_another_caller_or_question_is_another_call(book: Book) -> None:
+    await book.intend("another caller's", caller="you")
+    await book.intend("another fingerprint", fingerprint="an owl")
+    assert await book.again() is None
+
+
+async def test_the_oldest_of_several_is_joined(book: Book) -> None:
+    await book.intend("1")
+    await anyio.sleep(1)
+    await book.one.intend(wanted("2"), Use(redrawn="no such task"), -1e9, allow_all)
+    assert await book.again() == "1"
+
+
+@pytest.mark.parametrize("minutes_of_the_clock", [0, 60 * 24 * 90])
+async def test_a_quarter_of_an_hour_after_a_handover_a_call_is_settled(
+    book: Book, minutes_of_the_clock: int
+) -> None:
+    """A hand-over dated in the future counts as just now."""
+    await book.end("1", fingerprint=FOX)
+    left_at = clock() + minutes_of_the_clock * MINUTE
+    await book.one.record_handover("1", left_at, surely=False)
+    await anyio.sleep(1)
+    assert await book.again() == "1"
+    await book.one.record_handover("1", clock(), surely=False)
+    came_at = clock()
+    await anyio.sleep(15 * MINUTE)
+    assert await book.again(came_at=came_at) == "1"
+    assert await book.again() is None
+
+
+async def test_a_sure_handover_settles_at_once_for_those_who_come_after_it(book: Book) -> None:
+    await book.end("1", fingerprint=FOX)
+    came_at = clock()
+    await anyio.sleep(1)
+    await book.one.record_handover("1", clock(), surely=True)
+    assert await book.again(came_at=came_at) == "1"
+    assert await book.again() is None
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        Use(task_ids=("task 1",)),
+        Use(redrawn="task 1"),
+        Use(paths=("/pictures/1.png", "/elsewhere.png")),
+        Use(urls=IMAGE),
+    ],
+)
+@pytest.mark.parametrize("by_a_call", [False, True])
+async def test_a_used_picture_settles_its_call(book: Book, use: Use, *, by_a_call: bool) -> None:
+    await book.end("1", fingerprint=FOX)
+    await book.one.record_files("1", ["/pictures/1.png"])
+    await book.end("2", image_urls=("https://cdn.example/2.png",))
+    await anyio.sleep(1)
+    if by_a_call:
+        new = wanted("3", fingerprint="made from it")
+        await book.other.intend(new, use, clock(), allow_all)
+    else:
+        await book.other.intend(wanted("4", fingerprint="2"), use, clock(), allow_up_to(0))
+    assert await book.again() is None
+    assert (await book.seen("1")).settled_at == clock()
+    assert (await book.seen("2")).settled_at is None
+
+
+async def test_another_callers_use_settles_nothing(book: Book) -> None:
+    await book.end("1", fingerprint=FOX)
+    use = Use("task 1", ("task 1",), urls=IMAGE)
+    yours = wanted("2", caller="you", fingerprint="2")
+    await book.one.intend(yours, use, clock(), allow_all)
+    assert await book.again() == "1"
+
+
+async def test_a_redraw_is_a_new_call_that_its_own_retries_join(book: Book) -> None:
+    await book.end("1", fingerprint=FOX)
+    use = Use(redrawn="task 1")
+    assert await book.again(use) is None
+    new = await book.one.intend(wanted("2"), use, clock(), allow_all)
+    assert new[0].key == "2"
+    assert await book.again(use) == "2"
+    assert await book.again(use, came_at=clock() - 1) == "2"
+
+
+async def test_what_is_not_allowed_is_not_written_and_uses_nothing(book: Book) -> None:
+    await book.end("1", fingerprint="used")
+    use = Use(task_ids=("task 1",))
     with pytest.raises(NotAllowed):
-        await book.one.intend(entry("1"), allow_up_to(4))
-    assert await book.keys() == []
+        await book.one.intend(wanted("2", count=2), use, clock(), allow_up_to(4))
+    assert await book.keys() == ["1"]
+    assert (await book.seen("1")).settled_at is None
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_picture_is_joined_as_long_as_the_provider_or_the_disk_has_it(
+    book: Book, *, late: bool
+) -> None:
+    await book.end("1", fingerprint=FOX)
+    await anyio.sleep(7 * DAY + (60 if late else -60))
+    assert await book.again() == (None if late else "1")
+    await book.one.record_files("1", ["/pictures/1.png"])
+    assert await book.again() == "1"
+
+
+async def test_a_doubt_is_joined_however_old_it_is(book: Book) -> None:
+    await book.intend("1")
+    await book.one.record_send("1")
+    await anyio.sleep(90 * DAY)
+    assert await book.again() == "1"
 
 
 async def test_who_allows_is_told_whether_the_key_was_used(book: Book) -> None:
@@ -151,9 +268,10 @@ async def test_who_allows_is_told_whether_the_key_was_used(book: Book) -> None:
         if not is_new:
             raise NotAllowed("One yes pays once.", "Nothing was paid.")
 
-    await book.one.intend(entry("1"), allow)
+    await book.one.intend(wanted("1"), NOTHING, clock(), allow)
+    await book.one.withdraw("1")
     with pytest.raises(NotAllowed):
-        await book.other.intend(entry("1"), allow)
+        await book.other.intend(wanted("1"), NOTHING, clock(), allow)
     assert told == [True, False]
 
 
@@ -161,8 +279,9 @@ async def test_of_many_intents_at_once_only_one_takes_the_last_cents(book: Book)
     kept: list[str] = []
 
     async def intend(ledger: Ledger, key: str) -> None:
+        call, allow = wanted(key, fingerprint=key), allow_up_to(5)
         try:
-            kept.append((await ledger.intend(entry(key, fingerprint=key), allow_up_to(5))).key)
+            kept.append((await ledger.intend(call, NOTHING, clock(), allow))[0].key)
         except NotAllowed:
             return
 
@@ -173,35 +292,95 @@ async def test_of_many_intents_at_once_only_one_takes_the_last_cents(book: Book)
     assert len(kept) == 1
 
 
-async def test_of_two_identical_calls_at_once_one_joins_what_was_left(book: Book) -> None:
-    await book.leave("left")
+async def test_of_identical_calls_at_once_one_pays_and_the_others_join_it(book: Book) -> None:
     keys: list[str] = []
 
     async def intend(ledger: Ledger, key: str) -> None:
-        keys.append((await ledger.intend(entry(key), allow_all)).key)
+        keys.append((await ledger.intend(wanted(key), NOTHING, clock(), allow_all))[0].key)
 
     async with anyio.create_task_group() as group:
-        group.start_soon(intend, book.one, "1")
-        group.start_soon(intend, book.other, "2")
-    assert "left" in keys
-    assert len(set(keys)) == 2
+        for number in range(10):
+            group.start_soon(intend, (book.one, book.other)[number % 2], str(number))
+    assert len(set(keys)) == 1
 
 
-async def test_a_request_is_written_down_whole_before_it_is_sent(book: Book) -> None:
-    intent = await book.intend("1", ready=False, arguments={"prompt": FOX})
-    whole = {"prompt": FOX, "source_image_urls": ["https://files.example/1"]}
-    await book.one.record_request(replace(intent, arguments=whole, ready=True))
-    [seen] = await book.other.entries(ME)
-    assert (seen.ready, seen.arguments) == (True, whole)
+async def test_of_two_uploads_the_first_request_is_that_of_all_pictures(book: Book) -> None:
+    call = await book.one.intend(
+        wanted("1", count=2, ready=False, request=None), NOTHING, clock(), allow_all
+    )
+    for number, ledger in enumerate((book.one, book.other)):
+        urls = {"source_image_urls": [f"https://files.example/{number}"]}
+        request = f"request {number}"
+        mine = replace(call[0], arguments=urls, request=request, ready=True)
+        counts = await ledger.record_request(mine)
+        assert [(each.ready, each.request) for each in counts] == [(True, "request 0")] * 2
+        assert counts[1].arguments == {"source_image_urls": ["https://files.example/0"]}
+
+
+async def test_each_send_is_counted_until_the_task_is_known(book: Book) -> None:
+    await book.intend("1")
+    first = await book.one.record_send("1")
+    await anyio.sleep(1)
+    second = await book.other.record_send("1")
+    assert [(each.open_sends, each.sends_out) for each in (first, second)] == [(1, 1), (2, 2)]
+    assert (second.sent_at, second.unanswered) == (clock(), True)
+    await book.one.record(replace(second, task_id="7", status="pending"))
+    late = await book.other.record_send("1")
+    assert (late.task_id, late.open_sends) == ("7", 2)
+
+
+async def test_a_no_ends_a_picture_only_when_no_other_send_can_have_been_taken(book: Book) -> None:
+    await book.intend("1", count=2)
+    for _ in range(3):
+        await book.one.record_send("1")
+    assert (await book.one.record_no("1", 2)).status == "intended"
+    ended = await book.other.record_no("1", 1)
+    assert (ended.status, ended.settled_at) == ("refused", None)
+    assert (await book.other.record_send("1")).open_sends == 0
+    await book.one.record_send("1-2")
+    last = await book.one.record_no("1-2", 1)
+    assert (last.status, last.settled_at) == ("refused", clock())
+
+
+async def test_what_was_sent_is_not_withdrawn(book: Book) -> None:
+    await book.intend("1", count=2)
+    await book.one.record_send("1")
+    await book.other.withdraw("1")
+    assert [each.status for each in await book.one.call("1")] == ["intended", "refused"]
+    assert await book.again() == "1"
+
+
+async def test_what_was_never_sent_is_withdrawn_after_an_hour_by_another_call(book: Book) -> None:
+    await book.intend("never sent")
+    await book.intend("sent", fingerprint="2")
+    await book.one.record_send("sent")
+    await anyio.sleep(2 * HOUR)
+    await book.intend("another", fingerprint="3")
+    assert await book.keys() == ["another", "sent"]
+
+
+async def test_what_was_never_sent_takes_nothing_of_its_call_along(book: Book) -> None:
+    await book.intend("1", count=3)
+    sent = await book.one.record_send("1-2")
+    await anyio.sleep(2 * HOUR)
+    await book.intend("another", fingerprint="3")
+    call = await book.one.call("1")
+    assert [each.status for each in call] == ["refused", "intended", "refused"]
+    assert [each.settled_at for each in call] == [None] * 3
+    found = await book.other.find_alike(wanted("again")[0], NOTHING, clock())
+    assert found == call
+    assert await book.keys("undelivered") == ["another", "1-2"]
+    await book.one.record_no(sent.key, 1)
+    assert [each.settled_at for each in await book.other.call("1")] == [clock()] * 3
 
 
 async def test_what_became_of_a_call_may_be_told_twice_and_late(book: Book) -> None:
-    left = await book.leave("1")
+    left = await book.intend("1")
     running = replace(left, status="processing", task_id="7", made_at=clock(), price_cents=6)
     done = replace(
         running,
         status="completed",
-        image_urls=("https://cdn.example/1.png",),
+        image_urls=IMAGE,
         cost_cents=4.5,
         ended_at=clock() + 9,
         drawn=(8.0, 9.0),
@@ -210,32 +389,61 @@ async def test_what_became_of_a_call_may_be_told_twice_and_late(book: Book) -> N
         await book.one.record(told)
     knows_less = replace(done, cost_cents=None, price_cents=None, made_at=None, drawn=None)
     await book.other.record(replace(knows_less, ended_at=clock() + 60))
-    seen = await book.other.by_task(ME, "7")
-    assert seen == replace(done, hold=None)
+    assert await book.other.by_task(ME, "7") == done
     assert await book.other.by_task("you", "7") is None
 
 
-async def test_only_an_intent_is_withdrawn_and_only_by_who_holds_it(book: Book) -> None:
-    held_by_another = await book.intend("1")
-    await book.one.withdraw(replace(held_by_another, hold="of nobody"))
-    made = await book.end("2", "pending")
-    await book.one.withdraw(made)
-    assert set(await book.keys()) == {"1", "2"}
-    await book.one.withdraw(held_by_another)
-    assert await book.keys() == ["2"]
-    assert (await book.one.spending(ME)).total_cents == 5
+async def test_of_several_pictures_a_call_is_settled_with_the_last(book: Book) -> None:
+    await book.intend("1", count=3)
+    first, second, third = await book.one.call("1")
+    await book.one.record(replace(first, status="failed"))
+    await book.one.record(replace(second, status="completed", image_urls=()))
+    assert await book.again() == "1"
+    await book.one.record(replace(third, status="lost"))
+    assert [each.settled_at for each in await book.other.call("1")] == [clock()] * 3
 
 
-async def test_files_and_a_delivery_are_kept_and_the_first_delivery_counts(book: Book) -> None:
+async def test_one_that_is_drawn_keeps_a_call_open_and_is_settled_with_its_siblings(
+    book: Book,
+) -> None:
+    await book.intend("1", count=2)
+    first, second = await book.one.call("1")
+    await book.one.record(replace(first, status="failed"))
+    done = replace(second, status="completed", task_id="7", image_urls=IMAGE)
+    await book.one.record(done)
+    assert await book.again() == "1"
+    await anyio.sleep(1)
+    await book.one.intend(wanted("2", fingerprint="2"), Use(task_ids=("7",)), clock(), allow_all)
+    assert [each.settled_at for each in await book.other.call("1")] == [clock()] * 2
+
+
+async def test_to_write_of_what_is_not_there_is_a_failure(book: Book) -> None:
+    await book.intend("1")
+    ledger, [gone] = book.one, wanted("gone")
+    for write in (
+        partial(ledger.record, gone),
+        partial(ledger.record_request, gone),
+        partial(ledger.record_send, gone.key),
+        partial(ledger.record_no, gone.key, 1),
+        partial(ledger.record_doubt, gone.key, 1, answered=True),
+        partial(ledger.record_files, gone.key, []),
+        partial(ledger.record_handover, gone.key, 0.0, surely=True),
+        partial(ledger.withdraw, gone.key),
+    ):
+        with pytest.raises(LedgerUnusable):
+            await write()
+
+
+async def test_files_and_a_handover_are_kept_and_the_first_handover_counts(book: Book) -> None:
     await book.end("1")
     await book.one.record_files("1", ["/pictures/1.png", ""])
     first = clock()
-    await book.one.record_delivery("1")
+    await book.one.record_handover("1", first, surely=False)
     await anyio.sleep(60)
-    await book.other.record_delivery("1")
+    await book.other.record_handover("1", clock(), surely=False)
     seen = await book.other.by_task(ME, "task 1")
     assert seen is not None
-    assert (seen.files, seen.delivered_at) == (("/pictures/1.png", ""), first)
+    assert (seen.files, seen.handed_over_at) == (("/pictures/1.png", ""), first)
 
 
 @pytest.mark.parametrize(
@@ -256,28 +464,47 @@ async def test_a_day_costs_what_was_charged_and_what_may_be(
     book: Book, status: Any, more: dict[str, Any], spent: float, reserved: float
 ) -> None:
     await book.end("1", status, **more)
-    await book.leave("another's", caller="you")
+    await book.intend("another's", caller="you")
     assert await book.other.spending(ME) == Spending(spent, reserved)
 
 
-async def test_at_midnight_only_what_is_in_doubt_counts_on(book: Book) -> None:
+async def test_at_midnight_only_what_is_in_doubt_counts_on_until_a_day_after_its_last_send(
+    book: Book,
+) -> None:
     await book.end("1", "pending")
-    await book.leave("in doubt", fingerprint="in doubt")
-    await anyio.sleep(12 * HOUR - 1)
-    assert (await book.other.spending(ME)).total_cents == 10
-    await anyio.sleep(1)
+    await book.intend("in doubt", fingerprint="in doubt")
+    await book.one.record_send("in doubt")
+    for seconds, cents in ((12 * HOUR - 1, 10), (1, 5), (12 * HOUR - 1, 5), (1, 0)):
+        await anyio.sleep(seconds)
+        assert (await book.other.spending(ME)).total_cents == cents
+    await anyio.sleep(30 * DAY)
+    await book.other.record_send("in doubt")
     assert (await book.other.spending(ME)).total_cents == 5
+    doubtful = await book.seen("in doubt")
+    await book.one.record(
+        replace(doubtful, status="completed", task_id="7", image_urls=IMAGE, made_at=clock())
+    )
+    assert await book.other.spending(ME) == Spending(5, 0)
+    await anyio.sleep(DAY)
+    assert await book.other.spending(ME) == Spending()
+
+
+async def test_a_call_from_the_future_counts_on_every_day(book: Book) -> None:
+    await book.intend("1", begun_at=clock() + 90 * DAY)
+    for _ in range(3):
+        assert (await book.other.spending(ME)).total_cents == 5
+        await anyio.sleep(DAY)
 
 
 async def test_calls_are_listed_by_what_is_open_of_them_newest_first(book: Book) -> None:
     for key, status in (("done", "completed"), ("left", "completed"), ("no", "refused")):
         await book.end(key, status)
         await anyio.sleep(1)
-    await book.one.record_delivery("done")
+    await book.one.record_handover("done", clock(), surely=False)
     for key, status in (("failed", "failed"), ("running", "processing")):
         await book.end(key, status)
         await anyio.sleep(1)
-    await book.leave("your own", caller="you")
+    await book.intend("your own", caller="you")
     assert await book.keys() == ["running", "failed", "left", "done"]
     assert await book.keys("recent", 2) == ["running", "failed"]
     assert await book.keys("running") == ["running"]
@@ -285,25 +512,41 @@ async def test_calls_are_listed_by_what_is_open_of_them_newest_first(book: Book)
     assert [each.key for each in await book.other.entries(None, "recent", 1)] == ["your own"]
 
 
-async def test_doubts_are_intents_that_nobody_attends_to_for_a_day(book: Book) -> None:
-    await book.leave("too old", fingerprint="1")
+async def test_only_requests_of_a_day_that_were_never_answered_are_asked_about_unbidden(
+    book: Book,
+) -> None:
+    async def leave(key: str, answered: bool | None = False, **more: Any) -> None:  # noqa: FBT001, FBT002 - three answers in a row
+        await book.intend(key, fingerprint=key, **more)
+        await book.one.record_send(key)
+        if answered is not None:
+            await book.one.record_doubt(key, 1, answered=answered)
+
+    await leave("too old")
     await anyio.sleep(DAY)
-    await book.leave("older", fingerprint="2")
-    await anyio.sleep(1)
-    await book.leave("newer", fingerprint="3")
-    await book.intend("attended", fingerprint="4")
-    await book.end("known", "pending")
-    await book.leave("another's", caller="you")
-    assert [each.key for each in await book.other.doubts(ME, 5)] == ["newer", "older"]
-    assert [each.key for each in await book.other.doubts(ME, 1)] == ["newer"]
+    await leave("older", None)
+    await anyio.sleep(30)
+    await leave("newer")
+    await leave("answered", answered=True)
+    await leave("no prompt kept", request=None)
+    await leave("out", None)
+    await book.intend("never sent", fingerprint="never sent")
+    await leave("another's", caller="you")
+    assert [each.key for each in await book.other.doubts(ME, 5)] == ["older", "newer"]
+    assert [each.key for each in await book.other.doubts(ME, 1)] == ["older"]
     doubts = {each.key: each.doubt for each in await book.one.entries(ME)}
     assert doubts == {
-        "known": None,
-        "attended": "under way",
-        "newer": "open",
-        "older": "open",
-        "too old": "too old",
+        "too old": "same call asks",
+        "older": "asks itself",
+        "newer": "asks itself",
+        "answered": "same call asks",
+        "no prompt kept": "same call asks",
+        "out": "under way",
+        "never sent": "under way",
     }
+    await book.one.record_send("older")
+    await book.one.record_doubt("older", 1, answered=True)
+    assert [each.key for each in await book.other.doubts(ME, 1)] == ["newer"]
+    assert (await book.seen("older")).unanswered
 
 
 async def test_the_latest_durations_of_a_kind_are_told_the_oldest_first(book: Book) -> None:
@@ -327,11 +570,13 @@ async def test_an_upload_is_known_to_its_caller_until_it_ends(book: Book) -> Non
     assert await book.other.upload(ME, "ab") is None
 
 
-@pytest.mark.parametrize("kind", [kind for kind in IMPLEMENTATIONS.values() if kind.lasts])
-async def test_a_new_process_joins_what_an_earlier_one_attended_to(
+@pytest.mark.parametrize("kind", IMPLEMENTATIONS.values(), ids=list(IMPLEMENTATIONS))
+async def test_a_new_process_joins_what_an_earlier_one_left(
     kind: Implementation, tmp_path: Path
 ) -> None:
     async with kind.opened(tmp_path) as (earlier, _):
-        await earlier.intend(entry("1"), allow_all)
+        await earlier.intend(wanted("1"), NOTHING, clock(), allow_all)
+        assert earlier.lasts == kind.lasts
     async with kind.opened(tmp_path) as (later, _):
-        assert (await later.intend(entry("2"), allow_up_to(0))).key == "1"
+        found = await later.find_alike(wanted("2")[0], NOTHING, clock())
+        assert (found is not None) == kind.lasts

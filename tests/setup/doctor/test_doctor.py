@@ -446,6 +446,21 @@ def test_a_ledger_that_a_server_has_open_is_counted_with_its_newest_calls(home: 
         assert "the ledger has 41 calls" in home.run("doctor").text
 
 
+def test_a_ledger_that_was_deleted_while_servers_have_it_open(home: Home) -> None:
+    home.claude()
+    home.write("ledger.sqlite3-shm", "")
+    path = home.path / "ledger.sqlite3"
+    home.environ["RUNAPI_LEDGER"] = str(path)
+    assert home.doctor().one("ledger", "moved or deleted")["mend"] == f"lsof {path}*"
+
+
+def test_a_time_zone_of_the_budget_that_nobody_knows(home: Home) -> None:
+    home.claude()
+    home.environ["RUNAPI_BUDGET_TIMEZONE"] = "Mars/Olympus"
+    found = home.doctor(status=0).one("budget", "Mars/Olympus")
+    assert (found["severity"], found["mend"]) == ("warning", "unset RUNAPI_BUDGET_TIMEZONE")
+
+
 def test_a_ledger_in_a_folder_that_is_a_file(home: Home) -> None:
     home.claude()
     path = home.write("state", "a file")

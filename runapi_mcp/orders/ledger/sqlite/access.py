@@ -1,27 +1,31 @@
 """A ledger's file, opened at its first use, and only read where it cannot be written. Blocks."""
 
+import logging
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from runapi_mcp.orders.ledger.sqlite.database import Database, LockTimeout
-from runapi_mcp.orders.ledger.sqlite.presence import HeldCalls
+from runapi_mcp.orders.ledger.sqlite.database import Database, LockTimeout, Replaced
 from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, trouble_of, unusable
 
+logger = logging.getLogger(__name__)
+
+_TRIES: Final = 5
+_PAUSE_SECONDS: Final = 0.05
+"""Other servers open it anew as well, and one may meet what another has not finished."""
 _Done = TypeVar("_Done")
 
 
 @dataclass(slots=True)
 class OpenLedger:
     database: Database
-    held: HeldCalls
-    tidy_at: float = 0.0
-    """When old calls are to be forgotten next."""
+    is_tidy: bool = False
+    """Whether old calls have been seen to since it was opened."""
 
     def close(self) -> None:
-        self.held.close()
         self.database.close()
 
 
@@ -32,17 +36,21 @@ class LedgerFile:
         self._lock_timeout = LockTimeout()
 
     def use(self, block: Callable[[OpenLedger], _Done]) -> _Done:
-        """
+        """What a block makes of it. It is run again where its file was replaced under it.
+
         Raises:
             LedgerUnusable: the ledger cannot be opened, read or written.
+            NotConfigured: nobody can tell where it is.
         """
-        path: Path | None = None
+        path = self._locate()
         try:
-            path = self._locate()
+            for _ in range(_TRIES - 1):
+                with suppress(Replaced):
+                    return self._use_at(path, block)
+                time.sleep(_PAUSE_SECONDS)
             return self._use_at(path, block)
-        # RuntimeError: a home that cannot be found.
-        except (*BROKEN, RuntimeError) as error:
-            if trouble_of(error) == "locked":
+        except BROKEN as error:
+            if trouble_of(error, path) == "locked":
                 self._lock_timeout.shorten()
             raise unusable(path, error) from error
 
@@ -63,11 +71,13 @@ class LedgerFile:
 
     def _opened(self, path: Path | None) -> OpenLedger:
         if self._open is not None and not self._open.database.is_current:
-            # Moved away or deleted: what is written there would not be found again.
-            self.close()
+            # What is written there would not be found again.
+            logger.warning("the ledger %s was moved or deleted while in use: opened anew", path)
+            self._open.database.abandon()
+            self._open = None
         if self._open is None:
-            self._open = OpenLedger(Database.open(path, self._lock_timeout), HeldCalls(path))
+            self._open = OpenLedger(Database.open(path, self._lock_timeout))
         return self._open
 
     def _opened_to_read(self, path: Path) -> OpenLedger:
-        return OpenLedger(Database.open_to_read(path, self._lock_timeout), HeldCalls(path))
+        return OpenLedger(Database.open_to_read(path, self._lock_timeout))

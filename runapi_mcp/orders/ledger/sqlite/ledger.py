@@ -9,8 +9,9 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
@@ -18,19 +19,22 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS, IMAGE_SECONDS
+from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
-from runapi_mcp.orders.ledger.entry import Doubt, Entry, Spending
-from runapi_mcp.orders.ledger.port import Allow, Selection
+from runapi_mcp.orders.ledger.entry import DOUBT_SECONDS, SEND_SECONDS, Doubt, Entry, Spending, Use
+from runapi_mcp.orders.ledger.port import Allow, Call, Selection
 from runapi_mcp.orders.ledger.sqlite import queries
 
 if TYPE_CHECKING:
     import sqlite3
 
     from runapi_mcp.orders.ledger.sqlite.access import LedgerFile, OpenLedger
+    from runapi_mcp.orders.ledger.sqlite.database import Database
 
-DOUBT_SECONDS: Final = 24 * 3600.0
-"""How long RunAPI is trusted to remember an idempotency key. It does not say; a day is usual."""
-TIDY_SECONDS: Final = 3600.0
+HANDOVER_SECONDS: Final = 15 * 60.0
+"""How long after an answer left the same call may mean that it did not arrive."""
+NEVER_SENT_SECONDS: Final = 15 * 60.0
+"""After so long nobody is about to send what never was."""
 
 _Done = TypeVar("_Done")
 Run = Callable[[Callable[[], object]], Awaitable[object]]
@@ -47,63 +51,101 @@ async def run_in_place(block: Callable[[], object]) -> object:
 
 
 class SqliteLedger:
-    """The ledger at a path, and the holds on its calls; None is one in memory, for this process."""
+    """The ledger at a path; None is one in memory, for this process."""
 
     def __init__(
         self,
         locate: Callable[[], Path | None],
         *,
         keep_days: float = KEEP_DAYS,
+        zone: str | None = None,
         clock: Callable[[], float] = time.time,
         run: Run = run_in_thread,
+        lasts: bool = True,
     ) -> None:
+        self.lasts = lasts
         self._locate = locate
         self._run = run
         self._one_at_a_time = anyio.Lock()
         self._file: LedgerFile | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
+        self._zone = zone
         self._clock = clock
 
     @classmethod
-    def in_memory(cls, clock: Callable[[], float] = time.time) -> SqliteLedger:
-        return cls(lambda: None, clock=clock, run=run_in_place)
+    def in_memory(
+        cls, clock: Callable[[], float] = time.time, zone: str | None = None
+    ) -> SqliteLedger:
+        return cls(lambda: None, zone=zone, clock=clock, run=run_in_place, lasts=False)
 
     def now(self) -> float:
         return self._clock()
 
-    async def intend(self, entry: Entry, allow: Allow) -> Entry:
-        return await self._use(partial(self._intend, entry, allow))
+    async def find_alike(self, wanted: Entry, use: Use, came_at: float) -> list[Entry] | None:
+        return await self._use(partial(self._find_alike, wanted, use, came_at))
 
-    async def record_request(self, entry: Entry) -> None:
-        await self._write(queries.RECORD_REQUEST, queries.to_row(entry))
+    async def intend(self, wanted: Call, use: Use, came_at: float, allow: Allow) -> list[Entry]:
+        return await self._use(partial(self._intend, wanted, use, came_at, allow))
+
+    async def record_request(self, entry: Entry) -> list[Entry]:
+        row = queries.to_row(entry)
+        return await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
+
+    async def record_send(self, key: str) -> Entry:
+        row = {"key": key, "now": self.now()}
+        return (await self._change(queries.BY_KEY, row, [queries.RECORD_SEND]))[0]
+
+    async def record_no(self, key: str, sends: int) -> Entry:
+        row = {"key": key, "sends": sends, "now": self.now()}
+        changes = [queries.RECORD_NO, queries.REFUSE, queries.SETTLE_IF_NOTHING_COMES]
+        return (await self._change(queries.BY_KEY, row, changes))[0]
+
+    async def record_doubt(self, key: str, sends: int, *, answered: bool) -> None:
+        row = {"key": key, "sends": sends, "answered": answered}
+        await self._change(queries.BY_KEY, row, [queries.RECORD_DOUBT])
+
+    async def withdraw(self, call_id: str) -> None:
+        row = {"call_id": call_id, "now": self.now()}
+        changes = [queries.WITHDRAW, queries.SETTLE_IF_NOTHING_COMES]
+        await self._change(queries.BY_CALL, row, changes)
 
     async def record(self, entry: Entry) -> None:
-        await self._write(queries.RECORD, queries.to_row(entry))
-
-    async def withdraw(self, entry: Entry) -> None:
-        await self._write(queries.WITHDRAW, {"key": entry.key, "holder": entry.hold})
+        row = {**queries.to_row(entry), "now": self.now()}
+        changes = [queries.RECORD, queries.SETTLE_IF_NOTHING_COMES]
+        await self._change(queries.BY_KEY, row, changes)
 
     async def record_files(self, key: str, files: Sequence[str]) -> None:
-        await self._write(queries.RECORD_FILES, {"key": key, "files": json.dumps(files)})
+        row = {"key": key, "files": json.dumps(files)}
+        await self._change(queries.BY_KEY, row, [queries.RECORD_FILES])
 
-    async def record_delivery(self, key: str) -> None:
-        await self._write(queries.RECORD_DELIVERY, {"key": key, "now": self.now()})
+    async def record_handover(self, call_id: str, at: float, *, surely: bool) -> None:
+        row = {"call_id": call_id, "at": at, "surely": surely}
+        await self._change(queries.BY_CALL, row, [queries.RECORD_HANDOVER])
 
     async def doubts(self, caller: str, limit: int) -> list[Entry]:
-        since = self.now() - DOUBT_SECONDS
-        parameters = {"caller": caller, "since": since, "limit": limit}
-        return await self._use(partial(self._doubts, parameters))
+        now = self.now()
+        parameters = {
+            "caller": caller,
+            "since": now - DOUBT_SECONDS,
+            "sent_before": now - SEND_SECONDS,
+            "now": now,
+            "limit": limit,
+        }
+        return await self._rows_of(queries.DOUBTS, parameters)
 
     async def by_task(self, caller: str, task_id: str) -> Entry | None:
-        rows = await self._rows(queries.BY_TASK, {"caller": caller, "task_id": task_id})
-        return next(map(queries.to_entry, rows), None)
+        entries = await self._rows_of(queries.BY_TASK, {"caller": caller, "task_id": task_id})
+        return next(iter(entries), None)
+
+    async def call(self, call_id: str) -> list[Entry]:
+        return await self._rows_of(queries.BY_CALL, {"call_id": call_id})
 
     async def entries(
         self, caller: str | None, selection: Selection = "recent", limit: int = 20
     ) -> list[Entry]:
         sql = queries.selecting(selection, of_caller=caller is not None)
-        parameters = {"caller": caller, "since": self.now() - self._keep_seconds, "limit": limit}
-        return await self._use(partial(self._entries, sql, parameters))
+        entries = await self._rows_of(sql, {"caller": caller, "limit": limit})
+        return [replace(entry, doubt=self._doubt(entry)) for entry in entries]
 
     async def spending(self, caller: str) -> Spending:
         [row] = await self._rows(queries.SPENDING, self._today(caller))
@@ -124,28 +166,6 @@ class SqliteLedger:
     async def record_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
         row = {"caller": caller, "sha256": sha256, "url": url, "expires_at": expires_at}
         await self._write(queries.RECORD_UPLOAD, row, durable=False)
-
-    async def release(self, entry: Entry) -> None:
-        """Let go of a call. Not worth a wait for the disk: whoever dies lets go too."""
-
-        def release(opened: OpenLedger) -> None:
-            opened.held.let_go(entry.hold)
-            row = {"key": entry.key, "holder": entry.hold}
-            opened.database.write(queries.RELEASE, row, durable=False)
-
-        await self._use(release)
-
-    async def lease(self, key: str, seconds: float) -> None:
-        def lease(opened: OpenLedger) -> None:
-            # Within the transaction, as all of `presence` has to be used.
-            with opened.database.transaction(durable=False) as connection:
-                row = {"key": key, "holder": opened.held.new(), "until": self.now() + seconds}
-                connection.execute(queries.LEASE, row)
-
-        await self._use(lease)
-
-    async def end_lease(self, key: str) -> None:
-        await self._write(queries.END_LEASE, {"key": key}, durable=False)
 
     async def aclose(self) -> None:
         if self._file is not None:
@@ -169,79 +189,158 @@ class SqliteLedger:
     async def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
         return await self._use(lambda opened: opened.database.rows(sql, parameters))
 
-    def _intend(self, entry: Entry, allow: Allow, opened: OpenLedger) -> Entry:
-        database = opened.database
-        self._tidy(opened)
-        with database.transaction() as connection:
-            wanted = self._first_free(entry, opened)
-            if wanted is None:
-                [today] = database.rows(queries.SPENDING, self._today(entry.caller))
-                is_new = not database.rows(queries.HAS, {"key": entry.key})
-                allow(queries.to_spending(today), is_new)
-                wanted = entry
-                connection.execute(queries.INSERT, queries.to_row(entry))
-            hold = opened.held.take()
-            connection.execute(queries.HOLD, {"key": wanted.key, "holder": hold})
-        return replace(wanted, hold=hold)
+    async def _rows_of(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
+        return [queries.to_entry(row) for row in await self._rows(sql, parameters)]
 
-    def _first_free(self, entry: Entry, opened: OpenLedger) -> Entry | None:
-        """The oldest identical call that was delivered to nobody and that nobody attends to."""
-        now = self.now()
-        parameters = {
-            "caller": entry.caller,
-            "fingerprint": entry.fingerprint,
-            "made_since": now - IMAGE_SECONDS,
-            "doubt_since": now - DOUBT_SECONDS,
-        }
-        rows = opened.database.rows(queries.UNDELIVERED, parameters)
-        free = (row for row in rows if opened.held.is_free(row, now))
-        return next(map(queries.to_entry, free), None)
-
-    def _doubts(self, parameters: Mapping[str, object], opened: OpenLedger) -> list[Entry]:
-        # Who only reads shall wait for no writer.
-        if not opened.database.rows(queries.DOUBTS, parameters):
-            return []
-        with opened.database.transaction(durable=False):
-            rows = opened.database.rows(queries.DOUBTS, parameters)
-            free = [row for row in rows if opened.held.is_free(row, self.now())]
-        # With the hold that was seen to be dead: whoever takes the call up has another one.
-        return [replace(queries.to_entry(row), hold=row["holder"]) for row in free]
-
-    def _entries(
-        self, sql: str, parameters: Mapping[str, object], opened: OpenLedger
+    async def _change(
+        self, subject: str, row: Mapping[str, object], changes: Sequence[str]
     ) -> list[Entry]:
-        rows = opened.database.rows(sql, parameters)
-        doubts = self._kinds_of_doubt([row for row in rows if row["status"] == "intended"], opened)
-        return [replace(queries.to_entry(row), doubt=doubts.get(row["key"])) for row in rows]
+        """What `subject` selects, after these changes of it.
 
-    def _kinds_of_doubt(self, rows: Sequence[sqlite3.Row], opened: OpenLedger) -> dict[str, Doubt]:
-        """What is known of calls without a task, by key; nothing, where it cannot be told now."""
-        from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN
+        Raises:
+            LedgerUnusable: there is no such thing any more, or it cannot be written.
+        """
 
-        if not rows:
-            return {}
-        try:
-            with opened.database.transaction(durable=False):
-                return {row["key"]: self._kind_of_doubt(row, opened) for row in rows}
-        except BROKEN:
-            return {}
+        def change(opened: OpenLedger) -> list[Entry]:
+            with opened.database.transaction() as connection:
+                first = _first(opened.database.rows(subject, row))
+                for sql in changes:
+                    connection.execute(sql, {"call_id": first["call_id"], **row})
+                return [queries.to_entry(each) for each in opened.database.rows(subject, row)]
 
-    def _kind_of_doubt(self, row: sqlite3.Row, opened: OpenLedger) -> Doubt:
-        if not opened.held.is_free(row, self.now()):
+        return await self._use(change)
+
+    def _find_alike(
+        self, wanted: Entry, use: Use, came_at: float, opened: OpenLedger
+    ) -> list[Entry] | None:
+        found = self._alike(wanted, use, came_at, opened.database)
+        if found is not None and (use or _is_from_later(found, self.now())):
+            with opened.database.transaction() as connection:
+                self._settle(wanted.caller, use, connection)
+                self._hand_over_now(found, connection)
+        return found
+
+    def _intend(
+        self, wanted: Call, use: Use, came_at: float, allow: Allow, opened: OpenLedger
+    ) -> list[Entry]:
+        self._tidy(opened)
+        database, first = opened.database, wanted[0]
+        with database.transaction() as connection:
+            self._withdraw_forgotten(first.caller, connection)
+            found = self._alike(first, use, came_at, database)
+            if found is None:
+                [today] = database.rows(queries.SPENDING, self._today(first.caller))
+                is_new = not database.rows(queries.BY_KEY, {"key": first.key})
+                allow(queries.to_spending(today), is_new)
+                connection.executemany(queries.INSERT, [queries.to_row(entry) for entry in wanted])
+            self._settle(first.caller, use, connection)
+            self._hand_over_now(found or (), connection)
+        return found or list(wanted)
+
+    def _alike(
+        self, wanted: Entry, use: Use, came_at: float, database: Database
+    ) -> list[Entry] | None:
+        """The oldest identical call that may yet give its pictures; not one to be drawn again."""
+        parameters = {
+            "caller": wanted.caller,
+            "fingerprint": wanted.fingerprint,
+            "came_at": came_at,
+            "now": self.now(),
+            "handed_over_since": came_at - HANDOVER_SECONDS,
+        }
+        entries = map(queries.to_entry, database.rows(queries.ALIKE, parameters))
+        for _, members in groupby(entries, attrgetter("begun_at", "call_id")):
+            call = list(members)
+            redrawn = use.redrawn is not None and use.redrawn in [each.task_id for each in call]
+            if not (redrawn or all(_gives_nothing(each, came_at) for each in call)):
+                return call
+        return None
+
+    def _withdraw_forgotten(self, caller: str, connection: sqlite3.Connection) -> None:
+        now = self.now()
+        never_sent = {"caller": caller, "before": now - NEVER_SENT_SECONDS}
+        for (call_id,) in connection.execute(queries.NEVER_SENT, never_sent).fetchall():
+            for sql in (queries.WITHDRAW, queries.SETTLE_IF_NOTHING_COMES):
+                connection.execute(sql, {"call_id": call_id, "now": now})
+
+    def _settle(self, caller: str, use: Use, connection: sqlite3.Connection) -> None:
+        now = self.now()
+        for call_id in self._calls_used(caller, use, now, connection) if use else ():
+            connection.execute(queries.SETTLE, {"call_id": call_id, "now": now})
+
+    def _calls_used(
+        self, caller: str, use: Use, now: float, connection: sqlite3.Connection
+    ) -> set[str]:
+        found = {
+            row["call_id"]
+            for task_id in filter(None, (use.redrawn, *use.task_ids))
+            for row in connection.execute(queries.BY_TASK, {"caller": caller, "task_id": task_id})
+        }
+        if use.paths or use.urls:
+            parameters = {"caller": caller, "handed_over_since": now - HANDOVER_SECONDS}
+            unsettled = map(queries.to_entry, connection.execute(queries.UNSETTLED, parameters))
+            found |= {each.call_id for each in unsettled if _is_used(each, use)}
+        return found
+
+    def _hand_over_now(self, call: Call, connection: sqlite3.Connection) -> None:
+        """A hand-over dated in the future counts as just now."""
+        now = self.now()
+        if call and _is_from_later(call, now):
+            connection.execute(queries.HAND_OVER_NOW, {"call_id": call[0].call_id, "now": now})
+
+    def _doubt(self, entry: Entry) -> Doubt | None:
+        if entry.status != "intended":
+            return None
+        now = self.now()
+        if entry.is_being_sent(now) or (
+            entry.sent_at is None and now - entry.begun_at < SEND_SECONDS
+        ):
             return "under way"
-        return "open" if row["begun_at"] > self.now() - DOUBT_SECONDS else "too old"
+        asks_itself = entry.unanswered and entry.request and entry.begun_at > now - DOUBT_SECONDS
+        return "asks itself" if asks_itself else "same call asks"
 
     def _today(self, caller: str) -> dict[str, object]:
-        today = datetime.fromtimestamp(self.now())  # noqa: DTZ006 - on some days midnight has another offset than now
-        midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = midnight.timestamp()
-        return {"caller": caller, "since": since, "doubt_since": since - DOUBT_SECONDS}
+        now = self.now()
+        since, _ = day_of(now, self._zone)
+        return {
+            "caller": caller,
+            "since": since,
+            "doubt_since": since - DOUBT_SECONDS,
+            "reserved_since": now - DOUBT_SECONDS,
+        }
 
     def _tidy(self, opened: OpenLedger) -> None:
-        now = self.now()
-        if now >= opened.tidy_at:
-            opened.tidy_at = now + TIDY_SECONDS
-            opened.database.write(
-                queries.FORGET, {"before": now - self._keep_seconds}, durable=False
-            )
-            opened.database.write(queries.FORGET_UPLOADS, {"now": now}, durable=False)
+        from runapi_mcp.orders.ledger.sqlite.forgetting import forget_old
+
+        if not opened.is_tidy:
+            forget_old(opened.database, self.now(), self._keep_seconds)
+            opened.is_tidy = True
+
+
+def _gives_nothing(entry: Entry, now: float) -> bool:
+    """Whether there is no picture to be had, as far as the ledger knows, and nothing to be told."""
+    if entry.status == "completed":
+        made_at = entry.made_at or entry.begun_at
+        return made_at + IMAGE_SECONDS < now and not any(entry.files)
+    return entry.status == "refused"
+
+
+def _is_used(entry: Entry, use: Use) -> bool:
+    return bool({*entry.files} & {*use.paths} or {*entry.image_urls} & {*use.urls})
+
+
+def _is_from_later(call: Call, now: float) -> bool:
+    return any((entry.handed_over_at or now) > now for entry in call)
+
+
+def _first(rows: list[sqlite3.Row]) -> sqlite3.Row:
+    """
+    Raises:
+        RowGone: there is none.
+    """
+    # Imported here: SQLite comes with the first use.
+    from runapi_mcp.orders.ledger.sqlite.database import RowGone
+
+    if not rows:
+        raise RowGone
+    return rows[0]

@@ -1,4 +1,4 @@
-"""The ledger's SQL, and how an entry becomes a row and back."""
+"""The ledger's SQL, and how an entry becomes a row and back. A row is one picture of a call."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from runapi_mcp.orders.ledger.port import Selection
 if TYPE_CHECKING:
     import sqlite3
 
-_OPEN: Final = "delivered_at IS NULL AND status NOT IN ('failed', 'refused', 'lost')"
-
 _COLUMNS: Final = (
-    "key", "caller", "model", "output_resolution", "fingerprint", "arguments", "price_cents",
-    "status", "task_id", "image_urls", "cost_cents", "error", "sandbox", "begun_at", "made_at",
-    "ended_at", "running_seconds", "drawn_seconds", "delivered_at", "save_as", "sources", "ready",
+    "key", "caller", "model", "output_resolution", "fingerprint", "call_id", "number", "count",
+    "arguments", "request", "ready", "sources", "save_as", "price_cents", "status", "task_id",
+    "image_urls", "cost_cents", "error", "sandbox", "begun_at", "made_at", "ended_at",
+    "running_seconds", "drawn_seconds",
 )  # fmt: skip
 _AS_STORED: Final = (
-    "key", "caller", "model", "output_resolution", "fingerprint", "status", "task_id", "error",
-    "begun_at", "made_at", "ended_at", "delivered_at", "save_as",
+    "key", "caller", "model", "output_resolution", "fingerprint", "call_id", "number", "count",
+    "request", "save_as", "status", "task_id", "error", "begun_at", "made_at", "ended_at",
+    "sent_at", "open_sends", "sends_out", "handed_over_at", "settled_at",
 )  # fmt: skip
+_CAME_TO_NOTHING: Final = (
+    "(status IN ('failed', 'refused', 'lost') OR status = 'completed' AND image_urls = '[]')"
+)
+
 INSERT: Final = f"""
     INSERT INTO calls ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{c}" for c in _COLUMNS)})"""
 
@@ -37,22 +41,48 @@ RECORD: Final = """
         drawn_seconds = coalesce(drawn_seconds, :drawn_seconds)
     WHERE key = :key AND (status NOT IN ('completed', 'failed') OR status = :status)"""
 
-RECORD_REQUEST: Final = "UPDATE calls SET arguments = :arguments, ready = 1 WHERE key = :key"
+RECORD_REQUEST: Final = """
+    UPDATE calls SET arguments = :arguments, request = :request, ready = 1
+    WHERE call_id = :call_id AND ready = 0"""
+RECORD_SEND: Final = """
+    UPDATE calls SET open_sends = open_sends + 1, sends_out = sends_out + 1, sent_at = :now,
+        unanswered = 1
+    WHERE key = :key AND status = 'intended' AND task_id IS NULL"""
+RECORD_NO: Final = """
+    UPDATE calls SET open_sends = max(open_sends - :sends, 0),
+        sends_out = max(sends_out - :sends, 0)
+    WHERE key = :key AND status = 'intended'"""
+REFUSE: Final = """
+    UPDATE calls SET status = 'refused'
+    WHERE key = :key AND status = 'intended' AND open_sends = 0"""
+RECORD_DOUBT: Final = """
+    UPDATE calls SET sends_out = max(sends_out - :sends, 0),
+        unanswered = CASE WHEN :answered AND open_sends = :sends THEN 0 ELSE unanswered END
+    WHERE key = :key"""
 RECORD_FILES: Final = "UPDATE calls SET files = :files WHERE key = :key"
-RECORD_DELIVERY: Final = """
-    UPDATE calls SET delivered_at = :now WHERE key = :key AND delivered_at IS NULL"""
-
-HAS: Final = "SELECT 1 FROM calls WHERE key = :key"
-HOLD: Final = "UPDATE calls SET holder = :holder, held_until = NULL WHERE key = :key"
-LEASE: Final = "UPDATE calls SET holder = :holder, held_until = :until WHERE key = :key"
-RELEASE: Final = "UPDATE calls SET holder = NULL WHERE key = :key AND holder = :holder"
-END_LEASE: Final = """
-    UPDATE calls SET holder = NULL, held_until = NULL
-    WHERE key = :key AND held_until IS NOT NULL"""
+RECORD_HANDOVER: Final = """
+    UPDATE calls SET handed_over_at = coalesce(handed_over_at, :at),
+        settled_at = CASE WHEN :surely THEN coalesce(settled_at, :at) ELSE settled_at END
+    WHERE call_id = :call_id AND (handed_over_at IS NULL OR :surely AND settled_at IS NULL)"""
+HAND_OVER_NOW: Final = """
+    UPDATE calls SET handed_over_at = :now WHERE call_id = :call_id AND handed_over_at > :now"""
 WITHDRAW: Final = """
     UPDATE calls SET status = 'refused'
-    WHERE key = :key AND status = 'intended' AND (holder IS NULL OR holder = :holder)"""
-FORGET: Final = "DELETE FROM calls WHERE begun_at < :before"
+    WHERE call_id = :call_id AND status = 'intended' AND open_sends = 0"""
+NEVER_SENT: Final = """
+    SELECT DISTINCT call_id FROM calls
+    WHERE caller = :caller AND status = 'intended' AND sent_at IS NULL AND begun_at < :before"""
+
+SETTLE: Final = "UPDATE calls SET settled_at = :now WHERE call_id = :call_id AND settled_at IS NULL"
+SETTLE_IF_NOTHING_COMES: Final = f"""
+    {SETTLE} AND NOT EXISTS
+        (SELECT 1 FROM calls WHERE call_id = :call_id AND NOT {_CAME_TO_NOTHING})"""
+
+FORGETTABLE: Final = "coalesce(settled_at, handed_over_at) < :before AND begun_at < :before"
+FORGET: Final = f"DELETE FROM calls WHERE {FORGETTABLE}"
+PROPOSED: Final = "SELECT before, proposed_at FROM forgetting"
+WITHDRAW_PROPOSAL: Final = "DELETE FROM forgetting"
+PROPOSE: Final = "INSERT INTO forgetting (before, proposed_at) VALUES (:before, :proposed_at)"
 
 RECORD_UPLOAD: Final = """
     INSERT OR REPLACE INTO uploads (caller, sha256, url, expires_at)
@@ -61,39 +91,67 @@ UPLOAD: Final = """
     SELECT url FROM uploads WHERE caller = :caller AND sha256 = :sha256 AND expires_at > :now"""
 FORGET_UPLOADS: Final = "DELETE FROM uploads WHERE expires_at < :now"
 
-UNDELIVERED: Final = f"""
-    SELECT * FROM calls WHERE caller = :caller AND fingerprint = :fingerprint AND {_OPEN}
-        AND begun_at > CASE status WHEN 'intended' THEN :doubt_since ELSE :made_since END
-    ORDER BY begun_at"""
+# What was settled in the future was settled: only a clock that was wrong has written that.
+ALIKE: Final = """
+    SELECT * FROM calls WHERE caller = :caller AND fingerprint = :fingerprint
+        AND (settled_at IS NULL OR settled_at > :came_at AND settled_at <= :now)
+        AND (handed_over_at IS NULL OR handed_over_at > :handed_over_since)
+    ORDER BY begun_at, call_id, number"""
+UNSETTLED: Final = """
+    SELECT * FROM calls INDEXED BY calls_unsettled WHERE caller = :caller AND settled_at IS NULL
+        AND (handed_over_at IS NULL OR handed_over_at > :handed_over_since)"""
 
 DOUBTS: Final = """
-    SELECT * FROM calls WHERE caller = :caller AND status = 'intended' AND begun_at > :since
-    ORDER BY begun_at DESC LIMIT :limit"""
+    SELECT * FROM calls WHERE caller = :caller AND status = 'intended' AND unanswered = 1
+        AND begun_at > :since AND (sends_out = 0 OR sent_at <= :sent_before OR sent_at > :now)
+        AND request IS NOT NULL
+    ORDER BY sent_at LIMIT :limit"""
 
+BY_KEY: Final = "SELECT * FROM calls WHERE key = :key"
+BY_CALL: Final = "SELECT * FROM calls WHERE call_id = :call_id ORDER BY number"
 BY_TASK: Final = "SELECT * FROM calls WHERE task_id = :task_id AND caller = :caller LIMIT 1"
 
 # Named, because SQLite would rather walk through all calls of the caller than the few open ones.
-_FEW: Final = "INDEXED BY calls_open"
-
 _SELECTIONS: Final = {
     "recent": ("", "status != 'refused'"),
-    "running": (_FEW, f"{_OPEN} AND status != 'completed'"),
-    "undelivered": (_FEW, _OPEN),
+    "running": (
+        "INDEXED BY calls_running",
+        "status IN ('intended', 'pending', 'processing', 'unknown')",
+    ),
+    "undelivered": (
+        "INDEXED BY calls_undelivered",
+        f"settled_at IS NULL AND handed_over_at IS NULL AND NOT {_CAME_TO_NOTHING}",
+    ),
 }
 
 # A call begun before midnight in doubt may be made, and charged, after it: it counts on both days.
-SPENDING: Final = """
+# One from the future counts on each day. Doubts are asked about however old they are: what was
+# made so late, or is asked about just now, has indexes of its own.
+_OF_THE_DAY: Final = """
+    SELECT status, cost_cents, price_cents, begun_at AS reserved_at FROM calls
+    WHERE caller = :caller AND begun_at >= :doubt_since
+        AND (begun_at >= :since OR made_at >= :since OR status = 'intended')
+    UNION ALL
+    SELECT status, cost_cents, price_cents, made_at FROM calls INDEXED BY calls_made_late
+    WHERE caller = :caller AND made_at - begun_at > 86400 AND begun_at < :doubt_since
+        AND made_at >= :since
+    UNION ALL
+    SELECT status, cost_cents, price_cents, sent_at FROM calls INDEXED BY calls_in_doubt
+    WHERE caller = :caller AND status = 'intended' AND sent_at > :reserved_since
+        AND begun_at < :doubt_since"""
+SPENDING: Final = f"""
     SELECT total(CASE status WHEN 'completed' THEN coalesce(cost_cents, price_cents)
                              WHEN 'failed' THEN cost_cents END) AS spent_cents,
            total(CASE WHEN status NOT IN ('completed', 'failed', 'refused')
+                       AND (status != 'intended' OR reserved_at > :reserved_since)
                       THEN price_cents END) AS reserved_cents
-    FROM calls WHERE caller = :caller AND begun_at >= :doubt_since
-        AND (begun_at >= :since OR made_at >= :since OR status = 'intended')"""
+    FROM ({_OF_THE_DAY})"""
 
 COUNT: Final = "SELECT count(*) AS calls FROM calls"
 COUNT_BY_FATE: Final = f"""
     SELECT count(*) AS calls, count(CASE WHEN status = 'intended' THEN 1 END) AS in_doubt,
-        count(CASE WHEN status != 'intended' AND {_OPEN} THEN 1 END) AS undelivered
+        count(CASE WHEN status != 'intended' AND settled_at IS NULL AND handed_over_at IS NULL
+                    AND NOT {_CAME_TO_NOTHING} THEN 1 END) AS undelivered
     FROM calls"""
 
 INTERVALS: Final = """
@@ -107,8 +165,8 @@ def selecting(selection: Selection, *, of_caller: bool) -> str:
     mine = "caller = :caller AND " if of_caller else ""
     index, condition = _SELECTIONS[selection]
     return f"""
-        SELECT * FROM calls {index} WHERE {mine}begun_at >= :since AND {condition}
-        ORDER BY begun_at DESC LIMIT :limit"""
+        SELECT * FROM calls {index} WHERE {mine}{condition}
+        ORDER BY begun_at DESC, call_id, number LIMIT :limit"""
 
 
 def to_row(entry: Entry) -> dict[str, object]:
@@ -133,6 +191,7 @@ def to_entry(row: sqlite3.Row) -> Entry:
         files=_texts(row["files"]),
         drawn=to_interval(row),
         sandbox=bool(row["sandbox"]),
+        unanswered=bool(row["unanswered"]),
         sources=tuple(_named(source) for source in as_list(_read(row["sources"]))),
         ready=bool(row["ready"]),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp.orders.ledger.sqlite import queries
-from runapi_mcp.orders.ledger.sqlite.database import VERSION, Database, LockTimeout
+from runapi_mcp.orders.ledger.sqlite.database import VERSION, Database, LockTimeout, beside
 from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, Trouble, trouble_of
 
 _LOOKS: Final = 5
@@ -31,7 +31,7 @@ def survey(path: Path) -> LedgerSurvey:
     found = _look_at(path)
     for _ in range(_LOOKS - 1):
         # Somebody may have written what was just being read, or be about to let go of it.
-        if found.trouble not in ("damaged", "locked"):
+        if found.trouble not in ("damaged", "locked", "replaced"):
             break
         found = _look_at(path)
     return found
@@ -40,11 +40,14 @@ def survey(path: Path) -> LedgerSurvey:
 def _look_at(path: Path) -> LedgerSurvey:
     if path.is_file() and not _can_be_written(path):
         return LedgerSurvey(trouble="read-only")
+    # SQLite makes the one after the other, and takes them away the other way round.
+    if beside(path, "shm").exists() and not beside(path, "wal").exists():
+        return LedgerSurvey(trouble="replaced")
     try:
         with closing(Database.open_as_is(path, _short_timeout())) as database:
             return _count(database)
     except BROKEN as error:
-        return LedgerSurvey(trouble=trouble_of(error))
+        return LedgerSurvey(trouble=trouble_of(error, path))
 
 
 def _can_be_written(path: Path) -> bool:

@@ -1,0 +1,70 @@
+"""What a set of pictures can be called in a directory: where it is already, and what is taken."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from runapi_mcp.images.directory import Directory
+from runapi_mcp.images.naming import IMAGE_SUFFIXES, SetMember
+
+# Counting on would take as many steps as there are pictures of the name.
+LAST_NUMBER: Final = 9
+MOST_HASHED: Final = 16
+"""How many names of four digits are tried; one is free sooner unless nearly all are taken."""
+LARGEST_SIDECAR_BYTES: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SetNames:
+    """The names that one picture of a set may have, and so its siblings."""
+
+    directory: Directory
+    stem: str
+    """The wanted one."""
+    member: SetMember
+
+    def numbered(self) -> list[str]:
+        """The stems that are likely."""
+        return [self.stem, *(f"{self.stem}-{number}" for number in range(2, LAST_NUMBER + 1))]
+
+    def in_order(self) -> Iterable[str]:
+        """All stems there are, the one where siblings are first."""
+        stems = [*self.numbered(), *self._hashed()]
+        return dict.fromkeys([next(filter(self.has_siblings, stems), self.stem), *stems])
+
+    def _hashed(self) -> list[str]:
+        """The same for the whole set, whichever server saves it."""
+        seeds = (f"{self.member.set_id} {n}".encode(errors="replace") for n in range(MOST_HASHED))
+        return [f"{self.stem}-{hashlib.sha256(seed).hexdigest()[:4]}" for seed in seeds]
+
+    def has_siblings(self, stem: str) -> bool:
+        return any(map(self._is_sibling, self.member.sibling_names(stem)))
+
+    def taken(self, stem: str, but: Collection[str] = ()) -> list[str]:
+        """The files with one of the set's names, those of siblings and some others aside."""
+        found = self._files(self.member.name(stem))
+        for name in self.member.sibling_names(stem):
+            # In this order: a sibling may come between.
+            if (files := self._files(name)) and not self._is_sibling(name):
+                found += files
+        return [file for file in found if file not in but]
+
+    def _files(self, name: str) -> list[str]:
+        pictures = [name + suffix for suffix in IMAGE_SUFFIXES]
+        files = [*pictures, *(f"{picture}.json" for picture in pictures)]
+        return list(filter(self.directory.exists, files))
+
+    def _is_sibling(self, name: str) -> bool:
+        sidecars = (read_sidecar(self.directory, name + suffix) for suffix in IMAGE_SUFFIXES)
+        return any(told.get("set", told.get("task_id")) == self.member.set_id for told in sidecars)
+
+
+def read_sidecar(directory: Directory, picture: str) -> Mapping[str, object]:
+    """What the JSON beside a picture says; nothing where there is none of ours."""
+    try:
+        sidecar: object = json.loads(directory.read(f"{picture}.json", LARGEST_SIDECAR_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return cast("dict[str, object]", sidecar) if isinstance(sidecar, dict) else {}

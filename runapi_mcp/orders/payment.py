@@ -1,0 +1,160 @@
+"""The request that pays for one picture, between its intent and its id in the ledger."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Final
+
+import anyio
+
+from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.task import Task
+from runapi_mcp.base.errors import LedgerUnusable, ProviderFailure
+from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
+from runapi_mcp.orders.ledger.entry import SEND_SECONDS
+from runapi_mcp.providers.port import CREATE_SECONDS, Provider
+
+logger = logging.getLogger(__name__)
+
+LOOK_AGAIN_SECONDS: Final = 0.25
+"""How often the ledger is asked what became of a request that another process has sent."""
+SLEPT_SECONDS: Final = 60.0
+"""After such a pause of the process what it knows of an entry is too old to send by."""
+
+
+_UNHEARD: Final = "stopped waiting; task %s goes on, and get_task finds it"
+
+
+class _NothingToSend(Exception):
+    """The entry needs no request any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An entry with its task; without one, where it was withdrawn."""
+
+    entry: Entry
+    task: Task | None = None
+    """As the provider answered the request, if it was this one that made the task."""
+
+
+def log_unheard(paid: Paid) -> None:
+    """Name the task of a request whose callers had all left when it was answered."""
+    if paid.entry.task_id is not None:
+        logger.warning(_UNHEARD, paid.entry.task_id)
+
+
+@dataclass(slots=True, eq=False)
+class Payment:
+    """Asks the provider for what an entry says, under its key, once or however often it takes.
+
+    One at a time in a process; others may do the same with the same entry.
+    """
+
+    provider: Provider
+    ledger: Ledger
+    entry: Entry
+    variant: Variant
+    body: str
+    _sends: int = 0
+
+    async def pay(self, total_seconds: float = CREATE_SECONDS) -> Paid:
+        """The entry, with the task's id on the disk.
+
+        Raises:
+            ProviderFailure: no task is known; `in_doubt` says whether there may be one.
+            LedgerUnusable: nothing was sent, because that could not be written down.
+        """
+        await self._wait_for_other_senders()
+        if not self._is_open:
+            return Paid(self.entry)
+        try:
+            task = await self.provider.create(
+                self.variant,
+                self.body,
+                self.entry.key,
+                total_seconds,
+                before_send=self._note_send,
+                in_doubt=self.entry.open_sends > 0,
+            )
+        except _NothingToSend:
+            return Paid(self.entry)
+        except ProviderFailure as failure:
+            await self._record_failure(failure)
+            if self.entry.task_id is None:
+                raise
+            return Paid(self.entry)
+        except LedgerUnusable as failure:
+            raise self._lost_track(failure) from failure
+        except anyio.get_cancelled_exc_class():
+            # Cancelling gets through only while the provider has taken nothing.
+            await write_or_log(self._record_no())
+            raise
+        return Paid(await self._record(task), task)
+
+    @property
+    def _is_open(self) -> bool:
+        return self.entry.status == "intended" and self.entry.task_id is None
+
+    async def _wait_for_other_senders(self) -> None:
+        """Return once the entry has its task, or whoever sends for it should have an answer."""
+        with anyio.move_on_after(2 * SEND_SECONDS):
+            while self.entry.is_being_sent(self.ledger.now()):
+                await anyio.sleep(LOOK_AGAIN_SECONDS)
+                self.entry = await self._read_entry()
+
+    async def _read_entry(self) -> Entry:
+        call = await self.ledger.call(self.entry.call_id)
+        return next((each for each in call if each.key == self.entry.key), self.entry)
+
+    async def _note_send(self) -> None:
+        began_at = -SLEPT_SECONDS
+        while abs(self.ledger.now() - began_at) >= SLEPT_SECONDS:
+            began_at = self.ledger.now()
+            self.entry = await self.ledger.record_send(self.entry.key)
+            if not self._is_open:
+                raise _NothingToSend
+            self._sends += 1
+
+    async def _record(self, task: Task) -> Entry:
+        reserved_cents, now = task.reserved_cents, self.ledger.now()
+        entry = replace(
+            self.entry,
+            task_id=task.id,
+            status=task.status,
+            price_cents=self.entry.price_cents if reserved_cents is None else reserved_cents,
+            sandbox=task.sandbox,
+            made_at=now,
+            image_urls=task.image_urls,
+            cost_cents=task.cost_cents,
+            ended_at=now if task.ended else None,
+        )
+        if not await write_or_log(self.ledger.record(entry)):
+            logger.warning("task %s could not be written down; get_task finds it", task.id)
+        return entry
+
+    async def _record_failure(self, failure: ProviderFailure) -> None:
+        if failure.answer.task_id is not None:
+            await self._record_named(failure.answer.task_id)
+        elif failure.in_doubt:
+            key, answered = self.entry.key, failure.answered
+            await write_or_log(self.ledger.record_doubt(key, self._sends, answered=answered))
+        elif await write_or_log(self._record_no()):
+            # Somebody else's request under the same key may have been taken.
+            failure.in_doubt = self.entry.status != "refused"
+
+    async def _record_named(self, task_id: str) -> None:
+        """Write down the task that a failed answer named."""
+        logger.warning("a failed answer named task %s; get_task finds it", task_id)
+        now = self.ledger.now()
+        self.entry = replace(self.entry, task_id=task_id, status="unknown", made_at=now)
+        await write_or_log(self.ledger.record(self.entry))
+
+    async def _record_no(self) -> None:
+        self.entry = await self.ledger.record_no(self.entry.key, self._sends)
+
+    def _lost_track(self, failure: LedgerUnusable) -> LedgerUnusable | ProviderFailure:
+        if self._sends == 0 and self.entry.open_sends == 0:
+            return failure
+        doubt = ProviderFailure(failure.happened, failure.advice)
+        doubt.in_doubt = True
+        return doubt

@@ -1,0 +1,111 @@
+"""The answer to an HTTP request: begun soon, so that a departure shows; confirmed when out."""
+
+from typing import Final
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runapi_mcp.server.arrivals import mark_arrival
+from runapi_mcp.server.delivery_confirmations import open_outbox
+
+BEGIN_SECONDS: Final = 0.5
+"""How long an answer may keep its client, and the proxies before it, without a byte."""
+
+_START: Final[Message] = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"text/event-stream"),
+        (b"cache-control", b"no-cache, no-transform"),
+        (b"x-accel-buffering", b"no"),
+    ],
+}
+_PING: Final[Message] = {
+    "type": "http.response.body",
+    "body": b": ping\r\n\r\n",
+    "more_body": True,
+}
+_RESULT: Final = b'"result":'
+"""Unescaped it is a name, which no error and no word of progress has."""
+
+
+class AnswerMiddleware:
+    """Notes when a request came, and looks after its answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        mark_arrival()
+        answer = _Answer(receive, send)
+        await self._app(scope, answer.receive, answer.send)
+
+
+class _Answer:
+    """What goes between a server and the program on one request.
+
+    The SDK waits fifteen seconds with its first byte where a call says nothing, and until then many
+    a proxy hides that the client has gone. So who has read the whole request and only waits for the
+    client to leave finds an event stream begun; an answer in JSON becomes its one event.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._outbox = open_outbox()
+        self._sending = anyio.Lock(fast_acquire=True)
+        self._is_read = False
+        self._is_begun = False
+        self._is_ours = False
+        self._has_result = False
+        self._is_framed = False
+        """Whether what the program sends must be made an event."""
+
+    async def receive(self) -> Message:
+        if self._is_read and not self._is_begun:
+            with anyio.move_on_after(BEGIN_SECONDS):
+                return self._note(await self._receive())
+            await self._begin()
+        return self._note(await self._receive())
+
+    async def send(self, message: Message) -> None:
+        async with self._sending:
+            if message["type"] == "http.response.start":
+                await self._start(message)
+            else:
+                await self._continue(message)
+
+    def _note(self, message: Message) -> Message:
+        if message["type"] == "http.disconnect":
+            self._outbox.close()
+        elif not message.get("more_body"):
+            self._is_read = True
+        return message
+
+    async def _begin(self) -> None:
+        async with self._sending:
+            if not self._is_begun:
+                await self._send(_START)
+                self._is_begun = self._is_ours = True
+                await self._send(_PING)
+
+    async def _start(self, message: Message) -> None:
+        if not self._is_ours:
+            self._is_begun = True
+            await self._send(message)
+            return
+        media_type = Headers(raw=message["headers"]).get("content-type", "")
+        self._is_framed = not media_type.startswith("text/event-stream")
+
+    async def _continue(self, message: Message) -> None:
+        body, is_last = message.get("body", b""), not message.get("more_body")
+        self._has_result = self._has_result or _RESULT in body
+        if self._is_framed and body:
+            message = {**message, "body": b"event: message\r\ndata: " + body + b"\r\n\r\n"}
+        await self._send(message)
+        if is_last and self._has_result:
+            await self._outbox.confirm_all()
