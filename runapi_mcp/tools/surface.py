@@ -14,10 +14,10 @@ from runapi_mcp.tools.tool import Tool
 _FACTS: Final = (
     "Every drawing call costs money; check_pricing is free. A call waits as long as the host "
     "allows, or wait_seconds. An image not ready by then comes back as a task_id: call get_task "
-    "with it; list_tasks finds a lost one. The same call again continues an image that was not "
-    "delivered, and pays for a new one once it was. Failed images are not charged. Images are "
-    "saved as files; the answer begins with their paths, and save_as names them. preview_px 0 "
-    "leaves the preview out. Image URLs expire after about 7 days. "
+    "with it; list_tasks finds a lost one. The same call again gets the same image, for nothing, "
+    "until it arrived or was used; redraw with its task_id draws a new one, count several. Failed "
+    "images are not charged. Images are saved as files; the answer begins with their paths, and "
+    "save_as names them. preview_px 0 leaves the preview out. Image URLs last about 7 days. "
     "Flux 2 at RunAPI has no seed, steps or guidance. Arguments are checked before anything is "
     "paid."
 )
