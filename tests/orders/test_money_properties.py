@@ -69,7 +69,7 @@ ANSWERED: Final = ("307", "403", "408", "409", "410", "425", "429", "499")
 # RunAPI does not refuse so what it has carried out.
 REFUSING: Final = ("401", "402", "404", "422")
 MORE_THAN_ONE_CALL_TRIES: Final = 14
-# Found by chance, and too rare to wait for.
+# Found by chance, or by hand where chance is too rare to wait for.
 FOUND: Final = {
     "a doubt of yesterday is made and charged today": Story(
         Limits(per_day_cents=5.0),
@@ -89,6 +89,61 @@ FOUND: Final = {
             Pass(1.0),
             Pass(1.0),
             Freeze("B", 1, 2 * DAY_SECONDS),
+        ],
+    ),
+    "a caller leaves while a doubt is asked about again": Story(
+        Limits(),
+        NOON,
+        [
+            Fault("created", "torn", times=1),
+            Call("A", DRAWINGS[0], MOST_WAIT_SECONDS, 1.1037),
+            Pass(5.0),
+            Call("B", DRAWINGS[0]),
+        ],
+    ),
+    "two send at once, and one of them is refused": Story(
+        Limits(),
+        NOON,
+        [
+            Fault("created", "slow", 30.0, times=1),
+            Fault("create", "402", times=1),
+            Call("A", DRAWINGS[0]),
+            Call("B", DRAWINGS[0]),
+            Pass(1.5),
+            Call("A", DRAWINGS[0]),
+        ],
+    ),
+    "the price rises between the question and the yes": Story(
+        Limits(confirm_over_cents=4.0),
+        NOON,
+        [Call("B", DRAWINGS[0]), Pass(5.0), Rise(), Pass(1000.0)],
+        thinks_seconds=700.0,
+    ),
+    "RunAPI refuses what it has carried out, at the next try": Story(
+        Limits(),
+        NOON,
+        [
+            Fault("created", "torn", times=1),
+            Call("A", DRAWINGS[0]),
+            Pass(1.2),
+            Fault("create", "402", times=30),
+            Pass(61.0),
+            Call("B", DRAWINGS[0]),
+        ],
+    ),
+    "nothing may be spent any more while a call is in doubt": Story(
+        Limits(),
+        NOON,
+        [
+            Call("A", DRAWINGS[0], MOST_WAIT_SECONDS),
+            Pass(20.0),
+            Fault("create", "torn", times=MORE_THAN_ONE_CALL_TRIES),
+            Call("A", DRAWINGS[3]),
+            Pass(61.0),
+            Forbid(),
+            Pass(100.0),
+            GetTask("A", 0),
+            Pass(61.0),
         ],
     ),
     "a doubt is asked about when it is over a limit, and was charged": Story(
@@ -144,14 +199,14 @@ class Teller:
         )
 
     def at_once(self) -> list[Step]:
-        """Both processes send the same, and one of them may be refused."""
+        """The same is sent twice, by one process or by both, and one may be refused."""
         drawing = self._one_of((*DRAWINGS, *[UPLOADED] * 5))
         call = replace(self.call(), process="A", drawing=drawing)
         refusal = Fault("create", self._one_of(REFUSING), None, 1)
         slow = Fault("created", "slow", self._one_of((2.0, 30.0)), 1)
         faults = self._one_of(([slow], [slow, refusal]))
         pause = Pass(self._one_of((1.0, 1.5, 5.0)))
-        return [*faults, call, replace(call, process="B"), pause, self.like(call)]
+        return [*faults, call, replace(call, process=self._process()), pause, self.like(call)]
 
     def repeat(self) -> list[Step]:
         """The same call three times, with something in between."""
@@ -174,7 +229,7 @@ class Teller:
         kind = self._one_of(UNANSWERED)
         doubt = Fault("create", kind, None, MORE_THAN_ONE_CALL_TRIES)
         asking = GetTask(self._process(), 0)
-        return [known, Pass(5.0), doubt, self.call(), Pass(61.0), Forbid(), asking, Pass(61.0)]
+        return [known, Pass(5.0), doubt, self.call(), Pass(61.0), Forbid(), Pass(100.0), asking]
 
     def step(self) -> Step:
         often = (self.call, self.call, self.passing, self.death, self.pause, self.fault, self.look)
