@@ -28,9 +28,7 @@ _SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 @click.command("login")
 @click.option("--key", metavar="-", help="Read a key from standard input instead: --key -")
-@click.option(
-    "--base-url", metavar="URL", help="Log in at this address, and keep it with the key."
-)
+@click.option("--base-url", metavar="URL", help="Log in at this address, and keep it with the key.")
 @click.argument("words", nargs=-1, metavar="")
 @click.option("--no-browser", is_flag=True, help="Show the address only.")
 def command(

@@ -265,7 +265,7 @@ async def test_a_login_through_the_browser_keeps_the_address_too() -> None:
     async with network() as net:
         async with program("login", "--no-browser", "--base-url", net.base_url) as running:
             browser = await shown(running)
-            address = [line for line in running.stdout.seen if "/cli/authorize?" in line][0]
+            address = next(line for line in running.stdout.seen if "/cli/authorize?" in line)
             await browser.comes_back(await decide(net.sandbox, address.strip(), "approve"))
             assert await running.end() == 0
         assert config()["base_url"] == net.base_url

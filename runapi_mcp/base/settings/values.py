@@ -61,7 +61,7 @@ def _first_url(candidates: Iterable[object]) -> str | None:
 
 def is_own_address(url: str) -> bool:
     """Whether it is RunAPI's or this machine's, which any of the user's keys may be sent to."""
-    return _RUNAPIS.fullmatch(url) is not None or is_loopback(url)
+    return _RUNAPIS.fullmatch(url) is not None or (is_http(url) and is_loopback(url))
 
 
 def check_url(url: str) -> str:

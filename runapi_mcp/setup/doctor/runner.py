@@ -28,7 +28,13 @@ from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, note, 
 from runapi_mcp.setup.doctor.launch_plan import ConnectPlan
 from runapi_mcp.setup.doctor.probe import probe_address, probe_command
 from runapi_mcp.setup.doctor.runapi_probe import ask_runapi
-from runapi_mcp.setup.doctor.subjects import Inventory, Subject, section_of, take_inventory
+from runapi_mcp.setup.doctor.subjects import (
+    Inventory,
+    MayRun,
+    Subject,
+    section_of,
+    take_inventory,
+)
 
 BESIDES_SECONDS: Final = 8.0
 """What asking RunAPI and ending the servers may take besides."""
@@ -36,19 +42,23 @@ BESIDES_SECONDS: Final = 8.0
 Question = TypeVar("Question", bound=Hashable)
 
 
-async def diagnose(
-    machine: Machine, named: Sequence[Host], wait_seconds: float
+def diagnose(
+    machine: Machine, named: Sequence[Host], wait_seconds: float, may_run: MayRun
 ) -> tuple[Diagnosis, Secrets]:
     """All that is found about the named hosts; about each that has an entry, without names.
 
     And the secrets that must be hidden in it. A server may take `wait_seconds` to answer, whatever
-    its host allows.
+    its host allows. `may_run` asks a person about a project's command.
     """
-    inventory = take_inventory(machine, named or HOSTS, wait_seconds)
+    inventory = take_inventory(machine, named or HOSTS, wait_seconds, may_run)
+    diagnosis = anyio.run(_examine, inventory, wait_seconds, bool(named))
+    return diagnosis, inventory.secrets
+
+
+async def _examine(inventory: Inventory, wait_seconds: float, is_named: bool) -> Diagnosis:  # noqa: FBT001 - anyio.run knows no names
     with anyio.move_on_after(wait_seconds + BESIDES_SECONDS) as limit:
         await _probe(inventory, wait_seconds)
-    diagnosis = _judge(inventory, named=bool(named), in_time=not limit.cancelled_caught)
-    return diagnosis, inventory.secrets
+    return _judge(inventory, named=is_named, in_time=not limit.cancelled_caught)
 
 
 async def _probe(inventory: Inventory, wait_seconds: float) -> None:
@@ -118,7 +128,9 @@ def _judge(inventory: Inventory, *, named: bool, in_time: bool) -> Diagnosis:
         again = fix_commands.runapi("doctor HOST")
         machine.add([warning("time", what, "something here is very slow", again)])
     findings = [_environment_findings(subject) for subject in inventory.subjects]
-    common = _common([found for found in findings if found])
+    # Of a project's entry less is looked at.
+    of_user = zip(inventory.subjects, findings, strict=True)
+    common = _common([found for each, found in of_user if found and not each.is_of_project])
     machine.add(common)
     for subject, found in zip(inventory.subjects, findings, strict=True):
         with subject.section.telling_crashes():
@@ -160,7 +172,8 @@ def _check_environment(subject: Subject) -> Iterator[Finding]:
         yield from check_answer(server, answer)
     if answer and answer.has_key:
         yield from check_acceptance(server, answer)
-    yield from check_disk(server.settings, subject.ledger)
+    if subject.is_here:
+        yield from check_disk(server.settings, subject.ledger)
 
 
 def _common(findings: Sequence[Sequence[Finding]]) -> list[Finding]:

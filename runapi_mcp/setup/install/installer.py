@@ -42,7 +42,7 @@ from runapi_mcp.setup.install.host_file import (
     read_host_file,
 )
 from runapi_mcp.setup.install.install_log import InstallLog, InstallRecord
-from runapi_mcp.setup.install.launchers import command_in
+from runapi_mcp.setup.install.launchers import guess_command
 
 ChangeOutcome = Literal["added", "updated", "already there", "removed", "not there", "restored"]
 
@@ -265,7 +265,7 @@ def _refuse_another(host: Host, older: ServerEntry, path: Path, log: InstallLog)
 
 def _refuse_unclear(host: Host, older: ServerEntry, path: Path) -> None:
     words = command_words(host, older)
-    command = command_in(words)
+    command = guess_command(words)
     if command is not None and not command.is_clear:
         raise Refused(
             f"{path} starts this server by way of {words[0]}, and how is not understood here.",

@@ -26,8 +26,11 @@ class Command:
     """False where a launcher is not known, so that nobody can tell which words are whose."""
 
 
-def command_in(words: Sequence[str]) -> Command | None:
-    """How a command starts this program; None for one that does not."""
+def guess_command(words: Sequence[str]) -> Command | None:
+    """How a command seems to start this program; None for one that does not.
+
+    Good enough for editing text. What may be executed, `doctor/start_rule.py` decides.
+    """
     if not words:
         return None
     first, *rest = words
@@ -151,7 +154,7 @@ def _run(
 def _launched(
     options: list[tuple[str, str]], words: list[str], env: Mapping[str, str] | None = None
 ) -> Command | None:
-    found = command_in(words)
+    found = guess_command(words)
     if found is None:
         return None
     is_clear = found.is_clear and not any(name in _UNCLEAR for name, _ in options)

@@ -62,7 +62,7 @@ def typed_command(program: Program, started_as: str) -> str:
     script = Path(started_as).absolute()
     if script.stem == PACKAGE and script.exists():
         return shlex.quote(_from_here(script))
-    return f"{shlex.quote(program.executable)} -m runapi_mcp"
+    return f"{shlex.quote(program.executable)} -P -m runapi_mcp"
 
 
 def _from_here(path: Path) -> str:
