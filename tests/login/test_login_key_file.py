@@ -157,11 +157,11 @@ def test_a_file_that_cannot_be_understood_is_left_as_it_is(
     assert names_in(file.path.parent) == ["config.json"]
 
 
-@pytest.mark.parametrize("where", [(os, "fsync"), (Path, "replace"), (os, "fdopen")])
+@pytest.mark.parametrize("where", [(os, "fsync"), (os, "replace"), (os, "fdopen")])
 def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(
     where: tuple[object, str], file: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     written(file, '{"api_key": "old"}')
