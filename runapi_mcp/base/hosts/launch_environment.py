@@ -74,7 +74,7 @@ def _reference_patterns(reference: str) -> list[str]:
         case "":
             return []
         case "${%s}":
-            return [rf"\$\{{{name}(?::-(?P<default>[^}}]*))?\}}"]
+            return [rf"\$\{{{name}(?::-(?P<default>(?:[^}}$]|\$(?!\{{))*+))?\}}"]
         case "$%s":
             return [rf"\$\{{{name}\}}", rf"\${name}"]
         case _:

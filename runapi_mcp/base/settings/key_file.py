@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.atomic_files import make_folders, write_whole
 from runapi_mcp.base.errors import NotConfigured
-from runapi_mcp.base.json_values import is_object
+from runapi_mcp.base.json_values import is_bounded, is_object
 from runapi_mcp.base.settings.values import kept_address, may_go_to
 
 _NAME: Final = "api_key"
@@ -59,6 +59,8 @@ def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
         entries: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         return {}, f"{path} is not valid JSON: {error}."
+    if not is_bounded(entries, len(text)):
+        return {}, f"{path} is not valid JSON: it is nested too deeply."
     if not is_object(entries):
         return {}, f"{path} must hold a JSON object."
     return entries, None

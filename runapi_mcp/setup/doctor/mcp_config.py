@@ -12,7 +12,7 @@ import httpx
 from runapi_mcp.base.errors import Failure, NotConfigured
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, Http
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.json_values import Json, as_list, as_object
+from runapi_mcp.base.json_values import Json, as_list, as_number, as_object
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.base.texts import UnusableText, parse_text
 from runapi_mcp.setup.install.host_entry import command_words, entry_url, owner_of, unwrap_entry
@@ -126,10 +126,7 @@ class ConfigEntry:
 
     def seconds(self, key: str) -> float | None:
         """A duration that the entry sets, in the host's own unit."""
-        value = self.fields.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return float(value)
+        return as_number(self.fields.get(key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _PACKAGE: Final = rf"runapi[-_.]mcp(\[[\w,-]*\])?((==|>=|<=|~=|@){_VERSION})?"
 _IMAGE: Final = r"(ghcr\.io/runapi-mcp/)?runapi-mcp(:[\w.-]+)?(@sha256:[0-9a-f]{64})?"
 _PATH: Final = r"(/|[A-Za-z]:[\\/]).*"
 _PYTHON: Final = rf"(python|cpython|pypy)?@?\d[\d.]*t?|{_PATH}"
-_MOUNT: Final = rf"([\w.-]+|{_PATH}):/.*"
+_MOUNT: Final = r"([\w.-]+|(/|[A-Za-z]:[\\/])[^:]*):/.*"
 _UV: Final = {"--python": _PYTHON, "-p": _PYTHON, "--directory": _PATH, "--project": _PATH}
 _UV_BARE: Final = "-q --quiet --isolated --offline --no-config --no-progress --refresh --no-cache"
 

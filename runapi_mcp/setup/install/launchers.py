@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from itertools import dropwhile
 from typing import Final
 
+MOST_WORDS: Final = 200
+"""Each may be a launcher that starts the next."""
 _OURS: Final = re.compile(r"runapi[-_.]mcp(\.exe|\.cmd|\.git)?([@=<>!~:\[].*)?", re.IGNORECASE)
 _PYTHON: Final = re.compile(r"(python|pypy|graalpy|py)w?[\d.]*t?", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"\.(exe|cmd|bat)$")
@@ -33,6 +35,8 @@ def guess_command(words: Sequence[str]) -> Command | None:
     """
     if not words:
         return None
+    if len(words) > MOST_WORDS:
+        return _unclear([*words])
     first, *rest = words
     if _names_us(first):
         return Command(tuple(rest))

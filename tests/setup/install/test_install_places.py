@@ -151,3 +151,11 @@ def test_every_host_has_a_page_and_the_index_names_it() -> None:
 )
 def test_a_command_of_ours_is_known(words: list[str], ours: bool) -> None:  # noqa: FBT001 - a case
     assert (guess_command(words) is not None) is ours
+
+
+@pytest.mark.parametrize("launcher", ["env", "uvx", "cmd", "python3 -m", "docker run"])
+def test_a_command_of_launchers_without_an_end_is_unclear(launcher: str) -> None:
+    words = [*(launcher.split() * 2_000), "runapi-mcp"]
+    command = guess_command(words)
+    assert command is not None
+    assert not command.is_clear
