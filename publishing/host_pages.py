@@ -95,7 +95,10 @@ def waiting_table(hosts: Sequence[Host] = HOSTS) -> str:
     """How long a call waits in each host whose client's name is known."""
     known = [host for host in hosts if host.client.names]
     rows = [_waits(host.title, host.client) for host in sorted(known, key=_alphabetical)]
-    head = ["| host | client name | waits | and with progress |", "| --- | --- | --- | --- |"]
+    head = [
+        "| host | client name | waits | and with progress | takes every answer |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     return "\n".join([*head, *rows, _waits("any other", UNKNOWN_CLIENT)])
 
 
@@ -115,8 +118,9 @@ def _alphabetical(host: Host) -> str:
 def _waits(title: str, client: ClientProfile) -> str:
     limits = (client.silent_seconds, client.with_progress_seconds)
     waits = [f"{limit - ANSWER_MARGIN_SECONDS:.0f} s" for limit in limits]
-    names = [f"`{name}`" for name in client.names]
-    return " | ".join([f"| {title}", ", ".join(names), *waits]).replace("|  |", "| |") + " |"
+    names = ", ".join(f"`{name}`" for name in client.names)
+    takes = "yes" if client.takes_every_answer else ""
+    return " | ".join([f"| {title}", names, *waits, takes]).replace("|  |", "| |") + " |"
 
 
 def _page(host: Host) -> str:

@@ -6,8 +6,9 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,14 +16,18 @@ import click
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import Refused
-from runapi_mcp.base.hosts.table import host_named
+from runapi_mcp.base.hosts.host import Host
+from runapi_mcp.base.hosts.machine import Machine
+from runapi_mcp.base.hosts.table import HOSTS, host_named
 from runapi_mcp.base.redaction import Secrets
+from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.host_choice import current_machine, open_install_log
 from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, Severity
 from runapi_mcp.setup.doctor.fix import Fix, confirm, fix
 from runapi_mcp.setup.doctor.launch_plan import LaunchPlan
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
 from runapi_mcp.setup.doctor.runner import diagnose
+from runapi_mcp.setup.doctor.subjects import MayRun, take_inventory
 
 WAIT_SECONDS: Final = 20
 """How long a server may take to answer without --wait: nobody waits longer here."""
@@ -97,15 +102,26 @@ def command(
         told = "Run it in one; without it, a project's file is only read."
         raise Refused("--run-project asks at a terminal, and there is none.", told)
     named = list(dict.fromkeys(map(host_named, hosts)))
-    machine, may_run = current_machine(), _Person() if run_project else _nobody
-    diagnosis, secrets = diagnose(machine, named, wait_seconds, may_run)
+    look = partial(
+        _look, current_machine(), named, wait_seconds, _Person() if run_project else _nobody
+    )
+    diagnosis, secrets = look()
     fixes = fix(diagnosis, open_install_log()) if mends else []
     if fixes:
-        diagnosis, secrets = diagnose(machine, named, wait_seconds, may_run)
+        diagnosis, secrets = look()
         fixes = confirm(fixes, diagnosis)
     say = _say_json if as_json else _say
     say(diagnosis, secrets, fixes)
     sys.exit(0 if diagnosis.is_fine else 1)
+
+
+def _look(
+    machine: Machine, named: Sequence[Host], wait_seconds: float, may_run: MayRun
+) -> tuple[Diagnosis, Secrets]:
+    # Before the event loop, which would keep Ctrl-C from the prompt.
+    inventory = take_inventory(machine, named or HOSTS, wait_seconds, may_run)
+    examine = partial(diagnose, inventory, wait_seconds, named=bool(named))
+    return run_interruptible(examine), inventory.secrets
 
 
 def _nobody(_entry: ConfigEntry, _plan: LaunchPlan) -> bool:

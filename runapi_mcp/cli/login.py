@@ -11,11 +11,11 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import anyio
 import click
 
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import Refused
+from runapi_mcp.cli.event_loop import run_interruptible
 
 if TYPE_CHECKING:
     from runapi_mcp.base.settings import Key, KeyFile
@@ -50,7 +50,7 @@ def command(
     try:
         if key is None:
             opens = not no_browser
-            anyio.run(partial(_through_browser, address, key_file, kept_url, opens=opens))
+            run_interruptible(partial(_through_browser, address, key_file, kept_url, opens=opens))
         else:
             _keep_given(address, key_file, kept_url)
     except KeyboardInterrupt:
@@ -100,7 +100,7 @@ def _keep_given(address: str, key_file: KeyFile, kept_url: str | None) -> None:
         async with aclosing(upstream):
             return await keeper.keep(key)
 
-    balance_cents = anyio.run(keep)
+    balance_cents = run_interruptible(keep)
     click.secho(f"The key works; the balance is {dollars(balance_cents)}.", fg="green")
 
 

@@ -8,9 +8,6 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.hosts.host import Host
-from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import HOSTS
-from runapi_mcp.base.redaction import Secrets
 from runapi_mcp.orders.ledger.sqlite.survey import survey
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.check_disk import check_disk
@@ -28,13 +25,7 @@ from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, note, 
 from runapi_mcp.setup.doctor.launch_plan import ConnectPlan
 from runapi_mcp.setup.doctor.probe import probe_address, probe_command
 from runapi_mcp.setup.doctor.runapi_probe import ask_runapi
-from runapi_mcp.setup.doctor.subjects import (
-    Inventory,
-    MayRun,
-    Subject,
-    section_of,
-    take_inventory,
-)
+from runapi_mcp.setup.doctor.subjects import Inventory, Subject, section_of
 
 BESIDES_SECONDS: Final = 8.0
 """What asking RunAPI and ending the servers may take besides."""
@@ -42,23 +33,14 @@ BESIDES_SECONDS: Final = 8.0
 Question = TypeVar("Question", bound=Hashable)
 
 
-def diagnose(
-    machine: Machine, named: Sequence[Host], wait_seconds: float, may_run: MayRun
-) -> tuple[Diagnosis, Secrets]:
-    """All that is found about the named hosts; about each that has an entry, without names.
+async def diagnose(inventory: Inventory, wait_seconds: float, *, named: bool) -> Diagnosis:
+    """All that is found about what is looked at; where hosts are named, also about those without.
 
-    And the secrets that must be hidden in it. A server may take `wait_seconds` to answer, whatever
-    its host allows. `may_run` asks a person about a project's command.
+    A server may take `wait_seconds` to answer, whatever its host allows.
     """
-    inventory = take_inventory(machine, named or HOSTS, wait_seconds, may_run)
-    diagnosis = anyio.run(_examine, inventory, wait_seconds, bool(named))
-    return diagnosis, inventory.secrets
-
-
-async def _examine(inventory: Inventory, wait_seconds: float, is_named: bool) -> Diagnosis:  # noqa: FBT001 - anyio.run knows no names
     with anyio.move_on_after(wait_seconds + BESIDES_SECONDS) as limit:
         await _probe(inventory, wait_seconds)
-    return _judge(inventory, named=is_named, in_time=not limit.cancelled_caught)
+    return _judge(inventory, named=named, in_time=not limit.cancelled_caught)
 
 
 async def _probe(inventory: Inventory, wait_seconds: float) -> None:
