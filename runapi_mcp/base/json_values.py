@@ -1,5 +1,7 @@
 """JSON that somebody else wrote, taken for what it should be."""
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Final, cast
 
 from typing_extensions import TypeIs
@@ -7,10 +9,31 @@ from typing_extensions import TypeIs
 Json = dict[str, object]
 
 LARGEST_NUMBER: Final = 1e12
+DEEPEST: Final = 200
+"""How deep values are nested at most, so that whoever walks through one comes back."""
 
 
 def is_object(value: object) -> TypeIs[Json]:
     return isinstance(value, dict)
+
+
+def is_bounded(value: object, most_values: int) -> bool:
+    """Whether a value is nested no deeper than is walked through, and holds no more values.
+
+    One that YAML has in many places counts in each.
+    """
+    level, left = [value], most_values
+    for _ in range(DEEPEST):
+        inside = (inner for each in level for inner in _values_in(each))
+        level = list(islice(inside, left + 1))
+        left -= len(level)
+        if not level or left < 0:
+            return left >= 0
+    return False
+
+
+def _values_in(value: object) -> Iterable[object]:
+    return value.values() if is_object(value) else as_list(value)
 
 
 def as_object(value: object) -> Json:

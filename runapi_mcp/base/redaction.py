@@ -20,6 +20,8 @@ HIDDEN: Final = "[hidden]"
 KEY_HIDDEN: Final = "[key-hidden]"
 """In place of the caller's own key, in what RunAPI answers."""
 SHORTEST_SECRET: Final = 4
+LONGEST_SECRET: Final = 500
+"""Above it, to find one's place takes too long: what gives it away is hidden whole."""
 LONG_SECRET: Final = 8
 """From here on, a secret is not taken for a part of another word."""
 SHORTEST_PART: Final = 6
@@ -112,6 +114,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._forms = tuple(dict.fromkeys(_forms(value)))
+        self._is_too_long = len(value) > LONGEST_SECRET
 
     def is_in(self, text: str) -> bool:
         """Whether the text gives it away. Cheap: most texts do not."""
@@ -123,7 +126,9 @@ class Secret:
 
     def hide(self, text: str, mark: str = HIDDEN) -> str:
         """The text without it."""
-        return self._pattern().sub(mark, text) if self.is_in(text) else text
+        if not self.is_in(text):
+            return text
+        return mark if self._is_too_long else self._pattern().sub(mark, text)
 
     def _pattern(self) -> re.Pattern[str]:
         longest_first = sorted(self._forms, key=len, reverse=True)

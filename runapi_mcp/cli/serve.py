@@ -119,7 +119,7 @@ async def _server(
     async with (
         aclosing(ledger_of(loaded)) as ledger,
         aclosing(RunAPI(base_url)) as upstream,
-        pending_logins(upstream, settings.key_now) as logins,
+        pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         shared = shared_state_of(loaded, ledger)
         service = service_of(loaded, upstream, shared, keys, logins)
@@ -134,7 +134,7 @@ def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
 
     if not loaded.sandbox:
         http = "brought or own" if share_key else "brought"
-        return loaded.base_url, Keys(loaded.key, http, key_now)
+        return loaded.base_url, Keys(loaded.key, http, partial(key_now, loaded.base_url))
     from runapi_mcp.sandbox.app import start_in_thread
 
     running = start_in_thread(loaded.sandbox_draw_seconds)

@@ -204,3 +204,11 @@ def test_an_excerpt_ends_in_no_half_of_a_secret() -> None:
     text = "word " * 950 + "x" * 40 + " ghp_1357924680abcdef"
     assert "13579" not in excerpt(text, 300)
     assert "13579" not in excerpt("ghp_1357924680abcdef " * 240, 300)
+
+
+def test_a_secret_that_is_very_long_hides_all_that_gives_it_away_and_takes_no_time() -> None:
+    many = [f"{number:06}" * 5_000 for number in range(40)]
+    secrets = Secrets(many)
+    for secret in many:
+        assert secrets.hide(f"it says {secret}, and more") == HIDDEN
+    assert secrets.hide("it says nothing") == "it says nothing"
