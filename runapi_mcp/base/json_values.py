@@ -1,5 +1,6 @@
 """JSON that somebody else wrote, taken for what it should be."""
 
+import re
 from typing import Final, cast
 
 from typing_extensions import TypeIs
@@ -7,6 +8,7 @@ from typing_extensions import TypeIs
 Json = dict[str, object]
 
 LARGEST_NUMBER: Final = 1e12
+_NAME: Final = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 
 
 def is_object(value: object) -> TypeIs[Json]:
@@ -26,6 +28,12 @@ def as_list(value: object) -> list[object]:
 def as_text(value: object) -> str | None:
     """A string that says something, or None."""
     return value.strip() if isinstance(value, str) and value.strip() else None
+
+
+def as_name(value: object) -> str | None:
+    """A name as programs give them, which is shown as it is; None for what could be a sentence."""
+    text = as_text(value) or ""
+    return text if _NAME.fullmatch(text) else None
 
 
 def as_number(value: object) -> float | None:

@@ -23,6 +23,7 @@ SHORTEST_SECRET: Final = 4
 LONG_SECRET: Final = 8
 """From here on, a secret is not taken for a part of another word."""
 SHORTEST_PART: Final = 6
+LONGEST_QUOTATION: Final = 300
 
 _TELLING_NAME: Final = r"key|token|secret|passw|pwd|auth|credential|bearer|cookie"
 _TELLING: Final = re.compile(_TELLING_NAME, re.IGNORECASE)
@@ -75,9 +76,15 @@ def excerpt(text: str, longest: int) -> str:
     """The beginning of another program's words, on one line and fit to be shown."""
     # Cut before it is searched, and between words, so that no half of a secret is left.
     begin = " ".join(on_one_line(text[: 16 * longest]).split())
-    begin = begin if len(text) <= 16 * longest else begin.rpartition(" ")[0]
-    shown = hide_credentials(begin)
+    words = begin.rpartition(" ")[0] if len(text) > 16 * longest else ""
+    # A text without spaces is cut where it must be.
+    shown = hide_credentials(words if len(words) > longest else begin)
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def quote(text: str, longest: int = LONGEST_QUOTATION) -> str:
+    """An excerpt in quotation marks, which nothing in it ends."""
+    return json.dumps(excerpt(text, longest), ensure_ascii=False)
 
 
 @cache

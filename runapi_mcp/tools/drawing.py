@@ -10,6 +10,7 @@ from pydantic import MISSING
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.orders.orders import Order, OrderWithdrawn
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -139,7 +140,7 @@ async def _result(
         return await _follow(caller, order, outcome, options)
     except Exception as error:
         logger.exception("something unforeseen happened to an image that is paid for")
-        return plain_result_of(outcome, f"Unforeseen: {type(error).__name__}: {error}")
+        return plain_result_of(outcome, f"Unforeseen, {type(error).__name__}: {quote(str(error))}")
 
 
 def _outcome(

@@ -10,6 +10,7 @@ from runapi_mcp.base.catalog.money import tidy
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.errors import ProviderFailure
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.delivery import expiry_of
@@ -151,7 +152,7 @@ def _failed(outcome: TaskOutcome) -> list[str]:
     if len(outcome.tasks) + len(outcome.failures) == 1:
         return []
     words = {
-        _number(tracked): f"task {tracked.task.id}: {tracked.task.error or 'it failed.'}"
+        _number(tracked): f"task {tracked.task.id}: {_reason(tracked.task) or 'it failed.'}"
         for tracked in outcome.tasks
         if tracked.task.ended and not tracked.task.image_urls
     }
@@ -191,11 +192,17 @@ def _sum(amounts: Iterable[float | None]) -> float | None:
 def _error(outcome: TaskOutcome) -> str | None:
     tracked = outcome.first
     if tracked.task.status == "failed" and len(outcome.tasks) == 1:
-        return tracked.task.error or "RunAPI gave no reason."
+        return _reason(tracked.task) or "RunAPI gave no reason."
     failed = next((each.failure for each in outcome.tasks if each.failure is not None), None)
     if failed is not None:
         return f"The last look at the task failed: {failed.happened}{failed.reference}"
     return None
+
+
+def _reason(task: Task) -> str | None:
+    """Why it failed, in words that are marked as RunAPI's."""
+    who = "RunAPI's sandbox" if task.sandbox else "RunAPI"
+    return f"{who} says: {quote(task.error)}" if task.error else None
 
 
 def _not_saved(pictures: Sequence[Picture]) -> str | None:
