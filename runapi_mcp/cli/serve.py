@@ -13,12 +13,15 @@ import anyio
 import click
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.cli.log_lines import log_to_stderr
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.server import Keys
+
+logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _PORT = 8765
@@ -102,10 +105,10 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
 
-    logging.basicConfig(format="runapi-mcp: %(message)s")
     loaded = settings.load(sandbox=sandbox)
+    log_to_stderr([loaded.key.reveal()] if loaded.key.secret else [])
     for warning in loaded.warnings:
-        click.echo(f"runapi-mcp: {warning}", err=True)
+        logger.warning("%s", warning)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
         aclosing(ledger_of(loaded)) as ledger,
