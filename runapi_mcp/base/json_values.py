@@ -1,5 +1,6 @@
 """JSON that somebody else wrote, taken for what it should be."""
 
+import re
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final, cast
@@ -11,6 +12,7 @@ Json = dict[str, object]
 LARGEST_NUMBER: Final = 1e12
 DEEPEST: Final = 200
 """How deep values are nested at most, so that whoever walks through one comes back."""
+_NAME: Final = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII)
 
 
 def is_object(value: object) -> TypeIs[Json]:
@@ -49,6 +51,12 @@ def as_list(value: object) -> list[object]:
 def as_text(value: object) -> str | None:
     """A string that says something, or None."""
     return value.strip() if isinstance(value, str) and value.strip() else None
+
+
+def as_name(value: object) -> str | None:
+    """A name as programs give them, which is shown as it is; None for what could be a sentence."""
+    text = as_text(value) or ""
+    return text if _NAME.fullmatch(text) else None
 
 
 def as_number(value: object) -> float | None:

@@ -27,6 +27,7 @@ LONG_SECRET: Final = 8
 SHORTEST_PART: Final = 6
 _MOST_OF_A_CRASH: Final = 200
 """How many characters are shown of what one says."""
+LONGEST_QUOTATION: Final = 300
 
 _TELLING_NAME: Final = r"key|token|secret|passw|pwd|auth|credential|bearer|cookie"
 _TELLING: Final = re.compile(_TELLING_NAME, re.IGNORECASE)
@@ -79,8 +80,9 @@ def excerpt(text: str, longest: int) -> str:
     """The beginning of another program's words, on one line and fit to be shown."""
     # Cut before it is searched, and between words, so that no half of a secret is left.
     begin = " ".join(on_one_line(text[: 16 * longest]).split())
-    begin = begin if len(text) <= 16 * longest else begin.rpartition(" ")[0]
-    shown = hide_credentials(begin)
+    words = begin.rpartition(" ")[0] if len(text) > 16 * longest else ""
+    # A text without spaces is cut where it must be.
+    shown = hide_credentials(words if len(words) > longest else begin)
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
@@ -88,8 +90,13 @@ def crash_words(error: BaseException) -> str:
     """What a crash is called and says; of several at once, the first."""
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    words = excerpt(str(error), _MOST_OF_A_CRASH)
+    words = quote(str(error), _MOST_OF_A_CRASH) if str(error) else ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def quote(text: str, longest: int = LONGEST_QUOTATION) -> str:
+    """An excerpt in quotation marks, which nothing in it ends."""
+    return json.dumps(excerpt(text, longest), ensure_ascii=False)
 
 
 @cache

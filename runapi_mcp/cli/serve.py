@@ -13,6 +13,7 @@ import click
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.event_loop import run_interruptible
+from runapi_mcp.cli.log_lines import log_to_stderr
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from runapi_mcp.base.background import Background
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.server import Keys
+
+logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _PORT = 8765
@@ -111,10 +114,10 @@ async def _server(
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
 
-    logging.basicConfig(format="runapi-mcp: %(message)s")
     loaded = settings.load(sandbox=sandbox)
+    log_to_stderr([loaded.key.reveal()] if loaded.key.secret else [])
     for warning in loaded.warnings:
-        click.echo(f"runapi-mcp: {warning}", err=True)
+        logger.warning("%s", warning)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
         aclosing(ledger_of(loaded)) as ledger,

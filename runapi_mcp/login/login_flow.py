@@ -23,7 +23,7 @@ from runapi_mcp.base.errors import (
     RateLimited,
     RequestRefused,
 )
-from runapi_mcp.base.printable import on_one_line
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.base.settings import KEY_PAGE, Key, KeyFile
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.login import pages
@@ -197,9 +197,8 @@ class Login:
         if callback.error == "access_denied":
             raise Denied("The login was denied in the browser.", "Nothing was saved.")
         if callback.error:
-            words = on_one_line(callback.description or callback.error).split()
-            reason = " ".join(words)[:LONGEST_REASON].rstrip(".")
-            raise NotLoggedIn(f"RunAPI ended the login ({reason}).", _AGAIN)
+            reason = quote(callback.description or callback.error, LONGEST_REASON)
+            raise NotLoggedIn(f"RunAPI ended the login (RunAPI says: {reason}).", _AGAIN)
         grant = LoginGrant(callback.code, self._attempt.verifier, self.port, self.hostname)
         try:
             issued = await self._upstream.exchange(grant)

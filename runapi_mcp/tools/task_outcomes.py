@@ -8,6 +8,7 @@ from pydantic import MISSING
 from runapi_mcp.base.catalog.money import tidy
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status, Task
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.delivery import expiry_of
@@ -150,7 +151,11 @@ def _failed(outcome: TaskOutcome) -> list[str]:
 
 
 def _why(task: Task) -> str:
-    return _NAMES_NONE if task.status == "completed" else task.error or _NO_REASON
+    """Why there is no image, in words that are marked as RunAPI's where they are."""
+    if task.status == "completed":
+        return _NAMES_NONE
+    who = "RunAPI's sandbox" if task.sandbox else "RunAPI"
+    return f"{who} says: {quote(task.error)}" if task.error else _NO_REASON
 
 
 def _number(tracked: TrackedTask) -> int:
@@ -185,7 +190,7 @@ def _sum(amounts: Iterable[float | None]) -> float | None:
 def _error(outcome: TaskOutcome) -> str | None:
     tracked = outcome.first
     if tracked.task.status == "failed" and len(outcome.tasks) == 1:
-        return tracked.task.error or _NO_REASON
+        return _why(tracked.task)
     failed = next((each.failure for each in outcome.tasks if each.failure is not None), None)
     if failed is not None:
         return f"The last look at the task failed: {failed.happened}{failed.reference}"

@@ -84,7 +84,7 @@ def test_what_is_none_is_shown(text: str, place: str) -> None:
 async def test_what_runapi_says_of_an_error_shows_no_secret(shape: str) -> None:
     echo = httpx.Response(422, json={"error": f"cannot read {SHAPES[shape]}"})
     result = await call_answered(lambda _: echo, DRAW, FOX)
-    assert "(cannot read " in said(result)
+    assert '(RunAPI says: "cannot read ' in said(result)
     assert "1357924680" not in said(result)
 
 

@@ -3,10 +3,15 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import Final
 
+from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS
 from runapi_mcp.base.json_values import as_list, is_object
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.base.redaction import KEY_HIDDEN, Secret
+
+LONGEST_TEXT: Final = 2 * MAX_URL_CHARACTERS
+"""Of one text of an answer; what is longer is cut before anything looks at it."""
 
 
 class TooLarge(Exception):
@@ -40,7 +45,7 @@ def sanitise(value: object, secret: str) -> object:
 
     A line break could forge a line of a result, and half an emoji would end the stdio transport.
     """
-    value = _each_text(value, on_one_line)
+    value = _each_text(value, _tidy)
     if not secret:
         return value
     key = Secret(secret)
@@ -52,8 +57,12 @@ def sanitise(value: object, secret: str) -> object:
 
 def sanitise_text(text: str, secret: str) -> str:
     """A header, or words about a failed request, likewise."""
-    text = on_one_line(text)
+    text = _tidy(text)
     return Secret(secret).hide(text, KEY_HIDDEN) if secret else text
+
+
+def _tidy(text: str) -> str:
+    return on_one_line(text[:LONGEST_TEXT])
 
 
 def _each_text(value: object, edit: Callable[[str], str]) -> object:

@@ -16,7 +16,7 @@ from runapi_mcp.base.errors import (
     Unreachable,
 )
 from runapi_mcp.base.json_values import is_object
-from runapi_mcp.base.redaction import hide_credentials
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.base.settings import Key
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.providers.runapi import bodies
@@ -186,6 +186,6 @@ def _unreachable(error: Exception, where: str, secret: str) -> Unreachable:
     kind = NotConnected if isinstance(error, _NOTHING_SENT) else Unreachable
     detail = bodies.sanitise_text(str(error) or type(error).__name__, secret)
     return kind(
-        f"RunAPI did not answer at {where} ({hide_credentials(detail)}).",
+        f"RunAPI did not answer at {where} ({quote(detail)}).",
         "Check the network, a proxy and RUNAPI_BASE_URL, then call again.",
     )
