@@ -34,6 +34,7 @@ from runapi_mcp.images.fetch_targets import (
     refusal,
     sandbox_origin,
 )
+from runapi_mcp.images.picture import LARGEST_IMAGE_BYTES
 from runapi_mcp.images.ssrf_guard import (
     IPAddress,
     NotFound,
@@ -43,7 +44,6 @@ from runapi_mcp.images.ssrf_guard import (
     resolve_public_host,
 )
 
-LARGEST_IMAGE_BYTES: Final = 50_000_000
 MOST_REDIRECTS: Final = 3
 _CONNECT_SECONDS: Final = 5.0
 

@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from runapi_mcp.base.json_values import as_list
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
-from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
+from runapi_mcp.images.picture import Picture, PictureRequest, SavedPicture, WantedPicture
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -88,10 +89,13 @@ async def _record_files(
 ) -> None:
     following = iter(pictures)
     for tracked in drawn:
-        files = tuple(str(next(following).path or "") for _ in tracked.task.image_urls)
-        if tracked.entry is not None and any(files) and files != tracked.entry.files:
-            tracked.record_files(files)
-            await write_or_log(ledger.record_files(tracked.entry.key, files))
+        told = [next(following) for _ in tracked.task.image_urls]
+        files = tuple(str(picture.path or "") for picture in told)
+        hashes = tuple(picture.sha256 for picture in told)
+        entry = tracked.entry
+        if entry and any(files) and (files, hashes) != (entry.files, entry.file_hashes):
+            tracked.record_files(files, hashes)
+            await write_or_log(ledger.record_files(entry.key, files, hashes))
 
 
 def _request(
@@ -106,6 +110,7 @@ def _request(
         folder=_folder(options, target) if options.saves else None,
         name=name_of(target) if target else _name(first, now),
         preview_px=preview_px,
+        caller=options.caller,
         fetch_by=_fetch_by(options.answer_by),
     )
 
@@ -126,7 +131,7 @@ def _wanted(
             url=url,
             about=_about(tracked),
             number=(tracked.entry.number if tracked.entry else 1) + index,
-            saved=_file(tracked, index) if are_saved else "",
+            saved=_saved(tracked, index) if are_saved else None,
             age_seconds=_age_seconds(tracked, now),
         )
         for tracked in drawn
@@ -134,9 +139,18 @@ def _wanted(
     )
 
 
-def _file(tracked: TrackedTask, index: int) -> str:
-    files = tracked.entry.files if tracked.entry else ()
-    return files[index] if index < len(files) else ""
+def saved_pictures(entry: Entry) -> list[SavedPicture | None]:
+    """Where the images of a task were saved, in their order; None for one that was not."""
+    levels = name_of(entry.save_as or "").count("/")
+    return [
+        SavedPicture(Path(file), levels, sha256) if file else None
+        for file, sha256 in zip_longest(entry.files, entry.file_hashes, fillvalue="")
+    ]
+
+
+def _saved(tracked: TrackedTask, index: int) -> SavedPicture | None:
+    saved = saved_pictures(tracked.entry) if tracked.entry else []
+    return saved[index] if index < len(saved) else None
 
 
 def _age_seconds(tracked: TrackedTask, now: float) -> float | None:
