@@ -21,8 +21,10 @@ class _Flight(Generic[Value]):
 
 
 class SingleFlight(Generic[Value]):
-    def __init__(self, background: Background) -> None:
+    def __init__(self, background: Background, unheard: Callable[[Value], None]) -> None:
+        """`unheard` is told a result that nobody waited for until it came."""
         self._background = background
+        self._unheard = unheard
         self._flights: dict[str, _Flight[Value]] = {}
 
     async def wait(self, key: str, work: Callable[[], Awaitable[Value]], seconds: float) -> Value:
@@ -33,13 +35,14 @@ class SingleFlight(Generic[Value]):
         Raises:
             TimeoutError: it goes on.
         """
-        flight = self._flights.get(key)
+        deadline = anyio.current_time() + seconds
+        flight, is_new = self._flights.get(key), key not in self._flights
         if flight is None:
             self._flights[key] = flight = _Flight[Value]()
-            if not self._background.start(lambda: self._fly(key, flight, work)):
-                await self._fly(key, flight, work)
         flight.waiting += 1
         try:
+            if is_new and not self._background.start(lambda: self._fly(key, flight, work)):
+                await self._fly(key, flight, work)
             with anyio.fail_after(max(seconds, 0)):
                 await flight.over.wait()
         except TimeoutError:
@@ -52,7 +55,12 @@ class SingleFlight(Generic[Value]):
             flight.waiting -= 1
         if flight.error is not None:
             raise flight.error
-        return flight.result  # pyright: ignore[reportReturnType] - set where there is no error
+        if flight.result is not None:
+            return flight.result
+        if flight.scope.cancelled_caught:
+            # All others had left before this one came.
+            return await self.wait(key, work, deadline - anyio.current_time())
+        raise TimeoutError
 
     async def _fly(
         self, key: str, flight: _Flight[Value], work: Callable[[], Awaitable[Value]]
@@ -60,6 +68,8 @@ class SingleFlight(Generic[Value]):
         try:
             with flight.scope:
                 flight.result = await work()
+                if flight.waiting == 0:
+                    self._unheard(flight.result)
         except Exception as error:  # noqa: BLE001 - it is raised to whoever waits
             flight.error = error
         finally:

@@ -17,6 +17,7 @@ from runapi_mcp.cli.event_loop import run_interruptible
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
+    from runapi_mcp.base.background import Background
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.server import Keys
 
@@ -72,8 +73,8 @@ def over_stdio(*, sandbox: bool) -> None:
 async def _serve_stdio(*, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(sandbox=sandbox, share_key=False) as server:
-        await serve_stdio(server)
+    async with _server(sandbox=sandbox, share_key=False) as (server, background):
+        await serve_stdio(server, background)
 
 
 async def _serve_http(
@@ -88,13 +89,21 @@ async def _serve_http(
     def announce() -> None:
         click.echo(f"runapi-mcp serves http://{name}:{number}/mcp (SSE: /sse)", err=True)
 
-    async with _server(sandbox=sandbox, share_key=share_key) as server:
+    async with (
+        _server(sandbox=sandbox, share_key=share_key) as (server, background),
+        background.running(),
+    ):
         await serve_http(http_app(server, allowed_hosts), sock, announce)
 
 
 @asynccontextmanager
-async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[Any]]:
-    """The server as the settings want it, on RunAPI or on a sandbox of its own."""
+async def _server(
+    *, sandbox: bool, share_key: bool
+) -> AsyncGenerator[tuple[Server[Any], Background]]:
+    """The server as the settings want it, on RunAPI or on a sandbox of its own.
+
+    Its background is to run while it serves.
+    """
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import ledger_of, service_of, shared_state_of
@@ -115,8 +124,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
         shared = shared_state_of(loaded, ledger)
         service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        async with shared.background.running():
-            yield create_server(service, variants)
+        yield create_server(service, variants), shared.background
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -101,6 +102,11 @@ async def test_a_picture_of_many_parts_is_a_picture(content: bytes, tmp_path: Pa
     assert picture.preview is not None
 
 
+@cache
+def large_png() -> bytes:
+    return png(size=(7_000, 7_000))
+
+
 def without_memory() -> list[str]:
     """Our own worker, which gets hardly more memory than it takes to begin."""
     return ["/bin/sh", "-c", 'ulimit -v 120000; exec "$@"', "sh", *own_command()]
@@ -122,11 +128,11 @@ BROKEN: dict[str, Callable[[], Sequence[str]]] = {
 async def test_a_picture_whose_decoder_breaks_is_saved_as_it_came(
     broken: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    content = png(size=(7_000, 7_000))
+    content = large_png()
     workers = Workers(BROKEN[broken](), 300 if broken == "has no memory" else 0.1)
     [picture] = await collect(keeping(content), tmp_path, [wanted()], workers=workers)
     assert picture.path == tmp_path / "fox.png"
-    assert picture.path.read_bytes() == content
+    assert (tmp_path / "fox.png").read_bytes() == content
     assert picture.not_saved is None
     assert picture.info is not None
     assert (picture.info.width, picture.info.height, picture.preview) == (7_000, 7_000, None)
