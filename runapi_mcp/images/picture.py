@@ -98,12 +98,15 @@ class Picture:
     """One image, as far as it could be taken home."""
 
     url: str
+    """Empty where nobody should go to it."""
     path: Path | None = None
     info: ImageInfo | None = None
     not_saved: str | None = None
     """Why it is not on the disk, though it was to be."""
     sha256: str = ""
     """Of the file at `path`."""
+    note: str = ""
+    """What else is to be said of it."""
     is_far: bool = False
     """Whether `path` is on another machine than the caller's."""
 

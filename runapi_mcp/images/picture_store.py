@@ -64,6 +64,17 @@ class PictureStore:
 
         return Decoders(self._workers)
 
+    def refuse_address(self, picture: Picture) -> Picture:
+        """The picture; without its address, where that says itself that nobody should go there."""
+        from runapi_mcp.images import fetch_targets
+
+        try:
+            url = fetch_targets.parse_url(picture.url)
+            fetch_targets.require_fetchable(url, fetch_targets.sandbox_origin(self._base_url))
+        except fetch_targets.AddressRefused as failure:
+            return _without_address(picture, failure)
+        return picture
+
     def lock_for(self, name: str) -> anyio.Lock:
         """The lock of a task or file: who collects or uploads it second finds it done."""
         return self._locks.setdefault(name, anyio.Lock())
@@ -106,7 +117,7 @@ class PictureStore:
     async def _fetch_or_explain(
         self, request: PictureRequest, wanted: WantedPicture, progress: _DownloadProgress
     ) -> Picture:
-        from runapi_mcp.images.fetch_targets import NotFetched
+        from runapi_mcp.images.fetch_targets import AddressRefused, NotFetched
         from runapi_mcp.images.structure import NotAnImage
 
         unsaved = Picture(wanted.url)
@@ -114,6 +125,8 @@ class PictureStore:
             return await self._fetch_when_there(request, wanted, progress)
         except (NotFetched, NotAnImage) as failure:
             reason = _fetch_reason(failure, wanted)
+            if isinstance(failure, AddressRefused):
+                unsaved = _without_address(unsaved, failure)
         except Exception as error:  # noqa: BLE001 - it is paid for: what fails is said of the picture
             reason = _save_reason(error)
             if request.folder and request.preview_px:
@@ -194,6 +207,10 @@ def _fetch_reason(failure: Failure, wanted: WantedPicture) -> str:
     if isinstance(failure, NotAtItsAddress) and wanted.is_expired:
         return f"{failure.happened} {_EXPIRED}"
     return failure.happened
+
+
+def _without_address(picture: Picture, failure: Failure) -> Picture:
+    return replace(picture, url="", note=f"{failure.happened} It was refused, and is left out.")
 
 
 def _save_reason(error: Exception) -> str:

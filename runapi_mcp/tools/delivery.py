@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -13,9 +13,11 @@ from pydantic import MISSING
 
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.days import date_of
 from runapi_mcp.base.errors import NotConfigured, Refused
 from runapi_mcp.base.json_values import as_list
+from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
@@ -54,8 +56,38 @@ async def deliver(
                 request = replace(request, wanted=_wanted(drawn, ledger.now(), are_saved=True))
             pictures = await options.picture_store.collect(request, report)
             await _record_files(drawn, ledger, pictures)
-            return tuple(replace(picture, is_far=not options.is_local) for picture in pictures)
-    return tuple(map(request.late, request.wanted))
+            why = _why_elsewhere(options, drawn[0])
+            return tuple(_as_told(picture, options, why) for picture in pictures)
+    return tuple(_as_told(request.late(wanted), options) for wanted in request.wanted)
+
+
+def told_urls(tasks: Iterable[Task], options: DeliveryOptions) -> list[str]:
+    """The addresses of these tasks' images that somebody may go to."""
+    pictures = [Picture(url) for task in tasks for url in task.image_urls]
+    told = map(options.picture_store.refuse_address, pictures)
+    return [picture.url for picture in told if picture.url]
+
+
+def _as_told(picture: Picture, options: DeliveryOptions, why: str = "") -> Picture:
+    if picture.path and why:
+        picture = replace(picture, note=why)
+    if picture.url:
+        picture = options.picture_store.refuse_address(picture)
+    return replace(picture, is_far=not options.is_local)
+
+
+def _why_elsewhere(options: DeliveryOptions, drawn: TrackedTask) -> str:
+    """Why a name counts from the folder of all pictures although there is a repository."""
+    target = drawn.entry.save_as if drawn.entry else None
+    foreign = options.picture_store.folders.foreign_project()
+    if target is None or not options.is_local or foreign is None:
+        return ""
+    if _folder(options, target) != _folder(options, None):
+        return ""
+    return (
+        f"save_as counts from the folder of all pictures, because {printable_path(foreign)} is the "
+        "repository of another user."
+    )
 
 
 def _has_images(tracked: TrackedTask) -> bool:

@@ -9,7 +9,7 @@ from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import unforeseen
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.orders import Orders
-from runapi_mcp.tools.delivery import deliver
+from runapi_mcp.tools.delivery import deliver, told_urls
 from runapi_mcp.tools.task_outcomes import plain_result_of, result_of
 from runapi_mcp.tools.tool import Caller, TaskOutcome, ToolResult
 
@@ -32,7 +32,9 @@ async def present(
         return await _present(caller, outcome, follow_seconds, price, made_at)
     except Exception as error:
         logger.exception("something unforeseen happened to an image that is paid for")
-        return plain_result_of(outcome, unforeseen(error))
+        tasks = [tracked.task for tracked in outcome.tasks]
+        urls = told_urls(tasks, caller.delivery)
+        return plain_result_of(outcome, unforeseen(error), urls)
 
 
 async def siblings_of(orders: Orders, entry: Entry | None) -> tuple[str, ...]:
