@@ -10,8 +10,10 @@ import httpx
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.redaction import excerpt
 from runapi_mcp.base.sockets import LOOPBACK
+from runapi_mcp.images.ssrf_guard import may_be_public
 
 MOST_QUOTED_CHARACTERS: Final = 200
+NOT_PUBLIC: Final = "it is not on the public internet"
 ELSEWHERE: Final = "If the address is right, open it in a browser."
 
 Origin = tuple[str, bytes, int | None]
@@ -20,6 +22,10 @@ Origin = tuple[str, bytes, int | None]
 
 class NotFetched(Failure):
     """An image that could not be read from its address."""
+
+
+class AddressRefused(NotFetched):
+    """An image at an address that nobody should go to: nobody is told it either."""
 
 
 class NotThereYet(NotFetched):
@@ -34,14 +40,14 @@ def parse_url(address: str, base: httpx.URL | None = None) -> httpx.URL:
     """The URL, absolute, with its host in one spelling.
 
     Raises:
-        NotFetched: it is none, or has parts that no image's address has.
+        AddressRefused: it is none, or has parts that no image's address has.
     """
     try:
         url = base.join(address) if base else httpx.URL(address)
         url = url.copy_with(host=ascii_host(url).removesuffix("."), fragment=None)
     # Half an emoji is a UnicodeError, which is a ValueError, as are urllib's own in `join`.
     except (httpx.InvalidURL, ValueError) as error:
-        raise NotFetched("The image's address cannot be read.", ELSEWHERE) from error
+        raise AddressRefused("The image's address cannot be read.", ELSEWHERE) from error
     if url.userinfo:
         raise refusal(url, "its address contains a user name")
     if url.port is not None and not 0 < url.port < 65_536:
@@ -67,9 +73,23 @@ def sandbox_origin(base_url: str) -> Origin | None:
     return origin_of(url) if url.scheme == "http" and ascii_host(url) in LOOPBACK else None
 
 
-def refusal(url: httpx.URL, reason: str) -> NotFetched:
+def require_fetchable(url: httpx.URL, sandbox: Origin | None) -> None:
+    """Nothing, where the URL can be gone to as far as it says itself.
+
+    Raises:
+        AddressRefused: it cannot.
+    """
+    if origin_of(url) == sandbox:
+        return
+    if url.scheme != "https":
+        raise refusal(url, "only https addresses are fetched")
+    if not may_be_public(ascii_host(url)):
+        raise refusal(url, NOT_PUBLIC)
+
+
+def refusal(url: httpx.URL, reason: str) -> AddressRefused:
     """The failure of a URL that is not gone to."""
-    return NotFetched(f"No image is fetched from {_quotable_host(url)}: {reason}.", ELSEWHERE)
+    return AddressRefused(f"No image is fetched from {_quotable_host(url)}: {reason}.", ELSEWHERE)
 
 
 def fetch_failure(

@@ -21,6 +21,7 @@ from runapi_mcp.base.redaction import excerpt
 from runapi_mcp.images.fetch_targets import (
     ELSEWHERE,
     MOST_QUOTED_CHARACTERS,
+    NOT_PUBLIC,
     NotAtItsAddress,
     NotFetched,
     NotThereYet,
@@ -32,8 +33,10 @@ from runapi_mcp.images.fetch_targets import (
     parse_url,
     proxy_for,
     refusal,
+    require_fetchable,
     sandbox_origin,
 )
+from runapi_mcp.images.picture import LARGEST_IMAGE_BYTES
 from runapi_mcp.images.ssrf_guard import (
     IPAddress,
     NotFound,
@@ -43,7 +46,6 @@ from runapi_mcp.images.ssrf_guard import (
     resolve_public_host,
 )
 
-LARGEST_IMAGE_BYTES: Final = 50_000_000
 MOST_REDIRECTS: Final = 3
 _CONNECT_SECONDS: Final = 5.0
 
@@ -95,6 +97,7 @@ class Fetcher:
     ) -> None:
         """`transport` replaces the network, which is reached only after all checks."""
         self._sandbox = sandbox_origin(base_url)
+        self._own_host = ascii_host(httpx.URL(base_url))
         self._transport = transport
         self._resolve = resolve
         self._trust: ssl.SSLContext | None = None
@@ -124,6 +127,12 @@ class Fetcher:
                 url = parse_url(response.headers["Location"], url)
         raise fetch_failure(url, "it was redirected too often", ELSEWHERE)
 
+    def _of_no_public_host(self, url: httpx.URL) -> NotFetched:
+        """A refusal; not of RunAPI's own name, of which some networks' VPNs say anything."""
+        if f".{ascii_host(url)}".endswith(f".{self._own_host}"):
+            return fetch_failure(url, f"by this network, {NOT_PUBLIC}", ELSEWHERE)
+        return refusal(url, NOT_PUBLIC)
+
     @asynccontextmanager
     async def _request(self, url: httpx.URL) -> AsyncGenerator[httpx.Response]:
         route = await self._find_route(url)
@@ -136,13 +145,12 @@ class Fetcher:
     async def _find_route(self, url: httpx.URL) -> _Route:
         if origin_of(url) == self._sandbox:
             return _Route()
-        if url.scheme != "https":
-            raise refusal(url, "only https addresses are fetched")
+        require_fetchable(url, self._sandbox)
         proxy = await proxy_for(url)
         try:
             addresses = await resolve_public_host(ascii_host(url), url.port or 443, self._resolve)
         except NotPublic as error:
-            raise refusal(url, "it is not on the public internet") from error
+            raise self._of_no_public_host(url) from error
         except NotFound as error:
             # Behind a proxy this machine often knows no names outside; the proxy does.
             if proxy is None:

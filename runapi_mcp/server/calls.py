@@ -75,7 +75,7 @@ class Service:
         return Caller(
             provider=provider,
             orders=Orders(self.shared, provider),
-            delivery=self._delivery_options(context),
+            delivery=self._delivery_options(context, provider.caller_id),
             wait=Wait(
                 started=started,
                 default_seconds=pay_seconds if wait_seconds is None else wait_seconds,
@@ -86,9 +86,10 @@ class Service:
             logins=self.logins if _is_local(context) else None,
         )
 
-    def _delivery_options(self, context: Context) -> DeliveryOptions:
+    def _delivery_options(self, context: Context, caller: str) -> DeliveryOptions:
         return DeliveryOptions(
             picture_store=self.picture_store,
+            caller=caller,
             is_local=_is_local(context),
             saves=_is_local(context) if self.saves is None else self.saves,
             default_preview_px=LARGEST_PREVIEW_PX if _client(context).shows_images else 0,

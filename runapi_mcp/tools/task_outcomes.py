@@ -27,6 +27,10 @@ _NOT_SAVED = (
     "Download the image from image_urls before it expires, or call get_task with this task_id: "
     "that tries to save it again and costs nothing."
 )
+_NO_ADDRESS = (
+    "RunAPI gave no address that an image may be fetched from. Call get_task with this task_id to "
+    "try again, which costs nothing; if it stays so, report the task_id to RunAPI."
+)
 _ONLY_URLS = "The image URLs expire about 7 days after drawing; download what should last."
 _RUNNING = (
     "Call get_task with this task_id, or make the same call again: it goes on with this one and "
@@ -74,9 +78,10 @@ def result_of(
     tasks, pictures = [tracked.task for tracked in outcome.tasks], outcome.pictures
     first, status = outcome.first, _status(tasks)
     infos = [picture.info for picture in pictures if picture.info]
-    urls = [url for task in tasks for url in task.image_urls]
+    urls = [picture.url for picture in pictures if picture.url]
     price_cents, basis = _price(outcome, price)
-    bad_end = status == "failed" or (status == "completed" and not urls)
+    is_empty = not any(task.image_urls for task in tasks)
+    bad_end = status == "failed" or (status == "completed" and is_empty)
     facts = TaskFacts(
         joined=joined_words(outcome) or MISSING,
         image_paths=[picture.place for picture in pictures if picture.path] or MISSING,
@@ -96,23 +101,28 @@ def result_of(
         error=_error(outcome) or MISSING,
         request_id=(first.task.request_id if bad_end else None) or MISSING,
         next=_next(outcome, status, pictures),
-        notice=SANDBOX_NOTICE if any(task.sandbox for task in tasks) else MISSING,
+        notice=_notice(tasks, pictures) or MISSING,
     )
     return ToolResult(facts, failed=bad_end, task=outcome)
 
 
-def plain_result_of(outcome: TaskOutcome, trouble: str) -> ToolResult:
+def plain_result_of(outcome: TaskOutcome, trouble: str, urls: Sequence[str]) -> ToolResult:
     """What must be told of tasks that are paid, when all else went wrong."""
     tasks = [tracked.task for tracked in outcome.tasks]
     facts = TaskFacts(
         status=_status(tasks),
         task_id=tasks[0].id,
         task_ids=list(outcome.siblings) or MISSING,
-        image_urls=[url for task in tasks for url in task.image_urls] or MISSING,
+        image_urls=list(urls) or MISSING,
         error=trouble,
         next=_TROUBLE,
     )
     return ToolResult(facts, task=replace(outcome, pictures=()))
+
+
+def _notice(tasks: Sequence[Task], pictures: Sequence[Picture]) -> str:
+    sandbox = SANDBOX_NOTICE if any(task.sandbox for task in tasks) else ""
+    return " ".join(dict.fromkeys(filter(None, (sandbox, *(each.note for each in pictures)))))
 
 
 def _status(tasks: Sequence[Task]) -> Status:
@@ -213,6 +223,8 @@ def _next(outcome: TaskOutcome, status: Status, pictures: Sequence[Picture]) -> 
         return _EMPTY
     if missing := len(_failed(outcome)):
         return f"{_cost_of_failed(tasks)} {_SOME_FAILED} count: {missing}."
+    if not any(picture.path or picture.url for picture in pictures):
+        return _NO_ADDRESS
     if _not_saved(pictures):
         return _NOT_SAVED
     saved = [picture for picture in pictures if picture.path]

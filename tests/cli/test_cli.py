@@ -43,6 +43,7 @@ ONLY_WHEN_NEEDED = {
     "runapi_mcp.images.download",
     "runapi_mcp.images.local_image",
     "runapi_mcp.images.inspection",
+    "runapi_mcp.images.workers",
     "runapi_mcp.images.saving",
     "runapi_mcp.images.set_names",
 }

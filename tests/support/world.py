@@ -29,6 +29,7 @@ from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.server import Keys, Service, create_server
+from tests.support.decoding import WORKERS
 
 BASE_URL = "http://127.0.0.1"
 KEY = "sandbox-key-of-the-tests"
@@ -190,7 +191,9 @@ def service_on(
     Without its `folders`, pictures are neither fetched nor saved.
     """
     shared = SharedState(ledger, limits or Limits(), keeps_prompts, known)
-    picture_store = PictureStore(upstream.base_url, folders or Folders(), images)
+    picture_store = PictureStore(
+        upstream.base_url, folders or Folders(), images, more.pop("workers", WORKERS)
+    )
     pictures = NO_PICTURES if folders is None else {}
     return Service(upstream, shared, keys, picture_store, **{**pictures, **more})
 
