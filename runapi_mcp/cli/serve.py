@@ -9,14 +9,15 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import click
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.cli.event_loop import run_interruptible
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
+    from runapi_mcp.base.background import Background
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.server import Keys
 
@@ -61,7 +62,7 @@ def command(
     if http:
         address = (host or _HOST, _PORT if port is None else port)
         serve = partial(_serve_http, *address, allow_host, trusted_proxy)
-        anyio.run(partial(serve, share_key=share_key, sandbox=sandbox))
+        run_interruptible(partial(serve, share_key=share_key, sandbox=sandbox))
     elif host or port is not None or allow_host or trusted_proxy or share_key:
         raise NotConfigured(
             "--host, --port, --allow-host, --trusted-proxy and --share-key are for HTTP.",
@@ -74,14 +75,14 @@ def command(
 def over_stdio(*, sandbox: bool) -> None:
     if sys.stdin.isatty():
         click.echo(_HINT, err=True)
-    anyio.run(partial(_serve_stdio, sandbox=sandbox))
+    run_interruptible(partial(_serve_stdio, sandbox=sandbox))
 
 
 async def _serve_stdio(*, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(_settings(sandbox=sandbox), share_key=False) as server:
-        await serve_stdio(server)
+    async with _server(_settings(sandbox=sandbox), share_key=False) as (server, background):
+        await serve_stdio(server, background)
 
 
 async def _serve_http(
@@ -105,7 +106,10 @@ async def _serve_http(
 
     loaded = _settings(sandbox=sandbox)
     needs_key = not share_key and not loaded.sandbox
-    async with _server(loaded, share_key=share_key) as server:
+    async with (
+        _server(loaded, share_key=share_key) as (server, background),
+        background.running(),
+    ):
         app = http_app(server, allowed_hosts, loaded.http, needs_key=needs_key)
         await serve_http(app, sock, announce, loaded.http, networks)
 
@@ -121,8 +125,13 @@ def _settings(*, sandbox: bool) -> Settings:
 
 
 @asynccontextmanager
-async def _server(loaded: Settings, *, share_key: bool) -> AsyncGenerator[Server[Any]]:
-    """The server as the settings want it, on RunAPI or on a sandbox of its own."""
+async def _server(
+    loaded: Settings, *, share_key: bool
+) -> AsyncGenerator[tuple[Server[Any], Background]]:
+    """The server as the settings want it, on RunAPI or on a sandbox of its own.
+
+    Its background is to run while it serves.
+    """
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import ledger_of, service_of, shared_state_of
@@ -139,8 +148,7 @@ async def _server(loaded: Settings, *, share_key: bool) -> AsyncGenerator[Server
         shared = shared_state_of(loaded, ledger)
         service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        async with shared.background.running():
-            yield create_server(service, variants)
+        yield create_server(service, variants), shared.background
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

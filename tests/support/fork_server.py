@@ -29,6 +29,9 @@ from typing import IO, NoReturn, Self
 import anyio
 
 import runapi_mcp
+from runapi_mcp.orders import payment
+from runapi_mcp.orders.ledger import entry
+from runapi_mcp.orders.ledger.sqlite import ledger
 from tests.support.pipes import PipeReader, PipeWriter
 
 _LONGEST_REQUEST = 200_000
@@ -60,6 +63,8 @@ class Start:
     """The file that is told each step of its own code; None for a process that is not watched."""
     last_step: str | None = None
     """The step at which it kills itself."""
+    send_seconds: float | None = None
+    """How long it takes a request for being on its way; None for as long as the program does."""
 
     @classmethod
     def here(
@@ -260,6 +265,9 @@ def _become(start: Start, *files: int) -> NoReturn:
     os.environ.clear()
     os.environ.update(start.environment)
     sys.argv = [_PROGRAM, *start.arguments]
+    if start.send_seconds is not None:
+        for module in (entry, payment, ledger):
+            module.SEND_SECONDS = start.send_seconds  # pyright: ignore[reportAttributeAccessIssue] - it is Final, and nobody can wait so long in a test
     if start.log is not None:
         from tests.support.steps import watch
 
