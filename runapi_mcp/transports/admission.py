@@ -119,10 +119,10 @@ class Admission:
             return refusal
         if path != MCP_PATH:
             return None
-        if scope["method"] != "POST":
-            return Response(status_code=405, headers={"Allow": "POST"})
         if "mcp-session-id" in Headers(scope=scope) and not _is_modern(scope):
             return _refusal(404, "Session not found")
+        if scope["method"] != "POST":
+            return Response(status_code=405, headers={"Allow": "POST"})
         return self._keyless_app
 
     async def _serve_session(
