@@ -363,14 +363,14 @@ async def test_a_session_with_a_call_in_hand_makes_no_room() -> None:
         assert not await there.is_open(opened.session)
 
 
-async def test_a_session_with_a_key_is_kept_for_a_day_and_one_without_for_half_an_hour() -> None:
-    async with site(needs_key=False, sessions_per_caller=1) as there:
+async def test_a_session_with_a_key_outlives_one_without_and_ends_when_long_idle() -> None:
+    async with site(needs_key=False, sessions_per_caller=1, session_idle_hours=1) as there:
         ada, keyless = await there.open(ADA), await there.open()
-        await anyio.sleep(23 * 3600)
+        await anyio.sleep(3500)
         assert (await there.open(ADA)).status == 429
         assert not await there.is_open(keyless.session)
         assert await there.is_open(ada.session, ADA)
-        await anyio.sleep(24 * 3600 + 1)
+        await anyio.sleep(3601)
         assert (await there.open(ADA)).status == 200
         assert not await there.is_open(ada.session, ADA)
 
