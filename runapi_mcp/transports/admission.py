@@ -56,7 +56,7 @@ class Admission:
                 await self._serve(scope, receive, send, caller)
         except NoneLeft:
             refusal = _refusal(429, "Too many requests, sessions or streams. Try again later.")
-            refusal.headers["Retry-After"] = "2"
+            refusal.headers["Retry-After"] = "5"
             await refusal(scope, receive, send)
 
     def _is_keyless(self, caller: HttpCaller) -> bool:

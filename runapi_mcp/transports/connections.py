@@ -12,8 +12,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.transports.callers import site_of
+from runapi_mcp.transports.process import allow_files
 
 LOOK_SECONDS: Final = 1.0
+_OTHER_FILES: Final = 100
+"""Left for the ledger, pictures and RunAPI: a server without files can accept nobody."""
 
 Network = IPv4Network | IPv6Network
 Awaited = Literal["head", "body", "reading"]
@@ -25,6 +28,9 @@ class Connections:
 
     def __init__(self, caps: HttpCaps, trusted_proxies: Sequence[Network]) -> None:
         self._caps = caps
+        self._most = min(
+            caps.connections, allow_files(caps.connections + _OTHER_FILES) - _OTHER_FILES
+        )
         self._trusted_proxies = trusted_proxies
         self._open: dict[BoundedConnection, str] = {}
         self._count: Counter[str] = Counter()
@@ -37,7 +43,7 @@ class Connections:
     def admit(self, connection: "BoundedConnection", address: str) -> bool:
         site, caps = "" if self._is_trusted(address) else site_of(address), self._caps
         is_full = self._count[site] >= caps.connections_per_address and site != ""
-        if is_full or len(self._open) >= caps.connections:
+        if is_full or len(self._open) >= self._most:
             return False
         self._open[connection] = site
         self._count[site] += 1

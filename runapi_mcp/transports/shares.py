@@ -8,9 +8,9 @@ from typing import Final
 
 import anyio
 
-MOST_DELAY_SECONDS: Final = 2.0
-BURST_SECONDS: Final = 3.0
-"""So many seconds' requests may come at once."""
+MOST_DELAY_SECONDS: Final = 5.0
+BURST_SECONDS: Final = 1.0
+"""So many seconds' requests may come at once: others wait while they are served."""
 _MOST_KNOWN: Final = 10_000
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 HEAD = "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
 JSON = "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
-HALF_A_BODY = f'{HEAD}{JSON}Content-Length: 9\r\n\r\n['
+HALF_A_BODY = f"{HEAD}{JSON}Content-Length: 9\r\n\r\n["
 BROKEN_OFF = [
     "",
     "GET /heal",

@@ -271,9 +271,9 @@ async def test_without_a_key_so_many_are_answered_in_a_second() -> None:
             await answered(*visits[at : at + 10])
         served = [visit for visit in visits[:199] if visit.status == 200]
         seconds = anyio.current_time() - began
-        assert 30 <= len(served) <= 30 + 10 * (seconds + 2)
+        assert 10 <= len(served) <= 10 + 10 * (seconds + 5)
         refused = [visit for visit in visits[:199] if visit.status != 200]
-        assert {(each.status, each.header["retry-after"]) for each in refused} <= {(429, "2")}
+        assert {(each.status, each.header["retry-after"]) for each in refused} <= {(429, "5")}
 
 
 async def answered(*visits: Exchange) -> None:

@@ -18,7 +18,7 @@ class HttpCaps:
     """
 
     connections: int = 4_000
-    connections_per_address: int = 1_000
+    connections_per_address: int = 500
     head_seconds: int = 15
     """How long the head of a request may take,"""
     body_seconds: int = 30
@@ -28,7 +28,7 @@ class HttpCaps:
     body_bytes: int = 262_144
     calls_per_caller: int = 200
     """Requests in hand at once."""
-    requests_per_second: int = 50
+    requests_per_second: int = 20
     """From one address, this machine's own aside; what comes sooner waits for its turn."""
     streams: int = 2_000
     streams_per_caller: int = 200
@@ -41,7 +41,7 @@ class HttpCaps:
     keyless_calls_per_address: int = 10
     keyless_requests_per_second: int = 10
     """From one address,"""
-    keyless_requests_per_second_in_all: int = 50
+    keyless_requests_per_second_in_all: int = 30
     """and from all."""
 
 

@@ -17,7 +17,7 @@ class TooLarge(Exception):
     """A body that goes on after its limit."""
 
 
-class Unreadable(Exception):
+class Undecodable(Exception):
     """A body that is not compressed as it says, or in a way that was not asked for."""
 
 
@@ -26,7 +26,7 @@ async def read_bounded(chunks: AsyncIterable[bytes], encoding: str, largest_byte
 
     Raises:
         TooLarge: unpacked it has more than `largest_bytes`.
-        Unreadable: it cannot be unpacked.
+        Undecodable: it cannot be unpacked.
     """
     content, unpack = bytearray(), _unpacker(encoding)
     async for chunk in chunks:
@@ -42,14 +42,14 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
     if encoding in ("", "identity"):
         return lambda chunk, most: chunk[:most]
     if encoding != ACCEPTED_ENCODING:
-        raise Unreadable
+        raise Undecodable
     inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     def inflate(chunk: bytes, most: int) -> bytes:
         try:
             return inflater.decompress(chunk, most)
         except zlib.error as error:
-            raise Unreadable from error
+            raise Undecodable from error
 
     return inflate
 

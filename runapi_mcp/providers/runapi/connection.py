@@ -168,7 +168,7 @@ async def _read(response: httpx.Response) -> bytes:
     encoding = response.headers.get("Content-Encoding", "")
     try:
         return await bodies.read_bounded(stream, encoding, _LARGEST_ANSWER_BYTES)
-    except bodies.Unreadable:
+    except bodies.Undecodable:
         # Its status tells enough, and where that pays, its headers may name the task.
         return b""
 
