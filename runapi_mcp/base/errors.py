@@ -139,10 +139,3 @@ class Unreachable(ProviderDown):
 
 class NotConnected(Unreachable):
     """No connection was made, so nothing was sent."""
-
-
-def unforeseen(error: BaseException) -> str:
-    """What is said of a crash where an answer must not fail; of several at once, of the first."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"Unforeseen: {type(error).__name__}: {error}"

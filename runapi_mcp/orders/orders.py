@@ -9,8 +9,9 @@ from typing import Final
 import anyio
 
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound, unforeseen
+from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound
 from runapi_mcp.base.progress import Report
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.approval import approve, question_for
 from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
@@ -222,7 +223,7 @@ class Orders:
         except Exception as error:
             # It must not take along what is known of the call's other pictures.
             logger.exception("something unforeseen happened to a request that pays")
-            return _in_doubt(f"{unforeseen(error)}.")
+            return _in_doubt(f"Unforeseen: {crash_words(error)}.")
 
     async def _task(self, order: Order, entry: Entry, seconds: float) -> TrackedTask | Failure:
         # Before the task is made: after it, nothing may come between its id and `follow`.

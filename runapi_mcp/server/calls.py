@@ -18,10 +18,11 @@ from mcp_types import (
 )
 
 from runapi_mcp import gallery
-from runapi_mcp.base.errors import Failure, NotAllowed, unforeseen
+from runapi_mcp.base.errors import Failure, NotAllowed
 from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
 from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
@@ -139,7 +140,7 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
             raise
         # As in `tools.presenting`: no trouble hides where an image is that is paid for.
         logger.exception("something unforeseen happened to an image that is paid for")
-        told = {**facts, "error": unforeseen(error)}
+        told = {**facts, "error": f"Unforeseen: {crash_words(error)}"}
         return CallToolResult(
             content=[TextContent(text=json.dumps(told))],
             structured_content=told,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pydantic import MISSING
 
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import unforeseen
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.tools.delivery import deliver
@@ -32,7 +32,7 @@ async def present(
         return await _present(caller, outcome, follow_seconds, price, made_at)
     except Exception as error:
         logger.exception("something unforeseen happened to an image that is paid for")
-        return plain_result_of(outcome, unforeseen(error))
+        return plain_result_of(outcome, f"Unforeseen: {crash_words(error)}")
 
 
 async def siblings_of(orders: Orders, entry: Entry | None) -> tuple[str, ...]:

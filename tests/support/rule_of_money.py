@@ -7,7 +7,7 @@ settled from the earliest moment on at which it can have been.
 """
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -23,6 +23,8 @@ PRICE_SECONDS: Final = 660.0
 LONGEST_CALL_SECONDS: Final = 150.0
 RISE: Final = 2
 """How many times as dear all gets when prices rise."""
+LONGEST_REQUEST_SECONDS: Final = 60.0
+"""How long after its sender died a request can still be carried out."""
 CONFIRMED_SECONDS: Final = 1.0
 """How long before its host hears it an answer can count as left."""
 
@@ -46,6 +48,8 @@ class Arrival:
     uses: Sequence[str] = ()
     """The tasks that it names: to be drawn again, or to start from."""
     over_at: float = math.inf
+    given: Sequence[str] = ()
+    """The tasks that its answer names."""
     is_free: bool = False
     """Whether its answer said that nothing was paid."""
 
@@ -111,6 +115,9 @@ class History:
     """When the clock was set, and how far ahead or back."""
     rises: list[float] = field(default_factory=list[float])
     """When prices rose."""
+    forbidden_from: list[float] = field(default_factory=list[float])
+    """When the user forbade to spend anything until the end."""
+    ends_at: float = math.inf
     sold: list[str] = field(default_factory=list[str])
     """The tasks that calls were told are new ones."""
 
@@ -149,12 +156,9 @@ class History:
             or self._is_handed_over(made, by)
         )
 
-    def is_handed_over(self, order: Order) -> bool:
-        """Whether all of its pictures can have been in one answer, or in the ones of get_task."""
-        return self._has_left(order.standing, math.inf, settles=False)
-
-    def is_used(self, order: Order) -> bool:
-        return self._is_used(order.charges, math.inf)
+    def is_over(self, order: Order) -> bool:
+        """Whether nobody needs its pictures any more: they were used, or all were in an answer."""
+        return self._is_used(order.charges, math.inf) or bool(self._answers(order.charges))
 
     def _assign(self, orders: Sequence[Order]) -> None:
         """Each charge to the order that was open as it was made."""
@@ -178,20 +182,16 @@ class History:
         return any(not ids.isdisjoint(each.uses) and each.at <= by for each in self.arrivals)
 
     def _is_handed_over(self, made: Sequence[Charge], by: float) -> bool:
-        ended_at = max(charge.ends_at for charge in made)
-        if ended_at > by:
-            return False
-        if self.elapsed(ended_at, by) >= HANDOVER_SECONDS:
-            return True
-        drawn = [charge for charge in made if not charge.fails]
-        return self._has_left(drawn, by + CONFIRMED_SECONDS, settles=True)
-
-    def _has_left(self, drawn: Sequence[Charge], by: float, *, settles: bool) -> bool:
-        ids = {charge.task_id for charge in drawn}
         return any(
-            ids <= each.task_ids and each.at <= by and each.settles >= settles
-            for each in self.answers
+            (answer.settles and answer.at <= by + CONFIRMED_SECONDS)
+            or self.elapsed(answer.at, by) >= HANDOVER_SECONDS
+            for answer in self._answers(made)
         )
+
+    def _answers(self, made: Sequence[Charge]) -> list[Answer]:
+        """Those with all pictures that came of it."""
+        ids = {charge.task_id for charge in made if not charge.fails}
+        return [answer for answer in self.answers if ids and ids <= answer.task_ids]
 
     def elapsed(self, since: float, by: float) -> float:
         """How long that can have been by a clock that is set now and then."""
@@ -244,7 +244,7 @@ def _is_agreed(history: History, yes: Yes, charge: Charge, count: int) -> bool:
 
 def check_limits(history: History, limits: Limits) -> None:
     """No call costs more than it may, and no day more than a day may."""
-    by_day: Counter[date] = Counter()
+    by_day: defaultdict[date, float] = defaultdict(float)
     for orders in history.orders():
         for charge in (charge for order in orders for charge in order.charges):
             total = charge.price_cents * orders[0].arrivals[0].count
@@ -252,3 +252,30 @@ def check_limits(history: History, limits: Limits) -> None:
             if not (charge.fails or charge.is_late):
                 by_day[history.day_of(charge)] += charge.price_cents
     assert max(by_day.values(), default=0) <= (limits.per_day_cents or math.inf)
+
+
+def check_nothing_is_paid_unbidden(history: History) -> None:
+    """What would go over the limits of now is asked about by the same call alone."""
+    for since in history.forbidden_from:
+        for charge in history.charges:
+            if since + LONGEST_REQUEST_SECONDS < charge.at < history.ends_at and not charge.is_late:
+                assert any(
+                    arrival.asked == charge.asked and since < arrival.at <= charge.at
+                    for arrival in history.arrivals
+                )
+
+
+def check_settled_is_not_given_again(history: History) -> None:
+    """Whose like is settled gets another picture."""
+    for arrival in history.arrivals:
+        for task_id in arrival.given if arrival.count == 1 else ():
+            assert not any(
+                task_id in use.uses and use.given and use.over_at < arrival.at
+                for use in history.arrivals
+            )
+            left = [each for each in history.answers if task_id in each.task_ids]
+            assert not any(
+                each.at + (CONFIRMED_SECONDS if each.settles else 2 * HANDOVER_SECONDS) < arrival.at
+                for each in left
+                if each.settles or not history.jumps
+            )
