@@ -65,13 +65,14 @@ class PictureStore:
 
     def refuse_address(self, picture: Picture) -> Picture:
         """The picture; without its address, where that says itself that nobody should go there."""
-        from runapi_mcp.images import fetch_targets
+        from runapi_mcp.images.fetch_targets import to_not_fetched
+        from runapi_mcp.outbound import targets
 
         try:
-            url = fetch_targets.parse_url(picture.url)
-            fetch_targets.require_fetchable(url, fetch_targets.sandbox_origin(self._base_url))
-        except fetch_targets.AddressRefused as failure:
-            return _without_address(picture, failure)
+            url = targets.parse_url(picture.url)
+            targets.require_allowed(url, targets.sandbox_origin(self._base_url))
+        except targets.Barred as failure:
+            return _without_address(picture, to_not_fetched(failure))
         return picture
 
     def lock_for(self, name: str) -> anyio.Lock:

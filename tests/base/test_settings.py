@@ -1,14 +1,16 @@
 """What the environment and RunAPI's config file may say."""
 
 import json
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from runapi_mcp.base.catalog import select
 from runapi_mcp.base.errors import KeyMissing, LedgerUnusable, NotConfigured
-from runapi_mcp.base.settings import LimitSettings, key_now, load
+from runapi_mcp.base.settings import HttpCaps, LimitSettings, key_now, load
 
 KEY, OTHER = "sk-0123456789", "sk-abcdefghij"
 MONEY = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI_CONFIRM_OVER")
@@ -422,3 +424,17 @@ def test_a_running_server_does_not_send_a_new_key_to_its_old_address(tmp_path: P
 def test_an_address_that_readers_differ_in_is_none(url: str, tmp_path: Path) -> None:
     with pytest.raises(NotConfigured, match="not an http"):
         load({"HOME": str(tmp_path), "RUNAPI_BASE_URL": url})
+
+
+def test_each_cap_over_http_has_its_variable_and_its_row() -> None:
+    rows = (Path(__file__).parents[2] / "docs" / "hosting.md").read_text(encoding="utf-8")
+    told = {name: int(default) for name, default in re.findall(r"\| `(\w+)` \| (\d+) \|", rows)}
+    assert told == asdict(HttpCaps())
+    environment = {f"RUNAPI_HTTP_{name.upper()}": str(at) for at, name in enumerate(told, 1)}
+    assert asdict(load(environment).http) == dict(zip(told, range(1, 99), strict=False))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "nan"])
+def test_a_cap_over_http_is_a_number_of_one_or_more(value: str) -> None:
+    with pytest.raises(NotConfigured, match="RUNAPI_HTTP_SESSIONS is not a number"):
+        load({"RUNAPI_HTTP_SESSIONS": value})

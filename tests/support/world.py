@@ -214,6 +214,11 @@ def facts(result: CallToolResult) -> dict[str, Any]:
     return cast("dict[str, Any]", result.structured_content)
 
 
+async def public_name(host: str, port: int) -> Sequence[str]:
+    """A resolver for whom every name is one of the public internet."""
+    return ["93.184.215.14"]
+
+
 Answer = Callable[[httpx.Request], httpx.Response]
 """A RunAPI that a test makes up."""
 MADE_UP_KEY = Key(SecretStr("sk-0123/456789"))
@@ -232,5 +237,5 @@ def client_of(
     **server: Any,  # Any: as `served` has them
 ) -> AbstractAsyncContextManager[Client]:
     """A client of a server whose RunAPI answers so."""
-    upstream = RunAPI(base_url, httpx.MockTransport(answer))
+    upstream = RunAPI(base_url, httpx.MockTransport(answer), public_name)
     return served(upstream, Keys(MADE_UP_KEY), limits=limits, **server)

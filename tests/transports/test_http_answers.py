@@ -122,7 +122,7 @@ class Visit:
 @asynccontextmanager
 async def site(era: str) -> AsyncGenerator[Site]:
     out, came = list[int](), dict[int, float]()
-    app = http_app(telling_server(out.append, came.__setitem__), [])
+    app = http_app(telling_server(out.append, came.__setitem__), [], needs_key=False)
     async with app.router.lifespan_context(app):
         there = Site(app, era, out, came)
         if era == "legacy":

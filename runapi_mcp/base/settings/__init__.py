@@ -9,6 +9,7 @@ from typing import Final
 
 from runapi_mcp.base.errors import LedgerUnusable, NotConfigured
 from runapi_mcp.base.settings import values
+from runapi_mcp.base.settings.http_caps import HttpCaps, read_caps
 from runapi_mcp.base.settings.key_file import KeyFile, config_path, read_config
 from runapi_mcp.base.settings.keys import (
     KEY_PAGE,
@@ -24,6 +25,7 @@ __all__ = [
     "KEEP_DAYS",
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
+    "HttpCaps",
     "Key",
     "KeyFile",
     "LimitSettings",
@@ -87,6 +89,7 @@ class Settings:
     limits: LimitSettings
     ledger: LedgerSettings
     pictures: PictureSettings
+    http: HttpCaps
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
@@ -117,6 +120,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         limits=_limits(environ),
         ledger=_ledger(environ, sandbox=sandbox),
         pictures=_pictures(environ),
+        http=read_caps(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         sandbox=sandbox,
