@@ -28,6 +28,7 @@ from runapi_mcp.outbound.targets import (
     AGAIN,
     ELSEWHERE,
     MOST_QUOTED_CHARACTERS,
+    NOT_PUBLIC,
     Barred,
     BrokenOff,
     Unreached,
@@ -36,6 +37,7 @@ from runapi_mcp.outbound.targets import (
     origin_of,
     parse_proxy,
     proxy_for,
+    require_allowed,
     sandbox_origin,
 )
 
