@@ -99,13 +99,14 @@ async def _outcome(
     from runapi_mcp.cli.composition import delivery_of, shared_state_of
     from runapi_mcp.orders.orders import Orders
     from runapi_mcp.tools.delivery import deliver
+    from runapi_mcp.tools.presenting import siblings_of
     from runapi_mcp.tools.tool import TaskOutcome
 
     orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
     tracked = await orders.find(task_id, 0)
     options = delivery_of(loaded)
     pictures = await deliver([tracked], options, ledger, _say_nothing)
-    return TaskOutcome((tracked,), pictures)
+    return TaskOutcome((tracked,), pictures, siblings=await siblings_of(orders, tracked.entry))
 
 
 async def _say_nothing(_: str) -> None:

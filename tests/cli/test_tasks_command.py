@@ -40,10 +40,11 @@ class Terminal:
     environment: Mapping[str, str]
     ledger: Path
 
-    async def ordered(self, prompt: str) -> str:
-        """The id of a task whose call did not wait for it."""
+    async def ordered(self, prompt: str, count: int = 1) -> str:
+        """The id of the last task whose call did not wait for it."""
+        asked = {"prompt": prompt, "count": count, "wait_seconds": 0}
         async with program(environment=self.environment) as running:
-            await answers(running, (DRAW, {"prompt": prompt, "wait_seconds": 0}))
+            await answers(running, (DRAW, asked))
         return list(self.net.account().tasks)[-1]
 
     async def tasks(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -76,6 +77,26 @@ async def test_a_picture_that_was_fetched_here_was_seen(tmp_path: Path) -> None:
         assert "completed, not seen yet" not in (await at.tasks()).stdout
         [entry] = await at.listed()
         assert entry["handed_over_at"] is not None
+
+
+@IN_REAL_TIME
+async def test_each_of_several_pictures_is_listed_and_fetched_by_its_own_task(
+    tmp_path: Path,
+) -> None:
+    async with terminal(tmp_path) as at:
+        last = await at.ordered("foxes", count=3)
+        ids = list(at.net.account().tasks)
+        assert [entry["task_id"] for entry in await at.listed()] == ids
+        assert [(each["number"], each["count"]) for each in await at.listed()] == [
+            (number, 3) for number in (1, 2, 3)
+        ]
+        listed = (await at.tasks()).stdout
+        assert all(task_id in listed for task_id in ids)
+        fetched = json.loads((await at.tasks(last, "--json")).stdout)
+        assert fetched["task_ids"] == ids
+        [path] = fetched["image_paths"]
+        assert path.endswith("-3.png")
+        assert all(entry["handed_over_at"] is None for entry in await at.listed())
 
 
 @IN_REAL_TIME
