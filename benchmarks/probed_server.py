@@ -10,6 +10,7 @@ thread computed.
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic, thread_time
 from typing import Final
@@ -44,8 +45,8 @@ def _beat_beside(file: int) -> None:
             await serve()
             group.cancel_scope.cancel()
 
-    def run_both(serve: Serve) -> None:
-        run(both, serve)
+    def run_both(run_wakeable: Callable[[Serve], Awaitable[None]], serve: Serve) -> None:
+        run(both, partial(run_wakeable, serve))
 
     # The only way into the loop of a program that makes its own.
     anyio.run = run_both

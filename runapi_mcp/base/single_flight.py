@@ -8,24 +8,26 @@ import anyio
 
 from runapi_mcp.base.background import Background
 
-Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True, eq=False)
-class _Flight(Generic[Result]):
+class _Flight(Generic[Value]):
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     over: anyio.Event = field(default_factory=anyio.Event)
     waiting: int = 0
-    result: Result | None = None
+    result: Value | None = None
     error: Exception | None = None
 
 
-class SingleFlight(Generic[Result]):
-    def __init__(self, background: Background) -> None:
+class SingleFlight(Generic[Value]):
+    def __init__(self, background: Background, unheard: Callable[[Value], None]) -> None:
+        """`unheard` is told a result that nobody waited for until it came."""
         self._background = background
-        self._flights: dict[str, _Flight[Result]] = {}
+        self._unheard = unheard
+        self._flights: dict[str, _Flight[Value]] = {}
 
-    async def wait(self, key: str, work: Callable[[], Awaitable[Result]], seconds: float) -> Result:
+    async def wait(self, key: str, work: Callable[[], Awaitable[Value]], seconds: float) -> Value:
         """What the work gives, or raises.
 
         It goes on when the time is over. It is cancelled once all who waited have left before.
@@ -33,13 +35,14 @@ class SingleFlight(Generic[Result]):
         Raises:
             TimeoutError: it goes on.
         """
-        flight = self._flights.get(key)
+        deadline = anyio.current_time() + seconds
+        flight, is_new = self._flights.get(key), key not in self._flights
         if flight is None:
-            self._flights[key] = flight = _Flight[Result]()
-            if not self._background.start(lambda: self._fly(key, flight, work)):
-                await self._fly(key, flight, work)
+            self._flights[key] = flight = _Flight[Value]()
         flight.waiting += 1
         try:
+            if is_new and not self._background.start(lambda: self._fly(key, flight, work)):
+                await self._fly(key, flight, work)
             with anyio.fail_after(max(seconds, 0)):
                 await flight.over.wait()
         except TimeoutError:
@@ -52,14 +55,21 @@ class SingleFlight(Generic[Result]):
             flight.waiting -= 1
         if flight.error is not None:
             raise flight.error
-        return flight.result  # pyright: ignore[reportReturnType] - set where there is no error
+        if flight.result is not None:
+            return flight.result
+        if flight.scope.cancelled_caught:
+            # All others had left before this one came.
+            return await self.wait(key, work, deadline - anyio.current_time())
+        raise TimeoutError
 
     async def _fly(
-        self, key: str, flight: _Flight[Result], work: Callable[[], Awaitable[Result]]
+        self, key: str, flight: _Flight[Value], work: Callable[[], Awaitable[Value]]
     ) -> None:
         try:
             with flight.scope:
                 flight.result = await work()
+                if flight.waiting == 0:
+                    self._unheard(flight.result)
         except Exception as error:  # noqa: BLE001 - it is raised to whoever waits
             flight.error = error
         finally:

@@ -14,6 +14,7 @@ import click
 from runapi_mcp.base.catalog import VARIANTS, Action, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import Failure
+from runapi_mcp.cli.event_loop import run_interruptible
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -95,7 +96,7 @@ def command(
             raise DemoFailed(f"{text!r} is not text.", "Write the prompt in UTF-8, on one line.")
     wishes = Wishes(variant, ratio, resolution, output)
     prompts = [prompt] if no_remix else [prompt, remix]
-    anyio.run(partial(_run, prompts, wishes))
+    run_interruptible(partial(_run, prompts, wishes))
 
 
 async def _run(prompts: list[str], wishes: Wishes) -> None:

@@ -7,15 +7,16 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import anyio
 import click
 
 from runapi_mcp import __version__
 from runapi_mcp.base.hosts.table import host_named
 from runapi_mcp.base.redaction import Secrets
+from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.host_choice import current_machine, open_install_log
 from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, Severity
 from runapi_mcp.setup.doctor.fix import Fix, confirm, fix
@@ -79,11 +80,11 @@ def command(*, hosts: tuple[str, ...], as_json: bool, mends: bool, wait_seconds:
     exit status is 0 when nothing keeps the tools from working, and 1 when something does.
     """
     named = list(dict.fromkeys(map(host_named, hosts)))
-    machine = current_machine()
-    diagnosis, secrets = anyio.run(diagnose, machine, named, wait_seconds)
+    look = partial(diagnose, current_machine(), named, wait_seconds)
+    diagnosis, secrets = run_interruptible(look)
     fixes = fix(diagnosis, open_install_log()) if mends else []
     if fixes:
-        diagnosis, secrets = anyio.run(diagnose, machine, named, wait_seconds)
+        diagnosis, secrets = run_interruptible(look)
         fixes = confirm(fixes, diagnosis)
     say = _say_json if as_json else _say
     say(diagnosis, secrets, fixes)

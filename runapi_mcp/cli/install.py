@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -23,6 +24,7 @@ from runapi_mcp.cli.host_choice import (
     change_each,
     choose_hosts,
     current_machine,
+    open_install_log,
     takes_hosts,
 )
 from runapi_mcp.setup.install.host_entry import EntrySpec, key_source, new_entry
@@ -92,7 +94,8 @@ def command(
         for change in done:
             click.echo(_sent_key(change, scope), err=aside)
     elif done:
-        _save_key(given, dry_run=dry_run, aside=aside)
+        with nullcontext() if dry_run else open_install_log().lock():
+            _save_key(given, dry_run=dry_run, aside=aside)
     sys.exit(0 if len(done) == len(chosen) else 2)
 
 

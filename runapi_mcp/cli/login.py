@@ -11,11 +11,11 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import anyio
 import click
 
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import Refused
+from runapi_mcp.cli.event_loop import run_interruptible
 
 if TYPE_CHECKING:
     from runapi_mcp.base.settings import Key, KeyFile, Settings
@@ -45,11 +45,11 @@ def command(*, key: str | None, words: Sequence[str], no_browser: bool) -> None:
     loaded, key_file = settings.load(), settings.KeyFile.of()
     try:
         if key is None:
-            anyio.run(partial(_through_browser, loaded, key_file, opens=not no_browser))
+            run_interruptible(partial(_through_browser, loaded, key_file, opens=not no_browser))
         else:
             key_file.require_usable()
             # Before the event loop, which would keep Ctrl-C from the prompt.
-            anyio.run(_given, loaded, key_file, _read_key())
+            run_interruptible(partial(_given, loaded, key_file, _read_key()))
     except KeyboardInterrupt:
         click.echo("\nStopped. Nothing was saved.", err=True)
         sys.exit(130)

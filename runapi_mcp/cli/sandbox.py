@@ -28,9 +28,11 @@ def command(*, port: int, draw_seconds: float | None) -> None:
     from runapi_mcp.sandbox.app import SANDBOX_KEY, serve_forever
 
     sock = listen("127.0.0.1", port)
-    click.echo(f"The sandbox answers at http://127.0.0.1:{sock.getsockname()[1]}", err=True)
-    click.echo(
-        f"Use the key {SANDBOX_KEY}; any other that begins with sandbox- has its own money.",
-        err=True,
-    )
-    serve_forever(sock, draw_seconds)
+
+    def announce() -> None:
+        address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        click.echo(f"The sandbox answers at {address}", err=True)
+        own = "any other that begins with sandbox- has its own money"
+        click.echo(f"Use the key {SANDBOX_KEY}; {own}.", err=True)
+
+    serve_forever(sock, draw_seconds, announce)

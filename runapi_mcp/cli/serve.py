@@ -9,15 +9,16 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import click
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.log_lines import log_to_stderr
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
+    from runapi_mcp.base.background import Background
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.server import Keys
 
@@ -57,7 +58,7 @@ def command(
     if http:
         address = (host or _HOST, _PORT if port is None else port)
         serve = partial(_serve_http, *address, allow_host, share_key=share_key, sandbox=sandbox)
-        anyio.run(serve)
+        run_interruptible(serve)
     elif host or port is not None or allow_host or share_key:
         raise NotConfigured(
             "--host, --port, --allow-host and --share-key are for HTTP.", "Add --http."
@@ -69,14 +70,14 @@ def command(
 def over_stdio(*, sandbox: bool) -> None:
     if sys.stdin.isatty():
         click.echo(_HINT, err=True)
-    anyio.run(partial(_serve_stdio, sandbox=sandbox))
+    run_interruptible(partial(_serve_stdio, sandbox=sandbox))
 
 
 async def _serve_stdio(*, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(sandbox=sandbox, share_key=False) as server:
-        await serve_stdio(server)
+    async with _server(sandbox=sandbox, share_key=False) as (server, background):
+        await serve_stdio(server, background)
 
 
 async def _serve_http(
@@ -91,13 +92,21 @@ async def _serve_http(
     def announce() -> None:
         click.echo(f"runapi-mcp serves http://{name}:{number}/mcp (SSE: /sse)", err=True)
 
-    async with _server(sandbox=sandbox, share_key=share_key) as server:
+    async with (
+        _server(sandbox=sandbox, share_key=share_key) as (server, background),
+        background.running(),
+    ):
         await serve_http(http_app(server, allowed_hosts), sock, announce)
 
 
 @asynccontextmanager
-async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[Any]]:
-    """The server as the settings want it, on RunAPI or on a sandbox of its own."""
+async def _server(
+    *, sandbox: bool, share_key: bool
+) -> AsyncGenerator[tuple[Server[Any], Background]]:
+    """The server as the settings want it, on RunAPI or on a sandbox of its own.
+
+    Its background is to run while it serves.
+    """
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import ledger_of, service_of, shared_state_of
@@ -118,8 +127,7 @@ async def _server(*, sandbox: bool, share_key: bool) -> AsyncGenerator[Server[An
         shared = shared_state_of(loaded, ledger)
         service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        async with shared.background.running():
-            yield create_server(service, variants)
+        yield create_server(service, variants), shared.background
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio
 import click
 
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import Refused
+from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.printing import printing
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def command(*, task_id: str | None, show: str, limit: int, as_json: bool) -> Non
     """List what was ordered on this machine; with TASK_ID, fetch that task and save its image."""
     loaded = settings.load()
     if task_id is not None:
-        if not anyio.run(partial(_fetch, loaded, task_id, as_json=as_json)):
+        if not run_interruptible(partial(_fetch, loaded, task_id, as_json=as_json)):
             sys.exit(1)
     else:
-        anyio.run(partial(_list, loaded, cast("Selection", show), limit, as_json=as_json))
+        run_interruptible(partial(_list, loaded, cast("Selection", show), limit, as_json=as_json))
 
 
 async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool) -> None:
@@ -99,13 +99,14 @@ async def _outcome(
     from runapi_mcp.cli.composition import delivery_of, shared_state_of
     from runapi_mcp.orders.orders import Orders
     from runapi_mcp.tools.delivery import deliver
+    from runapi_mcp.tools.presenting import siblings_of
     from runapi_mcp.tools.tool import TaskOutcome
 
     orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
     tracked = await orders.find(task_id, 0)
     options = delivery_of(loaded)
     pictures = await deliver([tracked], options, ledger, _say_nothing)
-    return TaskOutcome((tracked,), pictures)
+    return TaskOutcome((tracked,), pictures, siblings=await siblings_of(orders, tracked.entry))
 
 
 async def _say_nothing(_: str) -> None:

@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.progress import Report, report_while
-from runapi_mcp.base.redaction import excerpt
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 MOST_FETCHED_AT_ONCE: Final = 4
 _PAUSES_SECONDS: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-_MOST_QUOTED_CHARACTERS: Final = 200
 _EXPIRED: Final = "RunAPI keeps an image for about 7 days, and this one is older."
 
 logger = logging.getLogger(__name__)
@@ -184,8 +183,7 @@ def _save_reason(error: Exception) -> str:
     if isinstance(error, Failure):
         return error.happened
     logger.error("a picture could not be saved", exc_info=error)
-    words = excerpt(str(error), _MOST_QUOTED_CHARACTERS)
-    return f"The picture was not saved: {': '.join(filter(None, (type(error).__name__, words)))}."
+    return f"The picture was not saved: {crash_words(error)}."
 
 
 @dataclass(slots=True)

@@ -15,9 +15,11 @@ _HALF_A_MICROCENT = 5e-7
 class NotConfirmed(Exception):
     """The call is within the limits, but costs more than is spent without asking a person."""
 
-    def __init__(self, price: Price, left_cents: float | None, question: str) -> None:
-        super().__init__(price, left_cents)
+    def __init__(self, price: Price, count: int, left_cents: float | None, question: str) -> None:
+        super().__init__(price, count, left_cents)
         self.price = price
+        """Of all images together."""
+        self.count = count
         self.left_cents = left_cents
         self.question = question
         """What a yes has to bring back."""

@@ -1,5 +1,6 @@
 """What a caller ordered: paid once, written down at each step, followed, found again."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +11,7 @@ import anyio
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound
 from runapi_mcp.base.progress import Report
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.approval import approve, question_for
 from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
@@ -20,6 +22,8 @@ from runapi_mcp.orders.reconcile import reconcile_soon
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Provider
+
+logger = logging.getLogger(__name__)
 
 YOUNG_SECONDS: Final = 60.0
 """A task this young may not be known everywhere at RunAPI yet."""
@@ -83,7 +87,8 @@ class Orders:
             self.limits.check(purchase.total, spending)
             if self.limits.asks_for(purchase.total) and not (purchase.is_agreed and is_new):
                 left = self.limits.remaining_cents(spending)
-                raise NotConfirmed(purchase.total, left, question_for(self._provider, purchase))
+                question = question_for(self._provider, purchase)
+                raise NotConfirmed(purchase.total, purchase.count, left, question)
 
         wanted = self._entries(purchase)
         entries = await self.ledger.intend(wanted, purchase.use, purchase.came_at, allow)
@@ -104,10 +109,12 @@ class Orders:
         if all(entry.status == "refused" for entry in order.entries):
             raise OrderWithdrawn
 
-    async def withdraw(self, order: Order) -> None:
-        """Let nothing come of what this call has ordered and not sent."""
+    async def withdraw(self, order: Order) -> bool:
+        """Let nothing come of what this call has ordered and nobody sent; whether nothing does."""
+        first = order.entries[0]
         if order.is_new:
-            await write_or_log(self.ledger.withdraw(order.entries[0].call_id))
+            await write_or_log(self.ledger.withdraw(first.call_id))
+        return all(entry.status == "refused" for entry in await self.call_of(first))
 
     async def pay(self, order: Order, seconds: float) -> list[TrackedTask | Failure]:
         """What is known of each picture: its task, made now or by the earlier call, or why none is.
@@ -207,15 +214,22 @@ class Orders:
     async def _task_or_failure(
         self, order: Order, entry: Entry, seconds: float
     ) -> TrackedTask | Failure:
-        # Before the task is made: after it, nothing may come between its id and `follow`.
-        durations = await self._poller.durations(entry)
         try:
-            paid = await self._paid(order, entry, seconds)
+            return await self._task(order, entry, seconds)
         except TimeoutError:
-            return _still_out()
+            return _in_doubt("RunAPI has not answered yet.")
         except Failure as failure:
             return failure
-        if paid.entry.task_id is None:
+        except Exception as error:
+            # It must not take along what is known of the call's other pictures.
+            logger.exception("something unforeseen happened to a request that pays")
+            return _in_doubt(f"Unforeseen: {crash_words(error)}.")
+
+    async def _task(self, order: Order, entry: Entry, seconds: float) -> TrackedTask | Failure:
+        # Before the task is made: after it, nothing may come between its id and `follow`.
+        durations = await self._poller.durations(entry)
+        paid = await self._paid(order, entry, seconds)
+        if paid.entry.task_id is None or paid.entry.status == "lost":
             return missing(paid.entry)
         known = paid.task or last_seen(paid.entry.task_id, paid.entry)
         tracked = self._poller.track(known, paid.entry, durations)
@@ -223,7 +237,9 @@ class Orders:
             tracked.record(paid.task)
         if order.is_new or paid.task is not None or paid.entry.ended:
             return tracked
-        return await self._look_at(tracked)
+        with anyio.move_on_after(seconds):
+            return await self._look_at(tracked)
+        return tracked
 
     async def _paid(self, order: Order, entry: Entry, seconds: float) -> Paid:
         if entry.status != "intended" or entry.task_id is not None:
@@ -238,13 +254,11 @@ class Orders:
         await self._poller.poll(tracked)
         if not (isinstance(tracked.failure, TaskNotFound) and self._is_final(tracked)):
             return tracked
-        if tracked.entry is not None:
-            await write_or_log(self.ledger.record(replace(tracked.entry, status="lost")))
-        return TaskNotFound(
-            f"An earlier identical call made task {tracked.task.id}, which RunAPI no longer knows.",
-            "Call again to draw a new image.",
-            tracked.failure.answer,
-        )
+        if tracked.entry is None:
+            return tracked.failure
+        lost = replace(tracked.entry, status="lost")
+        await write_or_log(self.ledger.record(lost))
+        return missing(lost)
 
     def _is_final(self, tracked: TrackedTask) -> bool:
         """Whether the last poll failed as the next ones will."""
@@ -262,15 +276,18 @@ class _Withdrawn(Failure):
 
 
 def missing(entry: Entry) -> Failure:
-    """Why there is no task for an entry."""
+    """Why there is no task to follow for an entry."""
     if entry.status == "refused":
-        return _Withdrawn("It was refused.", "Nothing was paid for it.")
-    return _still_out()
+        return _Withdrawn("It was not ordered.", "Nothing was paid for it.")
+    if entry.status == "lost":
+        return TaskNotFound(
+            f"An earlier identical call made task {entry.task_id}, which RunAPI no longer knows.",
+            "Call again to draw a new image." if entry.count == 1 else "Its image is lost.",
+        )
+    return _in_doubt("RunAPI has not answered yet.")
 
 
-def _still_out() -> ProviderFailure:
-    failure = ProviderFailure(
-        "RunAPI has not answered yet.", "The same call asks again, under the same key."
-    )
+def _in_doubt(happened: str) -> ProviderFailure:
+    failure = ProviderFailure(happened, "The same call asks again, under the same key.")
     failure.in_doubt = True
     return failure

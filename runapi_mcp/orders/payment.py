@@ -21,6 +21,9 @@ SLEPT_SECONDS: Final = 60.0
 """After such a pause of the process what it knows of an entry is too old to send by."""
 
 
+_UNHEARD: Final = "stopped waiting; task %s goes on, and get_task finds it"
+
+
 class _NothingToSend(Exception):
     """The entry needs no request any more."""
 
@@ -32,6 +35,12 @@ class Paid:
     entry: Entry
     task: Task | None = None
     """As the provider answered the request, if it was this one that made the task."""
+
+
+def log_unheard(paid: Paid) -> None:
+    """Name the task of a request whose callers had all left when it was answered."""
+    if paid.entry.task_id is not None:
+        logger.warning(_UNHEARD, paid.entry.task_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,9 +80,9 @@ class Payment:
             return Paid(self.entry)
         except ProviderFailure as failure:
             await self._record_failure(failure)
-            if failure.answer.task_id is None and self.entry.task_id is not None:
-                return Paid(self.entry)
-            raise
+            if self.entry.task_id is None:
+                raise
+            return Paid(self.entry)
         except LedgerUnusable as failure:
             raise self._lost_track(failure) from failure
         except anyio.get_cancelled_exc_class():
@@ -125,14 +134,20 @@ class Payment:
 
     async def _record_failure(self, failure: ProviderFailure) -> None:
         if failure.answer.task_id is not None:
-            known = replace(self.entry, task_id=failure.answer.task_id, status="unknown")
-            await write_or_log(self.ledger.record(known))
+            await self._record_named(failure.answer.task_id)
         elif failure.in_doubt:
             key, answered = self.entry.key, failure.answered
             await write_or_log(self.ledger.record_doubt(key, self._sends, answered=answered))
         elif await write_or_log(self._record_no()):
             # Somebody else's request under the same key may have been taken.
             failure.in_doubt = self.entry.status != "refused"
+
+    async def _record_named(self, task_id: str) -> None:
+        """Write down the task that a failed answer named."""
+        logger.warning("a failed answer named task %s; get_task finds it", task_id)
+        now = self.ledger.now()
+        self.entry = replace(self.entry, task_id=task_id, status="unknown", made_at=now)
+        await write_or_log(self.ledger.record(self.entry))
 
     async def _record_no(self) -> None:
         self.entry = await self.ledger.record_no(self.entry.key, self._sends)

@@ -14,7 +14,7 @@ from runapi_mcp.base.single_flight import SingleFlight
 from runapi_mcp.orders.durations import Durations
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
-from runapi_mcp.orders.payment import Paid
+from runapi_mcp.orders.payment import Paid, log_unheard
 from runapi_mcp.orders.tracked_task import TrackedTask
 
 MOST_KEPT_TASKS: Final = 200
@@ -47,7 +47,7 @@ class SharedState:
     )
 
     def __post_init__(self) -> None:
-        self.payments = SingleFlight(self.background)
+        self.payments = SingleFlight(self.background, log_unheard)
 
     def keep(self, tracked: TrackedTask) -> None:
         """Remember a task that is asked for now and then: it is polled only when it is due."""

@@ -3,7 +3,7 @@
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,10 +82,12 @@ def start_in_thread(draw_seconds: float | None) -> Running:
     return Running(f"http://127.0.0.1:{sock.getsockname()[1]}", SecretStr(SANDBOX_KEY))
 
 
-def serve_forever(sock: socket.socket, draw_seconds: float | None) -> None:
-    """A sandbox, until a signal comes."""
+def serve_forever(
+    sock: socket.socket, draw_seconds: float | None, on_ready: Callable[[], object] = bool
+) -> None:
+    """A sandbox, until a signal comes; `on_ready` says that it answers."""
     logging.getLogger("uvicorn.error").addFilter(_is_not_torn)
-    WebServer(Sandbox(draw_seconds).app).run([sock])
+    WebServer(Sandbox(draw_seconds).app, on_ready=on_ready).run([sock])
 
 
 def _is_not_torn(record: logging.LogRecord) -> bool:

@@ -22,7 +22,7 @@ def put_sources(
 ) -> None:
     """Each source as a framed print, in a grid that fills the area."""
     left, top, right, foot = area
-    columns = math.ceil(math.sqrt(len(sources)))
+    columns = max(1, round(math.sqrt(len(sources) * (right - left) / (foot - top))))
     width, height = (right - left) // columns, (foot - top) // math.ceil(len(sources) / columns)
     gap, frame = sheet.margin_px // 3, round(sheet.unit_px / 2)
     for at, source in enumerate(sources):
@@ -58,7 +58,8 @@ def _tile(sheet: Sheet, source: SourceImage, extent: tuple[int, int]) -> Image.I
     """The source with a share of the new prompt's colours; of none that can be read, words."""
     image, colours = _readable(source, extent), sheet.colours
     if image is None:
-        return _label(sheet, source if isinstance(source, str) else "Not a readable image", extent)
+        words = source if isinstance(source, str) else "Not a readable image"
+        return _label(sheet, words, min(extent))
     photo = ImageOps.contain(image, extent)
     tile = Image.new("RGB", photo.size, PAPER)
     tile.paste(photo, mask=photo)
@@ -66,10 +67,9 @@ def _tile(sheet: Sheet, source: SourceImage, extent: tuple[int, int]) -> Image.I
     return Image.blend(tile, toned, 0.35)
 
 
-def _label(sheet: Sheet, words: str, extent: tuple[int, int]) -> Image.Image:
-    tile = Image.new("RGB", extent, mix(sheet.colours.middle, sheet.colours.ridge, 0.5))
+def _label(sheet: Sheet, words: str, side: int) -> Image.Image:
+    tile = Image.new("RGB", (side, side), mix(sheet.colours.middle, sheet.colours.ridge, 0.5))
     font = sheet.font(2.6)
-    text = "\n".join(wrap_text(drawable(words), font, extent[0] * 0.9, 6))
-    centre = extent[0] / 2, extent[1] / 2
-    ImageDraw.Draw(tile).text(centre, text, PAPER, font, "mm", align="center")
+    text = "\n".join(wrap_text(drawable(words), font, side * 0.9, 6))
+    ImageDraw.Draw(tile).text((side / 2, side / 2), text, PAPER, font, "mm", align="center")
     return tile

@@ -9,11 +9,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from runapi_mcp.sandbox.collage import SourceImage, proportion_of, put_sources
-from runapi_mcp.sandbox.landscape import landscape, mix, palette
+from runapi_mcp.sandbox.landscape import gradient, landscape, mix, palette
 from runapi_mcp.sandbox.lettering import PAPER, Sheet, drawable, wrap_text
 
 _PIXELS = {"1k": 1024 * 1024, "2k": 2048 * 2048}
-_PROMPT_UNITS = 4.6
+_PROMPT_UNITS = 5.2
 """Its size of type, in hundredths of the shorter side."""
 
 
@@ -67,11 +67,14 @@ def _put_header(sheet: Sheet) -> int:
 
 
 def _put_prompt(sheet: Sheet, scene: Scene) -> int:
-    """The prompt over a rule and a caption; returns the y where it begins."""
+    """The prompt over a rule and a caption, on a shade; returns the y where it begins."""
     left, unit, font = sheet.margin_px, sheet.unit_px, sheet.font(_PROMPT_UNITS)
     lines = wrap_text(drawable(scene.prompt), font, sheet.right - left, 4)
     rule, leading = sheet.foot - round(unit * 4.6), unit * _PROMPT_UNITS * 1.3
     top = round(rule - unit * 2.6 - leading * len(lines))
+    shaded = sheet.canvas.width, sheet.canvas.height - top + left * 2
+    shade = gradient(shaded, [(depth, depth, depth) for depth in (0, 190, 230)]).getchannel(0)
+    sheet.canvas.paste(sheet.colours.ridge, (0, top - left * 2), shade)
     for i, line in enumerate(lines):
         sheet.pen.text((left, top + leading * (i + 0.8)), line, PAPER, font, "ls")
     faint = mix(sheet.colours.ridge, PAPER, 0.75)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Final
@@ -13,7 +13,6 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
-    ContentBlock,
     InputRequiredResult,
     TextContent,
 )
@@ -23,7 +22,7 @@ from runapi_mcp.base.errors import Failure, NotAllowed
 from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
 from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
-from runapi_mcp.images.picture import Picture
+from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
@@ -134,23 +133,31 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
     if result.task is not None and result.task.is_whole and not _is_late(context, caller):
         await _hand_over_when_sent(context, caller.orders.ledger, result.task.first.entry)
     facts = result.facts.model_dump()
-    for_page = _meta_for_page(context, result.task)
+    try:
+        return _in_protocol(facts, result, _meta_for_page(context, result.task))
+    except Exception as error:
+        if result.task is None:
+            raise
+        # As in `tools.presenting`: no trouble hides where an image is that is paid for.
+        logger.exception("something unforeseen happened to an image that is paid for")
+        told = {**facts, "error": f"Unforeseen: {crash_words(error)}"}
+        return CallToolResult(
+            content=[TextContent(text=json.dumps(told))],
+            structured_content=told,
+            is_error=result.failed,
+        )
+
+
+def _in_protocol(
+    facts: dict[str, Any], result: ToolResult, for_page: dict[str, Any] | None
+) -> CallToolResult:
     size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(
-        content=_blocks(to_text(facts), size, result.task.pictures if result.task else ()),
+        content=blocks(to_text(facts), size, result.task.pictures if result.task else ()),
         structured_content=facts,
         is_error=result.failed,
         _meta=for_page,
     )
-
-
-def _blocks(text: str, structured_bytes: int, pictures: Sequence[Picture]) -> list[ContentBlock]:
-    try:
-        return blocks(text, structured_bytes, pictures)
-    except Exception:
-        # As in `tools.drawing`: no trouble hides where an image is that is paid for.
-        logger.exception("something unforeseen happened to an image that is paid for")
-        return [TextContent(text=text)]
 
 
 async def _hand_over_when_sent(context: Context, ledger: Ledger, entry: Entry | None) -> None:

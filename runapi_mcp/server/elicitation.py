@@ -18,7 +18,7 @@ from mcp_types import (
 
 from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.errors import NotAllowed
-from runapi_mcp.base.json_values import as_number, as_text
+from runapi_mcp.base.json_values import as_text
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.base.redaction import quote
 from runapi_mcp.orders.limits import NotConfirmed
@@ -27,11 +27,6 @@ from runapi_mcp.tools.tool import Link
 
 _CONSENT: Final = "confirm"
 _OPENING: Final = "open"
-_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"pay": {"type": "boolean", "title": "Pay for this image", "default": False}},
-    "required": ["pay"],
-}
 
 
 def returned_consent(params: CallToolRequestParams) -> str | None:
@@ -61,19 +56,18 @@ async def elicit_consent(
     """
     if not shows_forms(context):
         raise NotAllowed(
-            f"{_price(title, arguments, question)} That needs a person's yes, and this client "
+            f"{_price(title, question)} That needs a person's yes, and this client "
             "cannot ask for one.",
             "Nothing was paid. Let the user raise or unset RUNAPI_CONFIRM_OVER.",
         )
-    several = _count(arguments) > 1
-    draw = "Draw them?" if several else "Draw it?"
-    message = f"{_price(title, arguments, question)}{_left(question)} {_picture(arguments)}{draw}"
+    message = f"{_price(title, question)}{_left(question)} {_picture(arguments, question)}"
+    schema = _schema(question)
     if is_modern(context):
-        form = ElicitRequestFormParams(message=message, requested_schema=_SCHEMA)
+        form = ElicitRequestFormParams(message=message, requested_schema=schema)
         return InputRequiredResult(
             input_requests={_CONSENT: ElicitRequest(params=form)}, request_state=question.question
         )
-    pushed = context.session.elicit_form(message, _SCHEMA, related_request_id=context.request_id)
+    pushed = context.session.elicit_form(message, schema, related_request_id=context.request_id)
     _require_yes(await _answer(pushed, seconds))
     return question.question
 
@@ -127,27 +121,28 @@ def _require_yes(answer: ElicitResult | None) -> None:
         )
 
 
-def _price(title: str, arguments: Mapping[str, object], question: NotConfirmed) -> str:
-    cents, count = question.price.cents, _count(arguments)
+def _schema(question: NotConfirmed) -> dict[str, Any]:
+    title = "Pay for these images" if question.count > 1 else "Pay for this image"
+    pay = {"type": "boolean", "title": title, "default": False}
+    return {"type": "object", "properties": {"pay": pay}, "required": ["pay"]}
+
+
+def _price(title: str, question: NotConfirmed) -> str:
+    cents, count = question.price.cents, question.count
     amount = "an unknown amount" if cents is None else dollars(cents)
     if count > 1:
         return f"These {count} images ({title}) cost {amount} together."
     return f"This image ({title}) costs {amount}."
 
 
-def _count(arguments: Mapping[str, object]) -> int:
-    """How many images are asked for; checked already, though perhaps written as text."""
-    return int(as_number(arguments.get("count")) or as_text(arguments.get("count")) or 1)
-
-
 def _left(question: NotConfirmed) -> str:
-    left = question.left_cents
-    return "" if left is None else f" Today's budget leaves {dollars(left)} before it."
+    left, what = question.left_cents, "them" if question.count > 1 else "it"
+    return "" if left is None else f" Today's budget leaves {dollars(left)} before {what}."
 
 
-def _picture(arguments: Mapping[str, object]) -> str:
+def _picture(arguments: Mapping[str, object], question: NotConfirmed) -> str:
     """What is asked for, so that a person can tell two questions apart."""
     resolution = as_text(arguments.get("output_resolution"))
     large = f" in {on_one_line(resolution)[:8]}" if resolution else ""
-    show = "They show" if _count(arguments) > 1 else "It shows"
-    return f"{show}{large}: {quote(as_text(arguments.get('prompt')) or '')}. "
+    show, draw = ("They show", "Draw them?") if question.count > 1 else ("It shows", "Draw it?")
+    return f"{show}{large}: {quote(as_text(arguments.get('prompt')) or '')}. {draw}"

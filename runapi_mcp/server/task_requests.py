@@ -1,19 +1,18 @@
 """RunAPI's tasks as the Tasks extension shows them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR
-from pydantic import MISSING
 
 from runapi_mcp.base.errors import Failure, TaskNotFound
+from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.orders import missing
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server.calls import Context, Service, to_result
 from runapi_mcp.server.tasks_extension import TaskId, Wire, task_state, unknown_task
 from runapi_mcp.tools import Caller
-from runapi_mcp.tools.delivery import deliver
-from runapi_mcp.tools.task_outcomes import result_of
+from runapi_mcp.tools.presenting import present
 from runapi_mcp.tools.tool import TaskOutcome
 
 
@@ -32,14 +31,7 @@ class RunapiTasks:
         if not all(each.task.ended for each in outcome.tasks):
             message = {"statusMessage": tracked.failure.happened} if tracked.failure else {}
             return {**state, **message}
-        wanted_px = MISSING if named.preview_px is None else named.preview_px
-        pictures = await deliver(
-            outcome.tasks, caller.delivery, orders.ledger, caller.wait.report, wanted_px
-        )
-        left_cents = await orders.remaining_cents()
-        found = result_of(
-            replace(outcome, pictures=pictures), left_cents=left_cents, made_at=named.made_at
-        )
+        found = await present(caller, outcome, made_at=named.made_at)
         result = await to_result(context, caller, found)
         shown = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return {**state, "status": "completed", "result": shown}
@@ -57,19 +49,30 @@ async def _outcome(caller: Caller, named: TaskId, tracked: TrackedTask) -> TaskO
     """What became of all images of the call, each polled if that is due."""
     joined_at = named.joined_at or None
     if tracked.entry is None or tracked.entry.count == 1:
-        return TaskOutcome((tracked,), joined_at=joined_at)
+        return TaskOutcome((tracked,), joined_at=joined_at, preview_px=named.preview_px)
     call = await caller.orders.call_of(tracked.entry)
-    tasks: list[TrackedTask] = []
-    failures: dict[int, Failure] = {}
-    for entry in call:
-        if entry.task_id is None:
-            failures[entry.number] = missing(entry)
-        elif entry.task_id == named.runapi_id:
-            tasks.append(tracked)
-        else:
-            tasks.append(await caller.orders.poll_if_due(entry.task_id, named.model))
-    siblings = tuple(each.task.id for each in tasks)
-    return TaskOutcome(tuple(tasks), failures=failures, siblings=siblings, joined_at=joined_at)
+    found = {each.number: await _member(caller, named, tracked, each) for each in call}
+    return TaskOutcome(
+        tasks=tuple(each for each in found.values() if isinstance(each, TrackedTask)),
+        failures={n: each for n, each in found.items() if isinstance(each, Failure)},
+        siblings=tuple(each.task_id for each in call if each.task_id is not None),
+        joined_at=joined_at,
+        preview_px=named.preview_px,
+    )
+
+
+async def _member(
+    caller: Caller, named: TaskId, tracked: TrackedTask, entry: Entry
+) -> TrackedTask | Failure:
+    """One image of the call, polled if that is due, or why there is no task of it."""
+    if entry.task_id == named.runapi_id:
+        return tracked
+    if entry.task_id is None or entry.status == "lost":
+        return missing(entry)
+    try:
+        return await caller.orders.poll_if_due(entry.task_id, named.model)
+    except Failure as failure:
+        return failure
 
 
 async def _poll(caller: Caller, named: TaskId) -> TrackedTask:

@@ -102,7 +102,7 @@ def _request(
     return PictureRequest(
         wanted=_wanted(drawn, now),
         set_id=_set_id(first),
-        set_size=max(first.entry.count if first.entry else 1, len(first.task.image_urls)),
+        set_size=_count(first) * max(len(tracked.task.image_urls) for tracked in drawn),
         folder=_folder(options, target) if options.saves else None,
         name=name_of(target) if target else _name(first, now),
         preview_px=preview_px,
@@ -125,13 +125,23 @@ def _wanted(
         WantedPicture(
             url=url,
             about=_about(tracked),
-            number=(tracked.entry.number if tracked.entry else 1) + index,
+            number=_number(tracked, index),
             saved=_file(tracked, index) if are_saved else "",
             age_seconds=_age_seconds(tracked, now),
         )
         for tracked in drawn
         for index, url in enumerate(tracked.task.image_urls)
     )
+
+
+def _number(tracked: TrackedTask, index: int) -> int:
+    """Which it is of its set: the first images of all tasks come first, and usually there are no
+    others."""
+    return (tracked.entry.number if tracked.entry else 1) + index * _count(tracked)
+
+
+def _count(tracked: TrackedTask) -> int:
+    return tracked.entry.count if tracked.entry else 1
 
 
 def _file(tracked: TrackedTask, index: int) -> str:

@@ -4,23 +4,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NoReturn
 
 import anyio
 from pydantic import MISSING
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
-from runapi_mcp.base.redaction import quote
 from runapi_mcp.orders.orders import Order, OrderWithdrawn
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import deliver, target_of
+from runapi_mcp.tools.delivery import target_of
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.inputs import DrawingOptions
+from runapi_mcp.tools.presenting import present
 from runapi_mcp.tools.source_names import names_of, params_as_named
 from runapi_mcp.tools.sources import CheckedSource, Uploader, check_sources, upload_sources
-from runapi_mcp.tools.task_outcomes import plain_result_of, result_in_doubt, result_of
 from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult, is_in_doubt
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def drawing_tool(variant: Variant) -> Tool:
 async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResult:
     try:
         # Nothing that is paid has been sent before there is an order.
-        with anyio.fail_after(caller.wait.left_to_pay()):
+        with anyio.fail_after(caller.wait.left_to_check()):
             purchase, sources, options = await _check(variant, caller, raw)
     except TimeoutError as error:
         raise Refused(*_TOO_SLOW) from error
@@ -108,6 +108,8 @@ async def _pay(
     if not order.is_ready:
         try:
             await _add_sources(caller, order, sources)
+        except ProviderFailure as failure:
+            raise (_unpaid(failure) if await caller.orders.withdraw(order) else failure) from None
         except BaseException:
             await caller.orders.withdraw(order)
             raise
@@ -117,10 +119,12 @@ async def _pay(
 async def _add_sources(caller: Caller, order: Order, sources: Sequence[CheckedSource]) -> None:
     uploader = Uploader(caller.provider, caller.orders.ledger, caller.delivery.picture_store)
     try:
-        with anyio.fail_after(caller.wait.left_to_pay()):
+        with anyio.fail_after(caller.wait.left_to_upload()):
             urls = await upload_sources(sources, uploader, caller.wait.report)
     except TimeoutError as error:
         raise Refused(*_TOO_SLOW) from error
+    except ProviderFailure as failure:
+        _raise(failure)
     await caller.orders.add_sources(order, urls)
 
 
@@ -130,17 +134,18 @@ async def _result(
     paid: Sequence[TrackedTask | Failure],
     options: DrawingOptions,
 ) -> ToolResult:
-    """What became of the images: they are paid for, so that no trouble may hide where they are."""
+    """What became of the images; one that came to nothing takes no other along.
+
+    Raises:
+        Failure: all came to nothing.
+    """
     outcome = _outcome(order, paid, options)
     if not outcome.tasks:
-        return await _result_of_failure(
-            caller, order, max(outcome.failures.values(), key=is_in_doubt)
-        )
-    try:
-        return await _follow(caller, order, outcome, options)
-    except Exception as error:
-        logger.exception("something unforeseen happened to an image that is paid for")
-        return plain_result_of(outcome, f"Unforeseen, {type(error).__name__}: {quote(str(error))}")
+        _raise(max(outcome.failures.values(), key=is_in_doubt))
+    wait_seconds = 0.0 if caller.as_task else options.or_else(caller.wait.default_seconds)
+    follow_seconds = caller.wait.left_to_follow(wait_seconds)
+    price = order.purchase.price
+    return await present(caller, outcome, follow_seconds=follow_seconds, price=price)
 
 
 def _outcome(
@@ -153,39 +158,21 @@ def _outcome(
         failures={number: each for number, each in numbered if isinstance(each, Failure)},
         siblings=tuple(tracked.task.id for tracked in tasks) if len(paid) > 1 else (),
         joined_at=order.joined_at,
-        preview_px=None if options.preview_px is MISSING else options.preview_px,
+        preview_px=options.preview(),
     )
 
 
-async def _follow(
-    caller: Caller, order: Order, outcome: TaskOutcome, options: DrawingOptions
-) -> ToolResult:
-    orders, wait = caller.orders, caller.wait
-    wait_seconds = 0.0 if caller.as_task else options.or_else(wait.default_seconds)
-    await orders.follow(outcome.tasks, wait.left_seconds(wait_seconds), wait.report)
-    pictures = await deliver(
-        outcome.tasks, caller.delivery, orders.ledger, wait.report, options.preview_px
-    )
-    return result_of(
-        replace(outcome, pictures=pictures),
-        price=order.purchase.price,
-        left_cents=await orders.remaining_cents(),
-    )
-
-
-async def _result_of_failure(caller: Caller, order: Order, failure: Failure) -> ToolResult:
-    """What a failed create leaves: a task it named all the same, or what it may have cost."""
+def _raise(failure: Failure) -> NoReturn:
+    """Say what a failed create left: nothing, or something that may have cost."""
     if not isinstance(failure, ProviderFailure):
         raise failure
-    if failure.answer.task_id is not None:
-        task_id = failure.answer.task_id
-        logger.warning("a failed answer named task %s; get_task finds it", task_id)
-        left_cents, purchase = await caller.orders.remaining_cents(), order.purchase
-        return result_in_doubt(failure, task_id, purchase.variant, purchase.price, left_cents)
     if failure.in_doubt:
         # Also for a caller who has left and hears no answer.
         logger.warning("a create ended in doubt; the same call asks under the same key")
         happened = f"{failure.happened} Whether RunAPI made and charged a task is not known."
         raise ProviderFailure(happened, _DOUBT, failure.answer) from failure
-    happened = f"{failure.happened} Nothing was paid."
-    raise type(failure)(happened, failure.advice, failure.answer) from failure
+    raise _unpaid(failure) from failure
+
+
+def _unpaid(failure: ProviderFailure) -> ProviderFailure:
+    return type(failure)(f"{failure.happened} Nothing was paid.", failure.advice, failure.answer)

@@ -63,6 +63,10 @@ class PreviewSize(Capability):
         Field(description="0-512."),
     ] = MISSING
 
+    def preview(self) -> int | None:
+        """How large a preview is to be; None where the call does not say."""
+        return None if self.preview_px is MISSING else self.preview_px
+
 
 class Count(Capability):
     count: Annotated[

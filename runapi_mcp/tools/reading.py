@@ -11,10 +11,9 @@ from runapi_mcp.images.folders import name_of
 from runapi_mcp.orders.ledger import Doubt, Entry
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import deliver
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, TaskListFacts, TaskRow, known, utc
 from runapi_mcp.tools.inputs import ListQuestion, ReadingOptions, TaskReference
-from runapi_mcp.tools.task_outcomes import result_of
+from runapi_mcp.tools.presenting import present, siblings_of
 from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult
 
 LONGEST_PROMPT: Final = 60
@@ -41,25 +40,13 @@ async def _get_task(caller: Caller, raw: RawArguments) -> ToolResult:
     orders, wait = caller.orders, caller.wait
     wait_seconds = options.or_else(wait.default_seconds)
     tracked = await orders.find(reference.task_id, wait_seconds)
-    await orders.follow([tracked], wait.left_seconds(wait_seconds), wait.report)
-    pictures = await deliver(
-        [tracked], caller.delivery, orders.ledger, wait.report, options.preview_px
-    )
     outcome = TaskOutcome(
         (tracked,),
-        pictures,
-        siblings=await _siblings(caller, tracked.entry),
+        siblings=await siblings_of(orders, tracked.entry),
         arguments=_arguments_of(tracked.entry),
+        preview_px=options.preview(),
     )
-    return result_of(outcome, left_cents=await orders.remaining_cents())
-
-
-async def _siblings(caller: Caller, entry: Entry | None) -> tuple[str, ...]:
-    """The tasks of all images of its call, where that has several."""
-    if entry is None or entry.count == 1:
-        return ()
-    call = await caller.orders.call_of(entry)
-    return tuple(each.task_id for each in call if each.task_id is not None)
+    return await present(caller, outcome, follow_seconds=wait.left_seconds(wait_seconds))
 
 
 def _arguments_of(entry: Entry | None) -> RawArguments | None:

@@ -5,11 +5,9 @@ from dataclasses import replace
 
 from pydantic import MISSING
 
-from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.money import tidy
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status, Task
-from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.base.redaction import quote
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -36,17 +34,25 @@ _RUNNING = (
 )
 _FAILED = "Failed images are not charged. Change the prompt or the source images and call again."
 _CHARGED = "RunAPI recorded a charge for this failed image; compare check_balance."
+_NO_REASON = "RunAPI gave no reason."
+_NAMES_NONE = "RunAPI says completed but names no image."
 _EMPTY = (
-    "RunAPI says completed but names no image. Compare check_balance, and report the task_id to "
-    "RunAPI if it was charged. The same call draws, and pays for, a new image."
+    f"{_NAMES_NONE} Compare check_balance, and report the task_id to RunAPI if it was charged. The "
+    "same call draws, and pays for, a new image."
+)
+_RUN_TOGETHER = (
+    "Make the same call again: it goes on with these images and pays nothing; get_task answers for "
+    "one of task_ids. A different call pays for others."
 )
 _SOME_FAILED = (
-    "Failed images are not charged. The same call gives the others again; for as many as are "
-    "missing, call with the same arguments and"
+    "The same call gives the others again; for as many as are missing, call with the same "
+    "arguments and"
 )
+_SOME_CHARGED = "Compare check_balance: what failed may be charged."
+_SOME_FREE = "Failed images are not charged."
 _IN_DOUBT = (
-    "Make the same call again: it gives these images again, asks about the others under their "
-    "idempotency keys, and nothing is charged twice."
+    "Make the same call again: it asks about what is in doubt under its idempotency key, gives the "
+    "others again, and nothing is charged twice."
 )
 _TROUBLE = (
     "The task is paid for and can be found: call get_task with this task_id, or take the images "
@@ -109,24 +115,6 @@ def plain_result_of(outcome: TaskOutcome, trouble: str) -> ToolResult:
     return ToolResult(facts, task=replace(outcome, pictures=()))
 
 
-def result_in_doubt(
-    failure: ProviderFailure, task_id: str, variant: Variant, price: Price, left_cents: float | None
-) -> ToolResult:
-    """The result of a create that failed, but whose answer named the task it made."""
-    facts = TaskFacts(
-        status="unknown",
-        task_id=task_id,
-        model=variant.model,
-        price_cents=known(price.cents),
-        price_basis=price_basis(price),
-        left_today_cents=known(left_cents),
-        error=failure.happened + failure.reference,
-        next=_RUNNING,
-        notice=SANDBOX_NOTICE if failure.answer.sandbox else MISSING,
-    )
-    return ToolResult(facts, failed=True)
-
-
 def _status(tasks: Sequence[Task]) -> Status:
     """That of one that still runs, if one does; else the best end."""
     for task in tasks:
@@ -140,10 +128,12 @@ def joined_words(outcome: TaskOutcome) -> str | None:
     if outcome.joined_at is None:
         return None
     several, moment = len(outcome.siblings) > 1, utc(outcome.joined_at)
-    what = "These are the images" if several else "This is the image"
+    what, new = (
+        ("These are the images", "new ones") if several else ("This is the image", "a new one")
+    )
     return (
-        f"{what} of the identical call of {moment}, given again and charged once. A new one is "
-        f"drawn and paid for by the same call with redraw: {outcome.first.task.id}"
+        f"{what} of the identical call of {moment}, given again and charged once. To draw and pay "
+        f"for {new}, make the same call with redraw: {outcome.first.task.id}"
     )
 
 
@@ -152,12 +142,16 @@ def _failed(outcome: TaskOutcome) -> list[str]:
     if len(outcome.tasks) + len(outcome.failures) == 1:
         return []
     words = {
-        _number(tracked): f"task {tracked.task.id}: {_reason(tracked.task) or 'it failed.'}"
+        _number(tracked): f"task {tracked.task.id}: {_why(tracked.task)}"
         for tracked in outcome.tasks
         if tracked.task.ended and not tracked.task.image_urls
     }
     words |= {number: str(failure) for number, failure in outcome.failures.items()}
     return [f"Image {number}: {words[number]}" for number in sorted(words)]
+
+
+def _why(task: Task) -> str:
+    return _NAMES_NONE if task.status == "completed" else _reason(task)
 
 
 def _number(tracked: TrackedTask) -> int:
@@ -192,17 +186,17 @@ def _sum(amounts: Iterable[float | None]) -> float | None:
 def _error(outcome: TaskOutcome) -> str | None:
     tracked = outcome.first
     if tracked.task.status == "failed" and len(outcome.tasks) == 1:
-        return _reason(tracked.task) or "RunAPI gave no reason."
+        return _reason(tracked.task)
     failed = next((each.failure for each in outcome.tasks if each.failure is not None), None)
     if failed is not None:
         return f"The last look at the task failed: {failed.happened}{failed.reference}"
     return None
 
 
-def _reason(task: Task) -> str | None:
+def _reason(task: Task) -> str:
     """Why it failed, in words that are marked as RunAPI's."""
     who = "RunAPI's sandbox" if task.sandbox else "RunAPI"
-    return f"{who} says: {quote(task.error)}" if task.error else None
+    return f"{who} says: {quote(task.error)}" if task.error else _NO_REASON
 
 
 def _not_saved(pictures: Sequence[Picture]) -> str | None:
@@ -211,18 +205,25 @@ def _not_saved(pictures: Sequence[Picture]) -> str | None:
 
 def _next(outcome: TaskOutcome, status: Status, pictures: Sequence[Picture]) -> str:
     tasks = [tracked.task for tracked in outcome.tasks]
+    if status not in ("completed", "failed"):
+        return _RUN_TOGETHER if len(tasks) > 1 else _RUNNING
+    if any(map(is_in_doubt, outcome.failures.values())):
+        return _IN_DOUBT
     if status == "failed":
         return _CHARGED if any(task.cost_cents for task in tasks) else _FAILED
-    if status != "completed":
-        return _RUNNING
     if not any(task.image_urls for task in tasks):
         return _EMPTY
     if missing := len(_failed(outcome)):
-        in_doubt = any(map(is_in_doubt, outcome.failures.values()))
-        return _IN_DOUBT if in_doubt else f"{_SOME_FAILED} count: {missing}."
+        return f"{_cost_of_failed(tasks)} {_SOME_FAILED} count: {missing}."
     if _not_saved(pictures):
         return _NOT_SAVED
     saved = [picture for picture in pictures if picture.path]
     if not saved:
         return _ONLY_URLS
     return _SAVED_FAR if saved[0].is_far else _SAVED
+
+
+def _cost_of_failed(tasks: Sequence[Task]) -> str:
+    empty = (task for task in tasks if not task.image_urls)
+    doubtful = any(task.cost_cents or task.status == "completed" for task in empty)
+    return _SOME_CHARGED if doubtful else _SOME_FREE

@@ -20,6 +20,8 @@ from runapi_mcp.providers.port import Provider
 RawArguments = Mapping[str, object]
 
 LEAST_SECONDS_TO_PAY: Final = 5.0
+LEAST_SECONDS_TO_UPLOAD: Final = 1.0
+LEAST_SECONDS_TO_FOLLOW: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,29 @@ class Wait:
     came_at: float
     """When the call came, in seconds since the epoch."""
 
+    def left_to_check(self) -> float:
+        """What is left for all that comes before the payment; enough of it, though.
+
+        A person may have been asked meanwhile, who may take the time of the host.
+        """
+        return max(self._left_before_paying, LEAST_SECONDS_TO_PAY)
+
+    def left_to_upload(self) -> float:
+        return max(self._left_before_paying, LEAST_SECONDS_TO_UPLOAD)
+
     def left_to_pay(self) -> float:
         """What is left until an answer must say what was ordered; enough to order it, though."""
         return max(self.left_seconds(self.pay_seconds), LEAST_SECONDS_TO_PAY)
+
+    def left_to_follow(self, wait_seconds: float) -> float:
+        """What is left of a wait; where paying took it, enough for a look at what is drawn."""
+        look_seconds = self.left_seconds(self.pay_seconds + LEAST_SECONDS_TO_FOLLOW)
+        least_seconds = min(look_seconds, LEAST_SECONDS_TO_FOLLOW, wait_seconds)
+        return max(self.left_seconds(wait_seconds), least_seconds)
+
+    @property
+    def _left_before_paying(self) -> float:
+        return self.left_seconds(self.pay_seconds - LEAST_SECONDS_TO_PAY)
 
     def left_seconds(self, wait_seconds: float) -> float:
         """What is left of a wait that began with the call."""

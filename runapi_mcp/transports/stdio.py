@@ -13,11 +13,12 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 
+from runapi_mcp.base.background import Background
 from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 
-async def serve_stdio(server: Server[Any]) -> None:
+async def serve_stdio(server: Server[Any], background: Background) -> None:
     stdout = _Stdout()
     try:
         async with stdio_server() as (read, unused):
@@ -25,7 +26,8 @@ async def serve_stdio(server: Server[Any]) -> None:
             settle_memory()
             async with _cancelled_by_signals() as signalled:
                 with stdout.broken:
-                    await converse(server, _Messages(read), stdout)
+                    async with background.running():
+                        await converse(server, _Messages(read), stdout)
             if signalled or stdout.broken.cancel_called:
                 # The thread that reads stdin cannot be woken: joining it would last until the host
                 # closes the pipe.

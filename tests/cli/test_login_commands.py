@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 from runapi_mcp.cli.login import has_browser
 from tests.support.login_world import GOOD_KEY, Browser, config, decide, key_file
-from tests.support.processes import SIGNALS, Program, finished, network, program
+from tests.support.processes import Program, finished, network, program
 from tests.support.world import KEY
 
 pytestmark = pytest.mark.anyio
@@ -112,18 +111,6 @@ async def test_a_denied_login_is_a_failure_in_a_sentence() -> None:
             await running.stderr.holding(denied)
             assert await running.end() == 2
     assert running.stderr.seen == [denied]
-    assert config() == {}
-
-
-@SIGNALS
-async def test_ctrl_c_ends_a_login_at_once() -> None:
-    async with network() as net:
-        environment = {"RUNAPI_BASE_URL": net.base_url}
-        async with program("login", "--no-browser", environment=environment) as running:
-            await shown(running)
-            running.process.send_signal(signal.SIGINT)
-            assert await running.end() == 130
-    assert running.stderr.seen == ["", "Stopped. Nothing was saved."]
     assert config() == {}
 
 

@@ -40,10 +40,11 @@ class Terminal:
     environment: Mapping[str, str]
     ledger: Path
 
-    async def ordered(self, prompt: str) -> str:
-        """The id of a task whose call did not wait for it."""
+    async def ordered(self, prompt: str, count: int = 1) -> str:
+        """The id of the last task whose call did not wait for it."""
+        asked = {"prompt": prompt, "count": count, "wait_seconds": 0}
         async with program(environment=self.environment) as running:
-            await answers(running, (DRAW, {"prompt": prompt, "wait_seconds": 0}))
+            await answers(running, (DRAW, asked))
         return list(self.net.account().tasks)[-1]
 
     async def tasks(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -75,7 +76,27 @@ async def test_a_picture_that_was_fetched_here_was_seen(tmp_path: Path) -> None:
         assert fetched.stdout.startswith(f"image_paths:\n- {tmp_path}/pictures/")
         assert "completed, not seen yet" not in (await at.tasks()).stdout
         [entry] = await at.listed()
-        assert entry["delivered_at"] is not None
+        assert entry["handed_over_at"] is not None
+
+
+@IN_REAL_TIME
+async def test_each_of_several_pictures_is_listed_and_fetched_by_its_own_task(
+    tmp_path: Path,
+) -> None:
+    async with terminal(tmp_path) as at:
+        last = await at.ordered("foxes", count=3)
+        ids = list(at.net.account().tasks)
+        assert [entry["task_id"] for entry in await at.listed()] == ids
+        assert [(each["number"], each["count"]) for each in await at.listed()] == [
+            (number, 3) for number in (1, 2, 3)
+        ]
+        listed = (await at.tasks()).stdout
+        assert all(task_id in listed for task_id in ids)
+        fetched = json.loads((await at.tasks(last, "--json")).stdout)
+        assert fetched["task_ids"] == ids
+        [path] = fetched["image_paths"]
+        assert path.endswith("-3.png")
+        assert all(entry["handed_over_at"] is None for entry in await at.listed())
 
 
 @IN_REAL_TIME
@@ -101,7 +122,7 @@ async def test_a_running_task_says_what_to_type_next(tmp_path: Path) -> None:
 def lose_the_tasks(ledger: Path) -> None:
     """As if nobody knew whether RunAPI made them, two days after it was asked for the owl."""
     with other(ledger) as spoiler:
-        lost = "status = 'intended', task_id = NULL WHERE task_id IS NOT NULL"
+        lost = "status = 'intended', task_id = NULL, sends_out = 0 WHERE task_id IS NOT NULL"
         spoiler.execute(f"UPDATE calls SET {lost}")  # noqa: S608 - words of ours
         old = "begun_at = begun_at - 172800 WHERE arguments LIKE '%owl%'"
         spoiler.execute(f"UPDATE calls SET {old}")  # noqa: S608 - words of ours
@@ -120,11 +141,11 @@ async def test_calls_without_a_task_say_how_they_stand_and_what_the_same_call_do
             lose_the_tasks(at.ledger)
             slow, fox, owl = (await at.tasks()).stdout.split("UTC  ")[1:]
     assert slow.startswith("being ordered ")
-    assert "It is being ordered by a call that still runs;" in slow
+    assert "It is being ordered just now;" in slow
     assert fox.startswith("in doubt ")
-    assert "is not charged twice." in fox
+    assert "the next paid call asks about it" in fox
     assert owl.startswith("in doubt ")
-    assert "the same call pays for a new image." in owl
+    assert "the same call asks about it under its key" in owl
 
 
 @pytest.mark.parametrize(

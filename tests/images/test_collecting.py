@@ -107,7 +107,7 @@ LOOP["itself"] = LOOP
         ({"keeper": failing(MemoryError())}, {}, "The picture was not saved: MemoryError.", False),
         ({"keeper": failing(RecursionError("deep"))}, {}, "RecursionError: deep.", False),
         ({"keeper": failing(RuntimeError("no home"))}, {}, "RuntimeError: no home.", False),
-        ({"keeper": failing(ExceptionGroup("two", [KeyError("x")]))}, {}, "ExceptionGroup", False),
+        ({"keeper": failing(ExceptionGroup("two", [KeyError("x")]))}, {}, "KeyError: 'x'.", False),
         ({"keeper": failing(OSError(24, "Too many files"))}, {}, "Too many files.", False),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from mcp_types import CallToolResult
 
 from runapi_mcp.images.folders import Folders
 from tests.support.photos import REMIX, asking, bodies, photo, picture, remixing, uploads
@@ -31,7 +32,7 @@ async def test_a_file_that_was_changed_is_not_told_to_be_the_picture(
             case "one byte":
                 path.write_bytes(whole + b"\0")
             case _:
-                await overwritten_with_another(w, path)
+                await overwritten_with_another(w, first)
         changed = path.read_bytes()
         second = await again(w, first)
         assert facts(second)["image_sizes"] == ["1024x1024"]
@@ -43,9 +44,10 @@ async def test_a_file_that_was_changed_is_not_told_to_be_the_picture(
         assert len(fetches(w)) == fetched
 
 
-async def overwritten_with_another(w: World, path: Path) -> None:
+async def overwritten_with_another(w: World, first: CallToolResult) -> None:
     """As who likes the second one better, and moves it over the first with its JSON."""
-    better = path_of(await w.call(DRAW, {**FOX, "save_as": "fox"}))
+    path, redrawn = path_of(first), {"redraw": facts(first)["task_id"]}
+    better = path_of(await w.call(DRAW, {**FOX, "save_as": "fox", **redrawn}))
     better.rename(path)
     beside(better).rename(beside(path))
 

@@ -71,7 +71,11 @@ async def test_no_prompt_leads_a_picture_out_of_its_folder(prompt: str, tmp_path
 async def test_pictures_of_one_name_never_overwrite_each_other(tmp_path: Path) -> None:
     (tmp_path / "fox-2.jpg").write_bytes(b"somebody's own")
     async with world(folders=Folders(tmp_path)) as w:
-        results = [await w.call(DRAW, {**FOX, "save_as": "fox"}) for _ in range(3)]
+        first = await w.call(DRAW, {**FOX, "save_as": "fox"})
+        results = [first]
+        for _ in range(2):
+            redrawn = {"redraw": facts(results[-1])["task_id"]}
+            results.append(await w.call(DRAW, {**FOX, "save_as": "fox", **redrawn}))
         assert [path_of(result).name for result in results] == ["fox.png", "fox-3.png", "fox-4.png"]
         for result in results:
             image = await held(w, f"/images/{facts(result)['task_id']}.png")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from mcp_types import Implementation
 
@@ -14,7 +15,7 @@ from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.ledger.sqlite.ledger import run_in_place
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.tools.facts import utc
-from tests.support.world import ERAS, NOON, World, clock, facts, said, world
+from tests.support.world import ERAS, NOON, World, client_of, clock, facts, said, world
 
 pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
@@ -31,8 +32,8 @@ Lose = Callable[[World], Awaitable[object]]
 
 def joined(task_id: str) -> str:
     return (
-        f"This is the image of the identical call of {utc(NOON)}, given again and charged once. A "
-        f"new one is drawn and paid for by the same call with redraw: {task_id}"
+        f"This is the image of the identical call of {utc(NOON)}, given again and charged once. To "
+        f"draw and pay for a new one, make the same call with redraw: {task_id}"
     )
 
 
@@ -398,6 +399,25 @@ async def test_a_call_cancelled_while_it_is_paid_is_continued_by_the_same_call(e
             await anyio.sleep(1)
             assert "joined" in facts(await w.call(DRAW, fox))
             assert w.task_count == 1
+
+
+async def test_who_comes_when_all_others_have_left_an_attempt_orders_anew() -> None:
+    sent: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(404)
+        sent.append(request.headers["idempotency-key"])
+        if len(sent) == 1:
+            await anyio.sleep(10)
+            raise httpx.ConnectError("connection refused")
+        return httpx.Response(402)
+
+    async with client_of(answer) as client:
+        with anyio.move_on_after(2):
+            await client.call_tool(DRAW, FOX)
+        assert "Nothing was paid." in said(await client.call_tool(DRAW, FOX))
+    assert len({*sent}) == 2
 
 
 @pytest.mark.parametrize("create_seconds", [0, 15])

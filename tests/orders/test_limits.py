@@ -184,7 +184,7 @@ async def test_a_call_that_continues_an_earlier_one_is_neither_refused_nor_count
         await w.call(DRAW, {"prompt": "a fox", "wait_seconds": 0})
         joined = facts(await w.call(DRAW, {"prompt": "a fox"}))
         assert (joined["status"], joined["left_today_cents"]) == ("completed", 0)
-        assert (await w.call(DRAW, {"prompt": "a fox"})).is_error
+        assert (await w.call(DRAW, {"prompt": "a fox", "redraw": joined["task_id"]})).is_error
 
 
 @pytest.mark.parametrize("limits", [Limits(per_call_cents=4), Limits(per_day_cents=4)])
@@ -198,7 +198,8 @@ async def test_a_doubt_over_limits_that_were_lowered_since_is_not_settled_by_pay
             assert (await w.call(DRAW, {"prompt": "a fox"})).is_error
         for now, ordered in ((limits, 0), (Limits(), 1)):
             async with world(ledger=ledger, sandbox=w.sandbox, limits=now) as later:
-                await later.call("list_tasks")
+                await later.call("get_task", {"task_id": TASK_ID})
+                await anyio.sleep(1)
                 assert later.task_count == ordered
 
 

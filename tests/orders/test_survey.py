@@ -49,7 +49,7 @@ async def test_what_is_in_doubt_and_what_is_delivered_is_told_apart(tmp_path: Pa
         await w.call(DRAW, {"prompt": "a fox"})
         await w.call(DRAW, {"prompt": "an owl [[created torn]]"})
         with other(path) as spoiler:
-            spoiler.execute("UPDATE calls SET delivered_at = 1 WHERE status = 'completed'")
+            spoiler.execute("UPDATE calls SET handed_over_at = 1 WHERE status = 'completed'")
     assert told(path) == LedgerSurvey(2, 1, 0, VERSION)
 
 

@@ -26,8 +26,8 @@ async def test_at_the_limit_the_answer_is_the_id_and_get_task_and_no_error(era: 
             "model": "flux-2-pro-text-to-image",
             "price_cents": 5,
             "price_basis": "reserved by the sandbox",
-            "next": "Call get_task with this task_id. Until its image is delivered, the same call "
-            "continues this task and pays nothing; a different one pays for another image.",
+            "next": "Call get_task with this task_id, or make the same call again: it goes on with "
+            "this one and pays nothing. A different call pays for another image.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
         }
         later = await w.call("get_task", {"task_id": task_id})
@@ -69,8 +69,8 @@ async def test_a_client_that_gave_no_token_for_progress_hears_none(era: str) -> 
 
 async def test_progress_says_how_long_it_usually_takes_once_enough_was_drawn() -> None:
     async with world() as w:
-        for _ in range(5):
-            await w.call(DRAW, {"prompt": "a fox [[takes 15s]]"})
+        for number in range(5):
+            await w.call(DRAW, {"prompt": f"{number} foxes [[takes 15s]]"})
         assert not any("usually" in words for _, words in w.progress)
         w.progress.clear()
         await w.call(DRAW, {"prompt": "a fox [[takes 15s]]"})
@@ -82,8 +82,8 @@ async def test_progress_says_how_long_it_usually_takes_once_enough_was_drawn() -
 
 async def test_an_image_is_looked_for_when_it_usually_is_there() -> None:
     async with world() as w:
-        for _ in range(10):
-            await w.call(DRAW, {"prompt": "a fox [[takes 15s]]"})
+        for number in range(10):
+            await w.call(DRAW, {"prompt": f"{number} foxes [[takes 15s]]"})
         before, started = len(w.wire.paths()), anyio.current_time()
         async with anyio.create_task_group() as group:
             group.start_soon(w.call, DRAW, {"prompt": "a fox [[takes 15s]]"})
@@ -172,8 +172,8 @@ async def test_while_polls_fail_the_pause_between_them_ends_at_ten_seconds() -> 
 
 async def test_few_images_do_not_tell_how_much_durations_vary() -> None:
     async with world() as w:
-        for _ in range(4):
-            await w.call(DRAW, {"prompt": "a fox [[takes 15s]]"})
+        for number in range(4):
+            await w.call(DRAW, {"prompt": f"{number} foxes [[takes 15s]]"})
         before = len(w.wire.paths())
         await w.call(DRAW, {"prompt": "a fox [[takes 40s]]"})
         assert len(w.wire.paths()) - before <= 30

@@ -124,7 +124,6 @@ async def test_an_id_that_one_failed_answer_named_is_not_lost_by_the_next(
 ) -> None:
     first = httpx.Response(500, headers={"X-RunAPI-Task-Id": TASK_ID})
     result = await call_answered(in_turn(first, later), DRAW, FOX)
-    assert result.is_error
     assert facts(result)["task_id"] == TASK_ID
     assert facts(result)["next"].startswith("Call get_task with this task_id")
     assert "call again" not in facts(result)["error"]

@@ -26,15 +26,21 @@ from tests.support.world import KEY
 pytestmark = pytest.mark.anyio
 
 FAILURES: Mapping[str, str] = {
+    "307": '307 {"error":"Temporary redirect","sandbox":true}',
     "401": '401 {"error":"Invalid API key","sandbox":true}',
     "402": '402 {"error":"Insufficient credits","sandbox":true}',
+    "403": '403 {"error":"Forbidden","sandbox":true}',
     "404": '404 {"error":"Not found","sandbox":true}',
+    "408": '408 {"error":"Request timeout","sandbox":true}',
     "409": '409 {"error":"Conflict","sandbox":true}',
+    "410": '410 {"error":"Gone","sandbox":true}',
     "422": (
         '422 {"error":"Validation failed",'
         '"errors":{"prompt":["was refused, as the sandbox was asked"]},"sandbox":true}'
     ),
+    "425": '425 {"error":"Too early","sandbox":true}',
     "429": '429 {"error":"Too many requests","sandbox":true}',
+    "499": '499 {"error":"Client closed request","sandbox":true}',
     "500": '500 {"error":"Internal server error","sandbox":true}',
     "503": '503 {"error":"Service unavailable","sandbox":true}',
     "html": "502 <html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>",

@@ -125,6 +125,24 @@ def test_equal_pictures_are_equal_bytes_and_another_task_or_prompt_is_another_pi
     assert len({pixels(draw(picture)) for picture in (SMALL, *changed)}) == 3
 
 
+@pytest.mark.parametrize(
+    ("prompt", "sun"),
+    [
+        ("a red fox in the snow", (226, 71, 47)),
+        ("pink boats on the sea", (232, 112, 143)),
+        ("a golden tree at night", (244, 162, 60)),
+        ("the sea at dawn", (245, 255, 246)),
+        ("a red fox", (255, 227, 176)),
+    ],
+)
+def test_the_sun_has_the_colour_that_is_named_before_the_lands(
+    prompt: str, sun: tuple[int, int, int]
+) -> None:
+    image = opened(draw(replace(SMALL, prompt=prompt)))
+    counts = {colour: count for count, colour in image.getcolors(256 * 256) or ()}
+    assert counts[sun] > 1000
+
+
 async def test_a_remix_of_a_remix_still_shows_the_uploaded_file_in_its_middle(
     client: httpx.AsyncClient,
 ) -> None:

@@ -80,6 +80,43 @@ async def test_a_yes_pays_once_and_the_question_says_the_price_and_what_is_left(
 
 
 @ERA
+@pytest.mark.parametrize("count", [4, "4", " 4 ", 4.0])
+async def test_several_are_one_question_with_the_sum(era: str, count: object) -> None:
+    person, limits = Person(), Limits(per_day_cents=22, confirm_over_cents=19)
+    async with world(era=era, limits=limits, client=person.asks()) as w:
+        drawn = facts(await w.call(DRAW, FOX | {"count": count}))
+        assert len(drawn["image_urls"]) == 4
+        assert w.spent_cents == 20
+        assert facts(await w.call(DRAW, FOX | {"count": 4}))["task_ids"] == drawn["task_ids"]
+    [question] = person.asked
+    assert isinstance(question, ElicitRequestFormParams)
+    assert question.message == (
+        "These 4 images (Flux 2 Pro: text to image) cost $0.20 together. Today's budget leaves "
+        '$0.22 before them. They show: "a fox". Draw them?'
+    )
+    assert question.requested_schema["properties"]["pay"]["title"] == "Pay for these images"
+
+
+@ERA
+async def test_a_no_to_several_pays_for_none(era: str) -> None:
+    person = Person(ElicitResult(action="decline"))
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        assert said(await w.call(DRAW, FOX | {"count": 8})).startswith(NO)
+        assert w.wire.paths("POST") == []
+
+
+@ERA
+async def test_a_yes_to_several_is_no_yes_to_more(era: str) -> None:
+    """Nor to as many for more money; and what one yes allows is drawn once."""
+    person = Person()
+    async with world(era=era, limits=OVER_4, client=person.asks()) as w:
+        for count in (2, 3, 2):
+            await w.call(DRAW, FOX | {"count": count})
+        assert [words[:14] for words in person.words] == ["These 2 images", "These 3 images"]
+        assert w.task_count == 5
+
+
+@ERA
 @pytest.mark.parametrize(
     "answer",
     [

@@ -4,9 +4,12 @@ import json
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
+import httpx
 import httpx2
 import pytest
 from mcp import Client, MCPError
@@ -18,8 +21,9 @@ from pydantic import RootModel
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.tools.facts import utc
+from tests.support.ledgers import ledger_at
 from tests.support.processes import LIMIT_SECONDS, QUICK, Network, network, program
-from tests.support.world import KEY, NOON, World, clock, facts, world
+from tests.support.world import KEY, NOON, Pass, Sent, World, clock, facts, world
 
 pytestmark = pytest.mark.anyio
 Json = dict[str, Any]  # Any: JSON as the protocol has it
@@ -253,6 +257,90 @@ async def test_without_tasks_a_client_that_speaks_of_them_gets_the_image() -> No
         with pytest.raises(MCPError) as refused:
             await about(w, "tasks/get", "a-fox")
         assert refused.value.error.code == -32601
+
+
+async def test_several_are_one_task_by_the_first_ones_id_in_any_process(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    async with (
+        ledger_at(path) as first,
+        ledger_at(path) as second,
+        world(client=SPEAKS, ledger=first) as w,
+        world(client=SPEAKS, ledger=second, sandbox=w.sandbox) as other,
+    ):
+        task = await ordered(w, **FOX, count=4)
+        ids = list(w.sandbox.accounts.of(KEY).tasks)
+        assert task["taskId"].partition(".")[0] == ids[0]
+        ended = await followed(other, task)
+        told = ended["result"]["structuredContent"]
+        assert (told["task_ids"], len(told["image_urls"])) == (ids, 4)
+        assert ended["result"] == (await followed(w, task))["result"]
+        assert (w.task_count, w.spent_cents) == (4, 20)
+        rows = facts(await w.call("list_tasks"))["tasks"]
+        assert [row["delivered"] for row in rows] == [True] * 4
+
+
+async def test_a_task_of_several_works_until_the_last_one_ended(tmp_path: Path) -> None:
+    async with ledger_at(tmp_path / "ledger") as ledger, world(client=SPEAKS, ledger=ledger) as w:
+        task = await ordered(w, **FOX, count=3)
+        *_, last = (tasks := w.sandbox.accounts.of(KEY).tasks)
+        tasks[last] = replace(tasks[last], seconds=60)
+        ended = await followed(w, task)
+        assert anyio.current_time() == pytest.approx(60, abs=6)
+        assert len(ended["result"]["structuredContent"]["image_urls"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("end", "number"),
+    [("failed", 1), ("refused", 1), ("in doubt", 1),
+     ("failed", 2), ("refused", 2), ("in doubt", 2), ("lost", 2)],
+)  # fmt: skip
+async def test_a_task_of_several_names_the_one_that_there_is_none_of(
+    end: str, number: int, tmp_path: Path
+) -> None:
+    async with ledger_at(tmp_path / "ledger") as ledger, world(client=SPEAKS, ledger=ledger) as w:
+        spoil(w, end, number)
+        task = await ordered(w, **FOX, count=3)
+        if end == "lost":
+            await anyio.sleep(61)
+            tasks = w.sandbox.accounts.of(KEY).tasks
+            del tasks[list(tasks)[number - 1]]
+        ended = await followed(w, task)
+        told = ended["result"]["structuredContent"]
+        assert ended["status"] == "completed"
+        assert not ended["result"].get("isError")
+        assert len(told["image_urls"]) == 2
+        [why] = told["failed"]
+        assert why.startswith(f"Image {number}: ")
+
+
+def spoil(w: World, end: str, number: int) -> None:
+    """So ends the picture of this number; what is lost is lost later."""
+
+    async def meddle(sent: Sent, go_on: Pass) -> httpx.Response:
+        key = sent.headers.get("idempotency-key")
+        if key is None or w.wire.keys.index(key) != number - 1:
+            return await go_on()
+        if end == "refused":
+            return httpx.Response(402)
+        answer, tasks = await go_on(), w.sandbox.accounts.of(KEY).tasks
+        made = tasks[json.loads(await answer.aread())["id"]]
+        if end == "failed":
+            tasks[made.id] = replace(made, script=replace(made.script, failure="no foxes"))
+        return httpx.Response(403) if end == "in doubt" else answer
+
+    w.wire.meddle = meddle
+
+
+async def test_without_a_ledger_that_lasts_several_are_answered_plainly() -> None:
+    async with world(client=SPEAKS) as w:
+        told = await ordered(w, **FOX, count=2)
+        assert told["resultType"] == "complete"
+        assert len(told["structuredContent"]["task_ids"]) == 2
+        assert told["structuredContent"]["next"].startswith("Make the same call again")
+        await anyio.sleep(20)
+        again = await ordered(w, **FOX, count=2)
+        assert len(again["structuredContent"]["image_urls"]) == 2
+        assert w.task_count == 2
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -29,10 +29,15 @@ from typing import IO, NoReturn, Self
 import anyio
 
 import runapi_mcp
+from runapi_mcp.orders import payment
+from runapi_mcp.orders.ledger import entry
+from runapi_mcp.orders.ledger.sqlite import ledger
 from tests.support.pipes import PipeReader, PipeWriter
 
 _LONGEST_REQUEST = 200_000
 _NUMBER_BYTES = 4
+_STOPPED = 1000
+"""What is reported of a process that stopped, in place of an exit status."""
 _ROOT = Path(__file__).parents[2]
 _PROGRAM = str(Path(runapi_mcp.__file__).with_name("__main__.py"))
 _LATE = ("PIL.Image", "anyio._backends._asyncio", "httpcore", "rich.console")
@@ -59,7 +64,10 @@ class Start:
     log: str | None = None
     """The file that is told each step of its own code; None for a process that is not watched."""
     last_step: str | None = None
-    """The step at which it kills itself."""
+    """The step at which it sends itself a signal."""
+    last_signal: int = signal.SIGKILL
+    send_seconds: float | None = None
+    """How long it takes a request for being on its way; None for as long as the program does."""
 
     @classmethod
     def here(
@@ -98,6 +106,13 @@ class Forked:
             await anyio.wait_readable(self._report)
         return self.wait()
 
+    async def stopped(self) -> bool:
+        """Whether it stopped by a signal, once it did or ended."""
+        await anyio.wait_readable(self._report)
+        heard = _heard(self._report)
+        self._status = None if heard == _STOPPED else heard
+        return self._status is None
+
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
             os.kill(self.pid, number)
@@ -120,6 +135,9 @@ class ForkedProcess:
 
     async def wait(self) -> int:
         return await self._forked.ended()
+
+    async def stopped(self) -> bool:
+        return await self._forked.stopped()
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -244,7 +262,8 @@ def _attend(start: Start, stdin: int, stdout: int, stderr: int, report: int) -> 
         os.close(each)
     try:
         _say(report, process)
-        _, status = os.waitpid(process, 0)
+        while os.WIFSTOPPED(status := os.waitpid(process, os.WUNTRACED)[1]):
+            _say(report, _STOPPED)
         _say(report, os.waitstatus_to_exitcode(status))
     finally:
         # At once: the interpreter's own end would copy what is shared.
@@ -260,10 +279,13 @@ def _become(start: Start, *files: int) -> NoReturn:
     os.environ.clear()
     os.environ.update(start.environment)
     sys.argv = [_PROGRAM, *start.arguments]
+    if start.send_seconds is not None:
+        for module in (entry, payment, ledger):
+            module.SEND_SECONDS = start.send_seconds  # pyright: ignore[reportAttributeAccessIssue] - it is Final, and nobody can wait so long in a test
     if start.log is not None:
         from tests.support.steps import watch
 
-        watch(start.log, start.last_step)
+        watch(start.log, start.last_step, start.last_signal)
     os._exit(_end(_status()))
 
 

@@ -1,9 +1,11 @@
 """Conversations with servers that kill themselves at a step of their own code."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,23 @@ async def conversation(start: Start, *turns: Sequence[str]) -> End:
                 rest = turns[len(answers) :]
                 await (_say(server, *rest[0]) if rest else server.stdin.aclose())
         return End(await server.wait(), answers[len(turns) - 1 :])
+
+
+@asynccontextmanager
+async def stopped(start: Start, *lines: str) -> AsyncGenerator[None]:
+    """A server that was said these lines and stopped at its last step; it goes on at the end.
+
+    It may also have come to no such step; then it has ended by its own.
+    """
+    async with ForkedProcess(start) as server:
+        await _say(server, *lines)
+        stopped = await server.stopped()
+        yield
+        if stopped:
+            os.kill(server.pid, signal.SIGCONT)
+        async for line in _lines(server):
+            if '"id":1,' in line:
+                await server.stdin.aclose()
 
 
 async def _say(server: ForkedProcess, *lines: str) -> None:

@@ -1,74 +1,99 @@
 """A model of whoever can spend money: two processes that may die, one ledger, one RunAPI far away.
 
 A story is a list of steps, told in virtual time. Each step takes an instant, except `Pass`; calls
-go on beside the steps that follow them.
+go on beside the steps that follow them. What hosts did and what RunAPI made is the record of it.
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import anyio
-import httpx
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 from mcp import Client
-from mcp_types import CallToolResult
-from pydantic import SecretStr
+from mcp.client.context import ClientRequestContext
+from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 
-from runapi_mcp.base.catalog import VARIANTS
-from runapi_mcp.base.errors import LedgerUnusable
-from runapi_mcp.base.settings import Key
-from runapi_mcp.orders.ledger.sqlite import SqliteLedger
+from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.catalog.price import Schedule
 from runapi_mcp.orders.limits import Limits
-from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Fault
 from runapi_mcp.sandbox.task_store import StoredTask
-from runapi_mcp.server import Keys, create_server
+from tests.support.frail_processes import FrailProcess, Remote
+from tests.support.photos import photo
+from tests.support.rule_of_money import (
+    IMAGE_SECONDS,
+    RISE,
+    Answer,
+    Arrival,
+    Asked,
+    Charge,
+    History,
+    Order,
+    Yes,
+)
 from tests.support.virtual_time import BACKEND
-from tests.support.world import BASE_URL, ERAS, KEY, NOON, Wire, clock, facts, said, service_on
+from tests.support.world import (
+    ERAS,
+    KEY,
+    NOON,
+    facts,
+    said,
+)
 
 DRAW: Final = "flux_2_pro_text_to_image"
+REMIX: Final = "flux_2_pro_remix_image"
 DRAW_SECONDS: Final = 4.0
-DISK_SECONDS: Final = 0.01
-NETWORK_SECONDS: Final = 0.3
-"""How long a touch of the disk or the network takes, so that much can happen in between."""
 MOST_WAIT_SECONDS: Final = 50
-MOST_SECONDS_OF_A_CALL: Final = 120.0
+MOST_SECONDS_OF_A_CALL: Final = 150.0
 SETTLE_AGAIN_SECONDS: Final = 61.0
+DAY_SECONDS: Final = 86_400.0
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder in it is made as safely as in /tmp
 """Where Linux keeps files that need no disk: only processes die here, never the machine."""
 
 ProcessName = Literal["A", "B"]
 ERA_OF_HOST: Final[Mapping[ProcessName, str]] = dict(zip(get_args(ProcessName), ERAS, strict=True))
+PRICES: Final = {"1k": 5.0, "2k": 7.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What a call asks for. Two calls are identical when this is."""
+    """What a call asks for, each with a prompt of its own."""
 
     prompt: str
     output_resolution: Literal["1k", "2k"] = "1k"
+    count: int = 1
+    source: Literal["file", "task"] | None = None
+    """What it is made from: a file of this machine, or one of the tasks that its host knows."""
+
+    @property
+    def total_cents(self) -> float:
+        return PRICES[self.output_resolution] * self.count
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A host calls for a drawing, and leaves when its patience ends."""
+    """A host calls for a drawing; when its patience ends it cancels, or reads no answer."""
 
     process: ProcessName
     drawing: Drawing
     wait_seconds: int = 0
     patience_seconds: float = math.inf
+    cancels: bool = True
+    redraws: int | None = None
+    """Which of the drawing's tasks it wants another one for, of those that a host knows."""
+    source: int = 0
+    """Which of the known tasks it starts from, if it starts from one."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetTask:
-    """A host asks for one of the tasks there are, if there are any."""
+    """A host asks for one of the tasks it knows, if it knows any."""
 
     process: ProcessName
     number: int
@@ -96,7 +121,33 @@ class Die:
     touches: int = 0
 
 
-Step = Call | GetTask | ListTasks | Pass | Die | Fault
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A process stops for a while, after so many more touches, and then goes on."""
+
+    process: ProcessName
+    touches: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """The machine's clock is set."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """RunAPI's prices rise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """The user ends all processes, and allows the next ones to spend nothing, for now."""
+
+
+Step = Call | GetTask | ListTasks | Pass | Die | Freeze | Jump | Rise | Forbid | Fault
 """A fault happens to the next requests at its place."""
 
 
@@ -107,193 +158,65 @@ class Story:
     limits: Limits
     begins_after_seconds: float
     steps: Sequence[Step]
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """One task that RunAPI has made, and whether it is paid for or will be unless it fails."""
-
-    task_id: str
-    drawing: Drawing
-    price_cents: int
-    day: date
-    stands: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What was so after one step."""
-
-    charges: Sequence[Charge]
-    calls: Counter[Drawing]
-    """How often each drawing was called for."""
-    free: Counter[Drawing]
-    """How many of these calls were told that they paid nothing."""
+    takes_every_answer: Sequence[ProcessName] = ()
+    """Whose hosts are known to do so."""
+    thinks_seconds: float = 5.0
+    """How long a person thinks before a yes."""
 
 
 @dataclass(slots=True)
 class Record:
     """What RunAPI and the hosts have seen, and what is there in the end."""
 
-    moments: list[Moment] = field(default_factory=list[Moment])
-    sold: list[str] = field(default_factory=list[str])
-    """The tasks that calls were told are new ones."""
-    statuses: dict[str, str] = field(default_factory=dict[str, str])
-    """Of every task and every call without a task that is listed in the end."""
-    again: list[tuple[str, set[str]]] = field(default_factory=list[tuple[str, set[str]]])
-    """What a call gets in the end whose like made tasks that reached nobody, and those tasks."""
+    history: History = field(default_factory=History)
+    listed: dict[str, str] = field(default_factory=dict[str, str])
+    """The status of every task and every call without a task that is listed in the end."""
+    again: list[tuple[set[str], set[str]]] = field(default_factory=list[tuple[set[str], set[str]]])
+    """What a call gives in the end whose like made tasks that reached nobody, and those tasks."""
     delivered: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """The images that get_task gives in the end, by task."""
+    bodies: Sequence[set[bytes]] = ()
+    """What was sent under each idempotency key."""
+    overlaps: Sequence[str] = ()
+    """The keys under which one process asked twice at a time."""
+    unforeseen: list[str] = field(default_factory=list[str])
 
 
 def told(story: Story) -> Record:
     """The record of a story."""
     name, options = BACKEND
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        path = Path(folder) / "ledger.db"
-        return anyio.run(_told, story, path, backend=name, backend_options=dict(options))
+        return anyio.run(_told, story, Path(folder), backend=name, backend_options=dict(options))
 
 
-async def _told(story: Story, path: Path) -> Record:
+async def _told(story: Story, folder: Path) -> Record:
     record = Record()
     await anyio.sleep(story.begins_after_seconds)
     async with anyio.create_task_group() as group:
-        teller = _Teller(group, path, story.limits, record)
+        teller = _Teller(group, folder, story, record)
         for step in story.steps:
             await teller.tell(step)
         await teller.end()
     return record
 
 
-class _Remote:
-    """RunAPI far away: it goes on with a request although whoever sent it has left or died."""
-
-    def __init__(self, group: TaskGroup, sandbox: Sandbox) -> None:
-        self._group = group
-        self._wire = Wire(sandbox)
-
-    async def answer(self, request: httpx.Request) -> httpx.Response:
-        exchange = _Exchange(request)
-        self._group.start_soon(exchange.go_on, self._wire)
-        return await exchange.answer()
-
-
-class _Exchange:
-    """A request that is under way."""
-
-    def __init__(self, request: httpx.Request) -> None:
-        self._request = request
-        self._over = anyio.Event()
-        self._answer: httpx.Response | httpx.RequestError | None = None
-
-    async def go_on(self, wire: Wire) -> None:
-        try:
-            self._answer = await wire.handle_async_request(self._request)
-        except httpx.RequestError as error:
-            self._answer = error
-        self._over.set()
-
-    async def answer(self) -> httpx.Response:
-        await self._over.wait()
-        if isinstance(self._answer, httpx.Response):
-            return self._answer
-        raise self._answer or AssertionError("an exchange ends with an answer or an error")
-
-
-class _Line(httpx.AsyncBaseTransport):
-    """The way of one process to RunAPI and back; it breaks when the process dies."""
-
-    def __init__(self, remote: _Remote, process: "_Process") -> None:
-        self._remote = remote
-        self._process = process
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await anyio.sleep(NETWORK_SECONDS)
-        if not await self._process.lives_on():
-            raise httpx.ConnectError("its sender has died")
-        answer = await self._remote.answer(request)
-        await anyio.sleep(NETWORK_SECONDS)
-        if not await self._process.lives_on():
-            raise httpx.ReadError("its sender has died")
-        return answer
-
-
-class _Process:
-    """A server on the shared ledger.
-
-    Once it is dead, what is left of its code neither writes nor sends, whatever it tries.
-    """
-
-    def __init__(self, era: str, remote: _Remote, path: Path, limits: Limits) -> None:
-        self._upstream = RunAPI(BASE_URL, _Line(remote, self))
-        self._ledger = SqliteLedger(lambda: path, clock=clock, run=self._on_the_disk)
-        keys = Keys(Key(SecretStr(KEY)))
-        service = service_on(self._upstream, keys, self._ledger, limits=limits)
-        self.client = Client(create_server(service, VARIANTS), mode=era)
-        self.dead = anyio.Event()
-        self._touches_left = math.inf
-        self._is_dying = False
-
-    async def live(self, *, task_status: TaskStatus[TaskGroup]) -> None:
-        """Serve, until it dies. Tells the group in which hosts call it."""
-        async with self.client, anyio.create_task_group() as hosts:
-            task_status.started(hosts)
-            await self.dead.wait()
-            hosts.cancel_scope.cancel()
-        await self._upstream.aclose()
-
-    async def dies_in(self, touches: float) -> None:
-        """Let it touch the disk and the network so many times more."""
-        self._touches_left = touches
-        if touches == 0:
-            await self._die()
-
-    async def lives_on(self) -> bool:
-        """Whether it survives one more touch of the disk or the network."""
-        self._touches_left -= 1
-        if self._touches_left < 0:
-            await self._die()
-        return not self.dead.is_set()
-
-    async def _die(self) -> None:
-        # Nothing here waits, so that nobody sees a process that is half dead. What the system does
-        # for a dead process is what closing the ledger does: its file is closed, its lock free.
-        self._is_dying = True
-        await self._ledger.aclose()
-        self._is_dying = False
-        self.dead.set()
-
-    async def _on_the_disk(self, block: Callable[[], object]) -> object:
-        if self._is_dying:
-            return block()
-        await anyio.lowlevel.checkpoint()
-        # As in a thread: what has begun is seen through.
-        with anyio.CancelScope(shield=True):
-            return await self._written(block)
-
-    async def _written(self, block: Callable[[], object]) -> object:
-        await self._touch_the_disk()
-        done = block()
-        await self._touch_the_disk()
-        return done
-
-    async def _touch_the_disk(self) -> None:
-        await anyio.sleep(DISK_SECONDS)
-        if not await self.lives_on():
-            raise LedgerUnusable("The process has died.", "Start another one.")
-
-
 class _Teller:
     """Lets the steps of a story happen, and records what becomes of them."""
 
-    def __init__(self, group: TaskGroup, path: Path, limits: Limits, record: Record) -> None:
-        self._group, self._path, self._limits = group, path, limits
-        self._record = record
-        self._sandbox = Sandbox(DRAW_SECONDS)
-        self._remote = _Remote(group, self._sandbox)
-        self._processes: dict[ProcessName, tuple[_Process, TaskGroup]] = {}
-        self._calls: Counter[Drawing] = Counter()
-        self._free: Counter[Drawing] = Counter()
+    def __init__(self, group: TaskGroup, folder: Path, story: Story, record: Record) -> None:
+        self._group, self._folder, self._story = group, folder, story
+        self._record, self._history = record, record.history
+        self._limits = story.limits
+        self._prices = dict(PRICES)
+        self._sandbox = Sandbox(DRAW_SECONDS, _priced(self._prices))
+        self._remote = Remote(group, self._sandbox)
+        self._processes: dict[ProcessName, tuple[FrailProcess, TaskGroup]] = {}
+        self._drawings: dict[str, Drawing] = {}
+        self._known: list[str] = []
+        """The tasks that a host has heard of."""
+
+    def _clock(self) -> float:
+        return NOON + self._history.clock_at(anyio.current_time())
 
     async def tell(self, step: Step) -> None:
         """Let one step happen."""
@@ -302,109 +225,253 @@ class _Teller:
                 await anyio.sleep(seconds)
             case Fault():
                 self._sandbox.faults.injected.append(step)
+            case Jump(seconds):
+                self._history.jumps.append((anyio.current_time(), seconds))
+            case Rise():
+                self._rise()
+            case Forbid():
+                await self._restart(Limits(per_day_cents=1))
+                self._history.forbidden_from.append(anyio.current_time())
             case Die(name, touches):
-                process, _ = await self._running(name)
-                await process.dies_in(touches)
+                await (await self._running(name))[0].die_in(touches)
+            case Freeze(name, touches, seconds):
+                (await self._running(name))[0].freeze_in(touches, seconds)
             case _:
                 process, hosts = await self._running(step.process)
-                hosts.start_soon(self._asked, process, step)
+                hosts.start_soon(self._ask, process, step)
         # An instant, because two calls of one instant have no order.
         await anyio.sleep(0.001)
-        self._note_the_moment()
 
     async def end(self) -> None:
         """Let all calls end, then all troubles, then all doubts; then look at what is there."""
         await anyio.sleep(MOST_SECONDS_OF_A_CALL)
         self._sandbox.faults.injected.clear()
+        self._history.ends_at = anyio.current_time()
+        await self._restart(self._story.limits)
         for name in get_args(ProcessName):
             process, _ = await self._running(name)
-            await process.dies_in(math.inf)
-        await self._settle(self._processes["A"][0].client)
-        await self._look_at_all(self._processes["B"][0].client)
+            process.spare()
+            await process.wake()
+        await anyio.sleep(MOST_SECONDS_OF_A_CALL)
+        a, b = [(await self._running(name))[0] for name in get_args(ProcessName)]
+        await self._settle(a)
+        await self._look_at_all(b)
+        self._note_charges()
+        self._record.bodies = list(self._remote.bodies.values())
+        self._record.overlaps = self._remote.overlaps
         for process, _ in self._processes.values():
-            await process.dies_in(0)
+            await process.die_in(0)
 
-    async def _running(self, name: ProcessName) -> tuple[_Process, TaskGroup]:
+    async def _answer_question(
+        self, context: ClientRequestContext, params: ElicitRequestParams
+    ) -> ElicitResult:
+        """A person says yes, after a while."""
+        await anyio.sleep(self._story.thinks_seconds)
+        found = re.search(r"\$(\d+\.\d+).*“(.*)”", params.message, re.DOTALL)
+        assert found
+        drawing = self._drawings[found[2]]
+        cents = float(found[1]) * 100
+        self._history.yeses.append(Yes(anyio.current_time(), drawing.prompt, cents))
+        return ElicitResult(action="accept", content={"pay": True})
+
+    def _rise(self) -> None:
+        self._prices.update({name: cents * RISE for name, cents in self._prices.items()})
+        self._history.rises.append(anyio.current_time())
+
+    async def _restart(self, limits: Limits) -> None:
+        """Let the next processes have other limits, if these have not the same."""
+        if limits != self._limits:
+            for process, _ in self._processes.values():
+                await process.die_in(0)
+        self._limits = limits
+
+    async def _running(self, name: ProcessName) -> tuple[FrailProcess, TaskGroup]:
         """The process of this name: a new one where the last has died."""
         if name not in self._processes or self._processes[name][0].dead.is_set():
-            process = _Process(ERA_OF_HOST[name], self._remote, self._path, self._limits)
+            process = self._process(name)
             self._processes[name] = process, await self._group.start(process.live)
         return self._processes[name]
 
-    async def _asked(self, process: _Process, step: Call | GetTask | ListTasks) -> None:
+    def _process(self, name: ProcessName) -> FrailProcess:
+        return FrailProcess(
+            self._remote,
+            self._folder,
+            self._limits,
+            self._clock,
+            takes_every_answer=name in self._story.takes_every_answer,
+            mode=ERA_OF_HOST[name],
+            elicitation_callback=self._answer_question,
+        )
+
+    async def _ask(self, process: FrailProcess, step: Call | GetTask | ListTasks) -> None:
+        # What is said to one that stands still waits in its pipe.
+        await process.wake()
         match step:
             case Call():
-                await self._called(process, step)
+                await self._call(process, step)
             case GetTask(_, number):
-                made = list(self._tasks())
-                if made:
-                    await _task(process.client, made[number % len(made)])
+                if self._known:
+                    await self._get(process, self._known[number % len(self._known)])
             case ListTasks():
-                await process.client.call_tool("list_tasks")
+                rows = await _rows(process.client)
+                self._learn(task_id for task_id in rows if " " not in task_id)
 
-    async def _called(self, process: _Process, call: Call) -> None:
-        self._calls[call.drawing] += 1
-        with anyio.move_on_after(call.patience_seconds) as patience:
-            result = await _drawn(process.client, call.drawing, call.wait_seconds)
-            # Nobody hears a dead process, nor does who has left hear anything.
-            if not (process.dead.is_set() or patience.cancel_called):
-                self._hear(call.drawing, result)
+    async def _call(self, process: FrailProcess, call: Call) -> None:
+        drawing = call.drawing
+        self._drawings[drawing.prompt] = drawing
+        source = self._source(call)
+        if drawing.source == "task" and source is None:
+            return
+        asked = Asked(drawing.prompt, source)
+        redrawn = self._redrawn(call, asked)
+        uses = [task_id for task_id in (redrawn, source) if task_id]
+        arrival = Arrival(anyio.current_time(), asked, drawing.count, uses)
+        self._history.arrivals.append(arrival)
+        redraw = {} if redrawn is None else {"redraw": redrawn}
+        arguments = {
+            **self._arguments(drawing, source),
+            **redraw,
+            "wait_seconds": call.wait_seconds,
+        }
+        cancels = call.cancels or process.takes_every_answer
+        with anyio.move_on_after(call.patience_seconds if cancels else math.inf):
+            result = await process.client.call_tool(_tool(drawing), arguments)
+            self._hear(process, result, arrival, is_read=_age(arrival) <= call.patience_seconds)
+        arrival.over_at = anyio.current_time()
 
-    def _hear(self, drawing: Drawing, result: CallToolResult) -> None:
-        joined = not result.is_error and "joined" in facts(result)
-        if joined or "Nothing was paid." in said(result):
-            self._free[drawing] += 1
-        elif not result.is_error:
-            self._record.sold.append(facts(result)["task_id"])
+    def _source(self, call: Call) -> str | None:
+        if call.drawing.source != "task" or not self._known:
+            return None
+        return self._known[call.source % len(self._known)]
 
-    async def _settle(self, client: Client) -> None:
-        # Some doubts are settled at a time, so as often as there may be doubts.
-        for _ in range(2 + self._calls.total() // 5):
-            await _rows(client)
+    def _redrawn(self, call: Call, asked: Asked) -> str | None:
+        mine = [each for each in self._known if self._asked(self._tasks()[each]) == asked]
+        if call.redraws is None or not mine:
+            return None
+        return mine[call.redraws % len(mine)]
+
+    def _arguments(self, drawing: Drawing, source: str | None) -> dict[str, object]:
+        if drawing.source == "file":
+            source = str(photo(self._folder / "fox.png"))
+        return {
+            "prompt": drawing.prompt,
+            "output_resolution": drawing.output_resolution,
+            "count": drawing.count,
+            **({} if source is None else {"source_image_urls": [source]}),
+        }
+
+    def _hear(
+        self,
+        process: FrailProcess,
+        result: CallToolResult,
+        arrival: Arrival | None,
+        *,
+        is_read: bool,
+    ) -> None:
+        """An answer that left; nobody hears a dead process."""
+        if process.dead.is_set():
+            return
+        about: dict[str, Any] = result.structured_content or {}
+        if "Unforeseen" in said(result):
+            self._record.unforeseen.append(said(result))
+        drawn = re.findall(r"/images/([\w-]+)\.png", str(about.get("image_urls", [])))
+        settles = process.takes_every_answer and is_read
+        if drawn:
+            self._history.answers.append(Answer(anyio.current_time(), frozenset(drawn), settles))
+        named = about.get("task_ids") or [about[name] for name in ("task_id",) if name in about]
+        if arrival is not None:
+            arrival.given = () if result.is_error else named
+            arrival.is_free = "Nothing was paid." in said(result)
+            if not result.is_error and "joined" not in about:
+                self._history.sold += named
+        if is_read:
+            self._learn(named)
+
+    def _learn(self, task_ids: Iterable[str]) -> None:
+        self._known = list(dict.fromkeys([*self._known, *task_ids]))
+
+    async def _get(self, process: FrailProcess, task_id: str) -> CallToolResult:
+        result = await process.client.call_tool("get_task", {"task_id": task_id})
+        self._hear(process, result, None, is_read=True)
+        return result
+
+    async def _settle(self, process: FrailProcess) -> None:
+        """Let what settles itself do so: whoever asks for any task starts that."""
+        nobodys = "00000000-0000-4000-8000-000000000000"
+        for _ in range(2):
+            await process.client.call_tool("get_task", {"task_id": nobodys})
             await anyio.sleep(SETTLE_AGAIN_SECONDS)
-        self._note_the_moment()
-        self._record.statuses = await _rows(client)
 
-    async def _look_at_all(self, client: Client) -> None:
-        waiting = (await _rows(client, "undelivered")).keys() & self._tasks().keys()
-        for drawing in {_drawing(self._tasks()[task_id]) for task_id in waiting}:
-            result = await _drawn(client, drawing, MOST_WAIT_SECONDS)
-            alike = {one for one in waiting if _drawing(self._tasks()[one]) == drawing}
-            self._record.again.append((facts(result)["task_id"], alike))
+    async def _look_at_all(self, process: FrailProcess) -> None:
+        self._note_charges()
+        for orders in list(self._history.orders()):
+            if any(order.standing and not self._history.is_over(order) for order in orders):
+                await self._call_again(process, orders)
+        self._record.listed = await _rows(process.client)
         for task_id in self._tasks():
-            result = await _task(client, task_id)
+            result = await self._get(process, task_id)
             self._record.delivered[task_id] = facts(result).get("image_urls", [])
 
-    def _note_the_moment(self) -> None:
-        charges = [_charge(task) for task in self._tasks().values()]
-        self._record.moments.append(Moment(charges, self._calls.copy(), self._free.copy()))
+    async def _call_again(self, process: FrailProcess, orders: Sequence[Order]) -> None:
+        asked = orders[0].arrivals[0].asked
+        drawing = self._drawings[asked.prompt]
+        arguments = self._arguments(drawing, asked.source) | {"wait_seconds": MOST_WAIT_SECONDS}
+        self._history.arrivals.append(Arrival(anyio.current_time(), asked, drawing.count))
+        result = await process.client.call_tool(_tool(drawing), arguments)
+        if "the day's budget" in said(result):
+            await anyio.sleep(DAY_SECONDS)
+            result = await process.client.call_tool(_tool(drawing), arguments)
+        about: dict[str, Any] = result.structured_content or {}
+        given = {*about.get("task_ids", []), about.get("task_id", said(result))}
+        made = [charge for order in orders for charge in order.charges]
+        if self._history.elapsed(made[0].at, anyio.current_time()) < IMAGE_SECONDS:
+            self._record.again.append((given, {charge.task_id for charge in made}))
+
+    def _note_charges(self) -> None:
+        by_key = self._sandbox.accounts.of(KEY).by_key
+        late = {by_key[key][1] for key in self._remote.late_keys if key in by_key}
+        self._history.charges = [
+            Charge(
+                task_id=task.id,
+                asked=self._asked(task),
+                at=task.started,
+                ends_at=math.inf if task.script.never_ends else task.started + task.seconds,
+                fails=task.script.failure is not None,
+                price_cents=PRICES[task.params.model_dump()["output_resolution"]],
+                is_late=task.id in late,
+            )
+            for task in self._tasks().values()
+        ]
+
+    def _asked(self, task: StoredTask) -> Asked:
+        body = task.params.model_dump()
+        sources = re.findall(r"/images/([\w-]+)\.png", str(body.get("source_image_urls")))
+        return Asked(body["prompt"], sources[0] if sources else None)
 
     def _tasks(self) -> dict[str, StoredTask]:
         return self._sandbox.accounts.of(KEY).tasks
 
 
-async def _drawn(client: Client, drawing: Drawing, wait_seconds: int) -> CallToolResult:
-    arguments = {**asdict(drawing), "wait_seconds": wait_seconds}
-    return await client.call_tool(DRAW, arguments)
+def _priced(prices: Mapping[str, float]) -> list[Variant]:
+    """What is sold, at prices that can rise."""
+    return [
+        replace(variant, tier=replace(variant.tier, snapshot=Schedule(prices["1k"], prices)))
+        if variant.tool_name in (DRAW, REMIX)
+        else variant
+        for variant in VARIANTS
+    ]
 
 
-async def _task(client: Client, task_id: str) -> CallToolResult:
-    return await client.call_tool("get_task", {"task_id": task_id})
+def _tool(drawing: Drawing) -> str:
+    return DRAW if drawing.source is None else REMIX
 
 
-async def _rows(client: Client, show: str = "recent") -> dict[str, str]:
+def _age(arrival: Arrival) -> float:
+    return anyio.current_time() - arrival.at
+
+
+async def _rows(client: Client) -> dict[str, str]:
     """The status of every task that is listed; a call without a task goes by a number."""
-    result = await client.call_tool("list_tasks", {"show": show, "limit": 50})
+    result = await client.call_tool("list_tasks", {"limit": 50})
     rows = enumerate(facts(result)["tasks"])
     return {row.get("task_id", f"call {number}"): row["status"] for number, row in rows}
-
-
-def _charge(task: StoredTask) -> Charge:
-    day = datetime.fromtimestamp(NOON + task.started).astimezone().date()
-    stands = task.status(anyio.current_time()) != "failed"
-    return Charge(task.id, _drawing(task), task.price_cents, day, stands)
-
-
-def _drawing(task: StoredTask) -> Drawing:
-    body = task.params.model_dump()
-    return Drawing(body["prompt"], body["output_resolution"])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -208,10 +208,17 @@ class Program:
 
 @asynccontextmanager
 async def program(
-    *arguments: str, environment: Mapping[str, str] | None = None, stdout: int = subprocess.PIPE
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stdout: int = subprocess.PIPE,
+    send_seconds: float | None = None,
 ) -> AsyncGenerator[Program]:
-    """`runapi-mcp` with these arguments, killed should it still run at the end."""
-    process = await _opened(arguments, {**os.environ, **(environment or {})}, stdout)
+    """`runapi-mcp` with these arguments, killed should it still run at the end.
+
+    `send_seconds` is as `Start` has it, and for those that are forked.
+    """
+    start = Start.here(*arguments, environment={**os.environ, **(environment or {})})
+    process = await _opened(replace(start, send_seconds=send_seconds), stdout)
     async with process, anyio.create_task_group() as group:
         running = Program(process)
         for lines, stream in (running.stdout, process.stdout), (running.stderr, process.stderr):
@@ -224,12 +231,11 @@ async def program(
                 process.kill()
 
 
-async def _opened(
-    arguments: Sequence[str], environment: Mapping[str, str], stdout: int
-) -> Process | ForkedProcess:
-    if can_fork(environment):
-        return ForkedProcess(Start.here(*arguments, environment=environment), stdout)
-    return await anyio.open_process([*_COMMAND, *arguments], env=environment, stdout=stdout)
+async def _opened(start: Start, stdout: int) -> Process | ForkedProcess:
+    if can_fork(start.environment):
+        return ForkedProcess(start, stdout)
+    command = [*_COMMAND, *start.arguments]
+    return await anyio.open_process(command, env=start.environment, stdout=stdout)
 
 
 def finished(

@@ -7,6 +7,7 @@ apart from it. What only computes has no step of its own: it leaves nothing behi
 
 import inspect
 import os
+import re
 import signal
 import sys
 import threading
@@ -30,23 +31,33 @@ _OURS = str(Path(runapi_mcp.__file__).parent) + os.sep
 _CAN_WAIT = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _PAUSES = (opmap["YIELD_VALUE"], opmap["RESUME"])
 """Where a coroutine stands that waits: up to Python 3.12 at the first, later at the second."""
+_COMPUTES = re.compile(
+    r"(queries|json_values|money|naming|entry|purchase|days)\."
+    r"|\S+<(listcomp|dictcomp|genexpr|lambda)>"
+    r"|database\.(_\w+|beside|LockTimeout\S*) "
+    r"|database\.Database\.(rows|version|is_current|_set_lock_timeout) "
+    r"|ledger\.(_first|SqliteLedger\.now) "
+    r"|directory\.(_require_plain|Directory\.(_at|exists|status)) "
+)
+"""Of what runs in a thread, what leaves nothing behind either: it computes, or only looks."""
 _TURN = "Handle._run"
 """A turn of asyncio's event loop: what called that is no part of the way."""
 
 
-def watch(log: str, last_step: str | None) -> None:
-    """Write each step of this process into the log from now on, and die at the last one."""
-    steps = _Steps(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), last_step)
+def watch(log: str, last_step: str | None, end: int) -> None:
+    """Write each step of this process into the log from now on; the last one sends a signal."""
+    steps = _Steps(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), last_step, end)
     threading.settrace(steps.on_call)
     sys.settrace(steps.on_call)
 
 
 @dataclass(slots=True)
 class _Steps:
-    """Tells each step of this process, and kills it at the last one."""
+    """Tells each step of this process, and ends or stops it at the last one."""
 
     log: int
     last_step: str | None
+    end: int
     _seen: Counter[str] = field(default_factory=Counter[str])
     _waiting: bool = False
 
@@ -79,7 +90,8 @@ class _Steps:
         if self._seen[name] <= MOST_TIMES:
             os.write(self.log, f"{step}\n".encode())
         if step == self.last_step:
-            os.kill(os.getpid(), signal.SIGKILL)
+            # This very thread: it would else run on until another one has stopped it.
+            signal.pthread_kill(threading.get_ident(), self.end)
 
 
 def _is_waiting(frame: FrameType) -> bool:
@@ -139,7 +151,9 @@ def moments(way: Sequence[str]) -> Sequence[str]:
 
 
 def _is_moment(step: str) -> bool:
-    return not is_end(step) and (" waits " not in step or step.endswith(" 1"))
+    if is_end(step) or _COMPUTES.match(step):
+        return False
+    return " waits " not in step or step.endswith(" 1")
 
 
 def _calls(step: str, after: str) -> bool:

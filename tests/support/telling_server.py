@@ -11,6 +11,7 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp_types import CallToolRequestParams, CallToolResult, TextContent
 
+from runapi_mcp.base.background import Background
 from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
@@ -53,4 +54,4 @@ def _print(number: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(serve_stdio, telling_server(_print))
+    anyio.run(serve_stdio, telling_server(_print), Background())

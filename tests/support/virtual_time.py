@@ -18,9 +18,12 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
-        if timeout is None or _threads_are_at_work():
+        if timeout is None:
             # Only a thread or a socket can go on, in real time; each wakes the loop.
-            return super().select(timeout)
+            return super().select()
+        if _threads_are_at_work():
+            # One that a loop before this one has left wakes nobody as it ends.
+            return super().select(min(timeout, 0.05))
         self.now += timeout
         return []
 

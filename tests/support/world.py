@@ -1,6 +1,6 @@
 """The world of a test: our server, the sandbox behind it, and a client in front, in one process."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     aclosing,
@@ -50,6 +50,10 @@ class Sent:
     body: bytes
 
 
+Pass = Callable[[], Awaitable[httpx.Response]]
+"""Lets a request through, once more each time."""
+
+
 class Wire(httpx.AsyncBaseTransport):
     """The network between our server and the sandbox; remembers what went over it."""
 
@@ -58,20 +62,33 @@ class Wire(httpx.AsyncBaseTransport):
         self.sent: list[Sent] = []
         self.down = False
         self.down_after_posts: int | None = None
+        self.meddle: Callable[[Sent, Pass], Awaitable[httpx.Response]] = _let_pass
+        """What becomes of each request, where a test says so."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
         path, query = request.url.path, request.url.query.decode()
-        self.sent.append(Sent(request.method, path, query, dict(request.headers), body))
+        sent = Sent(request.method, path, query, dict(request.headers), body)
+        self.sent.append(sent)
         if self.down or len(self.paths("POST")) > (self.down_after_posts or 1_000):
             raise httpx.ConnectError("connection refused")
         try:
-            return await self._asgi.handle_async_request(request)
+            return await self.meddle(sent, lambda: self._asgi.handle_async_request(request))
         except TornConnection as torn:
             raise httpx.RemoteProtocolError("peer closed the connection") from torn
 
     def paths(self, method: str = "GET") -> list[str]:
         return [sent.path for sent in self.sent if sent.method == method]
+
+    @property
+    def keys(self) -> list[str]:
+        """The idempotency keys that were sent, each once."""
+        keys = (sent.headers.get("idempotency-key") for sent in self.sent)
+        return list(dict.fromkeys(filter(None, keys)))
+
+
+async def _let_pass(_: Sent, go_on: Pass) -> httpx.Response:
+    return await go_on()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +117,12 @@ class World:
 
     @property
     def task_count(self) -> int:
-        return len(self.sandbox.accounts.of(KEY).tasks)
+        return len(self.task_ids)
+
+    @property
+    def task_ids(self) -> list[str]:
+        """The tasks of the tests' account, in the order in which they were made."""
+        return list(self.sandbox.accounts.of(KEY).tasks)
 
 
 @asynccontextmanager

@@ -116,12 +116,24 @@ async def test_the_request_id_is_told_with_a_failed_task() -> None:
     assert facts(result)["request_id"] == "req_7"
 
 
+@pytest.mark.parametrize("status", [409, 422, 500])
+async def test_a_failed_create_that_names_its_task_is_followed(status: int) -> None:
+    ended = {"id": TASK_ID, "status": "completed", "images": [{"url": "https://a.example/f.png"}]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET" and TASK_ID in request.url.path:
+            return httpx.Response(200, json=ended)
+        return httpx.Response(status, headers={"X-RunAPI-Task-Id": TASK_ID})
+
+    result = await call_answered(answer, "flux_2_pro_text_to_image", {"prompt": "a fox"})
+    assert facts(result)["image_urls"] == ["https://a.example/f.png"]
+
+
 async def test_a_failed_create_that_names_its_task_hands_out_the_id() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(500, headers={"X-RunAPI-Task-Id": TASK_ID, "Retry-After": "3600"})
 
     result = await call_answered(answer, "flux_2_pro_text_to_image", {"prompt": "a fox"})
-    assert result.is_error
     assert facts(result)["task_id"] == TASK_ID
     assert "get_task" in said(result)
 

@@ -115,7 +115,7 @@ async def test_each_request_pays_from_its_own_account(server: Server, key: str) 
     ):
         await draw(alice)
         await draw(bob)
-        await draw(alice)
+        await draw(alice, LATE)
     assert server.net.account(f"{key}-of-alice").spent_cents == 10
     assert server.net.account(f"{key}-of-bob").spent_cents == 5
 
@@ -238,7 +238,8 @@ async def test_a_signal_ends_it_in_the_middle_of_waits_of_every_kind() -> None:
     async with serving() as server, AsyncExitStack() as stack:
         for path, era in WAYS:
             client = await stack.enter_async_context(host(server.url, path, era, KEY))
-            waits = await stack.enter_async_context(drawing(client, ENDLESS))
+            prompt = f"{ENDLESS} {path} {era}"
+            waits = await stack.enter_async_context(drawing(client, prompt))
             await waits.wait()
         server.program.process.send_signal(signal.SIGTERM)
         assert await server.program.end() == 0

@@ -348,7 +348,7 @@ export const checks = {
   async "a failed one of several is named, and the others keep their paths and tasks"(stage) {
     const { result, ids } = await several(stage, 3);
     const { image_paths: paths, image_urls: urls } = result.structuredContent;
-    const failed = [`${ids[1]}: no cats today`];
+    const failed = [`Image 2: task ${ids[1]}: no cats today`];
     const without = (all) => [all[0], all[2]];
     Object.assign(result.structuredContent, { image_urls: without(urls), image_paths: [paths[2]], failed, cost_cents: 10 });
     result.content = without(result.content.filter(({ type }) => type === "image"));
@@ -368,14 +368,17 @@ export const checks = {
       const { structuredContent } = await stage.host(([name, args]) => window.host.tool(name, args), [DRAW, { ...FOX, prompt, wait_seconds: 0 }]);
       ids.push(structuredContent.task_id);
     }
-    const running = { status: "processing", task_id: ids[0], task_ids: ids, image_urls: undefined, image_sizes: undefined, cost_cents: undefined, price_cents: 15 };
-    await shown(stage, answer(running), {}, DRAW, { ...FOX, count: 3 });
+    const failed = ["Image 2: RunAPI says that there is no credit. Nothing was paid for it."];
+    const running = { status: "processing", task_id: ids[0], task_ids: ids, failed, image_urls: undefined, image_sizes: undefined, cost_cents: undefined, price_cents: 15 };
+    await shown(stage, answer(running), {}, DRAW, { ...FOX, count: 4 });
     await until(async () => (await stage.app.locator(".drawing").count()) === 3, "three are drawn");
     assert.deepEqual(await stage.violations(), []);
     await stage.shot("several-drawing");
     await stage.fullImage(1);
     assert.equal(await stage.app.locator("figure").count(), 2);
-    await stage.see(/^Not drawn: .*no stoats/);
+    await stage.see(`Not drawn: Image 3: task ${ids[1]}: no stoats`);
+    await stage.see(`Not drawn: ${failed[0]}`);
+    assert.deepEqual(await stage.app.locator("figure .caption").allTextContents(), ["1 · 1248 × 832", "4 · 1248 × 832"]);
     await stage.see("$0.10");
     await stage.see("2 images are ready. $0.10");
     const { contexts, calls } = await stage.seen();
@@ -529,7 +532,7 @@ export const options = {
 
 const LOOKS = { "light": {}, "narrow and dark": { width: 320, dark: true }, "wide and dark": { width: 1200, dark: true } };
 
-for (const count of [1, 2, 5, 8]) {
+for (const count of [1, 2, 4, 5, 8]) {
   for (const [look, given] of Object.entries(LOOKS)) {
     const name = `${count} of a call hang in a grid, each with its path, its size and its remix, ${look}`;
     options[name] = given;
@@ -560,25 +563,15 @@ async function seeTogether(stage, count, theme) {
 
 const dollars = (cents) => `$${(cents / 100).toFixed(2)}`;
 
-/** An answer of a call of several, as the sandbox drew them one by one. */
+let called = 0;
+
+/** What a call of several answers, with paths as of a server on this machine. */
 async function several(stage, count) {
-  const numbers = Array.from({ length: count }, (_, index) => index + 1);
-  const drawn = await Promise.all(numbers.map((number) => {
-    const args = { ...FOX, prompt: `fox ${number} of ${count} [[takes 0s]]` };
-    return stage.host(([name, given]) => window.host.tool(name, given), [DRAW, args]);
-  }));
-  const all = drawn.map(({ structuredContent }) => structuredContent);
-  const ids = all.map(({ task_id: id }) => id);
-  const result = answer({
-    task_id: ids[0],
-    task_ids: count > 1 ? ids : undefined,
-    image_urls: all.flatMap(({ image_urls: urls }) => urls),
-    image_paths: numbers.map((number) => `/home/ada/Pictures/runapi/red-fox${count > 1 ? `-${number}` : ""}.png`),
-    image_sizes: numbers.map(() => "1248x832"),
-    cost_cents: 5 * count,
-  });
-  result.content.push(...drawn.flatMap(({ content }) => content.filter(({ type }) => type === "image")));
-  return { result, ids };
+  const args = { ...FOX, prompt: `${FOX.prompt}, call ${(called += 1)} [[takes 0s]]`, count };
+  const result = await stage.host(([name, given]) => window.host.tool(name, given), [DRAW, args]);
+  const facts = result.structuredContent;
+  facts.image_paths = facts.image_urls.map((_, index) => `/home/ada/Pictures/runapi/red-fox${count > 1 ? `-${index + 1}` : ""}.png`);
+  return { result, ids: facts.task_ids ?? [facts.task_id] };
 }
 
 /** A preview, made of a picture that the sandbox drew. */

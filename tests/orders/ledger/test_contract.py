@@ -359,6 +359,21 @@ async def test_what_was_never_sent_is_withdrawn_after_an_hour_by_another_call(bo
     assert await book.keys() == ["another", "sent"]
 
 
+async def test_what_was_never_sent_takes_nothing_of_its_call_along(book: Book) -> None:
+    await book.intend("1", count=3)
+    sent = await book.one.record_send("1-2")
+    await anyio.sleep(2 * HOUR)
+    await book.intend("another", fingerprint="3")
+    call = await book.one.call("1")
+    assert [each.status for each in call] == ["refused", "intended", "refused"]
+    assert [each.settled_at for each in call] == [None] * 3
+    found = await book.other.find_alike(wanted("again")[0], NOTHING, clock())
+    assert found == call
+    assert await book.keys("undelivered") == ["another", "1-2"]
+    await book.one.record_no(sent.key, 1)
+    assert [each.settled_at for each in await book.other.call("1")] == [clock()] * 3
+
+
 async def test_what_became_of_a_call_may_be_told_twice_and_late(book: Book) -> None:
     left = await book.intend("1")
     running = replace(left, status="processing", task_id="7", made_at=clock(), price_cents=6)

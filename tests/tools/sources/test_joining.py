@@ -39,7 +39,7 @@ async def test_the_same_call_with_the_same_file_continues_what_reached_nobody(
         assert again["task_id"] == first["task_id"]
         assert "joined" in again
         assert way(w) == [*UPLOADING, PAID]
-        new = facts(await w.call(REMIX, asking(fox)))
+        new = facts(await w.call(REMIX, asking(fox) | {"redraw": first["task_id"]}))
         assert "joined" not in new
         assert w.spent_cents == 10
 

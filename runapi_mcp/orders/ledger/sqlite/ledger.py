@@ -258,8 +258,10 @@ class SqliteLedger:
 
     def _withdraw_forgotten(self, caller: str, connection: sqlite3.Connection) -> None:
         now = self.now()
-        never_sent = {"caller": caller, "now": now, "before": now - NEVER_SENT_SECONDS}
-        connection.execute(queries.WITHDRAW_FORGOTTEN, never_sent)
+        never_sent = {"caller": caller, "before": now - NEVER_SENT_SECONDS}
+        for (call_id,) in connection.execute(queries.NEVER_SENT, never_sent).fetchall():
+            for sql in (queries.WITHDRAW, queries.SETTLE_IF_NOTHING_COMES):
+                connection.execute(sql, {"call_id": call_id, "now": now})
 
     def _settle(self, caller: str, use: Use, connection: sqlite3.Connection) -> None:
         now = self.now()

@@ -63,14 +63,14 @@ RECORD_FILES: Final = "UPDATE calls SET files = :files WHERE key = :key"
 RECORD_HANDOVER: Final = """
     UPDATE calls SET handed_over_at = coalesce(handed_over_at, :at),
         settled_at = CASE WHEN :surely THEN coalesce(settled_at, :at) ELSE settled_at END
-    WHERE call_id = :call_id"""
+    WHERE call_id = :call_id AND (handed_over_at IS NULL OR :surely AND settled_at IS NULL)"""
 HAND_OVER_NOW: Final = """
     UPDATE calls SET handed_over_at = :now WHERE call_id = :call_id AND handed_over_at > :now"""
 WITHDRAW: Final = """
     UPDATE calls SET status = 'refused'
     WHERE call_id = :call_id AND status = 'intended' AND open_sends = 0"""
-WITHDRAW_FORGOTTEN: Final = """
-    UPDATE calls SET status = 'refused', settled_at = :now
+NEVER_SENT: Final = """
+    SELECT DISTINCT call_id FROM calls
     WHERE caller = :caller AND status = 'intended' AND sent_at IS NULL AND begun_at < :before"""
 
 SETTLE: Final = "UPDATE calls SET settled_at = :now WHERE call_id = :call_id AND settled_at IS NULL"
@@ -120,7 +120,7 @@ _SELECTIONS: Final = {
     ),
     "undelivered": (
         "INDEXED BY calls_undelivered",
-        "settled_at IS NULL AND handed_over_at IS NULL",
+        f"settled_at IS NULL AND handed_over_at IS NULL AND NOT {_CAME_TO_NOTHING}",
     ),
 }
 
@@ -148,10 +148,10 @@ SPENDING: Final = f"""
     FROM ({_OF_THE_DAY})"""
 
 COUNT: Final = "SELECT count(*) AS calls FROM calls"
-COUNT_BY_FATE: Final = """
+COUNT_BY_FATE: Final = f"""
     SELECT count(*) AS calls, count(CASE WHEN status = 'intended' THEN 1 END) AS in_doubt,
         count(CASE WHEN status != 'intended' AND settled_at IS NULL AND handed_over_at IS NULL
-                   THEN 1 END) AS undelivered
+                    AND NOT {_CAME_TO_NOTHING} THEN 1 END) AS undelivered
     FROM calls"""
 
 INTERVALS: Final = """
