@@ -25,9 +25,9 @@ LONGEST_SECRET: Final = 500
 LONG_SECRET: Final = 8
 """From here on, a secret is not taken for a part of another word."""
 SHORTEST_PART: Final = 6
+LONGEST_QUOTATION: Final = 300
 _MOST_OF_A_CRASH: Final = 200
 """How many characters are shown of what one says."""
-LONGEST_QUOTATION: Final = 300
 
 _TELLING_NAME: Final = r"key|token|secret|passw|pwd|auth|credential|bearer|cookie"
 _TELLING: Final = re.compile(_TELLING_NAME, re.IGNORECASE)
@@ -86,17 +86,17 @@ def excerpt(text: str, longest: int) -> str:
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
+def quote(text: str, longest: int = LONGEST_QUOTATION) -> str:
+    """An excerpt in quotation marks, which nothing in it ends."""
+    return json.dumps(excerpt(text, longest), ensure_ascii=False)
+
+
 def crash_words(error: BaseException) -> str:
     """What a crash is called and says; of several at once, the first."""
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     words = quote(str(error), _MOST_OF_A_CRASH) if str(error) else ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
-
-
-def quote(text: str, longest: int = LONGEST_QUOTATION) -> str:
-    """An excerpt in quotation marks, which nothing in it ends."""
-    return json.dumps(excerpt(text, longest), ensure_ascii=False)
 
 
 @cache

@@ -144,6 +144,5 @@ def _picture(arguments: Mapping[str, object], question: NotConfirmed) -> str:
     """What is asked for, so that a person can tell two questions apart."""
     resolution = as_text(arguments.get("output_resolution"))
     large = f" in {on_one_line(resolution)[:8]}" if resolution else ""
-    prompt = quote(as_text(arguments.get("prompt")) or "")
     show, draw = ("They show", "Draw them?") if question.count > 1 else ("It shows", "Draw it?")
-    return f"{show}{large}: {prompt}. {draw}"
+    return f"{show}{large}: {quote(as_text(arguments.get('prompt')) or '')}. {draw}"

@@ -161,11 +161,7 @@ def _failed(outcome: TaskOutcome) -> list[str]:
 
 
 def _why(task: Task) -> str:
-    """Why there is no image, in words that are marked as RunAPI's where they are."""
-    if task.status == "completed":
-        return _NAMES_NONE
-    who = "RunAPI's sandbox" if task.sandbox else "RunAPI"
-    return f"{who} says: {quote(task.error)}" if task.error else _NO_REASON
+    return _NAMES_NONE if task.status == "completed" else _reason(task)
 
 
 def _number(tracked: TrackedTask) -> int:
@@ -200,11 +196,17 @@ def _sum(amounts: Iterable[float | None]) -> float | None:
 def _error(outcome: TaskOutcome) -> str | None:
     tracked = outcome.first
     if tracked.task.status == "failed" and len(outcome.tasks) == 1:
-        return _why(tracked.task)
+        return _reason(tracked.task)
     failed = next((each.failure for each in outcome.tasks if each.failure is not None), None)
     if failed is not None:
         return f"The last look at the task failed: {failed.happened}{failed.reference}"
     return None
+
+
+def _reason(task: Task) -> str:
+    """Why it failed, in words that are marked as RunAPI's."""
+    who = "RunAPI's sandbox" if task.sandbox else "RunAPI"
+    return f"{who} says: {quote(task.error)}" if task.error else _NO_REASON
 
 
 def _not_saved(pictures: Sequence[Picture]) -> str | None:

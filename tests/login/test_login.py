@@ -90,9 +90,8 @@ async def test_runapis_own_reason_is_shown_escaped_and_on_one_line(sandbox: Sand
     assert page.title == "The login did not work"
     assert "<script>" not in page.text
     reason = '"<script>alert(1)</script> [31mred."'
-    assert (
-        end == f"RunAPI ended the login (RunAPI says: {reason}). Nothing was saved. Log in again."
-    )
+    said = f"RunAPI ended the login (RunAPI says: {reason})."
+    assert end == f"{said} Nothing was saved. Log in again."
 
 
 async def test_the_address_tells_the_state_and_the_challenge_and_no_secret() -> None:

@@ -92,7 +92,7 @@ async def test_several_are_one_question_with_the_sum(era: str, count: object) ->
     assert isinstance(question, ElicitRequestFormParams)
     assert question.message == (
         "These 4 images (Flux 2 Pro: text to image) cost $0.20 together. Today's budget leaves "
-        "$0.22 before them. They show: “a fox”. Draw them?"
+        '$0.22 before them. They show: "a fox". Draw them?'
     )
     assert question.requested_schema["properties"]["pay"]["title"] == "Pay for these images"
 
