@@ -89,7 +89,7 @@ class Teller:
             per_day_cents=one_of((None, None, 5.0, 12.0, 17.0)),
             confirm_over_cents=one_of((None, None, None, 4.0, 9.0)),
         )
-        chapters = (self.mixture, self.turn, self.repeat, self.repeat, self.forbidding)
+        chapters = (self.mixture, self.turn, self.repeat, self.abandonment, self.forbidding)
         steps = [step for _ in range(5) for step in one_of(chapters)()]
         known: Sequence[ProcessName] = one_of(((), (), ("A",), ("A", "B")))
         return Story(limits, one_of((NOON, BEFORE_MIDNIGHT)), steps, known, one_of((2.0, 700.0)))
@@ -107,6 +107,15 @@ class Teller:
         call = self.call()
         between = [self.passing(), self.like(call), self.step(), self.passing()]
         return [self.step(), call, *between, self.like(call)]
+
+    def abandonment(self) -> list[Step]:
+        """A process dies, or stops for a while, as it orders; the other one goes on."""
+        one, other = self._chance.sample(get_args(ProcessName), 2)
+        touches = self._chance.randrange(17)
+        end = self._one_of((Die(one, touches), Freeze(one, touches, 1200.0)))
+        call = replace(self.call(), process=one)
+        others = [replace(each, process=other) for each in (self.call(), self.like(call))]
+        return [end, call, Pass(1000.0), others[0], Pass(5.0), others[1], Pass(HOUR_SECONDS)]
 
     def forbidding(self) -> list[Step]:
         """Nothing may be spent any more while a call is in doubt."""

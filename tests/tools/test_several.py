@@ -415,7 +415,7 @@ async def test_the_same_call_at_once_and_later_is_the_same_pictures(era: str) ->
         assert sorted("joined" in each for each in told) == [False, True, True, True]
         assert told[-1]["joined"] == (
             f"These are the images of the identical call of {utc(NOON)}, given again and charged "
-            f"once. A new one is drawn and paid for by the same call with redraw: "
+            "once. To draw and pay for new ones, make the same call with redraw: "
             f"{told[-1]['task_id']}"
         )
         assert len(posts(w)) == 4
