@@ -12,11 +12,11 @@ import httpx
 
 FROM: Final = "127.0.0.2"
 ACCEPT: Final = "application/json, text/event-stream"
-META: Final = {
+META: Final[Mapping[str, object]] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-HANDSHAKE: Final = {
+HANDSHAKE: Final[Mapping[str, object]] = {
     "protocolVersion": "2025-06-18",
     "capabilities": {},
     "clientInfo": {"name": "benchmark", "version": "1"},
@@ -149,4 +149,4 @@ async def attack(name: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(attack, *sys.argv[1:])
+    anyio.run(attack, sys.argv[1], sys.argv[2])

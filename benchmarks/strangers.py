@@ -3,12 +3,14 @@
 The honest caller has a key and asks for the list of tools and for prices, one after the other, from
 an address of its own. Beside it a process attacks from another address, by 32 callers that do not
 pause. Its 99th percentile under each attack is compared with what it was just before, because the
-machine is noisy. Then sessions and requests come and go, and the resident set must stay.
+machine is noisy; what the attack costs the server's process, the honest caller still aside, stands
+beside it. Then sessions and requests come and go, and the resident set must stay.
 
 Needs Linux: all of 127.0.0.0/8 is this machine there, and memory is read from /proc.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -84,19 +86,28 @@ def p99(times: Sequence[float]) -> float:
     return quantiles(times, n=100)[98]
 
 
-async def feel(http: httpx.AsyncClient, limits: Limits, rounds: int) -> None:
-    print(f"{'ms, 99th percentile':<30}{'quiet':>9}{'attacked':>9}{'medians':>18}")
+async def feel(http: httpx.AsyncClient, pid: int, limits: Limits, rounds: int) -> None:
+    print(f"{'ms, 99th percentile':<30}{'quiet':>9}{'attacked':>9}{'medians':>18}{'CPU, %':>8}")
     for name in ATTACKS:
         quiet: list[float] = []
         attacked: list[float] = []
+        busy_seconds = 0.0
         for _ in range(rounds):
             quiet += await times_ms(http, _ASKED)
             with under(name, str(http.base_url)):
+                before = cpu_seconds(pid)
                 await anyio.sleep(_SETTLE_SECONDS)
+                busy_seconds += cpu_seconds(pid) - before
                 attacked += await times_ms(http, _ASKED)
         medians = f"{median(quiet):.1f}, {median(attacked):.1f}"
-        print(f"{name:<30}{p99(quiet):>9.1f}{p99(attacked):>9.1f}{medians:>18}")
+        busy = 100 * busy_seconds / _SETTLE_SECONDS / rounds
+        print(f"{name:<30}{p99(quiet):>9.1f}{p99(attacked):>9.1f}{medians:>18}{busy:>8.0f}")
         limits.number(f"{name}, times its quiet value", p99(attacked) / p99(quiet), MOST_TIMES)
+
+
+def cpu_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().split()[13:15]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(pid: int) -> float:
@@ -122,7 +133,7 @@ async def main(rounds: int) -> int:
     limits = Limits()
     async with serving() as (http, pid):
         await times_ms(http, _ASKED)
-        await feel(http, limits, rounds)
+        await feel(http, pid, limits, rounds)
         # What the attacks left, and what the first requests grow for good, is there by then.
         await come_and_go(http, _REQUESTS // 2, _SESSIONS // 2)
         before = resident_mb(pid)
@@ -133,6 +144,6 @@ async def main(rounds: int) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=1, help="10 for 20,000 requests")
     sys.exit(anyio.run(main, parser.parse_args().rounds))
