@@ -25,7 +25,7 @@ from runapi_mcp.base.progress import Report
 from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
-from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
+from runapi_mcp.orders.ledger import Entry, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
@@ -138,8 +138,8 @@ async def call_tool(
 
 async def to_result(context: Context, caller: Caller, result: ToolResult) -> CallToolResult:
     """The result as the protocol has it; once it is out, the images in it are handed over."""
-    if result.task is not None and result.task.is_whole and not _is_late(context, caller):
-        await _hand_over_when_sent(context, caller.orders.ledger, result.task.first.entry)
+    if result.task is not None and result.task.is_whole:
+        await _hand_over_when_sent(context, caller, result.task.first.entry)
     facts = result.facts.model_dump()
     try:
         return _in_protocol(facts, result, _meta_for_page(context, result.task))
@@ -168,15 +168,17 @@ def _in_protocol(
     )
 
 
-async def _hand_over_when_sent(context: Context, ledger: Ledger, entry: Entry | None) -> None:
-    """Note the hand-over of a call's images once the answer is out."""
+async def _hand_over_when_sent(context: Context, caller: Caller, entry: Entry | None) -> None:
+    """Note the hand-over of a call's images once the answer is out, if that is in time."""
     if entry is None:
         return
+    ledger = caller.orders.ledger
     at, call_id = ledger.now(), entry.call_id
     surely = _is_local(context) and _client(context).takes_every_answer
 
     async def confirm() -> None:
-        await write_or_log(ledger.record_handover(call_id, at, surely=surely))
+        if not _is_late(context, caller):
+            await write_or_log(ledger.record_handover(call_id, at, surely=surely))
 
     await confirm_when_sent(context.request_id, confirm)
 

@@ -7,7 +7,7 @@ stories, other ones each time.
 import logging
 import math
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from random import Random, seed
 from typing import Final, get_args
@@ -95,7 +95,8 @@ class Teller:
             self.mixture, self.turn, self.at_once, self.repeat, self.abandonment, self.forbidding,
         )  # fmt: skip
         steps = [step for _ in range(5) for step in one_of(chapters)()]
-        known: Sequence[ProcessName] = one_of(((), (), ("A",), ("A", "B")))
+        none: tuple[ProcessName, ...] = ()
+        known = one_of((none, none, ("A",), get_args(ProcessName)))
         return Story(limits, one_of((NOON, BEFORE_MIDNIGHT)), steps, known, one_of((2.0, 700.0)))
 
     def mixture(self) -> list[Step]:
