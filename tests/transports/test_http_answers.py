@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 def _no_server_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once one has ended in this process, the library that streams events begins none any more."""
     monkeypatch.setattr(AppStatus, "should_exit", False)
+    monkeypatch.setattr(AppStatus, "enable_automatic_graceful_drain", False)
 
 
 ERA = pytest.mark.parametrize("era", ERAS)
