@@ -44,8 +44,9 @@ def troubles() -> list[tuple[Where, FaultKind, int, int]]:
     asks = [(0, 1), (0, 2), (1, 1)]
     pays: tuple[Where, ...] = ("create", "created")
     kinds: tuple[FaultKind, ...] = get_args(FaultKind)
-    found: list[tuple[Where, FaultKind, int, int]]
-    found = [(where, kind, *ask) for where in pays for kind in kinds for ask in asks]
+    found: list[tuple[Where, FaultKind, int, int]] = [
+        (where, kind, files, n) for where in pays for kind in kinds for files, n in asks
+    ]
     reads: tuple[Where, ...] = ("prices", "poll")
     found += [(where, kind, 0, 1) for where in reads for kind in kinds]
     return [each for each in found if each[0] != "created" or each[1] not in REFUSED]
