@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import anyio
 import httpx
@@ -42,12 +42,12 @@ ROUNDS = 5
 def troubles() -> list[tuple[Where, FaultKind, int, int]]:
     """Every fault of every request, with and without a source, for one picture and for two."""
     asks = [(0, 1), (0, 2), (1, 1)]
-    pays: tuple[Where, ...] = ("create", "created")
+    pays = cast("tuple[Where, ...]", ("create", "created"))
     kinds: tuple[FaultKind, ...] = get_args(FaultKind)
     found: list[tuple[Where, FaultKind, int, int]] = [
         (where, kind, files, n) for where in pays for kind in kinds for files, n in asks
     ]
-    reads: tuple[Where, ...] = ("prices", "poll")
+    reads = cast("tuple[Where, ...]", ("prices", "poll"))
     found += [(where, kind, 0, 1) for where in reads for kind in kinds]
     return [each for each in found if each[0] != "created" or each[1] not in REFUSED]
 
