@@ -42,14 +42,15 @@ ROUNDS = 5
 def troubles() -> list[tuple[Where, FaultKind, int, int]]:
     """Every fault of every request, with and without a source, for one picture and for two."""
     asks = [(0, 1), (0, 2), (1, 1)]
-    pays = cast("tuple[Where, ...]", ("create", "created"))
-    kinds: tuple[FaultKind, ...] = get_args(FaultKind)
-    found: list[tuple[Where, FaultKind, int, int]] = [
-        (where, kind, files, n) for where in pays for kind in kinds for files, n in asks
+    found = [
+        (where, kind, files, n)
+        for where in ("create", "created")
+        for kind in get_args(FaultKind)
+        for files, n in asks
     ]
-    reads = cast("tuple[Where, ...]", ("prices", "poll"))
-    found += [(where, kind, 0, 1) for where in reads for kind in kinds]
-    return [each for each in found if each[0] != "created" or each[1] not in REFUSED]
+    found += [(where, kind, 0, 1) for where in ("prices", "poll") for kind in get_args(FaultKind)]
+    taken = [each for each in found if each[0] != "created" or each[1] not in REFUSED]
+    return cast("list[tuple[Where, FaultKind, int, int]]", taken)
 
 
 @pytest.mark.parametrize(("where", "kind", "sources", "count"), troubles())
