@@ -95,7 +95,7 @@ def crash_words(error: BaseException) -> str:
     """What a crash is called and says; of several at once, the first."""
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    words = quote(str(error), _MOST_OF_A_CRASH) if str(error) else ""
+    words = excerpt(str(error), _MOST_OF_A_CRASH)
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 

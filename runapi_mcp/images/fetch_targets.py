@@ -32,11 +32,9 @@ def fetch_failure(
 
 def to_not_fetched(failure: Unreached) -> NotFetched:
     """The same failure, said of an image."""
-    if isinstance(failure, Barred):
-        place = failure.host or "its address"
-        return AddressRefused(
-            f"No image is fetched from {place}: {failure.reason}.", failure.advice
-        )
     place = f" from {failure.host}" if failure.host else ""
+    if isinstance(failure, Barred):
+        happened = f"No image is fetched{place}: {failure.reason}."
+        return AddressRefused(happened, failure.advice)
     kind = NotThereYet if isinstance(failure, BrokenOff) else NotFetched
     return kind(f"The image could not be fetched{place}: {failure.reason}.", failure.advice)

@@ -103,7 +103,7 @@ LOOP["itself"] = LOOP
         ({"folder": Path("/dev/null/x")}, {}, "Not a directory.", True),
         ({}, {"about": {"task_id": object()}}, "TypeError: Object of type", True),
         ({}, {"about": LOOP}, "ValueError: Circular reference detected.", True),
-        ({}, {"url": "\ud800"}, "The image's address cannot be read.", False),
+        ({}, {"url": "\ud800"}, "No image is fetched: the address cannot be read.", False),
         ({"preview_px": "much"}, {}, "error: required argument is not an integer", False),
         ({"keeper": failing(MemoryError())}, {}, "The picture was not saved: MemoryError.", False),
         ({"keeper": failing(RecursionError("deep"))}, {}, "RecursionError: deep.", False),

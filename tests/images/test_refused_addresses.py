@@ -17,7 +17,7 @@ REFUSED = {
     "https://0x7f.1/fox.png": "it is not on the public internet",
     "https://localhost:8080/fox.png": "it is not on the public internet",
     "https://router.lan/fox.png": "it is not on the public internet",
-    "http://93.184.215.14/fox.png": "only https addresses are fetched",
+    "http://93.184.215.14/fox.png": "its address is not https",
     "https://me:secret@93.184.215.14/fox.png": "its address contains a user name",
 }
 

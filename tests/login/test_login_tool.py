@@ -238,8 +238,9 @@ async def test_login_takes_no_arguments() -> None:
     assert "sk-0" not in said(refused)
 
 
-@pytest.mark.parametrize("path", ["/mcp", "/sse"])
-@pytest.mark.parametrize("arguments", [[], ["--share-key"]])
+@pytest.mark.parametrize(
+    ("path", "arguments"), [("/mcp", []), ("/mcp", ["--share-key"]), ("/sse", ["--share-key"])]
+)
 async def test_over_http_nobody_is_logged_in(path: str, arguments: list[str]) -> None:
     async with network() as net:
         serve = ["serve", "--http", "--port", "0", *arguments]

@@ -111,7 +111,7 @@ def assert_tells_all(result: CallToolResult, w: World, status: str = "completed"
 
 
 @pytest.mark.parametrize(
-    ("call", "era"), zip(CALLS, ERAS, strict=True), ids=["one legacy", "several"]
+    ("call", "era"), list(zip(CALLS, ERAS, strict=True)), ids=["one legacy", "several"]
 )
 @pytest.mark.parametrize(("where", "name"), ANSWERING)
 async def test_no_trouble_of_an_answer_hides_what_is_drawn(
