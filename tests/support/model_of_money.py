@@ -261,6 +261,7 @@ class _Teller:
         self._note_charges()
         self._record.bodies = list(self._remote.bodies.values())
         self._record.overlaps = self._remote.overlaps
+        self._history.deaths = list(self._remote.deaths)
         for process, _ in self._processes.values():
             await process.die_in(0)
 
@@ -339,7 +340,9 @@ class _Teller:
         with anyio.move_on_after(call.patience_seconds if cancels else math.inf):
             result = await process.client.call_tool(_tool(drawing), arguments)
             is_read = anyio.current_time() - arrival.at <= call.patience_seconds
-            named = self._hear(process, result, arrival.at, is_read=is_read)
+            # A call that a person was asked about came again with the yes.
+            since = anyio.current_time() if self._history.yeses else arrival.at
+            named = self._hear(process, result, since, is_read=is_read)
             if not result.is_error and "joined" not in _about(result):
                 self._history.sold += named
             arrival.given = () if result.is_error else named
@@ -419,7 +422,8 @@ class _Teller:
         about = _about(result)
         given = {*about.get("task_ids", []), about.get("task_id", said(result))}
         made = [charge for order in orders for charge in order.charges]
-        if self._history.elapsed(made[0].at, anyio.current_time()) < IMAGE_SECONDS:
+        is_old = self._history.elapsed(made[0].at, anyio.current_time()) >= IMAGE_SECONDS
+        if not (is_old or any(map(self._history.is_named, orders))):
             self._record.again.append((given, {charge.task_id for charge in made}))
 
     def _note_charges(self) -> None:

@@ -115,6 +115,7 @@ class History:
     """When the clock was set, and how far ahead or back."""
     rises: list[float] = field(default_factory=list[float])
     """When prices rose."""
+    deaths: list[float] = field(default_factory=list[float])
     forbidden_from: list[float] = field(default_factory=list[float])
     """When the user forbade to spend anything until the end."""
     ends_at: float = math.inf
@@ -158,7 +159,17 @@ class History:
 
     def is_over(self, order: Order) -> bool:
         """Whether nobody needs its pictures any more: they were used, or all were in an answer."""
-        return self._is_used(order.charges, math.inf) or bool(self._answers(order.charges))
+        ids = {charge.task_id for charge in order.charges}
+        is_used = any(not ids.isdisjoint(each.uses) and not each.is_free for each in self.arrivals)
+        return is_used or bool(self._answers(order.charges))
+
+    def is_named(self, order: Order) -> bool:
+        """Whether a call named one of its tasks, which settles it if that call came so far."""
+        return self._is_used(order.charges, math.inf)
+
+    def was_forgotten(self, answer: Answer) -> bool:
+        """Whether the process may have died between the answer and its note."""
+        return any(answer.at <= at <= answer.at + CONFIRMED_SECONDS for at in self.deaths)
 
     def _assign(self, orders: Sequence[Order]) -> None:
         """Each charge to the order that was open as it was made."""
@@ -273,10 +284,11 @@ def check_settled_is_not_given_again(history: History) -> None:
             assert not any(
                 task_id in use.uses and use.given and use.over_at < arrival.at
                 for use in history.arrivals
+                if not history.jumps
             )
             left = [each for each in history.answers if task_id in each.task_ids]
             assert not any(
                 each.at + (CONFIRMED_SECONDS if each.settles else 2 * HANDOVER_SECONDS) < arrival.at
                 for each in left
-                if each.settles or not history.jumps
+                if not (history.jumps or history.yeses or history.was_forgotten(each))
             )

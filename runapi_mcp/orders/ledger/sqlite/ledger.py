@@ -296,7 +296,8 @@ class SqliteLedger:
             entry.sent_at is None and now - entry.begun_at < SEND_SECONDS
         ):
             return "under way"
-        asks_itself = entry.unanswered and entry.request and entry.begun_at > now - DOUBT_SECONDS
+        is_open = entry.unanswered or entry.settled_at is not None
+        asks_itself = is_open and entry.request and entry.begun_at > now - DOUBT_SECONDS
         return "asks itself" if asks_itself else "same call asks"
 
     def _today(self, caller: str) -> dict[str, object]:

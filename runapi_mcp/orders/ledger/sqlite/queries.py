@@ -102,8 +102,10 @@ UNSETTLED: Final = """
     SELECT * FROM calls INDEXED BY calls_unsettled WHERE caller = :caller AND settled_at IS NULL
         AND (handed_over_at IS NULL OR handed_over_at > :handed_over_since)"""
 
+# The same call asks no more about a picture whose siblings were used.
 DOUBTS: Final = """
-    SELECT * FROM calls WHERE caller = :caller AND status = 'intended' AND unanswered = 1
+    SELECT * FROM calls WHERE caller = :caller AND status = 'intended'
+        AND (unanswered = 1 OR settled_at IS NOT NULL)
         AND begun_at > :since AND (sends_out = 0 OR sent_at <= :sent_before OR sent_at > :now)
         AND request IS NOT NULL
     ORDER BY sent_at LIMIT :limit"""
