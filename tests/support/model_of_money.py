@@ -261,7 +261,7 @@ class _Teller:
         self._note_charges()
         self._record.bodies = list(self._remote.bodies.values())
         self._record.overlaps = self._remote.overlaps
-        self._history.deaths = list(self._remote.deaths)
+        self._history.stops = list(self._remote.stops)
         for process, _ in self._processes.values():
             await process.die_in(0)
 

@@ -115,7 +115,8 @@ class History:
     """When the clock was set, and how far ahead or back."""
     rises: list[float] = field(default_factory=list[float])
     """When prices rose."""
-    deaths: list[float] = field(default_factory=list[float])
+    stops: list[float] = field(default_factory=list[float])
+    """When a process died or froze."""
     forbidden_from: list[float] = field(default_factory=list[float])
     """When the user forbade to spend anything until the end."""
     ends_at: float = math.inf
@@ -168,8 +169,8 @@ class History:
         return self._is_used(order.charges, math.inf)
 
     def was_forgotten(self, answer: Answer) -> bool:
-        """Whether the process may have died between the answer and its note."""
-        return any(answer.at <= at <= answer.at + CONFIRMED_SECONDS for at in self.deaths)
+        """Whether the process may have stopped between the answer and its note."""
+        return any(answer.at <= at <= answer.at + CONFIRMED_SECONDS for at in self.stops)
 
     def _assign(self, orders: Sequence[Order]) -> None:
         """Each charge to the order that was open as it was made."""

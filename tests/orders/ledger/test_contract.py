@@ -581,3 +581,12 @@ async def test_a_new_process_joins_what_an_earlier_one_left(
     async with kind.opened(tmp_path) as (later, _):
         found = await later.find_alike(wanted("2")[0], NOTHING, clock())
         assert (found is not None) == kind.lasts
+
+
+async def test_a_doubt_that_is_asked_about_again_sets_its_price_aside_again(book: Book) -> None:
+    await book.intend("1")
+    await book.one.record_send("1")
+    await anyio.sleep(26 * HOUR)
+    assert await book.other.spending(ME) == Spending(0, 0)
+    await book.one.record_send("1")
+    assert await book.other.spending(ME) == Spending(0, 5)

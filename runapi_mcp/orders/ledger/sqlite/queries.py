@@ -131,7 +131,7 @@ _SELECTIONS: Final = {
 # One from the future counts on each day. Doubts are asked about however old they are: what was
 # made so late, or is asked about just now, has indexes of its own.
 _OF_THE_DAY: Final = """
-    SELECT status, cost_cents, price_cents, begun_at AS reserved_at FROM calls
+    SELECT status, cost_cents, price_cents, coalesce(sent_at, begun_at) AS reserved_at FROM calls
     WHERE caller = :caller AND begun_at >= :doubt_since
         AND (begun_at >= :since OR made_at >= :since OR status = 'intended')
     UNION ALL
