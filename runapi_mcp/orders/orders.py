@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 
 from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound
+from runapi_mcp.base.errors import Failure, NotAllowed, ProviderFailure, TaskNotFound
 from runapi_mcp.base.progress import Report
 from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.approval import approve, question_for
@@ -27,6 +27,12 @@ logger = logging.getLogger(__name__)
 
 YOUNG_SECONDS: Final = 60.0
 """A task this young may not be known everywhere at RunAPI yet."""
+
+
+_IN_DOUBT_AND_OVER: Final = (
+    "Whether an earlier identical call was charged is not known; check_balance tells. The same "
+    "call asks under its key once the limits allow it."
+)
 
 
 class OrderWithdrawn(Exception):
@@ -208,7 +214,10 @@ class Orders:
             cents = [entry.price_cents for entry in lapsed]
             total = None if None in cents else sum(filter(None, cents))
             spending = await self.ledger.spending(self._provider.caller_id)
-            self.limits.check(Price(total, "snapshot"), spending)
+            try:
+                self.limits.check(Price(total, "snapshot"), spending)
+            except NotAllowed as refusal:
+                raise NotAllowed(refusal.happened, _IN_DOUBT_AND_OVER) from refusal
         return Order(purchase, entries, is_new=False)
 
     async def _task_or_failure(

@@ -53,7 +53,8 @@ async def _may_still_pay(ledger: Ledger, limits: Limits, entry: Entry) -> bool:
     spending = await read_or_none(ledger.spending(entry.caller))
     if spending is None:
         return False
-    others = replace(spending, reserved_cents=spending.reserved_cents - (entry.price_cents or 0))
+    own_cents = (entry.price_cents or 0) if entry.is_reserved(ledger.now()) else 0
+    others = replace(spending, reserved_cents=spending.reserved_cents - own_cents)
     try:
         limits.check(Price(entry.price_cents, "snapshot"), others)
     except NotAllowed:

@@ -255,6 +255,7 @@ async def test_an_old_doubt_is_not_asked_about_against_a_limit_that_is_set_now()
         async with world(ledger=ledger, sandbox=w.sandbox, limits=limits) as limited:
             refused = await limited.call(DRAW, FOX)
         assert "over the day's budget: limit $0.04" in said(refused)
+        assert "Nothing was paid" not in said(refused)
         assert w.task_count == 0
         assert facts(await w.call(DRAW, FOX))["status"] == "completed"
 

@@ -7,7 +7,7 @@ stories, other ones each time.
 import logging
 import math
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from random import Random, seed
 from typing import Final, get_args
@@ -50,6 +50,7 @@ STORIES: Final = int(os.environ.get("MONEY_STORIES", "0"))
 NOON, BEFORE_MIDNIGHT = 0.0, 12 * 3600 - 60.0
 HOUR_SECONDS, DAY_SECONDS = 3600.0, 86_400.0
 
+UPLOADED: Final = Drawing("my fox", source="file")
 # Few, so that identical calls are frequent: cheap and dear, quick and slow, and one that fails.
 DRAWINGS: Final = (
     Drawing("a fox"),
@@ -60,19 +61,49 @@ DRAWINGS: Final = (
     Drawing("a cat [[fail]]"),
     Drawing("two foxes", count=2),
     Drawing("three hares", count=3),
-    Drawing("my fox", source="file"),
+    UPLOADED,
     Drawing("that fox in the snow", source="task"),
 )
 UNANSWERED: Final = ("torn", "500", "503", "html", "broken-json", "slow")
 ANSWERED: Final = ("307", "403", "408", "409", "410", "425", "429", "499")
 # RunAPI does not refuse so what it has carried out.
 REFUSING: Final = ("401", "402", "404", "422")
-# Found by chance, and too rare to wait for: a doubt of yesterday, made and charged today.
-FOUND_AFTER_MIDNIGHT: Final = Story(
-    Limits(per_day_cents=5.0),
-    BEFORE_MIDNIGHT,
-    [Die("A", 5), Call("A", DRAWINGS[0]), Pass(61.0), Call("A", DRAWINGS[3])],
-)
+MORE_THAN_ONE_CALL_TRIES: Final = 14
+# Found by chance, and too rare to wait for.
+FOUND: Final = {
+    "a doubt of yesterday is made and charged today": Story(
+        Limits(per_day_cents=5.0),
+        BEFORE_MIDNIGHT,
+        [Die("A", 5), Call("A", DRAWINGS[0]), Pass(61.0), Call("A", DRAWINGS[3])],
+    ),
+    "a call comes while what the last one ordered is being withdrawn": Story(
+        Limits(),
+        NOON,
+        [
+            Call("B", DRAWINGS[2]),
+            Pass(61.0),
+            Call("B", UPLOADED, MOST_WAIT_SECONDS, 5.0037),
+            Fault("create", "402", times=1),
+            Call("A", UPLOADED, MOST_WAIT_SECONDS),
+            Call("B", UPLOADED, MOST_WAIT_SECONDS),
+            Pass(1.0),
+            Pass(1.0),
+            Freeze("B", 1, 2 * DAY_SECONDS),
+        ],
+    ),
+    "a doubt is asked about when it is over a limit, and was charged": Story(
+        Limits(),
+        NOON,
+        [
+            Fault("created", "403", times=30),
+            Call("A", DRAWINGS[0]),
+            Pass(61.0),
+            Forbid(),
+            Pass(3 * DAY_SECONDS),
+            Call("A", DRAWINGS[0]),
+        ],
+    ),
+}
 
 
 class Teller:
@@ -89,18 +120,40 @@ class Teller:
             per_day_cents=one_of((None, None, 5.0, 12.0, 17.0)),
             confirm_over_cents=one_of((None, None, None, 4.0, 9.0)),
         )
-        chapters = (self.mixture, self.turn, self.repeat, self.repeat, self.forbidding)
+        chapters = (
+            self.mixture, self.turn, self.at_once, self.repeat, self.abandonment, self.forbidding,
+        )  # fmt: skip
         steps = [step for _ in range(5) for step in one_of(chapters)()]
-        known: Sequence[ProcessName] = one_of(((), (), ("A",), ("A", "B")))
+        none: tuple[ProcessName, ...] = ()
+        some: tuple[ProcessName, ...] = ("A",)
+        known = one_of((none, none, some, get_args(ProcessName)))
         return Story(limits, one_of((NOON, BEFORE_MIDNIGHT)), steps, known, one_of((2.0, 700.0)))
 
     def mixture(self) -> list[Step]:
         return [self.step() for _ in range(self._chance.randrange(7))]
 
     def turn(self) -> list[Step]:
-        """RunAPI leaves a call in doubt, then refuses it, and the same call is made again."""
-        call = self.call()
-        return [self.doubt(), call, self.passing(), self.refusal(), self.like(call)]
+        """RunAPI leaves a call in doubt, and refuses it then or at the next try."""
+        call, refused = (
+            self.call(),
+            self._one_of(([self.refusal()], [self.passing(), self.refusal()])),
+        )
+        return self._one_of(
+            (
+                [self.doubt(), call, *refused, self.like(call)],
+                [self.doubt(), self.refusal(), call, self.passing(), self.like(call)],
+            )
+        )
+
+    def at_once(self) -> list[Step]:
+        """Both processes send the same, and one of them may be refused."""
+        drawing = self._one_of((*DRAWINGS, *[UPLOADED] * 5))
+        call = replace(self.call(), process="A", drawing=drawing)
+        refusal = Fault("create", self._one_of(REFUSING), None, 1)
+        slow = Fault("created", "slow", self._one_of((2.0, 30.0)), 1)
+        faults = self._one_of(([slow], [slow, refusal]))
+        pause = Pass(self._one_of((1.0, 1.5, 5.0)))
+        return [*faults, call, replace(call, process="B"), pause, self.like(call)]
 
     def repeat(self) -> list[Step]:
         """The same call three times, with something in between."""
@@ -108,10 +161,22 @@ class Teller:
         between = [self.passing(), self.like(call), self.step(), self.passing()]
         return [self.step(), call, *between, self.like(call)]
 
+    def abandonment(self) -> list[Step]:
+        """A process dies, or stops for a while, as it orders; the other one goes on."""
+        one, other = self._chance.sample(get_args(ProcessName), 2)
+        touches = self._chance.randrange(4, 14)
+        end = self._one_of((Die(one, touches), Freeze(one, touches, 1200.0)))
+        call = replace(self.call(), process=one)
+        another, again = Call(other, DRAWINGS[0]), replace(self.like(call), process=other)
+        return [end, call, Pass(1000.0), another, Pass(5.0), again, Pass(HOUR_SECONDS)]
+
     def forbidding(self) -> list[Step]:
-        """Nothing may be spent any more while a call is in doubt."""
-        doubt = [self.refusal(), self.call(), self.passing()]
-        return [*doubt, Forbid(), self.look(), self.passing()]
+        """Nothing may be spent any more while a call is in doubt that was never answered."""
+        known = Call(self._process(), DRAWINGS[0])
+        kind = self._one_of(UNANSWERED)
+        doubt = Fault("create", kind, None, MORE_THAN_ONE_CALL_TRIES)
+        asking = GetTask(self._process(), 0)
+        return [known, Pass(5.0), doubt, self.call(), Pass(61.0), Forbid(), asking, Pass(61.0)]
 
     def step(self) -> Step:
         often = (self.call, self.call, self.passing, self.death, self.pause, self.fault, self.look)
@@ -204,8 +269,9 @@ def test_charges_exceed_neither_requests_nor_limits_and_each_is_found_and_delive
         raise
 
 
-def test_a_doubt_of_yesterday_counts_today() -> None:
-    check(FOUND_AFTER_MIDNIGHT)
+@pytest.mark.parametrize("story", FOUND.values(), ids=FOUND)
+def test_what_was_found_by_chance_stays_mended(story: Story) -> None:
+    check(story)
 
 
 def shortened(story: Story) -> Story:

@@ -51,6 +51,8 @@ class Remote:
         """What was sent under each idempotency key."""
         self.overlaps: list[str] = []
         """The keys under which one process asked twice at a time."""
+        self.stops: list[float] = []
+        """When a process died or froze."""
         self.late_keys: set[str] = set()
         """Under which something was sent by a process that stood still meanwhile."""
 
@@ -139,6 +141,7 @@ class FrailProcess:
         **client: Any,  # Any: as `Client` has them
     ) -> None:
         self.takes_every_answer = takes_every_answer
+        self._stops = remote.stops
         self._upstream = RunAPI(BASE_URL, _Line(remote, self))
         self._ledger = SqliteLedger(
             lambda: folder / "ledger.db", clock=clock, run=self._on_the_disk
@@ -209,6 +212,7 @@ class FrailProcess:
                 await anyio.sleep_until(self.awake_at)
 
     def _freeze(self) -> None:
+        self._stops.append(anyio.current_time())
         self.awake_at, self._freezes_in = anyio.current_time() + self._freeze_seconds, math.inf
 
     async def _die(self) -> None:
@@ -217,6 +221,7 @@ class FrailProcess:
         self._is_dying = True
         await self._ledger.aclose()
         self._is_dying = False
+        self._stops.append(anyio.current_time())
         self.dead.set()
 
     async def _on_the_disk(self, block: Callable[[], object]) -> object:

@@ -6,7 +6,7 @@ go on beside the steps that follow them. What hosts did and what RunAPI made is 
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +58,8 @@ MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder in it is made as safel
 
 ProcessName = Literal["A", "B"]
 ERA_OF_HOST: Final[Mapping[ProcessName, str]] = dict(zip(get_args(ProcessName), ERAS, strict=True))
+HOST_SECONDS: Final = {False: 60.0, True: 300.0}
+"""When a host gives up: one that nobody knows, and one that takes every answer until then."""
 PRICES: Final = {"1k": 5.0, "2k": 7.0}
 
 
@@ -259,6 +261,7 @@ class _Teller:
         self._note_charges()
         self._record.bodies = list(self._remote.bodies.values())
         self._record.overlaps = self._remote.overlaps
+        self._history.stops = list(self._remote.stops)
         for process, _ in self._processes.values():
             await process.die_in(0)
 
@@ -267,7 +270,7 @@ class _Teller:
     ) -> ElicitResult:
         """A person says yes, after a while."""
         await anyio.sleep(self._story.thinks_seconds)
-        found = re.search(r"\$(\d+\.\d+).*“(.*)”", params.message, re.DOTALL)
+        found = re.search(r'\$(\d+\.\d+).*"(.*)"', params.message, re.DOTALL)
         assert found
         drawing = self._drawings[found[2]]
         cents = float(found[1]) * 100
@@ -314,7 +317,7 @@ class _Teller:
                     await self._get(process, self._known[number % len(self._known)])
             case ListTasks():
                 rows = await _rows(process.client)
-                self._learn(task_id for task_id in rows if " " not in task_id)
+                self._known += [row for row in rows if " " not in row and row not in self._known]
 
     async def _call(self, process: FrailProcess, call: Call) -> None:
         drawing = call.drawing
@@ -336,7 +339,14 @@ class _Teller:
         cancels = call.cancels or process.takes_every_answer
         with anyio.move_on_after(call.patience_seconds if cancels else math.inf):
             result = await process.client.call_tool(_tool(drawing), arguments)
-            self._hear(process, result, arrival, is_read=_age(arrival) <= call.patience_seconds)
+            is_read = anyio.current_time() - arrival.at <= call.patience_seconds
+            # A call that a person was asked about came again with the yes.
+            since = anyio.current_time() if self._history.yeses else arrival.at
+            named = self._hear(process, result, since, is_read=is_read)
+            if not result.is_error and "joined" not in _about(result):
+                self._history.sold += named
+            arrival.given = () if result.is_error else named
+            arrival.is_free = not process.dead.is_set() and "Nothing was paid." in said(result)
         arrival.over_at = anyio.current_time()
 
     def _source(self, call: Call) -> str | None:
@@ -361,38 +371,26 @@ class _Teller:
         }
 
     def _hear(
-        self,
-        process: FrailProcess,
-        result: CallToolResult,
-        arrival: Arrival | None,
-        *,
-        is_read: bool,
-    ) -> None:
-        """An answer that left; nobody hears a dead process."""
+        self, process: FrailProcess, result: CallToolResult, since: float, *, is_read: bool
+    ) -> Sequence[str]:
+        """The tasks that an answer names; nobody hears a dead process."""
+        now, about = anyio.current_time(), _about(result)
         if process.dead.is_set():
-            return
-        about: dict[str, Any] = result.structured_content or {}
+            return []
         if "Unforeseen" in said(result):
             self._record.unforeseen.append(said(result))
-        drawn = re.findall(r"/images/([\w-]+)\.png", str(about.get("image_urls", [])))
+        drawn = frozenset(re.findall(r"/images/([\w-]+)\.png", str(about.get("image_urls"))))
         settles = process.takes_every_answer and is_read
-        if drawn:
-            self._history.answers.append(Answer(anyio.current_time(), frozenset(drawn), settles))
+        if drawn and now - since <= HOST_SECONDS[process.takes_every_answer]:
+            self._history.answers.append(Answer(now, drawn, settles))
         named = about.get("task_ids") or [about[name] for name in ("task_id",) if name in about]
-        if arrival is not None:
-            arrival.given = () if result.is_error else named
-            arrival.is_free = "Nothing was paid." in said(result)
-            if not result.is_error and "joined" not in about:
-                self._history.sold += named
-        if is_read:
-            self._learn(named)
-
-    def _learn(self, task_ids: Iterable[str]) -> None:
-        self._known = list(dict.fromkeys([*self._known, *task_ids]))
+        self._known += [each for each in named if is_read and each not in self._known]
+        return named
 
     async def _get(self, process: FrailProcess, task_id: str) -> CallToolResult:
+        since = anyio.current_time()
         result = await process.client.call_tool("get_task", {"task_id": task_id})
-        self._hear(process, result, None, is_read=True)
+        self._hear(process, result, since, is_read=True)
         return result
 
     async def _settle(self, process: FrailProcess) -> None:
@@ -421,10 +419,11 @@ class _Teller:
         if "the day's budget" in said(result):
             await anyio.sleep(DAY_SECONDS)
             result = await process.client.call_tool(_tool(drawing), arguments)
-        about: dict[str, Any] = result.structured_content or {}
+        about = _about(result)
         given = {*about.get("task_ids", []), about.get("task_id", said(result))}
         made = [charge for order in orders for charge in order.charges]
-        if self._history.elapsed(made[0].at, anyio.current_time()) < IMAGE_SECONDS:
+        is_old = self._history.elapsed(made[0].at, anyio.current_time()) >= IMAGE_SECONDS
+        if not (is_old or any(map(self._history.is_named, orders))):
             self._record.again.append((given, {charge.task_id for charge in made}))
 
     def _note_charges(self) -> None:
@@ -466,8 +465,8 @@ def _tool(drawing: Drawing) -> str:
     return DRAW if drawing.source is None else REMIX
 
 
-def _age(arrival: Arrival) -> float:
-    return anyio.current_time() - arrival.at
+def _about(result: CallToolResult) -> dict[str, Any]:
+    return result.structured_content or {}
 
 
 async def _rows(client: Client) -> dict[str, str]:

@@ -115,6 +115,8 @@ class History:
     """When the clock was set, and how far ahead or back."""
     rises: list[float] = field(default_factory=list[float])
     """When prices rose."""
+    stops: list[float] = field(default_factory=list[float])
+    """When a process died or froze."""
     forbidden_from: list[float] = field(default_factory=list[float])
     """When the user forbade to spend anything until the end."""
     ends_at: float = math.inf
@@ -158,7 +160,17 @@ class History:
 
     def is_over(self, order: Order) -> bool:
         """Whether nobody needs its pictures any more: they were used, or all were in an answer."""
-        return self._is_used(order.charges, math.inf) or bool(self._answers(order.charges))
+        ids = {charge.task_id for charge in order.charges}
+        is_used = any(not ids.isdisjoint(each.uses) and not each.is_free for each in self.arrivals)
+        return is_used or bool(self._answers(order.charges))
+
+    def is_named(self, order: Order) -> bool:
+        """Whether a call named one of its tasks, which settles it if that call came so far."""
+        return self._is_used(order.charges, math.inf)
+
+    def was_forgotten(self, answer: Answer) -> bool:
+        """Whether the process may have stopped between the answer and its note."""
+        return any(answer.at <= at <= answer.at + CONFIRMED_SECONDS for at in self.stops)
 
     def _assign(self, orders: Sequence[Order]) -> None:
         """Each charge to the order that was open as it was made."""
@@ -215,7 +227,8 @@ def check_free(history: History) -> None:
             came = [arrival for arrival in order.arrivals if arrival.at <= charge.at]
             assert not all(arrival.is_free and arrival.over_at <= charge.at for arrival in came)
         for arrival in order.arrivals:
-            if arrival.is_free:
+            # Whether an earlier task can be started from is seen to before the ledger is asked.
+            if arrival.is_free and arrival.asked.source is None:
                 assert not any(charge.at <= arrival.at for charge in order.charges)
 
 
@@ -272,10 +285,11 @@ def check_settled_is_not_given_again(history: History) -> None:
             assert not any(
                 task_id in use.uses and use.given and use.over_at < arrival.at
                 for use in history.arrivals
+                if not history.jumps
             )
             left = [each for each in history.answers if task_id in each.task_ids]
             assert not any(
                 each.at + (CONFIRMED_SECONDS if each.settles else 2 * HANDOVER_SECONDS) < arrival.at
                 for each in left
-                if each.settles or not history.jumps
+                if not (history.jumps or history.yeses or history.was_forgotten(each))
             )

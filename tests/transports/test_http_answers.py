@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 def _no_server_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once one has ended in this process, the library that streams events begins none any more."""
     monkeypatch.setattr(AppStatus, "should_exit", False)
+    monkeypatch.setattr(AppStatus, "enable_automatic_graceful_drain", False)
 
 
 ERA = pytest.mark.parametrize("era", ERAS)
@@ -122,7 +123,7 @@ class Visit:
 @asynccontextmanager
 async def site(era: str) -> AsyncGenerator[Site]:
     out, came = list[int](), dict[int, float]()
-    app = http_app(telling_server(out.append, came.__setitem__), [])
+    app = http_app(telling_server(out.append, came.__setitem__), [], needs_key=False)
     async with app.router.lifespan_context(app):
         there = Site(app, era, out, came)
         if era == "legacy":

@@ -114,8 +114,8 @@ class SqliteLedger:
         changes = [queries.RECORD, queries.SETTLE_IF_NOTHING_COMES]
         await self._change(queries.BY_KEY, row, changes)
 
-    async def record_files(self, key: str, files: Sequence[str]) -> None:
-        row = {"key": key, "files": json.dumps(files)}
+    async def record_files(self, key: str, files: Sequence[str], hashes: Sequence[str]) -> None:
+        row = {"key": key, "files": json.dumps(files), "hashes": json.dumps(hashes)}
         await self._change(queries.BY_KEY, row, [queries.RECORD_FILES])
 
     async def record_handover(self, call_id: str, at: float, *, surely: bool) -> None:
@@ -296,7 +296,8 @@ class SqliteLedger:
             entry.sent_at is None and now - entry.begun_at < SEND_SECONDS
         ):
             return "under way"
-        asks_itself = entry.unanswered and entry.request and entry.begun_at > now - DOUBT_SECONDS
+        is_open = entry.unanswered or entry.settled_at is not None
+        asks_itself = is_open and entry.request and entry.begun_at > now - DOUBT_SECONDS
         return "asks itself" if asks_itself else "same call asks"
 
     def _today(self, caller: str) -> dict[str, object]:

@@ -59,7 +59,8 @@ RECORD_DOUBT: Final = """
     UPDATE calls SET sends_out = max(sends_out - :sends, 0),
         unanswered = CASE WHEN :answered AND open_sends = :sends THEN 0 ELSE unanswered END
     WHERE key = :key"""
-RECORD_FILES: Final = "UPDATE calls SET files = :files WHERE key = :key"
+RECORD_FILES: Final = """
+    UPDATE calls SET files = :files, file_hashes = :hashes WHERE key = :key"""
 RECORD_HANDOVER: Final = """
     UPDATE calls SET handed_over_at = coalesce(handed_over_at, :at),
         settled_at = CASE WHEN :surely THEN coalesce(settled_at, :at) ELSE settled_at END
@@ -101,8 +102,10 @@ UNSETTLED: Final = """
     SELECT * FROM calls INDEXED BY calls_unsettled WHERE caller = :caller AND settled_at IS NULL
         AND (handed_over_at IS NULL OR handed_over_at > :handed_over_since)"""
 
+# The same call asks no more about a picture whose siblings were used.
 DOUBTS: Final = """
-    SELECT * FROM calls WHERE caller = :caller AND status = 'intended' AND unanswered = 1
+    SELECT * FROM calls WHERE caller = :caller AND status = 'intended'
+        AND (unanswered = 1 OR settled_at IS NOT NULL)
         AND begun_at > :since AND (sends_out = 0 OR sent_at <= :sent_before OR sent_at > :now)
         AND request IS NOT NULL
     ORDER BY sent_at LIMIT :limit"""
@@ -128,7 +131,7 @@ _SELECTIONS: Final = {
 # One from the future counts on each day. Doubts are asked about however old they are: what was
 # made so late, or is asked about just now, has indexes of its own.
 _OF_THE_DAY: Final = """
-    SELECT status, cost_cents, price_cents, begun_at AS reserved_at FROM calls
+    SELECT status, cost_cents, price_cents, coalesce(sent_at, begun_at) AS reserved_at FROM calls
     WHERE caller = :caller AND begun_at >= :doubt_since
         AND (begun_at >= :since OR made_at >= :since OR status = 'intended')
     UNION ALL
@@ -189,6 +192,7 @@ def to_entry(row: sqlite3.Row) -> Entry:
         cost_cents=_cents(row["cost_cents"]),
         image_urls=_texts(row["image_urls"]),
         files=_texts(row["files"]),
+        file_hashes=_texts(row["file_hashes"]),
         drawn=to_interval(row),
         sandbox=bool(row["sandbox"]),
         unanswered=bool(row["unanswered"]),
