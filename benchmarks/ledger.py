@@ -93,7 +93,7 @@ async def _pay(ledger: SqliteLedger, entry: Entry) -> None:
     await ledger.record(made)
     done = replace(made, status="completed", image_urls=entry.image_urls, ended_at=time())
     await ledger.record(replace(done, cost_cents=5))
-    await ledger.record_files(made.key, ["/pictures/red-fox.png"])
+    await ledger.record_files(made.key, ["/pictures/red-fox.png"], ["0" * 64])
     await ledger.record_handover(made.call_id, time(), surely=False)
 
 

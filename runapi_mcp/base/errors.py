@@ -21,14 +21,16 @@ Failure                    one sentence on what happened, one on what to do
 from dataclasses import dataclass
 from typing import ClassVar
 
+from runapi_mcp.base.printable import on_one_line
+
 
 class Failure(Exception):
-    """A failure a person or a model can act on. `str()` is both sentences."""
+    """A failure a person or a model can act on. `str()` is both sentences, on one line."""
 
     def __init__(self, happened: str, advice: str) -> None:
         super().__init__(happened, advice)
-        self.happened = happened
-        self.advice = advice
+        self.happened = on_one_line(happened)
+        self.advice = on_one_line(advice)
 
     def __str__(self) -> str:
         return f"{self.happened} {self.advice}"

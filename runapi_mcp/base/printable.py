@@ -10,9 +10,16 @@ def on_one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def printable_path(path: Path | str) -> str:
-    """A path as text on one line that any program takes; names may hold what is no text."""
+def escaped(text: str) -> str:
+    """The text on one line, with the escapes of Python for what cannot be printed."""
+    if text.isprintable():
+        return text
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in str(path)
+        for letter in text
     )
+
+
+def printable_path(path: Path | str) -> str:
+    """A path as text on one line that any program takes; names may hold what is no text."""
+    return escaped(str(path))

@@ -20,9 +20,12 @@ HIDDEN: Final = "[hidden]"
 KEY_HIDDEN: Final = "[key-hidden]"
 """In place of the caller's own key, in what RunAPI answers."""
 SHORTEST_SECRET: Final = 4
+LONGEST_SECRET: Final = 500
+"""Above it, to find one's place takes too long: what gives it away is hidden whole."""
 LONG_SECRET: Final = 8
 """From here on, a secret is not taken for a part of another word."""
 SHORTEST_PART: Final = 6
+LONGEST_QUOTATION: Final = 300
 _MOST_OF_A_CRASH: Final = 200
 """How many characters are shown of what one says."""
 
@@ -77,9 +80,15 @@ def excerpt(text: str, longest: int) -> str:
     """The beginning of another program's words, on one line and fit to be shown."""
     # Cut before it is searched, and between words, so that no half of a secret is left.
     begin = " ".join(on_one_line(text[: 16 * longest]).split())
-    begin = begin if len(text) <= 16 * longest else begin.rpartition(" ")[0]
-    shown = hide_credentials(begin)
+    words = begin.rpartition(" ")[0] if len(text) > 16 * longest else ""
+    # A text without spaces is cut where it must be.
+    shown = hide_credentials(words if len(words) > longest else begin)
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def quote(text: str, longest: int = LONGEST_QUOTATION) -> str:
+    """An excerpt in quotation marks, which nothing in it ends."""
+    return json.dumps(excerpt(text, longest), ensure_ascii=False)
 
 
 def crash_words(error: BaseException) -> str:
@@ -112,6 +121,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._forms = tuple(dict.fromkeys(_forms(value)))
+        self._is_too_long = len(value) > LONGEST_SECRET
 
     def is_in(self, text: str) -> bool:
         """Whether the text gives it away. Cheap: most texts do not."""
@@ -123,7 +133,9 @@ class Secret:
 
     def hide(self, text: str, mark: str = HIDDEN) -> str:
         """The text without it."""
-        return self._pattern().sub(mark, text) if self.is_in(text) else text
+        if not self.is_in(text):
+            return text
+        return mark if self._is_too_long else self._pattern().sub(mark, text)
 
     def _pattern(self) -> re.Pattern[str]:
         longest_first = sorted(self._forms, key=len, reverse=True)

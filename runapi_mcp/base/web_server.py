@@ -2,17 +2,20 @@
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class WebServer(uvicorn.Server):
     """Ends on a signal as one ends a program: quietly, and with status 0.
 
-    `on_ready` is called once it answers, `on_signal` when it is told to end.
+    `on_ready` is called once it answers, `on_signal` when it is told to end. `protocol` makes a
+    connection; `trusted_proxies` are believed whom a request comes from.
     """
 
     def __init__(
@@ -21,9 +24,24 @@ class WebServer(uvicorn.Server):
         *,
         on_ready: Callable[[], object] = bool,
         on_signal: Callable[[], object] = bool,
+        protocol: Callable[..., H11Protocol] = H11Protocol,
+        trusted_proxies: Sequence[str] = (),
     ) -> None:
         super().__init__(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=0)
+            uvicorn.Config(
+                app,
+                # Any: called as a class is, and nothing else is done with it.
+                http=cast("Any", protocol),
+                ws="none",
+                log_config=None,
+                # It warns of each request that is none, which would let anybody fill a log.
+                log_level="error",
+                access_log=False,
+                # Else it believes whatever this machine's other programs say.
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=[*trusted_proxies],
+                timeout_graceful_shutdown=0,
+            )
         )
         self._on_ready = on_ready
         self._on_signal = on_signal

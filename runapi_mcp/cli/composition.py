@@ -63,6 +63,7 @@ def delivery_of(settings: Settings) -> DeliveryOptions:
     """How pictures reach whoever types a command on this machine."""
     return DeliveryOptions(
         picture_store=_picture_store_of(settings, settings.base_url),
+        caller="",
         is_local=True,
         saves=settings.pictures.save is not False,
         default_preview_px=0,

@@ -120,7 +120,7 @@ async def _perform(prompts: list[str], wishes: Wishes) -> None:
     folder = {"RUNAPI_OUTPUT_DIR": str(wishes.folder.absolute())} if wishes.folder else {}
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "runapi_mcp", "--sandbox"],
+        args=["-P", "-m", "runapi_mcp", "--sandbox"],
         env=sandbox_environment() | folder,
     )
     started = anyio.current_time()

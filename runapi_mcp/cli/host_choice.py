@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 import click
 
@@ -41,7 +41,14 @@ _OPTIONS: Final = (
 )
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
-Plan = Callable[[Host, Path, InstallLog], Change]
+
+class Plan(Protocol):
+    """What a command would do to a host's file; to a project's, where that is given."""
+
+    def __call__(
+        self, host: Host, path: Path, log: InstallLog, *, project: Path | None
+    ) -> Change: ...
+
 
 State = Literal["not installed", "installed", "another server", "unreadable"]
 _WORDS: Final[dict[State, str]] = {
@@ -105,7 +112,8 @@ def choose_hosts(
         return list(dict.fromkeys(map(host_named, names)))
     machine = current_machine()
     hosts = [host for host in detect_hosts(machine) if scope == "user" or host.project]
-    statuses = [_status(host, host_file_path(host, scope, machine)) for host in hosts]
+    project = _project(scope, machine)
+    statuses = [_status(host, host_file_path(host, scope, machine), project) for host in hosts]
     offered = [status for status in statuses if only in (None, status.state)]
     if as_json:
         click.echo(json.dumps([status.as_dict() for status in offered], indent=2))
@@ -126,13 +134,14 @@ def change_each(
 ) -> list[Change]:
     """Plans and makes each host's change, and says what came of it; returns those that worked."""
     machine, log = current_machine(), open_install_log()
+    project = _project(scope, machine)
     results: list[dict[str, object]] = []
     changes: list[Change] = []
     # Who only looks waits for no other installer.
     with nullcontext() if dry_run else log.lock():
         for host in hosts:
             try:
-                change = plan(host, host_file_path(host, scope, machine), log)
+                change = plan(host, host_file_path(host, scope, machine), log, project=project)
                 backup = None if dry_run else apply(change, log)
             except Failure as failure:
                 results.append({"host": host.name, "outcome": "failed", "error": str(failure)})
@@ -147,9 +156,13 @@ def change_each(
     return changes
 
 
-def _status(host: Host, path: Path) -> HostStatus:
+def _project(scope: InstallScope, machine: Machine) -> Path | None:
+    return Path(machine.directory) if scope == "project" else None
+
+
+def _status(host: Host, path: Path, project: Path | None) -> HostStatus:
     try:
-        entry = installed_entry(host, path)
+        entry = installed_entry(host, path, project)
         is_ours = entry is not None and is_ours_in(host, entry, path, open_install_log())
     except NotConfigured as failure:
         why = failure.happened.removeprefix(str(path)).lstrip(", ")

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host, Http, InstallScope
-from runapi_mcp.base.settings import KeyFile, config_path, key_now, parse_key, read_config
+from runapi_mcp.base.settings import Key, KeyFile, config_path, parse_key, read_config
 from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.sockets import is_loopback
@@ -119,10 +119,14 @@ def _print(hosts: Sequence[Host], scope: InstallScope, spec: EntrySpec, *, as_js
 
 
 def _spec(url: str | None, given: _Variables, *, key_in_host_file: bool) -> EntrySpec:
-    key = (given.key or key_now().reveal()) if key_in_host_file else None
+    key = (given.key or _known_key().reveal()) if key_in_host_file else None
     if url is not None:
         return EntrySpec(url=url, key=key)
     return EntrySpec(launch_command(Program.current()), None, given.values, given.names, key)
+
+
+def _known_key() -> Key:
+    return find_key(os.environ, *read_config(config_path(os.environ)))[0]
 
 
 def _parse_variables(words: Sequence[str]) -> _Variables:

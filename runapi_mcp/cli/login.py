@@ -18,7 +18,7 @@ from runapi_mcp.base.errors import Refused
 from runapi_mcp.cli.event_loop import run_interruptible
 
 if TYPE_CHECKING:
-    from runapi_mcp.base.settings import Key, KeyFile, Settings
+    from runapi_mcp.base.settings import Key, KeyFile
     from runapi_mcp.login.login_flow import Login
 
 LONGEST_INPUT: Final = 4096
@@ -28,9 +28,12 @@ _SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 @click.command("login")
 @click.option("--key", metavar="-", help="Read a key from standard input instead: --key -")
+@click.option("--base-url", metavar="URL", help="Log in at this address, and keep it with the key.")
 @click.argument("words", nargs=-1, metavar="")
 @click.option("--no-browser", is_flag=True, help="Show the address only.")
-def command(*, key: str | None, words: Sequence[str], no_browser: bool) -> None:
+def command(
+    *, key: str | None, base_url: str | None, words: Sequence[str], no_browser: bool
+) -> None:
     """Log in to RunAPI, and keep the key in RunAPI's config file.
 
     An address and a code are shown, and the browser opens where there is one; elsewhere, as over
@@ -42,30 +45,35 @@ def command(*, key: str | None, words: Sequence[str], no_browser: bool) -> None:
             "A key on the command line can be seen by others on this machine; it was not read.",
             "Pipe it: runapi-mcp login --key - < FILE",
         )
-    loaded, key_file = settings.load(), settings.KeyFile.of()
+    kept_url = None if base_url is None else settings.check_url(base_url.strip().rstrip("/"))
+    address, key_file = kept_url or settings.load().base_url, settings.KeyFile.of()
     try:
         if key is None:
-            run_interruptible(partial(_through_browser, loaded, key_file, opens=not no_browser))
+            opens = not no_browser
+            run_interruptible(partial(_through_browser, address, key_file, kept_url, opens=opens))
         else:
-            key_file.require_usable()
-            # Before the event loop, which would keep Ctrl-C from the prompt.
-            run_interruptible(partial(_given, loaded, key_file, _read_key()))
+            _keep_given(address, key_file, kept_url)
     except KeyboardInterrupt:
         click.echo("\nStopped. Nothing was saved.", err=True)
         sys.exit(130)
     click.echo(f"The key is in {key_file.path}")
     warn_of_environment("comes first; unset it to use the saved key")
+    if kept_url and settings.load().base_url != kept_url:
+        told = f"RUNAPI_BASE_URL in this environment comes before {kept_url}; unset it."
+        click.secho(told, fg="yellow", err=True)
 
 
-async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) -> None:
+async def _through_browser(
+    address: str, key_file: KeyFile, kept_url: str | None, *, opens: bool
+) -> None:
     from runapi_mcp.base.catalog.money import dollars
     from runapi_mcp.login import LOGIN_SECONDS
     from runapi_mcp.login.login_flow import open_login
     from runapi_mcp.providers.runapi import RunAPI
 
     async with (
-        aclosing(RunAPI(loaded.base_url)) as upstream,
-        open_login(upstream, key_file) as login,
+        aclosing(RunAPI(address)) as upstream,
+        open_login(upstream, key_file, kept_url) as login,
     ):
         _show(login)
         if opens and has_browser(os.environ):
@@ -77,13 +85,22 @@ async def _through_browser(loaded: Settings, key_file: KeyFile, *, opens: bool) 
     click.secho(f"Logged in{whose}; the balance is {dollars(logged_in.balance_cents)}.", fg="green")
 
 
-async def _given(loaded: Settings, key_file: KeyFile, key: Key) -> None:
+def _keep_given(address: str, key_file: KeyFile, kept_url: str | None) -> None:
     from runapi_mcp.base.catalog.money import dollars
-    from runapi_mcp.login.login_flow import keep_key
+    from runapi_mcp.login.login_flow import KeyKeeper
     from runapi_mcp.providers.runapi import RunAPI
 
-    async with aclosing(RunAPI(loaded.base_url)) as upstream:
-        balance_cents = await keep_key(upstream, key_file, key)
+    upstream = RunAPI(address)
+    keeper = KeyKeeper(upstream, key_file, kept_url)
+    keeper.require_effect()
+    # Before the event loop, which would keep Ctrl-C from the prompt.
+    key = _read_key()
+
+    async def keep() -> float:
+        async with aclosing(upstream):
+            return await keeper.keep(key)
+
+    balance_cents = run_interruptible(keep)
     click.secho(f"The key works; the balance is {dollars(balance_cents)}.", fg="green")
 
 
@@ -136,7 +153,7 @@ def _open_browser(address: str) -> None:
 
 
 def warn_of_environment(effect: str) -> None:
-    key = settings.key_now()
+    key = settings.key_now(settings.DEFAULT_BASE_URL)
     if key.from_environment:
         warning = f"{key.source} is set in this environment and {effect}."
         click.secho(warning, fg="yellow", err=True)

@@ -9,6 +9,7 @@ import click
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import Failure
+from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.printing import NotPrinted
 
 _COMMANDS: Final = {
@@ -62,6 +63,7 @@ def run() -> None:
     """Run the command line; a failure is a sentence on stderr and a status, not a traceback."""
     # What Pillow has to say of an odd image, our own words say.
     warnings.filterwarnings("ignore", module="PIL")
+    log_to_stderr()
     try:
         command()
     except (Failure, ExceptionGroup) as error:

@@ -13,6 +13,7 @@ import click
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.event_loop import run_interruptible
+from runapi_mcp.cli.log_lines import log_to_stderr
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from runapi_mcp.base.background import Background
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.server import Keys
+
+logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _PORT = 8765
@@ -37,6 +40,12 @@ _HINT = (
     "--port", type=click.IntRange(0, 65535), help=f"Port, or 0 for a free one; {_PORT} without it."
 )
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Also answer to this host name.")
+@click.option(
+    "--trusted-proxy",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Believe this proxy's X-Forwarded-For; an address or a network.",
+)
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
 def command(
@@ -45,6 +54,7 @@ def command(
     host: str | None,
     port: int | None,
     allow_host: Sequence[str],
+    trusted_proxy: Sequence[str],
     share_key: bool,
     sandbox: bool,
 ) -> None:
@@ -54,11 +64,12 @@ def command(
     """
     if http:
         address = (host or _HOST, _PORT if port is None else port)
-        serve = partial(_serve_http, *address, allow_host, share_key=share_key, sandbox=sandbox)
-        run_interruptible(serve)
-    elif host or port is not None or allow_host or share_key:
+        serve = partial(_serve_http, *address, allow_host, trusted_proxy)
+        run_interruptible(partial(serve, share_key=share_key, sandbox=sandbox))
+    elif host or port is not None or allow_host or trusted_proxy or share_key:
         raise NotConfigured(
-            "--host, --port, --allow-host and --share-key are for HTTP.", "Add --http."
+            "--host, --port, --allow-host, --trusted-proxy and --share-key are for HTTP.",
+            "Add --http.",
         )
     else:
         over_stdio(sandbox=sandbox)
@@ -73,15 +84,22 @@ def over_stdio(*, sandbox: bool) -> None:
 async def _serve_stdio(*, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(sandbox=sandbox, share_key=False) as (server, background):
+    async with _server(_settings(sandbox=sandbox), share_key=False) as (server, background):
         await serve_stdio(server, background)
 
 
 async def _serve_http(
-    host: str, port: int, allowed_hosts: Sequence[str], *, share_key: bool, sandbox: bool
+    host: str,
+    port: int,
+    allowed_hosts: Sequence[str],
+    trusted_proxies: Sequence[str],
+    *,
+    share_key: bool,
+    sandbox: bool,
 ) -> None:
-    from runapi_mcp.transports.http import bind, http_app, serve_http
+    from runapi_mcp.transports.http import bind, http_app, parse_networks, serve_http
 
+    networks = parse_networks(trusted_proxies)
     sock = bind(host, port, allowed_hosts)
     address, number = sock.getsockname()[:2]
     name = f"[{address}]" if ":" in address else address
@@ -89,16 +107,29 @@ async def _serve_http(
     def announce() -> None:
         click.echo(f"runapi-mcp serves http://{name}:{number}/mcp (SSE: /sse)", err=True)
 
+    loaded = _settings(sandbox=sandbox)
+    needs_key = not share_key and not loaded.sandbox
     async with (
-        _server(sandbox=sandbox, share_key=share_key) as (server, background),
+        _server(loaded, share_key=share_key) as (server, background),
         background.running(),
     ):
-        await serve_http(http_app(server, allowed_hosts), sock, announce)
+        app = http_app(server, allowed_hosts, loaded.http, needs_key=needs_key)
+        await serve_http(app, sock, announce, loaded.http, networks)
+
+
+def _settings(*, sandbox: bool) -> Settings:
+    from runapi_mcp.base import settings
+
+    loaded = settings.load(sandbox=sandbox)
+    log_to_stderr([loaded.key.reveal()] if loaded.key.secret else [])
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
+    return loaded
 
 
 @asynccontextmanager
 async def _server(
-    *, sandbox: bool, share_key: bool
+    loaded: Settings, *, share_key: bool
 ) -> AsyncGenerator[tuple[Server[Any], Background]]:
     """The server as the settings want it, on RunAPI or on a sandbox of its own.
 
@@ -111,15 +142,11 @@ async def _server(
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
 
-    logging.basicConfig(format="runapi-mcp: %(message)s")
-    loaded = settings.load(sandbox=sandbox)
-    for warning in loaded.warnings:
-        click.echo(f"runapi-mcp: {warning}", err=True)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
         aclosing(ledger_of(loaded)) as ledger,
         aclosing(RunAPI(base_url)) as upstream,
-        pending_logins(upstream, settings.key_now) as logins,
+        pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         shared = shared_state_of(loaded, ledger)
         service = service_of(loaded, upstream, shared, keys, logins)
@@ -134,7 +161,7 @@ def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
 
     if not loaded.sandbox:
         http = "brought or own" if share_key else "brought"
-        return loaded.base_url, Keys(loaded.key, http, key_now)
+        return loaded.base_url, Keys(loaded.key, http, partial(key_now, loaded.base_url))
     from runapi_mcp.sandbox.app import start_in_thread
 
     running = start_in_thread(loaded.sandbox_draw_seconds)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import IO, Final
 
 import anyio.to_thread
 
+from runapi_mcp.images.decoding import Decoders
 from runapi_mcp.images.inspection import ImageInfo, inspect
-from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
+from runapi_mcp.images.picture import Picture, PictureRequest, SavedPicture, WantedPicture
 from runapi_mcp.images.saving import Draft, NotSaved, open_saved
 
 AT_ONCE_BYTES: Final = 1_000_000
@@ -57,7 +58,7 @@ class Download:
         self._waiting.clear()
         await anyio.to_thread.run_sync(self._write, content)
 
-    def commit(self) -> Picture:
+    async def commit(self, decoders: Decoders) -> Picture:
         """The picture, found to be an image, previewed and under its name.
 
         Where it cannot get its name, it says so itself: size and preview are known all the same.
@@ -65,18 +66,21 @@ class Download:
         Raises:
             NotAnImage: it is none, and nothing of it stays.
         """
-        with self._draft.read_back() as file:
-            info = inspect(file, self._request.preview_px, self._request.preview_bytes)
+        with await anyio.to_thread.run_sync(self._draft.read_back) as file:
+            info = await inspect(file, self._request, decoders)
+        return await anyio.to_thread.run_sync(self._place, info)
+
+    def discard(self) -> None:
+        """Nothing stays but what was committed."""
+        self._draft.discard()
+
+    def _place(self, info: ImageInfo) -> Picture:
         try:
             # The suffix is the content's, whatever the address or the caller called it.
             path = self._draft.commit(info.format.suffix, self._about(info))
         except NotSaved as failure:
             return Picture(self._wanted.url, info=info, not_saved=failure.happened)
-        return Picture(self._wanted.url, path, info)
-
-    def discard(self) -> None:
-        """Nothing stays but what was committed."""
-        self._draft.discard()
+        return Picture(self._wanted.url, path, info, sha256=self._hash.hexdigest())
 
     def _write(self, content: bytes) -> None:
         self._hash.update(content)
@@ -120,14 +124,18 @@ class _UnsavedDraft:
         self._file.close()
 
 
-def inspect_saved(request: PictureRequest, wanted: WantedPicture) -> Picture:
-    """The picture that an earlier call saved. Blocks.
+async def inspect_saved(
+    request: PictureRequest, wanted: WantedPicture, saved: SavedPicture, decoders: Decoders
+) -> Picture:
+    """The picture that an earlier call saved.
 
     Raises:
         Changed: it is not what was saved there.
         NotAnImage: it is not an image any more.
         OSError: it cannot be read.
     """
-    path = Path(wanted.saved)
-    with open_saved(path, wanted.about["task_id"]) as file:
-        return Picture(wanted.url, path, inspect(file, request.preview_px, request.preview_bytes))
+    opening = partial(open_saved, saved, wanted.about["task_id"])
+    file, sha256 = await anyio.to_thread.run_sync(opening)
+    with file:
+        info = await inspect(file, request, decoders)
+    return Picture(wanted.url, saved.path, info, sha256=sha256)

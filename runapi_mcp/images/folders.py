@@ -88,6 +88,11 @@ class Folders:
             )
         return folder
 
+    def foreign_project(self) -> Path | None:
+        """The repository around the working directory in which nothing is saved: another user's."""
+        folder = None if self.output_dir else _repository()
+        return folder if folder and not _is_own(folder) else None
+
     def input_folders(self) -> list[Path]:
         output_folder, here = self.output_dir or _pictures(), _project() or _working_directory()
         folders = [output_folder, here, *self.input_dirs]
@@ -121,13 +126,38 @@ def _pictures() -> Path | None:
 
 
 def _project() -> Path | None:
-    """The project around the working directory: the nearest folder with a repository."""
+    """The project around the working directory: the nearest folder with a repository, if own.
+
+    A repository around one's folder may have been put there by somebody else.
+    """
+    folder = _repository()
+    return folder if folder and _is_own(folder) else None
+
+
+def _repository() -> Path | None:
     directory = _working_directory()
     for folder in (directory, *directory.parents) if directory else ():
         # In a worktree or submodule .git is a file.
-        if _is_chosen(folder) and any((folder / mark).exists() for mark in _REPOSITORY):
+        if _is_chosen(folder) and _marks(folder):
             return folder
     return None
+
+
+def _marks(folder: Path) -> list[Path]:
+    return [folder / mark for mark in _REPOSITORY if (folder / mark).exists()]
+
+
+def _is_own(repository: Path) -> bool:
+    """Whether it is this user's, by git's rule: who became root by sudo counts as before too.
+
+    On Windows it always is, where asking for an owner takes a library of its own.
+    """
+    if not hasattr(os, "geteuid"):
+        return True
+    user = os.geteuid()
+    own = {str(user), *([os.environ["SUDO_UID"]] if user == 0 and "SUDO_UID" in os.environ else [])}
+    owners = {str(path.lstat().st_uid) for path in (repository, *_marks(repository))}
+    return owners <= own
 
 
 def _working_directory() -> Path | None:

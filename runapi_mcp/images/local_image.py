@@ -1,4 +1,4 @@
-"""A local image as it goes to RunAPI: from an allowed folder, whole, without metadata. Blocks."""
+"""A local image as it goes to RunAPI: from an allowed folder, whole, without metadata."""
 
 from __future__ import annotations
 
@@ -9,22 +9,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
+
+import anyio.to_thread
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.printable import printable_path
+from runapi_mcp.images.decoder import STRIP, Job
+from runapi_mcp.images.decoding import Decoders
 from runapi_mcp.images.directory import open_directory
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.images.inspection import FORMATS, ImageFormat, NotAnImage, decode, upright
+from runapi_mcp.images.picture import SavedPicture
 from runapi_mcp.images.saving import open_saved
-
-if TYPE_CHECKING:
-    from PIL import Image
+from runapi_mcp.images.structure import NotAnImage, Structure, read_structure, too_large
+from runapi_mcp.images.workers import NotDecoded
 
 LARGEST_SOURCE_BYTES: Final = 20_000_000
 SMALLEST_PX: Final = 16
 LARGEST_PX: Final = 16_384
-_PART_OF_THE_PICTURE: Final = ("icc_profile", "transparency")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of this machine, as it is."""
+
+    path: Path
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,11 @@ class LocalImage:
         return f"source.{self.media_type.rpartition('/')[2]}"
 
 
-def read_local_image(path: str, folders: Folders) -> LocalImage:
-    """The image at a path.
+def read_local_file(path: str, folders: Folders) -> LocalFile:
+    """What is at a path. Blocks.
 
     Raises:
-        Refused: it lies outside the allowed folders, is no readable image, or too large.
+        Refused: it lies outside the allowed folders, cannot be read, or is too large.
     """
     found, folder = _find_allowed(path, folders)
     *parts, name = found.relative_to(folder).parts or ("",)
@@ -59,18 +69,36 @@ def read_local_image(path: str, folders: Folders) -> LocalImage:
         open_directory(folder, parts, make=False) as directory,
         directory.open_file(name) as file,
     ):
-        return _strip_for_upload(found, file)
+        return LocalFile(found, _read(file))
 
 
-def read_saved_image(path: Path, task_id: str) -> LocalImage:
-    """The picture of a task that was saved at a path, whatever folder that is in.
+def read_saved_file(saved: SavedPicture, task_id: str) -> LocalFile:
+    """The picture of a task as it was saved, whatever folder that is in. Blocks.
 
     Raises:
         Changed: it is not what was saved there.
-        Refused: it is not there, or is no readable image, or too large.
+        Refused: it is not there, or too large.
     """
-    with _in_words(path), open_saved(path, task_id) as file:
-        return _strip_for_upload(path, file)
+    with _in_words(saved.path):
+        file, _ = open_saved(saved, task_id)
+        with file:
+            return LocalFile(saved.path, _read(file))
+
+
+async def strip_for_upload(file: LocalFile, decoders: Decoders, caller: str) -> LocalImage:
+    """The image that a file is, upright, of its pixels and its colour profile alone.
+
+    Raises:
+        Refused: it is no image, one of no size to draw from, or could not be decoded.
+    """
+    content = BytesIO(file.content)
+    with _in_words(file.path):
+        structure = await anyio.to_thread.run_sync(read_structure, content)
+        _check_size(structure)
+        job = Job(STRIP, LARGEST_SOURCE_BYTES, structure.pixels)
+        stripped = await decoders.decode(job, content, caller)
+    sha256 = hashlib.sha256(stripped).hexdigest()
+    return LocalImage(file.path, stripped, structure.format.media_type, sha256)
 
 
 @contextmanager
@@ -80,16 +108,15 @@ def _in_words(path: Path | str) -> Generator[None]:
     except OSError as error:
         happened = f"{printable_path(path)} cannot be read: {error.strerror or error}."
         raise Refused(happened, "Check the path.") from error
-    except NotAnImage as failure:
+    except (NotAnImage, NotDecoded) as failure:
         raise Refused(f"{printable_path(path)}: {failure.happened}", failure.advice) from failure
 
 
-def _strip_for_upload(path: Path, file: BinaryIO) -> LocalImage:
-    _require_not_too_large(os.fstat(file.fileno()).st_size)
-    content, image_format = _strip(file)
-    _require_not_too_large(len(content))
-    sha256 = hashlib.sha256(content).hexdigest()
-    return LocalImage(path, content, image_format.media_type, sha256)
+def _read(file: BinaryIO) -> bytes:
+    size_bytes = os.fstat(file.fileno()).st_size
+    if size_bytes > LARGEST_SOURCE_BYTES:
+        raise too_large(size_bytes, LARGEST_SOURCE_BYTES)
+    return file.read(LARGEST_SOURCE_BYTES)
 
 
 def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:
@@ -117,47 +144,14 @@ def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:
     return inside[0]
 
 
-def _require_not_too_large(size_bytes: int) -> None:
-    if size_bytes > LARGEST_SOURCE_BYTES:
-        raise NotAnImage(
-            f"The image has {size_bytes / 1e6:.0f} MB.",
-            f"At most {LARGEST_SOURCE_BYTES // 1_000_000} are taken; make it smaller.",
-        )
-
-
-def _strip(file: BinaryIO) -> tuple[bytes, ImageFormat]:
-    """The image's pixels, upright, with its colour profile and nothing else.
-
-    Taking known metadata out would leave what nobody thought of: maker notes, a second picture
-    behind the first, the place in a private chunk. A JPEG keeps its own quantisation.
-
-    Raises:
-        NotAnImage: it is not a whole PNG, JPEG or WebP, or of no size to draw from.
-    """
-    with decode(file) as image:
-        _check_size(image)
-        return _encode(image), FORMATS[str(image.format)]
-
-
-def _check_size(image: Image.Image) -> None:
-    if not SMALLEST_PX <= min(image.size) <= max(image.size) <= LARGEST_PX:
+def _check_size(image: Structure) -> None:
+    if (
+        not SMALLEST_PX
+        <= min(image.width, image.height)
+        <= max(image.width, image.height)
+        <= LARGEST_PX
+    ):
         raise NotAnImage(
             f"The image is {image.width} x {image.height} pixels.",
             f"Each side must have {SMALLEST_PX} to {LARGEST_PX:,}.",
         )
-
-
-def _encode(image: Image.Image) -> bytes:
-    turned, out = upright(image), BytesIO()
-    kept = {name: image.info[name] for name in _PART_OF_THE_PICTURE if name in image.info}
-    # What stays in `info` would be written again: a JPEG's comment, for one.
-    turned.info.clear()
-    match image.format:
-        case "PNG":
-            turned.save(out, "PNG", compress_level=4, **kept)
-        case "WEBP":
-            turned.save(out, "WEBP", quality=95, **kept)
-        case _:
-            keeps = turned is image and image.format == "JPEG"
-            turned.save(out, "JPEG", quality="keep" if keeps else 95, **kept)
-    return out.getvalue()

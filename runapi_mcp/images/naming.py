@@ -21,7 +21,11 @@ _SPELLED: Final = str.maketrans(
 )
 _BETWEEN_WORDS: Final = re.compile(r"[^a-z0-9]+")
 _ARTICLE: Final = re.compile(r"\A(?:an?|the)-")
-_SUFFIXES: Final = re.compile(r"(?:\.(?:png|jpe?g|webp))+\Z", re.IGNORECASE)
+_SUFFIXES: Final = re.compile(
+    # Begun at the first alone, else each would be counted from again.
+    r"(?<!\.png)(?<!\.jpg)(?<!\.jpeg)(?<!\.webp)(?:\.(?:png|jpe?g|webp))+\Z",
+    re.IGNORECASE,
+)
 _DRIVE: Final = re.compile(r"[a-z]:", re.IGNORECASE)
 # Windows takes `nul.png` for the device as well, and ¹²³ for digits.
 _DEVICE: Final = re.compile(

@@ -19,8 +19,20 @@ if TYPE_CHECKING:
 
 LARGEST_PREVIEWS_BYTES: Final = 100_000
 """All that one answer has. As base64 they leave it a third of its 200 kB for words and links."""
+LARGEST_IMAGE_BYTES: Final = 50_000_000
 YOUNG_PICTURE_SECONDS: Final = 600
 """So long after its task was made, an image that is not at its address may still come there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPicture:
+    """Where a picture was saved, as the ledger has it."""
+
+    path: Path
+    levels: int
+    """How many folders are between it and the folder that its name counts from."""
+    sha256: str
+    """Empty where an earlier version saved it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +44,8 @@ class WantedPicture:
     """What the JSON beside it says, its `task_id` among it, besides what the image itself tells."""
     number: int = 1
     """Which of its set it is."""
-    saved: str = ""
-    """Where it was saved before; "" where it was not, or nobody knows."""
+    saved: SavedPicture | None = None
+    """Where it was saved before; None where it was not, or nobody knows."""
     age_seconds: float | None = None
     """How long ago its task was made; None where nobody knows."""
 
@@ -61,6 +73,8 @@ class PictureRequest:
     """What the set is called there: relative, without a number or suffix."""
     preview_px: int
     """How large a preview may be; 0 for none."""
+    caller: str
+    """Whose they are: of each caller, one picture at a time is looked at."""
     fetch_by: float
     """When fetching should be over, on the event loop's clock."""
 
@@ -84,10 +98,15 @@ class Picture:
     """One image, as far as it could be taken home."""
 
     url: str
+    """Empty where nobody should go to it."""
     path: Path | None = None
     info: ImageInfo | None = None
     not_saved: str | None = None
     """Why it is not on the disk, though it was to be."""
+    sha256: str = ""
+    """Of the file at `path`."""
+    note: str = ""
+    """What else is to be said of it."""
     is_far: bool = False
     """Whether `path` is on another machine than the caller's."""
 

@@ -26,7 +26,9 @@ from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 if TYPE_CHECKING:
     import httpx
 
+    from runapi_mcp.images.decoding import Decoders
     from runapi_mcp.images.fetching import Fetcher
+    from runapi_mcp.images.workers import Workers
 
 MOST_FETCHED_AT_ONCE: Final = 4
 _PAUSES_SECONDS: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -39,16 +41,39 @@ class PictureStore:
     """The pictures of all callers, of RunAPI at `base_url`; one for each server."""
 
     def __init__(
-        self, base_url: str, folders: Folders, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        base_url: str,
+        folders: Folders,
+        transport: httpx.AsyncBaseTransport | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.folders = folders
         self._base_url = base_url
         self._transport = transport
-        self._fetches = anyio.Semaphore(MOST_FETCHED_AT_ONCE)
-        self.decoder = anyio.Lock()
-        """For whoever decodes: that takes the memory of a whole image, so never two at once."""
+        self._workers = workers
         # Weak: a lock is kept as long as somebody holds or awaits it, and no list of tasks grows.
         self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+
+        self._fetches: WeakValueDictionary[str, anyio.Semaphore] = WeakValueDictionary()
+        """Of each caller, whose slow images keep no other's waiting."""
+
+    @cached_property
+    def decoders(self) -> Decoders:
+        from runapi_mcp.images.decoding import Decoders
+
+        return Decoders(self._workers)
+
+    def refuse_address(self, picture: Picture) -> Picture:
+        """The picture; without its address, where that says itself that nobody should go there."""
+        from runapi_mcp.images.fetch_targets import to_not_fetched
+        from runapi_mcp.outbound import targets
+
+        try:
+            url = targets.parse_url(picture.url)
+            targets.require_allowed(url, targets.sandbox_origin(self._base_url))
+        except targets.Barred as failure:
+            return _without_address(picture, to_not_fetched(failure))
+        return picture
 
     def lock_for(self, name: str) -> anyio.Lock:
         """The lock of a task or file: who collects or uploads it second finds it done."""
@@ -92,14 +117,16 @@ class PictureStore:
     async def _fetch_or_explain(
         self, request: PictureRequest, wanted: WantedPicture, progress: _DownloadProgress
     ) -> Picture:
-        from runapi_mcp.images.fetch_targets import NotFetched
-        from runapi_mcp.images.inspection import NotAnImage
+        from runapi_mcp.images.fetch_targets import AddressRefused, NotFetched
+        from runapi_mcp.images.structure import NotAnImage
 
         unsaved = Picture(wanted.url)
         try:
             return await self._fetch_when_there(request, wanted, progress)
         except (NotFetched, NotAnImage) as failure:
             reason = _fetch_reason(failure, wanted)
+            if isinstance(failure, AddressRefused):
+                unsaved = _without_address(unsaved, failure)
         except Exception as error:  # noqa: BLE001 - it is paid for: what fails is said of the picture
             reason = _save_reason(error)
             if request.folder and request.preview_px:
@@ -115,10 +142,11 @@ class PictureStore:
         from runapi_mcp.images.fetch_targets import NotThereYet
 
         last: NotThereYet | None = None
+        fetches = self._fetches.setdefault(request.caller, anyio.Semaphore(MOST_FETCHED_AT_ONCE))
         with anyio.move_on_after(request.left_seconds()):
             for pause_seconds in chain(_PAUSES_SECONDS, repeat(_PAUSES_SECONDS[-1])):
                 try:
-                    async with self._fetches:
+                    async with fetches:
                         return await self._fetch(request, wanted, progress)
                 except NotThereYet as failure:
                     last = failure
@@ -131,14 +159,13 @@ class PictureStore:
 
     async def _find_saved(self, request: PictureRequest, wanted: WantedPicture) -> Picture:
         """The picture that an earlier call saved, where it still is as it was."""
-        if not wanted.saved:
+        if wanted.saved is None:
             return Picture(wanted.url)
         from runapi_mcp.images.download import inspect_saved
         from runapi_mcp.images.saving import Changed
 
         try:
-            async with self.decoder:
-                return await anyio.to_thread.run_sync(inspect_saved, request, wanted)
+            return await inspect_saved(request, wanted, wanted.saved, self.decoders)
         except Changed as failure:
             return Picture(wanted.url, not_saved=failure.happened)
         except (Failure, OSError):
@@ -153,16 +180,19 @@ class PictureStore:
         from runapi_mcp.images.download import Download
 
         download = await anyio.to_thread.run_sync(Download.begin, request, wanted)
+        picture = request.late(wanted)
         try:
             record = partial(progress.record, wanted.url)
             await self._fetcher.fetch(wanted.url, download.take, request.left_seconds(), record)
             await download.flush()
-            async with self.decoder:
-                return await anyio.to_thread.run_sync(download.commit)
+            # It is here: a call whose time is over loses its preview, and not the picture.
+            with anyio.CancelScope(shield=True):
+                picture = await download.commit(self.decoders)
         finally:
             # A caller who leaves must not leave half a file behind.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(download.discard)
+        return picture
 
     @cached_property
     def _fetcher(self) -> Fetcher:
@@ -177,6 +207,10 @@ def _fetch_reason(failure: Failure, wanted: WantedPicture) -> str:
     if isinstance(failure, NotAtItsAddress) and wanted.is_expired:
         return f"{failure.happened} {_EXPIRED}"
     return failure.happened
+
+
+def _without_address(picture: Picture, failure: Failure) -> Picture:
+    return replace(picture, url="", note=f"{failure.happened} It was refused, and is left out.")
 
 
 def _save_reason(error: Exception) -> str:

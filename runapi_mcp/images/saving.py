@@ -22,6 +22,7 @@ from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.directory import Directory, open_directory
 from runapi_mcp.images.naming import SetMember
+from runapi_mcp.images.picture import LARGEST_IMAGE_BYTES, SavedPicture
 from runapi_mcp.images.set_names import SetNames, read_sidecar
 
 MOST_TRIES: Final = 20
@@ -192,35 +193,40 @@ class Draft:
             self._directory.remove(name)
 
 
-@contextmanager
-def open_saved(path: Path, task_id: object) -> Generator[BufferedReader]:
-    """The task's picture at a path, to read: as its JSON tells of it, or no JSON tells.
+def open_saved(saved: SavedPicture, task_id: object) -> tuple[BufferedReader, str]:
+    """The task's picture, to read, and its SHA-256: as the ledger has it, else as its JSON says.
+
+    Below the folder that its name counts from no step of the way may be a link.
 
     Raises:
-        Changed: it is not what was saved there.
+        Changed: it is not what was saved there, or nothing tells that it is.
         OSError: it cannot be read.
     """
-    with (
-        open_directory(path.parent, (), make=False) as directory,
-        directory.open_file(path.name) as file,
-    ):
-        _require_unchanged(directory, path.name, file, task_id)
-        yield file
+    root = saved.path.parents[saved.levels]
+    *parts, name = saved.path.relative_to(root).parts
+    with open_directory(root, parts, make=False) as directory, ExitStack() as opened:
+        file = opened.enter_context(directory.open_file(name))
+        known = saved.sha256 or _told_sha256(directory, name, task_id)
+        sha256 = _sha256(file)
+        if sha256 != known:
+            path = printable_path(directory.path / name)
+            raise Changed(f"{path} was changed since it was saved.", "Look at what it is.")
+        file.seek(0)
+        opened.pop_all()
+        return file, sha256
 
 
-def _require_unchanged(
-    directory: Directory, picture: str, file: BufferedReader, task_id: object
-) -> None:
-    saved = read_sidecar(directory, picture)
-    byte_size, sha256 = saved.get("byte_size"), saved.get("sha256")
-    # Without its JSON nothing says that the file was changed.
-    if byte_size is None or sha256 is None:
-        return
-    is_same = saved.get("task_id") == task_id and os.fstat(file.fileno()).st_size == byte_size
-    if not is_same or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-        path = printable_path(directory.path / picture)
-        raise Changed(f"{path} was changed since it was saved.", "Look at what it is.")
-    file.seek(0)
+def _told_sha256(directory: Directory, picture: str, task_id: object) -> object:
+    """What the JSON says; a lost JSON proves nothing."""
+    told = read_sidecar(directory, picture)
+    return told.get("sha256") if told.get("task_id") == task_id else None
+
+
+def _sha256(file: BufferedReader) -> str:
+    """Empty of what is larger than any picture."""
+    if os.fstat(file.fileno()).st_size > LARGEST_IMAGE_BYTES:
+        return ""
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _close_on_disk(file: BinaryIO) -> int:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import anyio
 import anyio.to_thread
+from pydantic import SecretStr
 
 from runapi_mcp.base.errors import (
     Failure,
@@ -22,7 +23,7 @@ from runapi_mcp.base.errors import (
     RateLimited,
     RequestRefused,
 )
-from runapi_mcp.base.printable import on_one_line
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.base.settings import KEY_PAGE, Key, KeyFile
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.login import pages
@@ -89,14 +90,63 @@ class LoggedIn:
     balance_cents: float
 
 
+class KeyKeeper:
+    """Saves a key of an upstream, where it will be sent to no other address."""
+
+    def __init__(self, upstream: Upstream, key_file: KeyFile, kept_url: str | None) -> None:
+        self._upstream = upstream
+        self._key_file = key_file
+        self._kept_url = kept_url
+        """The address that is kept with it, because a person named it; None for none."""
+
+    def require_effect(self) -> None:
+        """Nothing, where a key that is saved can be used: asked before a person is bothered.
+
+        Raises:
+            NotConfigured: it could not be saved, or would not be sent to this address.
+        """
+        self._key_file.require_usable()
+        base_url = self._upstream.base_url
+        if not self._kept_url and not self._key_file.is_for(base_url):
+            raise NotConfigured(
+                f"A login at {base_url} would have no effect: a saved key is not sent to an "
+                "address that only the environment names.",
+                f"If you trust it, run `runapi-mcp login --base-url {base_url}`, which keeps both "
+                "together; else unset RUNAPI_BASE_URL.",
+            )
+
+    async def keep(self, key: Key) -> float:
+        """Save a key that works; returns the balance that it opens, in US cents.
+
+        Raises:
+            NotLoggedIn: RunAPI does not accept the key, or could not be asked.
+            NotConfigured: it could not be written.
+        """
+        try:
+            balance = await self._upstream.provider(key).balance()
+        except KeyRejected as failure:
+            advice = f"Nothing was saved. Keys are at {KEY_PAGE}."
+            raise NotLoggedIn(failure.happened, advice) from failure
+        except ProviderFailure as failure:
+            raise NotLoggedIn(failure.happened, f"Nothing was saved. {failure.advice}") from failure
+        if key.secret is not None:
+            await anyio.to_thread.run_sync(self._save, key.secret)
+        return balance.balance_cents
+
+    def _save(self, key: SecretStr) -> None:
+        # An address that stands there is another key's.
+        follows = self._key_file.names_another(self._upstream.base_url)
+        self._key_file.save(key, self._upstream.base_url if follows else self._kept_url)
+
+
 class Login:
     """A login that waits for a person. `address` and `display_code` are for them to see."""
 
     def __init__(
-        self, upstream: Upstream, key_file: KeyFile, attempt: Attempt, listener: CallbackListener
+        self, upstream: Upstream, keeper: KeyKeeper, attempt: Attempt, listener: CallbackListener
     ) -> None:
         self._upstream = upstream
-        self._key_file = key_file
+        self._keeper = keeper
         self._listener = listener
         self._attempt = attempt
         self.hostname = machine_name()
@@ -130,7 +180,7 @@ class Login:
     async def _log_in(self, seconds: float) -> LoggedIn | Failure:
         try:
             issued = await self._exchange(await self._wait_for_callback(seconds))
-            balance_cents = await keep_key(self._upstream, self._key_file, issued.key)
+            balance_cents = await self._keeper.keep(issued.key)
         except Failure as failure:
             return failure
         return LoggedIn(issued.email, balance_cents)
@@ -147,9 +197,8 @@ class Login:
         if callback.error == "access_denied":
             raise Denied("The login was denied in the browser.", "Nothing was saved.")
         if callback.error:
-            words = on_one_line(callback.description or callback.error).split()
-            reason = " ".join(words)[:LONGEST_REASON].rstrip(".")
-            raise NotLoggedIn(f"RunAPI ended the login ({reason}).", _AGAIN)
+            reason = quote(callback.description or callback.error, LONGEST_REASON)
+            raise NotLoggedIn(f"RunAPI ended the login (RunAPI says: {reason}).", _AGAIN)
         grant = LoginGrant(callback.code, self._attempt.verifier, self.port, self.hostname)
         try:
             issued = await self._upstream.exchange(grant)
@@ -170,41 +219,24 @@ class Login:
 
 
 @asynccontextmanager
-async def open_login(upstream: Upstream, key_file: KeyFile) -> AsyncGenerator[Login]:
+async def open_login(
+    upstream: Upstream, key_file: KeyFile, kept_url: str | None = None
+) -> AsyncGenerator[Login]:
     """A login that can begin: its address is known and answers once `complete` is called.
 
     Raises:
-        NotConfigured: no key could be saved, or it would travel unprotected.
+        NotConfigured: no key could be saved or used, or it would travel unprotected.
     """
-    base_url = upstream.base_url
+    base_url, keeper = upstream.base_url, KeyKeeper(upstream, key_file, kept_url)
     if not base_url.startswith("https://") and not is_loopback(base_url):
         raise NotConfigured(
             f"No key is fetched from {base_url}: it is neither https nor this machine.",
             "Set RUNAPI_BASE_URL to an https address, or unset it.",
         )
-    await anyio.to_thread.run_sync(key_file.require_usable)
+    await anyio.to_thread.run_sync(keeper.require_effect)
     parts, attempt = urlsplit(base_url), Attempt.new()
     async with open_listener(attempt.state, f"{parts.scheme}://{parts.netloc}") as listener:
-        yield Login(upstream, key_file, attempt, listener)
-
-
-async def keep_key(upstream: Upstream, key_file: KeyFile, key: Key) -> float:
-    """Save a key that works; returns the balance that it opens, in US cents.
-
-    Raises:
-        NotLoggedIn: RunAPI does not accept the key, or could not be asked.
-        NotConfigured: it could not be written.
-    """
-    try:
-        balance = await upstream.provider(key).balance()
-    except KeyRejected as failure:
-        advice = f"Nothing was saved. Keys are at {KEY_PAGE}."
-        raise NotLoggedIn(failure.happened, advice) from failure
-    except ProviderFailure as failure:
-        raise NotLoggedIn(failure.happened, f"Nothing was saved. {failure.advice}") from failure
-    if key.secret is not None:
-        await anyio.to_thread.run_sync(key_file.save, key.secret)
-    return balance.balance_cents
+        yield Login(upstream, keeper, attempt, listener)
 
 
 def _reason(failure: ProviderFailure) -> str:

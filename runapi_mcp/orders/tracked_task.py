@@ -120,9 +120,9 @@ class TrackedTask:
         if self.task.model is None:
             self.task = replace(self.task, model=model)
 
-    def record_files(self, files: Sequence[str]) -> None:
+    def record_files(self, files: Sequence[str], hashes: Sequence[str]) -> None:
         if self.entry is not None:
-            self.entry = replace(self.entry, files=tuple(files))
+            self.entry = replace(self.entry, files=tuple(files), file_hashes=tuple(hashes))
 
     def pause_seconds(self) -> float:
         """How long to wait before the next poll; 0 when it is due."""

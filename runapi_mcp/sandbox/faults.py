@@ -36,7 +36,7 @@ FaultKind = Literal[
     "503", "html", "torn", "slow", "broken-json",
 ]  # fmt: skip
 
-_DIRECTIVE: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+_DIRECTIVE: Final = re.compile(r"\[\[((?:(?!\[\[|\]\]).)*+)\]\]", re.DOTALL)
 _SECONDS: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)s", re.ASCII)
 _TIMES: Final = re.compile(r"x(\d{1,4})", re.ASCII)
 _KINDS: Final[tuple[str, ...]] = get_args(FaultKind)

@@ -18,7 +18,7 @@ from mcp_types import (
 )
 
 from runapi_mcp import gallery
-from runapi_mcp.base.errors import Failure, NotAllowed
+from runapi_mcp.base.errors import Failure, KeyMissing, NotAllowed
 from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
 from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
@@ -29,7 +29,7 @@ from runapi_mcp.orders.ledger import Entry, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
-from runapi_mcp.providers.port import Upstream
+from runapi_mcp.providers.port import Provider, Upstream
 from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context, speaks
 from runapi_mcp.server.content import blocks
@@ -75,7 +75,7 @@ class Service:
         return Caller(
             provider=provider,
             orders=Orders(self.shared, provider),
-            delivery=self._delivery_options(context),
+            delivery=self._delivery_options(context, _id_of(provider)),
             wait=Wait(
                 started=started,
                 default_seconds=pay_seconds if wait_seconds is None else wait_seconds,
@@ -86,15 +86,23 @@ class Service:
             logins=self.logins if _is_local(context) else None,
         )
 
-    def _delivery_options(self, context: Context) -> DeliveryOptions:
+    def _delivery_options(self, context: Context, caller: str) -> DeliveryOptions:
         return DeliveryOptions(
             picture_store=self.picture_store,
+            caller=caller,
             is_local=_is_local(context),
             saves=_is_local(context) if self.saves is None else self.saves,
             default_preview_px=LARGEST_PREVIEW_PX if _client(context).shows_images else 0,
             most_preview_px=LARGEST_PREVIEW_PX if self.previews else 0,
             answer_by=anyio.current_time() + _host_limit_seconds(context) - FETCH_RESERVE_SECONDS,
         )
+
+
+def _id_of(provider: Provider) -> str:
+    try:
+        return provider.caller_id
+    except KeyMissing:  # who has none has no pictures either
+        return ""
 
 
 async def call_tool(

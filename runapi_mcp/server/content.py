@@ -33,7 +33,8 @@ def blocks(text: str, structured_bytes: int, pictures: Sequence[Picture]) -> lis
     room = LARGEST_RESULT_BYTES - ENVELOPE_BYTES - structured_bytes - _json_bytes(told)
     content: list[ContentBlock] = [told]
     previews = [_image(picture.preview) for picture in pictures if picture.preview]
-    for block in (*previews, *map(_link, pictures)):
+    links = [_link(picture) for picture in pictures if picture.path or picture.url]
+    for block in (*previews, *links):
         size = _json_bytes(block)
         if size <= room:
             room -= size

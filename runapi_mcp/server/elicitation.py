@@ -20,12 +20,10 @@ from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.errors import NotAllowed
 from runapi_mcp.base.json_values import as_text
 from runapi_mcp.base.printable import on_one_line
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.server.client_capabilities import Context, is_modern, opens_addresses, shows_forms
 from runapi_mcp.tools.tool import Link
-
-_LONGEST_PROMPT: Final = 300
-"""How much of a prompt a question shows, in characters."""
 
 _CONSENT: Final = "confirm"
 _OPENING: Final = "open"
@@ -146,8 +144,5 @@ def _picture(arguments: Mapping[str, object], question: NotConfirmed) -> str:
     """What is asked for, so that a person can tell two questions apart."""
     resolution = as_text(arguments.get("output_resolution"))
     large = f" in {on_one_line(resolution)[:8]}" if resolution else ""
-    prompt = on_one_line(as_text(arguments.get("prompt")) or "")
-    if len(prompt) > _LONGEST_PROMPT:
-        prompt = f"{prompt[:_LONGEST_PROMPT].rstrip()}…"
     show, draw = ("They show", "Draw them?") if question.count > 1 else ("It shows", "Draw it?")
-    return f"{show}{large}: “{prompt}”. {draw}"
+    return f"{show}{large}: {quote(as_text(arguments.get('prompt')) or '')}. {draw}"

@@ -24,12 +24,17 @@ class Keys:
         authorization = str(context.request.headers.get("authorization", "")).strip()
         if not authorization and self.http == "brought or own":
             return self._own()
-        scheme, _, value = authorization.partition(" ")
-        brought = parse_key(value, "The Authorization header")
-        return brought if scheme.lower() == "bearer" and brought.secret else _NO_KEY_SENT
+        return brought_key(authorization)
 
     def _own(self) -> Key:
         return self.own if self.look is None else self.look()
+
+
+def brought_key(authorization: str) -> Key:
+    """The key in an Authorization header, or why there is none."""
+    scheme, _, value = authorization.strip().partition(" ")
+    brought = parse_key(value, "The Authorization header")
+    return brought if scheme.lower() == "bearer" and brought.secret else _NO_KEY_SENT
 
 
 _NO_KEY_SENT: Final = Key(

@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -12,13 +13,15 @@ from pydantic import MISSING
 
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.days import date_of
 from runapi_mcp.base.errors import NotConfigured, Refused
 from runapi_mcp.base.json_values import as_list
+from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.naming import default_stem
-from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
+from runapi_mcp.images.picture import Picture, PictureRequest, SavedPicture, WantedPicture
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -53,8 +56,38 @@ async def deliver(
                 request = replace(request, wanted=_wanted(drawn, ledger.now(), are_saved=True))
             pictures = await options.picture_store.collect(request, report)
             await _record_files(drawn, ledger, pictures)
-            return tuple(replace(picture, is_far=not options.is_local) for picture in pictures)
-    return tuple(map(request.late, request.wanted))
+            why = _why_elsewhere(options, drawn[0])
+            return tuple(_as_told(picture, options, why) for picture in pictures)
+    return tuple(_as_told(request.late(wanted), options) for wanted in request.wanted)
+
+
+def told_urls(tasks: Iterable[Task], options: DeliveryOptions) -> list[str]:
+    """The addresses of these tasks' images that somebody may go to."""
+    pictures = [Picture(url) for task in tasks for url in task.image_urls]
+    told = map(options.picture_store.refuse_address, pictures)
+    return [picture.url for picture in told if picture.url]
+
+
+def _as_told(picture: Picture, options: DeliveryOptions, why: str = "") -> Picture:
+    if picture.path and why:
+        picture = replace(picture, note=why)
+    if picture.url:
+        picture = options.picture_store.refuse_address(picture)
+    return replace(picture, is_far=not options.is_local)
+
+
+def _why_elsewhere(options: DeliveryOptions, drawn: TrackedTask) -> str:
+    """Why a name counts from the folder of all pictures although there is a repository."""
+    target = drawn.entry.save_as if drawn.entry else None
+    foreign = options.picture_store.folders.foreign_project()
+    if target is None or not options.is_local or foreign is None:
+        return ""
+    if _folder(options, target) != _folder(options, None):
+        return ""
+    return (
+        f"save_as counts from the folder of all pictures, because {printable_path(foreign)} is the "
+        "repository of another user."
+    )
 
 
 def _has_images(tracked: TrackedTask) -> bool:
@@ -88,10 +121,13 @@ async def _record_files(
 ) -> None:
     following = iter(pictures)
     for tracked in drawn:
-        files = tuple(str(next(following).path or "") for _ in tracked.task.image_urls)
-        if tracked.entry is not None and any(files) and files != tracked.entry.files:
-            tracked.record_files(files)
-            await write_or_log(ledger.record_files(tracked.entry.key, files))
+        told = [next(following) for _ in tracked.task.image_urls]
+        files = tuple(str(picture.path or "") for picture in told)
+        hashes = tuple(picture.sha256 for picture in told)
+        entry = tracked.entry
+        if entry and any(files) and (files, hashes) != (entry.files, entry.file_hashes):
+            tracked.record_files(files, hashes)
+            await write_or_log(ledger.record_files(entry.key, files, hashes))
 
 
 def _request(
@@ -106,6 +142,7 @@ def _request(
         folder=_folder(options, target) if options.saves else None,
         name=name_of(target) if target else _name(first, now),
         preview_px=preview_px,
+        caller=options.caller,
         fetch_by=_fetch_by(options.answer_by),
     )
 
@@ -126,12 +163,26 @@ def _wanted(
             url=url,
             about=_about(tracked),
             number=_number(tracked, index),
-            saved=_file(tracked, index) if are_saved else "",
+            saved=_saved(tracked, index) if are_saved else None,
             age_seconds=_age_seconds(tracked, now),
         )
         for tracked in drawn
         for index, url in enumerate(tracked.task.image_urls)
     )
+
+
+def saved_pictures(entry: Entry) -> list[SavedPicture | None]:
+    """Where the images of a task were saved, in their order; None for one that was not."""
+    levels = name_of(entry.save_as or "").count("/")
+    return [
+        SavedPicture(Path(file), levels, sha256) if file else None
+        for file, sha256 in zip_longest(entry.files, entry.file_hashes, fillvalue="")
+    ]
+
+
+def _saved(tracked: TrackedTask, index: int) -> SavedPicture | None:
+    saved = saved_pictures(tracked.entry) if tracked.entry else []
+    return saved[index] if index < len(saved) else None
 
 
 def _number(tracked: TrackedTask, index: int) -> int:
@@ -142,11 +193,6 @@ def _number(tracked: TrackedTask, index: int) -> int:
 
 def _count(tracked: TrackedTask) -> int:
     return tracked.entry.count if tracked.entry else 1
-
-
-def _file(tracked: TrackedTask, index: int) -> str:
-    files = tracked.entry.files if tracked.entry else ()
-    return files[index] if index < len(files) else ""
 
 
 def _age_seconds(tracked: TrackedTask, now: float) -> float | None:

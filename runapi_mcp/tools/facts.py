@@ -3,15 +3,17 @@
 What is not known is absent, never null or empty. Money is in US cents.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status
+from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.orders.ledger import OrderStatus
 
 SANDBOX_NOTICE = "From the sandbox: a practice answer, not RunAPI; no real money moved."
@@ -29,7 +31,14 @@ def _optional(description: str) -> Any:  # Any: as pydantic's Field has it
 
 
 class Facts(BaseModel):
+    """Facts on one line each, so that no word of anybody's can begin another."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_lines(cls, facts: dict[str, object]) -> dict[str, object]:
+        return {name: _on_one_line(value) for name, value in facts.items()}
 
 
 class TaskFacts(Facts):
@@ -67,9 +76,10 @@ class TaskRow(Facts):
     prompt: str | MISSING = MISSING
     ordered: Annotated[str, Field(description="When, in UTC.")]
     delivered: bool
-    image_path: str | MISSING = MISSING
     price_cents: Cents | MISSING = MISSING
     cost_cents: Cents | MISSING = MISSING
+    # The last: what follows it on its line would be taken for a part of it.
+    image_path: str | MISSING = MISSING
 
 
 class TaskListFacts(Facts):
@@ -108,6 +118,7 @@ class BalanceFacts(Facts):
 
 
 def to_text(facts: Mapping[str, object]) -> str:
+    """One line a fact, one an item of it. Prompts are in quotation marks, as in JSON."""
     return "\n".join(_line_text(name, value) for name, value in facts.items())
 
 
@@ -139,6 +150,12 @@ def utc(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def _on_one_line(value: object) -> object:
+    if isinstance(value, list):
+        return [_on_one_line(item) for item in cast("list[object]", value)]
+    return on_one_line(value) if isinstance(value, str) else value
+
+
 def _line_text(name: str, value: object) -> str:
     if not isinstance(value, list):
         return f"{name}: {_value_text(name, value)}"
@@ -156,4 +173,6 @@ def _item_text(item: object) -> str:
 def _value_text(name: str, value: object) -> str:
     if name.endswith("_cents") and isinstance(value, int | float):
         return f"{value} (${value / 100:.2f})"
+    if name == "prompt":
+        return json.dumps(value, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -9,7 +9,7 @@ from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.orders import Orders
-from runapi_mcp.tools.delivery import deliver
+from runapi_mcp.tools.delivery import deliver, told_urls
 from runapi_mcp.tools.task_outcomes import plain_result_of, result_of
 from runapi_mcp.tools.tool import Caller, TaskOutcome, ToolResult
 
@@ -32,7 +32,8 @@ async def present(
         return await _present(caller, outcome, follow_seconds, price, made_at)
     except Exception as error:
         logger.exception("something unforeseen happened to an image that is paid for")
-        return plain_result_of(outcome, f"Unforeseen: {crash_words(error)}")
+        urls = told_urls([tracked.task for tracked in outcome.tasks], caller.delivery)
+        return plain_result_of(outcome, f"Unforeseen: {crash_words(error)}", urls)
 
 
 async def siblings_of(orders: Orders, entry: Entry | None) -> tuple[str, ...]:

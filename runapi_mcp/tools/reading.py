@@ -5,7 +5,8 @@ from typing import Final
 
 from pydantic import MISSING
 
-from runapi_mcp.base.printable import on_one_line, printable_path
+from runapi_mcp.base.printable import printable_path
+from runapi_mcp.base.redaction import excerpt
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.orders.ledger import Doubt, Entry
 from runapi_mcp.orders.purchase import SOURCES_FIELD
@@ -86,17 +87,16 @@ def _row_of(entry: Entry) -> TaskRow:
         prompt=short_prompt(entry) or MISSING,
         ordered=utc(entry.begun_at),
         delivered=entry.handed_over_at is not None,
-        image_path=next((printable_path(file) for file in entry.files if file), None) or MISSING,
         # Once it has ended, only the charge counts.
         price_cents=MISSING if entry.ended and entry.status != "lost" else known(entry.price_cents),
         cost_cents=known(entry.cost_cents),
+        image_path=next((printable_path(file) for file in entry.files if file), None) or MISSING,
     )
 
 
 def short_prompt(entry: Entry) -> str:
     """The beginning of the prompt, on one line; empty where the user keeps none."""
-    prompt = " ".join(on_one_line(str((entry.arguments or {}).get("prompt", ""))).split())
-    return prompt if len(prompt) <= LONGEST_PROMPT else prompt[: LONGEST_PROMPT - 1] + "…"
+    return excerpt(str((entry.arguments or {}).get("prompt", "")), LONGEST_PROMPT)
 
 
 def _next(entries: Sequence[Entry]) -> str:

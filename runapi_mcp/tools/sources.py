@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -21,16 +20,18 @@ from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS, SURE_IMAGE_SECONDS
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import Report, report_while
+from runapi_mcp.images.picture import SavedPicture
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger import Entry, Ledger, read_or_none, write_or_log
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Source
 from runapi_mcp.providers.port import Provider, UploadedFile
+from runapi_mcp.tools.delivery import saved_pictures
 from runapi_mcp.tools.source_names import Address, EarlierTask, LocalPath, SourceName
 from runapi_mcp.tools.tool import DeliveryOptions
 
 if TYPE_CHECKING:
-    from runapi_mcp.images.local_image import LocalImage
+    from runapi_mcp.images.local_image import LocalFile, LocalImage
 
 UPLOAD_LIFETIME_SECONDS: Final = 3600.0
 """How long RunAPI keeps a file, where it does not say."""
@@ -108,10 +109,10 @@ def _by_address(url: str) -> CheckedSource:
 
 
 async def _check_file(name: str, options: DeliveryOptions) -> CheckedSource:
-    from runapi_mcp.images.local_image import read_local_image
+    from runapi_mcp.images.local_image import read_local_file
 
-    read = partial(read_local_image, _path_of(name), options.picture_store.folders)
-    image = await _read_in_turn(read, options)
+    read = partial(read_local_file, _path_of(name), options.picture_store.folders)
+    image = await _strip(read, options)
     named = {"path": str(image.path), "sha256": image.sha256}
     return CheckedSource(Source(f"sha256:{image.sha256}", named, url=None), image)
 
@@ -131,24 +132,24 @@ async def _check_task(task_id: str, orders: Orders, options: DeliveryOptions) ->
     return CheckedSource(Source(identity, named, task.image_urls[0]))
 
 
-def _saved_for_good(entry: Entry, now: float) -> Path | None:
+def _saved_for_good(entry: Entry, now: float) -> SavedPicture | None:
     """Where the first image of a task was saved, if RunAPI may have it no longer."""
     age_seconds = now - (entry.ended_at or entry.begun_at)
-    path = next(filter(None, entry.files), None)
-    return Path(path) if path and age_seconds > SURE_IMAGE_SECONDS else None
+    saved = next(filter(None, saved_pictures(entry)), None)
+    return saved if age_seconds > SURE_IMAGE_SECONDS else None
 
 
 async def _saved_image(
     task_id: str, entry: Entry, now: float, options: DeliveryOptions
 ) -> LocalImage | None:
     """The image of a task as it was saved; None where RunAPI's own is to be taken."""
-    path = _saved_for_good(entry, now)
-    if path is None:
+    saved = _saved_for_good(entry, now)
+    if saved is None:
         return None
-    from runapi_mcp.images.local_image import read_saved_image
+    from runapi_mcp.images.local_image import read_saved_file
 
     try:
-        return await _read_in_turn(partial(read_saved_image, path, task_id), options)
+        return await _strip(partial(read_saved_file, saved, task_id), options)
     except Failure as failure:
         # Moved, deleted or edited since; RunAPI may still have its own.
         if now - (entry.made_at or entry.begun_at) <= IMAGE_SECONDS:
@@ -160,9 +161,11 @@ async def _saved_image(
         ) from failure
 
 
-async def _read_in_turn(read: Callable[[], LocalImage], options: DeliveryOptions) -> LocalImage:
-    async with options.picture_store.decoder:
-        return await anyio.to_thread.run_sync(read)
+async def _strip(read: Callable[[], LocalFile], options: DeliveryOptions) -> LocalImage:
+    from runapi_mcp.images.local_image import strip_for_upload
+
+    file = await anyio.to_thread.run_sync(read)
+    return await strip_for_upload(file, options.picture_store.decoders, options.caller)
 
 
 def _path_of(name: str) -> str:

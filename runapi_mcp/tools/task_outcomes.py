@@ -8,6 +8,7 @@ from pydantic import MISSING
 from runapi_mcp.base.catalog.money import tidy
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status, Task
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.delivery import expiry_of
@@ -25,6 +26,10 @@ _SAVED_FAR = (
 _NOT_SAVED = (
     "Download the image from image_urls before it expires, or call get_task with this task_id: "
     "that tries to save it again and costs nothing."
+)
+_NO_ADDRESS = (
+    "RunAPI gave no address that an image may be fetched from. Call get_task with this task_id to "
+    "try again, which costs nothing; if it stays so, report the task_id to RunAPI."
 )
 _ONLY_URLS = "The image URLs expire about 7 days after drawing; download what should last."
 _RUNNING = (
@@ -73,9 +78,10 @@ def result_of(
     tasks, pictures = [tracked.task for tracked in outcome.tasks], outcome.pictures
     first, status = outcome.first, _status(tasks)
     infos = [picture.info for picture in pictures if picture.info]
-    urls = [url for task in tasks for url in task.image_urls]
+    urls = [picture.url for picture in pictures if picture.url]
     price_cents, basis = _price(outcome, price)
-    bad_end = status == "failed" or (status == "completed" and not urls)
+    is_empty = not any(task.image_urls for task in tasks)
+    bad_end = status == "failed" or (status == "completed" and is_empty)
     facts = TaskFacts(
         joined=joined_words(outcome) or MISSING,
         image_paths=[picture.place for picture in pictures if picture.path] or MISSING,
@@ -95,23 +101,28 @@ def result_of(
         error=_error(outcome) or MISSING,
         request_id=(first.task.request_id if bad_end else None) or MISSING,
         next=_next(outcome, status, pictures),
-        notice=SANDBOX_NOTICE if any(task.sandbox for task in tasks) else MISSING,
+        notice=_notice(tasks, pictures) or MISSING,
     )
     return ToolResult(facts, failed=bad_end, task=outcome)
 
 
-def plain_result_of(outcome: TaskOutcome, trouble: str) -> ToolResult:
+def plain_result_of(outcome: TaskOutcome, trouble: str, urls: Sequence[str]) -> ToolResult:
     """What must be told of tasks that are paid, when all else went wrong."""
     tasks = [tracked.task for tracked in outcome.tasks]
     facts = TaskFacts(
         status=_status(tasks),
         task_id=tasks[0].id,
         task_ids=list(outcome.siblings) or MISSING,
-        image_urls=[url for task in tasks for url in task.image_urls] or MISSING,
+        image_urls=list(urls) or MISSING,
         error=trouble,
         next=_TROUBLE,
     )
     return ToolResult(facts, task=replace(outcome, pictures=()))
+
+
+def _notice(tasks: Sequence[Task], pictures: Sequence[Picture]) -> str:
+    sandbox = SANDBOX_NOTICE if any(task.sandbox for task in tasks) else ""
+    return " ".join(dict.fromkeys(filter(None, (sandbox, *(each.note for each in pictures)))))
 
 
 def _status(tasks: Sequence[Task]) -> Status:
@@ -150,7 +161,7 @@ def _failed(outcome: TaskOutcome) -> list[str]:
 
 
 def _why(task: Task) -> str:
-    return _NAMES_NONE if task.status == "completed" else task.error or _NO_REASON
+    return _NAMES_NONE if task.status == "completed" else _reason(task)
 
 
 def _number(tracked: TrackedTask) -> int:
@@ -185,11 +196,17 @@ def _sum(amounts: Iterable[float | None]) -> float | None:
 def _error(outcome: TaskOutcome) -> str | None:
     tracked = outcome.first
     if tracked.task.status == "failed" and len(outcome.tasks) == 1:
-        return tracked.task.error or _NO_REASON
+        return _reason(tracked.task)
     failed = next((each.failure for each in outcome.tasks if each.failure is not None), None)
     if failed is not None:
         return f"The last look at the task failed: {failed.happened}{failed.reference}"
     return None
+
+
+def _reason(task: Task) -> str:
+    """Why it failed, in words that are marked as RunAPI's."""
+    who = "RunAPI's sandbox" if task.sandbox else "RunAPI"
+    return f"{who} says: {quote(task.error)}" if task.error else _NO_REASON
 
 
 def _not_saved(pictures: Sequence[Picture]) -> str | None:
@@ -208,6 +225,8 @@ def _next(outcome: TaskOutcome, status: Status, pictures: Sequence[Picture]) -> 
         return _EMPTY
     if missing := len(_failed(outcome)):
         return f"{_cost_of_failed(tasks)} {_SOME_FAILED} count: {missing}."
+    if not any(picture.path or picture.url for picture in pictures):
+        return _NO_ADDRESS
     if _not_saved(pictures):
         return _NOT_SAVED
     saved = [picture for picture in pictures if picture.path]

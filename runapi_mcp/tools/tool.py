@@ -91,6 +91,8 @@ class ToolResult:
 @dataclass(frozen=True, slots=True)
 class DeliveryOptions:
     picture_store: PictureStore
+    caller: str
+    """Whose pictures they are."""
     is_local: bool
     """Whether the caller's files are this machine's."""
     saves: bool

@@ -17,6 +17,20 @@ def settle_memory() -> None:
     gc.freeze()
 
 
+def allow_files(wanted: int) -> int:
+    """How many files this process may have open: as many as wanted, if the system lets it."""
+    if sys.platform == "win32":
+        return wanted
+    # Imported here, because Windows has none.
+    import resource
+
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed in range(wanted):
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return wanted if allowed == resource.RLIM_INFINITY else allowed
+
+
 def leave_soon() -> None:
     """End the process shortly, whatever still runs."""
     timer = threading.Timer(LEAVE_SECONDS, leave)

@@ -84,7 +84,7 @@ def test_what_is_none_is_shown(text: str, place: str) -> None:
 async def test_what_runapi_says_of_an_error_shows_no_secret(shape: str) -> None:
     echo = httpx.Response(422, json={"error": f"cannot read {SHAPES[shape]}"})
     result = await call_answered(lambda _: echo, DRAW, FOX)
-    assert "(cannot read " in said(result)
+    assert '(RunAPI says: "cannot read ' in said(result)
     assert "1357924680" not in said(result)
 
 
@@ -204,3 +204,11 @@ def test_an_excerpt_ends_in_no_half_of_a_secret() -> None:
     text = "word " * 950 + "x" * 40 + " ghp_1357924680abcdef"
     assert "13579" not in excerpt(text, 300)
     assert "13579" not in excerpt("ghp_1357924680abcdef " * 240, 300)
+
+
+def test_a_secret_that_is_very_long_hides_all_that_gives_it_away_and_takes_no_time() -> None:
+    many = [f"{number:06}" * 5_000 for number in range(40)]
+    secrets = Secrets(many)
+    for secret in many:
+        assert secrets.hide(f"it says {secret}, and more") == HIDDEN
+    assert secrets.hide("it says nothing") == "it says nothing"

@@ -1,14 +1,16 @@
 """What the environment and RunAPI's config file may say."""
 
 import json
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from runapi_mcp.base.catalog import select
 from runapi_mcp.base.errors import KeyMissing, LedgerUnusable, NotConfigured
-from runapi_mcp.base.settings import LimitSettings, load
+from runapi_mcp.base.settings import HttpCaps, LimitSettings, key_now, load
 
 KEY, OTHER = "sk-0123456789", "sk-abcdefghij"
 MONEY = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI_CONFIRM_OVER")
@@ -342,3 +344,97 @@ def test_where_the_ledger_lies(
     locate = load({"RUNAPI_LEDGER": value}).ledger.locate
     assert locate is not None
     assert str(locate()) == path.format(home=tmp_path)
+
+
+# Which key goes where.
+
+OWN = [
+    "https://runapi.ai",
+    "https://api.runapi.ai/v2",
+    "https://RunAPI.ai:443",
+    "https://a.b-c.runapi.ai",
+    "http://127.0.0.1:8000",
+    "http://localhost",
+    "https://[::1]:8",
+]
+OTHERS = [
+    "https://draw.example",
+    "http://runapi.ai",
+    "https://runapi.ai.example",
+    "https://evilrunapi.ai",
+    "https://runapi.ai.",
+    "https://runapi.example/runapi.ai",
+    "https://example/https://runapi.ai",
+    "https://xn--runapi-.ai",
+    "https://runapi.aii",
+    "http://127.0.0.1.example",
+    "https://localhost.example",
+]
+
+
+@pytest.mark.parametrize("address", [*OWN, *OTHERS])
+def test_the_files_key_goes_to_no_address_that_the_environment_alone_names(
+    address: str, tmp_path: Path
+) -> None:
+    config(tmp_path, json.dumps({"api_key": KEY}))
+    environ = {"HOME": str(tmp_path), "RUNAPI_BASE_URL": address}
+    for key in (load(environ).key, key_now(load(environ).base_url, environ)):
+        if address in OWN:
+            assert key.reveal() == KEY
+        else:
+            with pytest.raises(KeyMissing, match=r"base_url.*login --base-url") as refused:
+                key.reveal()
+            assert address in str(refused.value)
+
+
+@pytest.mark.parametrize("address", [*OWN, *OTHERS])
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_key_of_the_environment_goes_to_an_address_of_the_user(
+    address: str, place: str, tmp_path: Path
+) -> None:
+    config(tmp_path, json.dumps({"base_url": address} if place == "file" else {}))
+    given = {"RUNAPI_BASE_URL": address} if place == "environment" else {}
+    environ = {"HOME": str(tmp_path), "RUNAPI_API_KEY": KEY, **given}
+    assert load(environ).key.reveal() == KEY
+
+
+@pytest.mark.parametrize("name", ["base_url", "baseUrl"])
+@pytest.mark.parametrize("address", [*OWN, *OTHERS])
+def test_a_key_goes_to_the_address_that_stands_beside_it(
+    address: str, name: str, tmp_path: Path
+) -> None:
+    config(tmp_path, json.dumps({"api_key": KEY, name: address}))
+    for given in ({}, {"RUNAPI_BASE_URL": address}):
+        environ = {"HOME": str(tmp_path), **given}
+        assert load(environ).key.reveal() == KEY
+
+
+def test_a_running_server_does_not_send_a_new_key_to_its_old_address(tmp_path: Path) -> None:
+    path, environ = config(tmp_path, ""), {"HOME": str(tmp_path)}
+    path.write_text(json.dumps({"api_key": OTHER, "base_url": OTHERS[0]}))
+    started = load(environ).base_url
+    assert key_now(started, environ).reveal() == OTHER
+    path.write_text(json.dumps({"api_key": KEY, "base_url": "https://runapi.ai"}))
+    assert key_now(started, environ).secret is None
+
+
+@pytest.mark.parametrize(
+    "url", ["https://evil.example\\.runapi.ai", "https://runapi.ai\\@e.example"]
+)
+def test_an_address_that_readers_differ_in_is_none(url: str, tmp_path: Path) -> None:
+    with pytest.raises(NotConfigured, match="not an http"):
+        load({"HOME": str(tmp_path), "RUNAPI_BASE_URL": url})
+
+
+def test_each_cap_over_http_has_its_variable_and_its_row() -> None:
+    rows = (Path(__file__).parents[2] / "docs" / "hosting.md").read_text(encoding="utf-8")
+    told = {name: int(default) for name, default in re.findall(r"\| `(\w+)` \| (\d+) \|", rows)}
+    assert told == asdict(HttpCaps())
+    environment = {f"RUNAPI_HTTP_{name.upper()}": str(at) for at, name in enumerate(told, 1)}
+    assert asdict(load(environment).http) == dict(zip(told, range(1, 99), strict=False))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "nan"])
+def test_a_cap_over_http_is_a_number_of_one_or_more(value: str) -> None:
+    with pytest.raises(NotConfigured, match="RUNAPI_HTTP_SESSIONS is not a number"):
+        load({"RUNAPI_HTTP_SESSIONS": value})

@@ -270,7 +270,6 @@ PUT: list[tuple[Dialect, str, str]] = [
     ("yaml", "s: {x: , }\n", 's: {x: , "runapi": {"a": 1}, }\n'),
     ("yaml", "s: &s {}\n", 's: &s {"runapi": {"a": 1}}\n'),
     ("yaml", "b: &b {q: 1}\ns: {x: *b}\n", 'b: &b {q: 1}\ns: {x: *b, "runapi": {"a": 1}}\n'),
-    ("yaml", "a: &a [*a]\n", "a: &a [*a]\ns:\n  runapi:\n    a: 1\n"),
 ]
 
 

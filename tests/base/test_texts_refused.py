@@ -71,6 +71,36 @@ def test_a_sound_text_is_not_said_to_be_broken_in_a_line(
     assert (refused.value.why, refused.value.line) == (why, None)
 
 
+DEEP = 990
+UNBOUNDED: list[tuple[Dialect, str]] = [
+    ("json", "[" * DEEP + "]" * DEEP),
+    ("json", '{"a":' * 300 + "1" + "}" * 300),
+    ("jsonc", '{"s": 1, "a": ' + "[" * 300 + "]" * 300 + "}"),
+    ("toml", "[" + ".".join("a" * 500) + "]\nb = 1\n"),
+    ("toml", ".".join("a" * 500) + " = 1\n"),
+    ("toml", f"a = {'[' * DEEP}{']' * DEEP}\n"),
+    ("yaml", "a: &a [*a]\n"),
+    ("yaml", "a: &a\n  b: *a\n"),
+    ("yaml", "[" * 250 + "]" * 250),
+    (
+        "yaml",
+        "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60)),
+    ),
+    ("yaml", f"a: &a [{'x, ' * 999}x]\nb: &b [{'*a, ' * 999}*a]\nc: [{'*b, ' * 999}*b]\n"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "text"), UNBOUNDED)
+def test_what_nobody_would_come_to_the_end_of_is_not_read(dialect: Dialect, text: str) -> None:
+    with pytest.raises(UnusableText, match="it is nested too deeply"):
+        read_entry(text, dialect, ("s", "runapi"))
+
+
+def test_a_key_of_too_many_parts_is_not_read() -> None:
+    with pytest.raises(UnusableText, match="a line has 1999 dots"):
+        read_entry(".".join("a" * 2000) + " = 1\n", "toml", ("s", "runapi"))
+
+
 def test_what_breaks_by_taking_the_entry_out_is_not_said_of_the_file() -> None:
     text = "s: !!map\n  runapi: {a: 1}\n"
     with pytest.raises(UnusableText) as refused:

@@ -43,6 +43,7 @@ ONLY_WHEN_NEEDED = {
     "runapi_mcp.images.download",
     "runapi_mcp.images.local_image",
     "runapi_mcp.images.inspection",
+    "runapi_mcp.images.workers",
     "runapi_mcp.images.saving",
     "runapi_mcp.images.set_names",
 }
@@ -112,13 +113,20 @@ def test_an_unknown_command_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--allow-host", "draw.example"], ["--share-key"], ["--host", "127.0.0.1"], ["--port", "0"]],
+    [
+        ["--allow-host", "draw.example"],
+        ["--share-key"],
+        ["--host", "127.0.0.1"],
+        ["--port", "0"],
+        ["--trusted-proxy", "10.0.0.1"],
+    ],
 )
 def test_what_is_for_http_is_refused_without_it(options: list[str]) -> None:
     refused = finished("serve", *options)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == (
-        "runapi-mcp: --host, --port, --allow-host and --share-key are for HTTP. Add --http.\n"
+        "runapi-mcp: --host, --port, --allow-host, --trusted-proxy and --share-key are for HTTP. "
+        "Add --http.\n"
     )
 
 

@@ -53,7 +53,7 @@ def test_a_picture_never_lands_on_another_and_the_folder_is_mine(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["a fox [[fail: no foxes]]"], "error: no foxes"),
+        (["a fox [[fail: no foxes]]"], 'says: "no foxes"'),
         (["x"], "prompt must be text of 3-5000 characters, not 'x'."),
         (["a fox", "--variant", "max", "--resolution", "2k"], "output_resolution must be 1k"),
         (["a fox", "--variant", "klein", "--resolution", "2k"], "is not for this tool"),

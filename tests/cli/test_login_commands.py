@@ -5,13 +5,14 @@ import os
 import stat
 import subprocess
 import sys
+from typing import Any
 
 import anyio
 import pytest
 
 from runapi_mcp.cli.login import has_browser
 from tests.support.login_world import GOOD_KEY, Browser, config, decide, key_file
-from tests.support.processes import Program, finished, network, program
+from tests.support.processes import Program, finished, network, opening, program, request
 from tests.support.world import KEY
 
 pytestmark = pytest.mark.anyio
@@ -214,3 +215,94 @@ def test_logout_leaves_a_broken_file_alone() -> None:
     assert "is not valid JSON" in ended.stderr
     assert "sk-0" not in ended.stderr
     assert key_file().path.read_text() == '{"api_key": sk-0123456789'
+
+
+# The address that a key is for.
+
+
+async def answers(running: Program, *tools: tuple[str, dict[str, object]]) -> list[dict[str, Any]]:
+    """What a server's tools answer, one after the other."""
+    await running.write(*opening("auto"))
+    answered: list[dict[str, Any]] = []
+    for number, (name, arguments) in enumerate(tools, 1):
+        await running.write(request(number, "tools/call", "auto", name=name, arguments=arguments))
+        answered.append(await running.answer(number))
+    return answered
+
+
+ELSEWHERE = "https://draw.invalid"
+
+
+async def test_login_keeps_the_address_with_the_key_and_a_server_uses_both() -> None:
+    saved({"baseUrl": "https://old.example", "apiKey": "the-old-one", "a": 1})
+    async with network() as net:
+        ended = await anyio.to_thread.run_sync(
+            lambda: finished(
+                "login", "--key", "-", "--base-url", f"{net.base_url}/", stdin=KEY.encode()
+            )
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert config() == {"a": 1, "base_url": net.base_url, "api_key": KEY}
+        async with program() as running:
+            [balance] = await answers(running, ("check_balance", {}))
+            assert not balance["isError"]
+
+
+async def test_a_login_through_the_browser_keeps_the_address_too() -> None:
+    async with network() as net:
+        async with program("login", "--no-browser", "--base-url", net.base_url) as running:
+            browser = await shown(running)
+            address = next(line for line in running.stdout.seen if "/cli/authorize?" in line)
+            await browser.comes_back(await decide(net.sandbox, address.strip(), "approve"))
+            assert await running.end() == 0
+        assert config()["base_url"] == net.base_url
+
+
+async def test_a_login_elsewhere_takes_the_kept_address_along() -> None:
+    saved({"api_key": "the-old-one", "base_url": ELSEWHERE})
+    async with network() as net:
+        await anyio.to_thread.run_sync(piped, KEY.encode(), net.base_url)
+        assert config() == {"api_key": KEY, "base_url": net.base_url}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--no-browser"], ["--key", "-"]])
+def test_nobody_is_asked_at_an_address_that_the_environment_alone_names(
+    arguments: list[str],
+) -> None:
+    given = {"RUNAPI_BASE_URL": ELSEWHERE}
+    ended = finished("login", *arguments, environment=given, stdin=KEY.encode())
+    assert (ended.returncode, config()) == (2, {})
+    assert f"A login at {ELSEWHERE} would have no effect" in ended.stderr
+    assert f"`runapi-mcp login --base-url {ELSEWHERE}`" in ended.stderr
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example", "runapi.ai", "https://a@b", "https://a b"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    ended = finished("login", "--base-url", url)
+    assert (ended.returncode, config()) == (2, {})
+    assert "is not an http(s) address" in ended.stderr
+
+
+async def test_a_server_at_another_address_lists_and_prices_and_sends_no_key() -> None:
+    saved({"api_key": KEY})
+    async with program(environment={"RUNAPI_BASE_URL": ELSEWHERE}) as running:
+        prices, *refused = await answers(
+            running,
+            ("check_pricing", {}),
+            ("check_balance", {}),
+            ("flux_2_pro_text_to_image", {"prompt": "a fox"}),
+            ("login", {}),
+        )
+    assert not prices["isError"]
+    for each in refused:
+        assert f"`runapi-mcp login --base-url {ELSEWHERE}`" in str(each["content"])
+        assert KEY not in str(each)
+
+
+def test_a_task_is_not_asked_for_with_a_key_of_another_address() -> None:
+    saved({"api_key": KEY})
+    ended = finished(
+        "tasks", "8e7a1d1c-6f3a-4a57-9d0b-2f6f6a3c1e55", environment={"RUNAPI_BASE_URL": ELSEWHERE}
+    )
+    assert ended.returncode == 2
+    assert f"is not sent to {ELSEWHERE}" in ended.stderr

@@ -104,7 +104,7 @@ async def test_a_failed_task_is_told_by_the_status_too(tmp_path: Path) -> None:
     async with terminal(tmp_path) as at:
         fetched = await at.tasks(await at.ordered("a fox [[fail: no foxes]]"))
         assert (fetched.returncode, fetched.stderr) == (1, "")
-        assert "error: no foxes" in fetched.stdout
+        assert 'says: "no foxes"' in fetched.stdout
 
 
 @IN_REAL_TIME

@@ -1,5 +1,6 @@
 """Whatever the image, its preview keeps within bounds, and a damaged one is refused in words."""
 
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from runapi_mcp.images.inspection import NotAnImage, inspect
+from runapi_mcp.images.pixels import NotWhole, decode, preview, strip
+from runapi_mcp.images.structure import MOST_PIXELS, NotAnImage, read_structure
 from tests.support.pictures import decoded, encoded, noise
 
 MOST_BYTES = 100_000
@@ -48,15 +50,17 @@ def turned(orientation: int) -> bytes:
 @settings(max_examples=150, deadline=None)
 @given(images(), st.integers(1, 512))
 def test_every_image_has_a_preview_within_bounds(content: bytes, preview_px: int) -> None:
-    whole, info = decoded(content), inspect(BytesIO(content), preview_px, MOST_BYTES)
-    assert (info.width, info.height) == whole.size
-    assert info.preview is not None
-    small = decoded(info.preview.content)
+    whole, structure = decoded(content), read_structure(BytesIO(content))
+    assert (structure.width, structure.height) == whole.size
+    assert structure.has_end
+    assert structure.format.media_type == Image.MIME[str(whole.format)]
+    shown = preview(decode(BytesIO(content), MOST_PIXELS), preview_px, MOST_BYTES)
+    assert len(shown) <= MOST_BYTES
+    small = decoded(shown)
     assert max(small.size) <= min(preview_px, max(whole.size))
     assert {"exif", "icc_profile", "comment"}.isdisjoint(small.info)
     assert min(small.size) >= 1
-    assert len(info.preview.content) <= MOST_BYTES
-    assert info.preview.media_type == {"JPEG": "image/jpeg", "PNG": "image/png"}[str(small.format)]
+    assert small.format in {"JPEG", "PNG"}
     if small.format == "PNG":
         assert whole.has_transparency_data
 
@@ -69,7 +73,9 @@ def test_a_damaged_image_is_refused_in_words_or_looked_at(
     damaged = bytearray(content)
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        inspect(BytesIO(damaged[: data.draw(st.integers(0, len(damaged)))]), preview_px, MOST_BYTES)
-    except NotAnImage as failure:
-        assert str(failure)  # noqa: PT017 - most are refused
+    file = BytesIO(damaged[: data.draw(st.integers(0, len(damaged)))])
+    with suppress(NotAnImage, NotWhole):
+        read_structure(file)
+        preview(decode(file, MOST_PIXELS), preview_px, MOST_BYTES)
+    with suppress(NotWhole):
+        strip(decode(file, MOST_PIXELS))

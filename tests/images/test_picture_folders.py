@@ -1,5 +1,6 @@
 """Pictures go to the user's folder, or the project's by a name, as hosts start the server."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.support.processes import QUICK, draw, finished, host, network, progra
 from tests.support.world import KEY, facts, said, world
 
 pytestmark = pytest.mark.anyio
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="owners are not asked for there")
 IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
@@ -199,3 +201,55 @@ async def test_a_name_that_the_locale_cannot_write_is_refused_before_it_is_paid(
         assert "not_saved" not in drawn
         assert (tmp_path / "é/fuchs.png").exists()
         assert net.paid_requests() == 1
+
+
+def _owner_of(path: Path) -> int:
+    """Whose the path is, who is not root: else root's rules could not be told from a user's."""
+    if os.getuid() == 0:
+        os.chown(path, 1_000, -1)
+    return path.lstat().st_uid
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("user", "sudo", "is_own"),
+    [
+        ("owner", None, True),
+        ("another", None, False),
+        ("another", "owner", False),
+        ("root", None, False),
+        ("root", "owner", True),
+        ("root", "another", False),
+        ("root", "nobody", False),
+    ],
+)
+@pytest.mark.parametrize("foreign", ["project", "project/.git"])
+async def test_a_repository_is_a_project_by_gits_rule_of_whose_it_is(
+    foreign: str,
+    user: str,
+    sudo: str | None,
+    is_own: bool,  # noqa: FBT001 - a case
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = tmp_path / "project"
+    for folder in ("project/.git", "project/src"):
+        (tmp_path / folder).mkdir(parents=True)
+    owner = _owner_of(tmp_path / foreign)
+    if is_own:
+        owner = max(map(_owner_of, (project, project / ".git")))
+    numbers = {"owner": owner, "another": owner + 1, "root": 0, "nobody": ""}
+    monkeypatch.setattr(os, "geteuid", lambda: numbers[user])
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(project / "src")
+    if sudo is not None:
+        monkeypatch.setenv("SUDO_UID", str(numbers[sudo]))
+    async with world(folders=Folders()) as w:
+        named = await w.call(DRAW, {**FOX, "save_as": "assets/fox"})
+        unnamed = await w.call(DRAW, FOX)
+    usual = tmp_path / "home/Pictures/runapi"
+    assert path_of(named) == (project if is_own else usual) / "assets/fox.png"
+    assert path_of(unnamed).parent == usual
+    why = f"because {project} is the repository of another user."
+    assert (why in facts(named)["notice"]) == (not is_own)
+    assert why not in facts(unnamed)["notice"]

@@ -12,8 +12,9 @@ from mcp_types import CallToolResult, Implementation
 from PIL import Image
 
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.images.inspection import FORMATS, ImageInfo, Preview
+from runapi_mcp.images.inspection import ImageInfo, Preview
 from runapi_mcp.images.picture import LARGEST_PREVIEWS_BYTES, Picture
+from runapi_mcp.images.structure import PNG
 from runapi_mcp.server.content import blocks
 from tests.support.pictures import (
     DRAW,
@@ -229,7 +230,7 @@ async def test_eight_pictures_that_compress_worst_are_all_shown_smaller(
 def test_where_the_words_are_long_links_are_left_out_before_previews(
     text_bytes: int, shown: int, linked: int
 ) -> None:
-    info = ImageInfo(FORMATS["PNG"], 9, 9, Preview(bytes(12_000), "image/png"))
+    info = ImageInfo(PNG, 9, 9, Preview(bytes(12_000), "image/png"))
     pictures = [Picture(f"{ORIGIN}/{n}?{'a' * 2_000}", info=info) for n in range(8)]
     content = kinds(blocks("x" * text_bytes, 0, pictures))
     assert content == ["text", *["image"] * shown, *["resource_link"] * linked]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from html import unescape
 
 import anyio
 import httpx
@@ -88,8 +89,9 @@ async def test_runapis_own_reason_is_shown_escaped_and_on_one_line(sandbox: Sand
         end = str(await made.end())
     assert page.title == "The login did not work"
     assert "<script>" not in page.text
-    said = "RunAPI ended the login (<script>alert(1)</script> [31mred). Nothing was saved. Log in"
-    assert end == f"{said} again."
+    reason = '"<script>alert(1)</script> [31mred."'
+    said = f"RunAPI ended the login (RunAPI says: {reason})."
+    assert end == f"{said} Nothing was saved. Log in again."
 
 
 async def test_the_address_tells_the_state_and_the_challenge_and_no_secret() -> None:
@@ -268,9 +270,13 @@ async def test_a_browser_that_leaves_after_the_answer_loses_nothing(sandbox: San
 @pytest.mark.parametrize(
     ("body", "status", "sentence"),
     [
-        ({"error": "Code expired"}, 400, "RunAPI refused the request (Code expired)"),
+        (
+            {"error": "Code expired"},
+            400,
+            'RunAPI refused the request (RunAPI says: "Code expired")',
+        ),
         ({"error": "Invalid API key"}, 401, "HTTP 401"),
-        ({"error": "gone"}, 404, "RunAPI refused the request (gone)"),
+        ({"error": "gone"}, 404, 'RunAPI refused the request (RunAPI says: "gone")'),
         ({"error": "used"}, 409, "HTTP 409"),
     ],
 )
@@ -282,7 +288,7 @@ async def test_an_exchange_that_is_refused_saves_nothing_and_says_why(
         end = str(await made.end())
     assert end == f"RunAPI gave no key for this login: {sentence}. Nothing was saved. Log in again."
     assert (page.status, page.title) == (502, "The login did not work")
-    assert sentence in page.text
+    assert sentence in unescape(page.text)
     assert config() == {}
 
 

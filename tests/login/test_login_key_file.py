@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.settings import DEFAULT_BASE_URL as BASE_URL
 from runapi_mcp.base.settings import KeyFile, key_now, load
 
 KEY = SecretStr("sk-0123456789")
@@ -124,7 +125,7 @@ def test_the_rest_of_the_file_stays_to_the_byte(
     written(file, before)
     file.save(KEY)
     assert file.path.read_bytes().decode() == after
-    assert key_now({"HOME": str(tmp_path)}).reveal() == KEY.get_secret_value()
+    assert key_now(BASE_URL, {"HOME": str(tmp_path)}).reveal() == KEY.get_secret_value()
     assert file.remove()
     assert not {"api_key", "apiKey"} & set(json.loads(file.path.read_text("utf-8-sig")))
     assert not file.remove()
@@ -156,11 +157,11 @@ def test_a_file_that_cannot_be_understood_is_left_as_it_is(
     assert names_in(file.path.parent) == ["config.json"]
 
 
-@pytest.mark.parametrize("where", [(os, "fsync"), (Path, "replace"), (os, "fdopen")])
+@pytest.mark.parametrize("where", [(os, "fsync"), (os, "replace"), (os, "fdopen")])
 def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(
     where: tuple[object, str], file: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     written(file, '{"api_key": "old"}')
@@ -260,11 +261,11 @@ def test_a_read_only_folder_is_said_before_a_person_is_bothered_and_stays_so(
 def test_what_the_environment_says_comes_before_the_file(file: KeyFile, tmp_path: Path) -> None:
     file.save(KEY)
     home = {"HOME": str(tmp_path)}
-    assert not key_now(home).from_environment
-    given_too = key_now({**home, "RUNAPI_KEY": "sk-of-the-environment"})
+    assert not key_now(BASE_URL, home).from_environment
+    given_too = key_now(BASE_URL, {**home, "RUNAPI_KEY": "sk-of-the-environment"})
     assert given_too.from_environment
     assert given_too.source == "RUNAPI_KEY"
-    assert not key_now({**home, "RUNAPI_KEY": "${RUNAPI_KEY}"}).from_environment
+    assert not key_now(BASE_URL, {**home, "RUNAPI_KEY": "${RUNAPI_KEY}"}).from_environment
 
 
 def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

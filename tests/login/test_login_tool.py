@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -62,13 +63,13 @@ async def agent(
     era: str, sandbox: Sandbox | None = None, client: Mapping[str, Any] = NOTHING
 ) -> AsyncGenerator[Agent]:
     """An agent whose server takes its key from the config file, as on stdio."""
-    sandbox = sandbox or Sandbox()
+    sandbox, find_key = sandbox or Sandbox(), partial(key_now, BASE_URL)
     async with (
         aclosing(RunAPI(BASE_URL, Wire(sandbox))) as upstream,
         aclosing(SqliteLedger.in_memory()) as ledger,
-        pending_logins(upstream, key_now) as logins,
+        pending_logins(upstream, find_key) as logins,
     ):
-        keys = Keys(key_now(), look=key_now)
+        keys = Keys(find_key(), look=find_key)
         service = service_on(upstream, keys, ledger, logins=logins)
         async with Client(create_server(service, VARIANTS), mode=era, **client) as connected:
             yield Agent(connected, sandbox)
@@ -237,8 +238,9 @@ async def test_login_takes_no_arguments() -> None:
     assert "sk-0" not in said(refused)
 
 
-@pytest.mark.parametrize("path", ["/mcp", "/sse"])
-@pytest.mark.parametrize("arguments", [[], ["--share-key"]])
+@pytest.mark.parametrize(
+    ("path", "arguments"), [("/mcp", []), ("/mcp", ["--share-key"]), ("/sse", ["--share-key"])]
+)
 async def test_over_http_nobody_is_logged_in(path: str, arguments: list[str]) -> None:
     async with network() as net:
         serve = ["serve", "--http", "--port", "0", *arguments]

@@ -9,13 +9,16 @@ pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
 
 FINAL = [
-    ("401", "RunAPI's sandbox did not accept the API key (Invalid API key). Nothing was paid."),
+    ("401", 'API key (RunAPI\'s sandbox says: "Invalid API key"). Nothing was paid.'),
     (
         "402",
-        "account has not enough credit for this call (Insufficient credits). Nothing was paid.",
+        'call (RunAPI\'s sandbox says: "Insufficient credits"). Nothing was paid.',
     ),
-    ("404", "RunAPI's sandbox refused the request (Not found). Nothing was paid."),
-    ("422", "(Validation failed: prompt was refused, as the sandbox was asked). Nothing was paid."),
+    ("404", 'refused the request (RunAPI\'s sandbox says: "Not found"). Nothing was paid.'),
+    (
+        "422",
+        'says: "Validation failed: prompt was refused, as the sandbox was asked"). Nothing was',
+    ),
 ]
 PASSING = [
     "429 3s x2",
@@ -79,7 +82,7 @@ async def test_a_failed_task_is_an_error_that_was_not_charged(era: str) -> None:
         result = await w.call(DRAW, {"prompt": "a fox [[fail: too many foxes]]"})
         assert result.is_error
         assert facts(result)["status"] == "failed"
-        assert facts(result)["error"] == "too many foxes"
+        assert facts(result)["error"] == 'RunAPI\'s sandbox says: "too many foxes"'
         assert "Failed images are not charged." in said(result)
         assert facts(result)["task_id"] in said(result)
         assert w.spent_cents == 0
@@ -90,7 +93,7 @@ async def test_a_failed_task_read_by_its_id_says_why() -> None:
         made = facts(await w.call(DRAW, {"prompt": "a [[fail: no]]", "wait_seconds": 0}))
         async with world(sandbox=w.sandbox) as other:
             result = await other.call("get_task", {"task_id": made["task_id"]})
-            assert facts(result)["error"] == "no"
+            assert facts(result)["error"] == 'RunAPI\'s sandbox says: "no"'
             assert result.is_error
 
 
@@ -106,7 +109,7 @@ async def test_runapi_out_of_reach_is_said_and_nothing_is_in_doubt() -> None:
         w.wire.down = True
         result = await w.call(DRAW, {"prompt": "a fox"})
         assert said(result) == (
-            "RunAPI did not answer at http://127.0.0.1 (connection refused). "
+            'RunAPI did not answer at http://127.0.0.1 ("connection refused"). '
             "Nothing was paid. Check the network, a proxy and RUNAPI_BASE_URL, then call again."
         )
         assert result.is_error
@@ -116,7 +119,10 @@ async def test_an_account_without_credit_pays_nothing() -> None:
     async with world() as w:
         w.sandbox.accounts.of("sandbox-key-of-the-tests").balance_cents = 4
         result = await w.call(DRAW, {"prompt": "a fox"})
-        assert "has not enough credit for this call (Insufficient credits)" in said(result)
+        assert (
+            'enough credit for this call (RunAPI\'s sandbox says: "Insufficient credits")'
+            in said(result)
+        )
         assert w.task_count == 0
 
 

@@ -168,7 +168,7 @@ async def test_texts_of_runapi_stay_on_their_line_and_can_be_written() -> None:
     result = await call_answered(
         lambda _: httpx.Response(200, text=body), "get_task", {"task_id": TASK_ID}
     )
-    assert "error: bad emoji status: completed [31m\n" in said(result)
+    assert 'error: RunAPI says: "bad emoji status: completed [31m"\n' in said(result)
     said(result).encode()
 
 
@@ -223,7 +223,7 @@ async def test_a_cookie_set_for_one_caller_goes_to_nobody() -> None:
 async def test_the_key_is_hidden_also_when_it_comes_back_percent_encoded() -> None:
     echo = httpx.Response(422, json={"error": "no sk-0123%2F456789 or sk-0123/456789"})
     result = await call_answered(lambda _: echo, DRAW, FOX)
-    assert "(no [key-hidden] or [key-hidden])" in said(result)
+    assert '(RunAPI says: "no [key-hidden] or [key-hidden]")' in said(result)
 
 
 async def test_a_file_step_is_never_repeated_without_a_key_for_it() -> None:

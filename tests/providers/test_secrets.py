@@ -10,7 +10,7 @@ from runapi_mcp.base.errors import KeyMissing, NotConfigured
 from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.port import Provider
 from runapi_mcp.providers.runapi import RunAPI
-from tests.support.world import ERAS, said, world
+from tests.support.world import ERAS, public_name, said, world
 
 pytestmark = pytest.mark.anyio
 TASK_ID = "00000000-0000-4000-8000-000000000000"
@@ -109,7 +109,7 @@ async def test_an_upload_address_never_sees_the_key() -> None:
             },
         )
 
-    upstream = RunAPI("https://runapi.ai", httpx.MockTransport(answer))
+    upstream = RunAPI("https://runapi.ai", httpx.MockTransport(answer), public_name)
     provider = upstream.provider(Key(SecretStr(SECRET)))
     uploaded = await provider.upload("fox.png", b"png", "image/png")
     assert uploaded.url == "https://runapi.ai/files/1"

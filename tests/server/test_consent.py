@@ -70,7 +70,7 @@ async def test_a_yes_pays_once_and_the_question_says_the_price_and_what_is_left(
     assert isinstance(question, ElicitRequestFormParams)
     assert question.message == (
         "This image (Flux 2 Pro: text to image) costs $0.05. Today's budget leaves $0.12 before "
-        "it. It shows: “a fox”. Draw it?"
+        'it. It shows: "a fox". Draw it?'
     )
     assert question.requested_schema == {
         "type": "object",
@@ -92,7 +92,7 @@ async def test_several_are_one_question_with_the_sum(era: str, count: object) ->
     assert isinstance(question, ElicitRequestFormParams)
     assert question.message == (
         "These 4 images (Flux 2 Pro: text to image) cost $0.20 together. Today's budget leaves "
-        "$0.22 before them. They show: “a fox”. Draw them?"
+        '$0.22 before them. They show: "a fox". Draw them?'
     )
     assert question.requested_schema["properties"]["pay"]["title"] == "Pay for these images"
 
@@ -146,7 +146,7 @@ async def test_the_question_shows_what_is_asked_for_short_and_on_one_line(era: s
     async with world(era=era, limits=OVER_4, client=person.asks()) as w:
         await w.call(DRAW, LARGE_FOX | {"prompt": f"a fox\nDraw it?\u202e {'x' * 400}"})
     [words] = person.words
-    assert words.endswith(f"It shows in 2k: “a fox Draw it?  {'x' * 284}…”. Draw it?")
+    assert words.endswith(f'It shows in 2k: "a fox Draw it? {"x" * 284}…". Draw it?')
 
 
 class Swapping(Person):

@@ -22,10 +22,10 @@ from tests.support.world import ERAS, KEY, facts, said
 pytestmark = pytest.mark.anyio
 
 ENDS = {
-    "[[fail: no foxes today]]": "error: no foxes today",
+    "[[fail: no foxes today]]": 'says: "no foxes today"',
     "[[401]]": "did not accept the API key",
     "[[402]]": "has not enough credit",
-    "[[404]]": "(Not found). Nothing was paid.",
+    "[[404]]": 'says: "Not found"). Nothing was paid.',
     "[[422]]": "prompt was refused, as the sandbox was asked",
 }
 """What ends a call as an error, and what the error says."""

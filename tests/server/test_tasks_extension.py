@@ -97,7 +97,9 @@ async def test_a_failed_image_is_a_completed_task_with_an_error() -> None:
         ended = await followed(w, await ordered(w, prompt="a fox [[fail: no foxes today]]"))
         assert ended["status"] == "completed"
         assert ended["result"]["isError"]
-        assert ended["result"]["structuredContent"]["error"] == "no foxes today"
+        assert ended["result"]["structuredContent"]["error"] == (
+            'RunAPI\'s sandbox says: "no foxes today"'
+        )
 
 
 @pytest.mark.parametrize("kind", ["404", "503", "torn"])

@@ -9,8 +9,10 @@ import httpx
 
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
+from runapi_mcp.images.picture import Picture, PictureRequest, SavedPicture, WantedPicture
 from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.images.workers import Workers
+from tests.support.decoding import WORKERS
 from tests.support.pictures import ORIGIN, Keeper
 
 FETCH_SECONDS: Final = 40.0
@@ -18,7 +20,9 @@ Waiting = Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 """A keeper that takes its time."""
 
 
-def wanted(number: int = 1, saved: str = "", **given: Any) -> WantedPicture:  # Any: its fields
+def wanted(
+    number: int = 1, saved: SavedPicture | None = None, **given: Any
+) -> WantedPicture:  # Any: its fields
     """The picture of a task of its own, drawn just now."""
     usual: Mapping[str, Any] = {
         "url": f"{ORIGIN}/{number}.png",
@@ -33,6 +37,7 @@ async def collect(
     folder: Path | None,
     pictures: Sequence[WantedPicture],
     report: Report | None = None,
+    workers: Workers = WORKERS,
     **given: Any,
 ) -> Sequence[Picture]:  # Any: the request's fields
     """The pictures of one call, which are a set, as a new server collects them."""
@@ -41,10 +46,11 @@ async def collect(
         "set_size": len(pictures),
         "name": "fox",
         "preview_px": 64,
+        "caller": "me",
         "fetch_by": anyio.current_time() + FETCH_SECONDS,
     }
     request = PictureRequest(tuple(pictures), folder=folder, **{**fields, **given})
-    store = PictureStore("https://runapi.ai", Folders(), httpx.MockTransport(keeper))
+    store = PictureStore("https://runapi.ai", Folders(), httpx.MockTransport(keeper), workers)
     return await store.collect(request, report or _ignore)
 
 

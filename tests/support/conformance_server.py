@@ -252,7 +252,7 @@ async def main() -> None:
 
     async with anyio.create_task_group() as group:
         add_fixtures(server, service, group)
-        await serve_http(http_app(server, ()), sock, announce)
+        await serve_http(http_app(server, (), needs_key=False), sock, announce)
         group.cancel_scope.cancel()
     await upstream.aclose()
     await ledger.aclose()

@@ -24,11 +24,11 @@ from tests.support.processes import LIMIT_SECONDS, run_alone
 KEY: Final = "sandbox-doctor-5f1e77c2ab"
 OURS: Final = {"command": sys.executable, "args": ["-P", "-m", "runapi_mcp"]}
 """What starts the program under test."""
-US: Final = f"{sys.executable} -m runapi_mcp"
+US: Final = f"{sys.executable} -P -m runapi_mcp"
 """What a person types here to start the program under test, which is on no PATH."""
 PATIENTLY: Final = ("--wait", "300")
 """So that no slow machine is taken for a server that hangs."""
-STARTS: Final[tuple[str, ...]] = (sys.executable, "-m", "runapi_mcp")
+STARTS: Final[tuple[str, ...]] = (sys.executable, "-P", "-m", "runapi_mcp")
 
 Found = dict[str, str]
 

@@ -270,7 +270,7 @@ class _Teller:
     ) -> ElicitResult:
         """A person says yes, after a while."""
         await anyio.sleep(self._story.thinks_seconds)
-        found = re.search(r"\$(\d+\.\d+).*“(.*)”", params.message, re.DOTALL)
+        found = re.search(r'\$(\d+\.\d+).*"(.*)"', params.message, re.DOTALL)
         assert found
         drawing = self._drawings[found[2]]
         cents = float(found[1]) * 100

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -321,6 +321,13 @@ async def drawing(client: Client, prompt: str) -> AsyncGenerator[anyio.Event]:
         with anyio.fail_after(LIMIT_SECONDS):
             yield waits
         group.cancel_scope.cancel()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Nothing, once it is so."""
+    with anyio.fail_after(LIMIT_SECONDS):
+        while not is_so():  # noqa: ASYNC110 - what comes over a socket sets no event
+            await anyio.sleep(0.01)
 
 
 Heard = tuple[float, float | None, str | None]

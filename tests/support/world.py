@@ -29,6 +29,7 @@ from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.server import Keys, Service, create_server
+from tests.support.decoding import WORKERS
 
 BASE_URL = "http://127.0.0.1"
 KEY = "sandbox-key-of-the-tests"
@@ -190,7 +191,9 @@ def service_on(
     Without its `folders`, pictures are neither fetched nor saved.
     """
     shared = SharedState(ledger, limits or Limits(), keeps_prompts, known)
-    picture_store = PictureStore(upstream.base_url, folders or Folders(), images)
+    picture_store = PictureStore(
+        upstream.base_url, folders or Folders(), images, more.pop("workers", WORKERS)
+    )
     pictures = NO_PICTURES if folders is None else {}
     return Service(upstream, shared, keys, picture_store, **{**pictures, **more})
 
@@ -211,6 +214,11 @@ def facts(result: CallToolResult) -> dict[str, Any]:
     return cast("dict[str, Any]", result.structured_content)
 
 
+async def public_name(host: str, port: int) -> Sequence[str]:
+    """A resolver for whom every name is one of the public internet."""
+    return ["93.184.215.14"]
+
+
 Answer = Callable[[httpx.Request], httpx.Response]
 """A RunAPI that a test makes up."""
 MADE_UP_KEY = Key(SecretStr("sk-0123/456789"))
@@ -229,5 +237,5 @@ def client_of(
     **server: Any,  # Any: as `served` has them
 ) -> AbstractAsyncContextManager[Client]:
     """A client of a server whose RunAPI answers so."""
-    upstream = RunAPI(base_url, httpx.MockTransport(answer))
+    upstream = RunAPI(base_url, httpx.MockTransport(answer), public_name)
     return served(upstream, Keys(MADE_UP_KEY), limits=limits, **server)

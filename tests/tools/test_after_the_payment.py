@@ -110,8 +110,9 @@ def assert_tells_all(result: CallToolResult, w: World, status: str = "completed"
     assert all(word in said(result) for word in (*ids, *told.get("image_urls", [])))
 
 
-@pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("call", CALLS, ids=["one", "several"])
+@pytest.mark.parametrize(
+    ("call", "era"), list(zip(CALLS, ERAS, strict=True)), ids=["one legacy", "several"]
+)
 @pytest.mark.parametrize(("where", "name"), ANSWERING)
 async def test_no_trouble_of_an_answer_hides_what_is_drawn(
     where: object, name: str, call: Mapping[str, object], era: str, tmp_path: Path
@@ -176,10 +177,9 @@ async def test_a_ledger_that_fails_in_any_way_hides_nothing(
         assert w.task_count == 3
 
 
-@pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize(("where", "name"), ANSWERING)
-async def test_get_task_tells_as_much(where: object, name: str, era: str, tmp_path: Path) -> None:
-    async with saving(tmp_path, era) as w:
+async def test_get_task_tells_as_much(where: object, name: str, tmp_path: Path) -> None:
+    async with saving(tmp_path) as w:
         task_id = facts(await w.call(DRAW, CALLS[0]))["task_id"]
         with pytest.MonkeyPatch.context() as patch:
             break_down(patch, where, name)

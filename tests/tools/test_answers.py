@@ -80,8 +80,8 @@ async def test_a_state_that_is_no_end_is_never_taken_for_success(
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        ("no foxes", "no foxes"),
-        ({"code": "moderated", "message": "no foxes"}, "no foxes"),
+        ("no foxes", 'RunAPI says: "no foxes"'),
+        ({"code": "moderated", "message": "no foxes"}, 'RunAPI says: "no foxes"'),
         (None, "RunAPI gave no reason."),
         ("<html><title>x</title></html>", "RunAPI gave no reason."),
     ],
@@ -97,7 +97,10 @@ async def test_every_bad_end_is_an_error_with_its_reason(
 async def test_a_stored_answer_with_an_error_status_is_a_failed_task() -> None:
     stored = {"status": 422, "body": {"error": {"message": "no foxes"}}}
     result = await task({"id": TASK_ID, "status": "completed", "response": stored})
-    assert (facts(result)["status"], facts(result)["error"]) == ("failed", "no foxes")
+    assert (facts(result)["status"], facts(result)["error"]) == (
+        "failed",
+        'RunAPI says: "no foxes"',
+    )
 
 
 @pytest.mark.parametrize("images", [[], None, [{}], [{"url": ""}], "x", [7]])
@@ -144,11 +147,11 @@ async def test_a_failed_create_that_names_its_task_hands_out_the_id() -> None:
         ),
         ({"errors": {"prompt": "is bad", "model": ["a", "b"]}}, "prompt is bad; model a and b"),
         ({"error": {"code": "x", "message": "too long"}}, "too long"),
-        ({"message": "m"}, "(m)"),
-        ({"detail": "d"}, "(d)"),
-        ({"errorMessage": "e"}, "(e)"),
-        ({"msg": "g"}, "(g)"),
-        ({"error": "line\nbreak   and\ttabs"}, "(line break and tabs)"),
+        ({"message": "m"}, '(RunAPI says: "m")'),
+        ({"detail": "d"}, 'says: "d"'),
+        ({"errorMessage": "e"}, 'says: "e"'),
+        ({"msg": "g"}, 'says: "g"'),
+        ({"error": "line\nbreak   and\ttabs"}, 'says: "line break and tabs"'),
         ({"error": "x" * 900}, "x" * 299 + "…"),
         ([], "(HTTP 422)"),
         ({"error": ["?"]}, "(HTTP 422)"),

@@ -279,7 +279,7 @@ IN_DOUBT = "Make the same call again: it asks about what is in doubt under its i
 @pytest.mark.parametrize(
     ("trouble", "words", "advice"),
     [
-        (fails, "task {id}: no foxes", SOME_FAILED),
+        (fails, 'task {id}: RunAPI\'s sandbox says: "no foxes"', SOME_FAILED),
         (is_empty, "task {id}: RunAPI says completed but names no image.", SOME_FAILED),
         (is_refused, "not enough credit for this call", SOME_FAILED),
         (is_torn, "RunAPI", IN_DOUBT),
@@ -372,7 +372,8 @@ async def test_of_all_that_failed_each_says_why_and_the_same_call_draws_anew() -
         told = facts(await w.call(DRAW, call))
         assert told["status"] == "failed"
         assert told["failed"] == [
-            f"Image {n}: task {task_id}: no foxes" for n, task_id in enumerate(told["task_ids"], 1)
+            f'Image {n}: task {task_id}: RunAPI\'s sandbox says: "no foxes"'
+            for n, task_id in enumerate(told["task_ids"], 1)
         ]
         assert "joined" not in facts(await w.call(DRAW, call))
         assert w.task_count == 4
@@ -415,7 +416,7 @@ async def test_the_same_call_at_once_and_later_is_the_same_pictures(era: str) ->
         assert sorted("joined" in each for each in told) == [False, True, True, True]
         assert told[-1]["joined"] == (
             f"These are the images of the identical call of {utc(NOON)}, given again and charged "
-            f"once. A new one is drawn and paid for by the same call with redraw: "
+            "once. To draw and pay for new ones, make the same call with redraw: "
             f"{told[-1]['task_id']}"
         )
         assert len(posts(w)) == 4
@@ -491,7 +492,7 @@ async def test_get_task_of_one_that_failed_is_an_error_though_the_others_are_dra
         ids = facts(await w.call(DRAW, FOUR))["task_ids"]
         got = await w.call("get_task", {"task_id": ids[1]})
         assert got.is_error
-        assert facts(got)["error"] == "no foxes"
+        assert facts(got)["error"] == 'RunAPI\'s sandbox says: "no foxes"'
         assert facts(got)["task_ids"] == ids
 
 

@@ -129,11 +129,9 @@ async def test_one_key_does_not_see_the_tasks_of_another(server: Server, key: st
     assert "no task with this id for this API key" in said(result)
 
 
-@WAY
-async def test_a_request_without_a_key_is_told_how_to_send_one(
-    server: Server, path: str, era: str
-) -> None:
-    async with host(server.url, path, era, key=None) as client:
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_request_without_a_key_is_told_how_to_send_one(server: Server, era: str) -> None:
+    async with host(server.url, "/mcp", era, key=None) as client:
         result = await draw(client)
         prices = await client.call_tool("check_pricing")
     assert result.is_error
@@ -280,7 +278,7 @@ async def test_a_signal_ends_it_while_somebody_only_listens() -> None:
     async with (
         serving() as server,
         httpx.AsyncClient(base_url=server.url) as http,
-        http.stream("GET", "/sse") as events,
+        http.stream("GET", "/sse", headers={"Authorization": f"Bearer {KEY}"}) as events,
     ):
         assert await anext(events.aiter_lines()) == "event: endpoint"
         server.program.process.send_signal(signal.SIGTERM)
@@ -361,7 +359,8 @@ async def test_an_sse_stream_takes_messages_only_with_the_key_that_opened_it(
     ):
         lines = events.aiter_lines()
         path = [await anext(lines), await anext(lines)][1].removeprefix("data: ")
-        stolen = await http.post(path, headers=JSON, content=message)
+        bob = {"Authorization": "Bearer sandbox-of-bob"}
+        stolen = await http.post(path, headers={**JSON, **bob}, content=message)
         own = await http.post(path, headers={**JSON, **alice}, content=message)
     assert (stolen.status_code, own.status_code) == (404, 202)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import anyio
 import pytest
-from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 from starlette.types import Message
 
@@ -18,14 +17,6 @@ from tests.support.telling_server import TOOL, telling_server
 from tests.support.world import ERAS
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def _no_server_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once one has ended in this process, the library that streams events begins none any more."""
-    monkeypatch.setattr(AppStatus, "should_exit", False)
-
-
 ERA = pytest.mark.parametrize("era", ERAS)
 SOON_SECONDS = 1.0
 """By then the first byte of an answer is out."""
@@ -122,7 +113,7 @@ class Visit:
 @asynccontextmanager
 async def site(era: str) -> AsyncGenerator[Site]:
     out, came = list[int](), dict[int, float]()
-    app = http_app(telling_server(out.append, came.__setitem__), [])
+    app = http_app(telling_server(out.append, came.__setitem__), [], needs_key=False)
     async with app.router.lifespan_context(app):
         there = Site(app, era, out, came)
         if era == "legacy":

@@ -89,10 +89,6 @@ class LaunchPolicy(NamedTuple):
     keeps_unset: bool = False
     """Whether a reference to a variable that is not set is handed on as it is written."""
 
-    @property
-    def is_graphical(self) -> bool:
-        return self.hands_on == "session"
-
 
 class NpmProgram(NamedTuple):
     """A host's program as npm has it: what CI installs to see an entry work."""

@@ -37,12 +37,16 @@ def handed_on(policy: LaunchPolicy, machine: Machine) -> dict[str, str]:
         case "few":
             return {name: value for name, value in environ.items() if _FEW.fullmatch(name)}
         case "no secrets":
-            return {name: value for name, value in environ.items() if not _SECRET.search(name)}
+            return without_secrets(environ)
         case "session" if machine.platform in SYSTEM_PATH:
             kept = {name: value for name, value in environ.items() if _SESSION.fullmatch(name)}
             return kept | {"PATH": SYSTEM_PATH[machine.platform]}
         case _:
             return dict(environ)
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if not _SECRET.search(name)}
 
 
 def fill_in(text: str, host: Host, environ: Mapping[str, str]) -> str:
@@ -59,13 +63,18 @@ def fill_in(text: str, host: Host, environ: Mapping[str, str]) -> str:
     return text
 
 
+def has_reference(text: str, host: Host) -> bool:
+    """Whether the host would put a variable's value into a text."""
+    return any(re.search(pattern, text) for pattern in _reference_patterns(host.reference))
+
+
 def _reference_patterns(reference: str) -> list[str]:
     name = r"(?P<name>[A-Za-z_]\w*)"
     match reference:
         case "":
             return []
         case "${%s}":
-            return [rf"\$\{{{name}(?::-(?P<default>[^}}]*))?\}}"]
+            return [rf"\$\{{{name}(?::-(?P<default>(?:[^}}$]|\$(?!\{{))*+))?\}}"]
         case "$%s":
             return [rf"\$\{{{name}\}}", rf"\${name}"]
         case _:

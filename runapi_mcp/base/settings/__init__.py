@@ -9,19 +9,28 @@ from typing import Final
 
 from runapi_mcp.base.errors import LedgerUnusable, NotConfigured
 from runapi_mcp.base.settings import values
+from runapi_mcp.base.settings.http_caps import HttpCaps, read_caps
 from runapi_mcp.base.settings.key_file import KeyFile, config_path, read_config
-from runapi_mcp.base.settings.keys import KEY_PAGE, Key, find_key, parse_key
-from runapi_mcp.base.settings.values import DEFAULT_BASE_URL
+from runapi_mcp.base.settings.keys import (
+    KEY_PAGE,
+    Key,
+    find_key,
+    parse_key,
+    require_same_trust,
+)
+from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
 
 __all__ = [
     "DEFAULT_BASE_URL",
     "KEEP_DAYS",
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
+    "HttpCaps",
     "Key",
     "KeyFile",
     "LimitSettings",
     "Settings",
+    "check_url",
     "config_path",
     "key_now",
     "load",
@@ -80,6 +89,7 @@ class Settings:
     limits: LimitSettings
     ledger: LedgerSettings
     pictures: PictureSettings
+    http: HttpCaps
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
@@ -102,13 +112,15 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     unknown_zone = values.unknown_zone(environ)
+    base_url = DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file)
     return Settings(
-        base_url=DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file),
-        key=key,
+        base_url=base_url,
+        key=require_same_trust(key, base_url, file),
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),
         ledger=_ledger(environ, sandbox=sandbox),
         pictures=_pictures(environ),
+        http=read_caps(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         sandbox=sandbox,
@@ -117,13 +129,14 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     )
 
 
-def key_now(environ: Mapping[str, str] | None = None) -> Key:
-    """The key as the environment and the config file have it at this moment.
+def key_now(base_url: str, environ: Mapping[str, str] | None = None) -> Key:
+    """The key for an address as the environment and the config file have it at this moment.
 
     A server asks at every call, so that a login or logout elsewhere needs no restart.
     """
     environ = os.environ if environ is None else environ
-    return find_key(environ, *read_config(config_path(environ)))[0]
+    file, broken = read_config(config_path(environ))
+    return require_same_trust(find_key(environ, file, broken)[0], base_url, file)
 
 
 def sandbox_environment() -> dict[str, str]:

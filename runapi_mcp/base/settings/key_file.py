@@ -1,4 +1,5 @@
-"""RunAPI's config file, which its own programs write too: read, and the key kept in it."""
+"""RunAPI's config file, which its own programs write too: read, and the key kept in it, with the
+address that it is for."""
 
 from __future__ import annotations
 
@@ -13,10 +14,13 @@ from pydantic import SecretStr
 
 from runapi_mcp.base.atomic_files import make_folders, write_whole
 from runapi_mcp.base.errors import NotConfigured
-from runapi_mcp.base.json_values import is_object
+from runapi_mcp.base.json_values import is_bounded, is_object
+from runapi_mcp.base.settings.values import kept_address, may_go_to
 
 _NAME: Final = "api_key"
 _OLDER_NAME: Final = "apiKey"
+_ADDRESS_NAME: Final = "base_url"
+_OLDER_ADDRESS_NAME: Final = "baseUrl"
 _BOM: Final = "\ufeff"
 _EMPTY: Final = "{}\n"
 _ADVICE: Final = "Correct it, or move it away; a key may also be set as RUNAPI_API_KEY."
@@ -55,6 +59,8 @@ def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
         entries: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         return {}, f"{path} is not valid JSON: {error}."
+    if not is_bounded(entries, len(text)):
+        return {}, f"{path} is not valid JSON: it is nested too deeply."
     if not is_object(entries):
         return {}, f"{path} must hold a JSON object."
     return entries, None
@@ -91,9 +97,17 @@ class KeyFile:
         if not os.access(target.parent, os.W_OK | os.X_OK):
             raise self._unwritable(PermissionError("its folder is read-only"))
 
-    def save(self, key: SecretStr) -> None:
-        """Keep the key, readable by this user only."""
-        _, text = self._texts(key.get_secret_value())
+    def is_for(self, base_url: str) -> bool:
+        """Whether a key that is saved here may be sent to an address."""
+        return may_go_to(base_url, read_config(self.path)[0])
+
+    def names_another(self, base_url: str) -> bool:
+        """Whether it names an address for its key, and not this one."""
+        return kept_address(read_config(self.path)[0]) not in (None, base_url)
+
+    def save(self, key: SecretStr, base_url: str | None = None) -> None:
+        """Keep the key, readable by this user only; with the address that it is for, if given."""
+        _, text = self._texts(key.get_secret_value(), base_url)
         self._replace(text)
 
     def remove(self) -> bool:
@@ -104,15 +118,15 @@ class KeyFile:
         self._replace(text)
         return True
 
-    def _texts(self, key: str | None) -> tuple[str, str]:
-        """The file's text, and the same with this key, or without any."""
+    def _texts(self, key: str | None, base_url: str | None = None) -> tuple[str, str]:
+        """The file's text, and the same with this key and address, or without a key."""
         # Imported here, because every start would pay for what only a login needs.
         from runapi_mcp.base.texts import UnusableText
 
         text = self._read()
         bom = _BOM if text.startswith(_BOM) else ""
         try:
-            return text, bom + _with_key(text.removeprefix(_BOM), key)
+            return text, bom + _with_key(text.removeprefix(_BOM), key, base_url)
         except UnusableText as error:
             line = "" if error.line is None else f" (line {error.line})"
             happened = f"{self.path} is not valid JSON: {error.why}{line}."
@@ -157,10 +171,16 @@ class KeyFile:
         )
 
 
-def _with_key(text: str, key: str | None) -> str:
-    """A text with this key, or without any; nothing else of it changes."""
+def _with_key(text: str, key: str | None, base_url: str | None) -> str:
+    """A text with this key and address, or without a key; nothing else of it changes."""
+    if base_url is not None:
+        text = _with_entry(text, _ADDRESS_NAME, _OLDER_ADDRESS_NAME, base_url)
+    return _with_entry(text, _NAME, _OLDER_NAME, key)
+
+
+def _with_entry(text: str, name: str, older_name: str, value: str | None) -> str:
     from runapi_mcp.base.texts import parse_text
 
-    for name in (_OLDER_NAME, _NAME) if key is None else (_OLDER_NAME,):
-        text = parse_text(text, "json").cut((name,))
-    return text if key is None else parse_text(text, "json").put((_NAME,), key)
+    for gone in (older_name, name) if value is None else (older_name,):
+        text = parse_text(text, "json").cut((gone,))
+    return text if value is None else parse_text(text, "json").put((name,), value)

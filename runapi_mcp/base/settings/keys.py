@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from runapi_mcp.base.errors import KeyMissing
-from runapi_mcp.base.settings.values import is_leftover
+from runapi_mcp.base.settings.values import (
+    BASE_URL_NAME,
+    is_leftover,
+    may_go_to,
+)
 
 KEY_PAGE = "https://runapi.ai"
 KEY_NAMES = ("RUNAPI_API_KEY", "RUNAPI_KEY")
@@ -63,6 +67,16 @@ def find_key(
     return given[0] if given else Key(None, _no_key("No RunAPI API key is set.")), said
 
 
+def require_same_trust(key: Key, base_url: str, file: Mapping[str, object]) -> Key:
+    """The key, or none where it is the config file's and the address is neither that nor RunAPI's.
+
+    Who can set an address in an environment, such as a project, must not get the user's key so.
+    """
+    if key.secret is None or key.from_environment or may_go_to(base_url, file):
+        return key
+    return Key(None, _elsewhere(base_url))
+
+
 def passed_over(environ: Mapping[str, str], file: Mapping[str, object]) -> tuple[KeyMissing, ...]:
     """What is no key and stands before the first that is one."""
     found: list[KeyMissing] = []
@@ -80,6 +94,16 @@ def _given_keys(environ: Mapping[str, str], file: Mapping[str, object]) -> list[
         text = value if isinstance(value, str) else "not a text"
         found.append((f'"{name}" in {CONFIG_FILE}', "" if value is None else text))
     return [parse_key(value, source) for source, value in found if value.strip()]
+
+
+def _elsewhere(base_url: str) -> KeyMissing:
+    return KeyMissing(
+        f"The API key in {CONFIG_FILE} is not sent to {base_url}, which is neither RunAPI's nor "
+        "stands beside it there.",
+        f"Put `base_url` beside the key (`runapi-mcp login --base-url {base_url}`), or the key "
+        "beside the address: RUNAPI_API_KEY in the server's environment.",
+        BASE_URL_NAME,
+    )
 
 
 def _no_key(happened: str, source: str = "") -> KeyMissing:

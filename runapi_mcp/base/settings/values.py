@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final
@@ -11,13 +11,16 @@ from runapi_mcp.base.catalog.fields import is_http
 from runapi_mcp.base.catalog.money import tidy
 from runapi_mcp.base.days import is_readable
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.sockets import is_loopback
 
 DEFAULT_BASE_URL = "https://runapi.ai"
+BASE_URL_NAME: Final = "RUNAPI_BASE_URL"
 ZONE: Final = "RUNAPI_BUDGET_TIMEZONE"
 MOST_DOLLARS: Final = 1_000_000
 ON: Final = ("1", "true", "yes", "on")
 OFF: Final = ("0", "false", "no", "off")
 
+_RUNAPIS: Final = re.compile(r"https://([a-z0-9-]+\.)*runapi\.ai(:\d+)?(/.*)?", re.IGNORECASE)
 _LEFTOVER = re.compile(
     r"\$\{.*\}|\{\{.*\}\}|\{env:.*\}|\$(env:)?\w+|%\w+%|<.*>|YOUR[_-].*", re.IGNORECASE | re.DOTALL
 )
@@ -30,17 +33,45 @@ def is_leftover(value: str) -> bool:
 
 def runapi_url(environ: Mapping[str, str], file: Mapping[str, object]) -> str:
     """RunAPI's address: as the environment has it, then the config file, then as it is known."""
-    candidates = [environ.get("RUNAPI_BASE_URL"), file.get("base_url"), file.get("baseUrl")]
+    given = _first_url([environ.get(BASE_URL_NAME), file.get("base_url"), file.get("baseUrl")])
+    return DEFAULT_BASE_URL if given is None else check_url(given)
+
+
+def may_go_to(base_url: str, file: Mapping[str, object]) -> bool:
+    """Whether the config file's key may go to an address: its own, RunAPI's, this machine's."""
+    return is_own_address(base_url) or base_url == kept_address(file)
+
+
+def kept_address(file: Mapping[str, object]) -> str | None:
+    """The address that the config file names for its key; None for none that can be used."""
+    kept = _first_url([file.get("base_url"), file.get("baseUrl")])
+    try:
+        return None if kept is None else check_url(kept)
+    except NotConfigured:
+        return None
+
+
+def _first_url(candidates: Iterable[object]) -> str | None:
     for value in candidates:
         text = "" if value is None else str(value).strip().rstrip("/")
         if text and not is_leftover(text):
-            return _check_url(text)
-    return DEFAULT_BASE_URL
+            return text
+    return None
 
 
-def _check_url(url: str) -> str:
-    # Paths are put behind it: no login, query or fragment.
-    if not is_http(url) or {"@", "?", "#"} & set(url):
+def is_own_address(url: str) -> bool:
+    """Whether it is RunAPI's or this machine's, which any of the user's keys may be sent to."""
+    return _RUNAPIS.fullmatch(url) is not None or (is_http(url) and is_loopback(url))
+
+
+def check_url(url: str) -> str:
+    """An address as it is used.
+
+    Raises:
+        NotConfigured: it cannot be RunAPI's.
+    """
+    # Paths are put behind it: no login, query or fragment. What a backslash is, readers differ in.
+    if not is_http(url) or {"@", "?", "#", "\\"} & set(url):
         raise NotConfigured(
             "The RunAPI base URL is not an http(s) address.",
             f"Set RUNAPI_BASE_URL to one such as {DEFAULT_BASE_URL}, or unset it.",

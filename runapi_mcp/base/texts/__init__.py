@@ -164,24 +164,20 @@ def _check(before: Text, after: Text, path: KeyPath, entry: ServerEntry | None) 
 
 def _same(before: Text, after: Text, path: KeyPath) -> bool:
     """Whether all that is not at the path is as it was."""
-    return _alike(_others(before.value, path), _others(after.value, path), set())
+    return _alike(_others(before.value, path), _others(after.value, path))
 
 
-def _alike(was: object, now: object, seen: set[tuple[int, int]]) -> bool:
+def _alike(was: object, now: object) -> bool:
     """Whether two values say the same; 1 and true do not."""
     if type(was) is not type(now):
         return False
-    pair = (id(was), id(now))
-    if pair in seen:  # YAML may have a value in many places, and even within itself
-        return True
-    seen.add(pair)
     if is_object(was) and is_object(now):
         same = was.keys() == now.keys()
-        return same and all(_alike(was[key], now[key], seen) for key in was)
+        return same and all(_alike(was[key], now[key]) for key in was)
     if isinstance(was, list):
         ones, others = as_list(cast("object", was)), as_list(now)
         pairs = zip(ones, others, strict=False)
-        return len(ones) == len(others) and all(_alike(*both, seen) for both in pairs)
+        return len(ones) == len(others) and all(_alike(*both) for both in pairs)
     # By their words too, as what is no number is not equal to itself.
     return was == now or f"{was!r}" == f"{now!r}"
 

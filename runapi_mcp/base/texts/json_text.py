@@ -18,13 +18,15 @@ from runapi_mcp.base.texts.text import (
     line_of,
     newline_of,
     quoted_path,
+    require_bounded,
     splice,
     value_at,
     without_space,
 )
 
-_STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
-_COMMENTS: Final = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
+# What nothing closes ends with the text: else each of its beginnings would be tried to the end.
+_STRING: Final = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+_COMMENTS: Final = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _TRAILING_COMMAS: Final = re.compile(rf"{_STRING}|[\[{{]\s*,|,(?=\s*[}}\]])", re.DOTALL)
 _TRAILING_COMMA: Final = re.compile(r",\s*[}\]]")
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
@@ -224,7 +226,7 @@ def _laid_out(value: object, unit: str) -> str:
 
 def _parsed(plain: str) -> object:
     try:
-        return json.loads(plain, parse_constant=_refuse_constant)
+        return require_bounded(json.loads(plain, parse_constant=_refuse_constant), plain)
     except json.JSONDecodeError as error:
         raise _broken(plain, error) from error
     except ValueError as error:  # of a number with thousands of digits
@@ -251,7 +253,8 @@ def _after_space(text: str, index: int) -> int:
 
 
 def _blank_comment(found: re.Match[str]) -> str:
-    return found[0] if found[0][0] == '"' else re.sub(r"[^\r\n]", " ", found[0])
+    is_open = found[0][1] == "*" and not found[0].endswith("*/", 2)
+    return found[0] if found[0][0] == '"' or is_open else re.sub(r"[^\r\n]", " ", found[0])
 
 
 def _blank_comma(found: re.Match[str]) -> str:

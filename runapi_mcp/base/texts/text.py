@@ -4,7 +4,7 @@ import json
 import re
 from typing import Final, Literal, Protocol
 
-from runapi_mcp.base.json_values import is_object
+from runapi_mcp.base.json_values import is_bounded, is_object
 
 Dialect = Literal["json", "json with comments", "jsonc", "toml", "yaml"]
 """`jsonc` has comments and trailing commas. Which of them a host reads was measured."""
@@ -16,7 +16,7 @@ HARM: Final = "it is written in a way that cannot be changed without harm to oth
 """Why a sound text is left alone."""
 
 _COMMENT: Final = {
-    "//": re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL),
+    "//": re.compile(r"//[^\r\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL),
     "#": re.compile(r"#[^\r\n]*"),
 }
 
@@ -56,6 +56,17 @@ class Text(Protocol):
     def cut(self, path: KeyPath) -> str:
         """Without the entry at the path, its comma, and the white space before it."""
         ...
+
+
+def require_bounded(value: object, text: str) -> object:
+    """What a text says, if whoever walks through it comes to an end.
+
+    Raises:
+        UnusableText: it is nested too deeply, or says far more than its letters, by YAML's aliases.
+    """
+    if not is_bounded(value, 10_000 + len(text)):
+        raise UnusableText("it is nested too deeply")
+    return value
 
 
 def value_at(value: object, path: KeyPath) -> object:

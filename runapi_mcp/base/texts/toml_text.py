@@ -10,11 +10,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from runapi_mcp.base.texts.text import KeyPath, UnusableText, line_of, newline_of, splice, value_at
+from runapi_mcp.base.texts.text import (
+    KeyPath,
+    UnusableText,
+    line_of,
+    newline_of,
+    require_bounded,
+    splice,
+    value_at,
+)
 
+MOST_DOTS: Final = 1_000
 _TOKEN: Final = re.compile(
     r"""
-    \"\"\"(?:\\.|[^\\])*?\"{3,5} | '''.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*'
+    \"\"\"(?:\\.|[^\\])*?(?:\"{3,5}|\\?\Z) | '''.*?(?:'{3,5}|\Z)
+    | "(?:\\.|[^"\\\n])*+"? | '[^'\n]*+'?
     | \#[^\n]* | \r?\n | [\[\]{}=] | [^"'\#\n\r\[\]{}=]+ | .
     """,
     re.DOTALL | re.VERBOSE,
@@ -235,7 +245,11 @@ def _value(value: object) -> str:
 
 def _parsed(text: str) -> object:
     try:
-        return tomllib.loads(text)
+        # For a key of so many parts, tomllib takes as long as the square of their number.
+        longest = max((line.count(".") for line in text.splitlines()), default=0)
+        if longest > MOST_DOTS:
+            raise UnusableText(f"a line has {longest} dots")
+        return require_bounded(tomllib.loads(text), text)
     except tomllib.TOMLDecodeError as error:
         line = _LINE.search(str(error))
         why = str(error).rpartition(" (at ")[0]

@@ -19,6 +19,7 @@ from runapi_mcp.base.texts.text import (
     mask_comments,
     newline_of,
     quoted_path,
+    require_bounded,
     splice,
     without_space,
 )
@@ -171,7 +172,7 @@ def _loaded(text: str) -> object:
     try:
         with warnings.catch_warnings(action="ignore"):  # an anchor used again is no fault
             reader: Any = YAML(typ="safe", pure=True)  # it has no types
-            return reader.load(text)
+            return require_bounded(reader.load(text), text)
     except MarkedYAMLError as error:
         mark = cast("Any", error).problem_mark  # its attributes have no types
         raise UnusableText(_why(error), mark and line_of(text, mark.index)) from error

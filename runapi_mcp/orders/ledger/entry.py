@@ -58,6 +58,8 @@ class Entry:
     image_urls: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     """Where the images were saved: absolute paths, in their order; "" for one that was not."""
+    file_hashes: tuple[str, ...] = ()
+    """The SHA-256 of each file as it was saved; missing or "" where an earlier version saved it."""
     cost_cents: float | None = None
     error: str | None = None
     ended_at: float | None = None

@@ -1,29 +1,60 @@
 """Bodies of answers: bounded while they come, decoded, and without what must not go on."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+import zlib
+from collections.abc import AsyncIterable, Callable
 from functools import partial
+from typing import Final
 
+from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS
 from runapi_mcp.base.json_values import as_list, is_object
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.base.redaction import KEY_HIDDEN, Secret
+
+LONGEST_TEXT: Final = 2 * MAX_URL_CHARACTERS
+"""Of one text of an answer; what is longer is cut before anything looks at it."""
+ACCEPTED_ENCODING: Final = "gzip"
 
 
 class TooLarge(Exception):
     """A body that goes on after its limit."""
 
 
-async def read_bounded(chunks: AsyncIterator[bytes], largest_bytes: int) -> bytes:
-    """
+class Undecodable(Exception):
+    """A body that is not compressed as it says, or in a way that was not asked for."""
+
+
+async def read_bounded(chunks: AsyncIterable[bytes], encoding: str, largest_bytes: int) -> bytes:
+    """The body, unpacked; no more than its limit is ever in memory.
+
     Raises:
-        TooLarge: the body has more than `largest_bytes`, also when it was sent compressed.
+        TooLarge: unpacked it has more than `largest_bytes`.
+        Undecodable: it cannot be unpacked.
     """
-    content = bytearray()
+    content, unpack = bytearray(), _unpacker(encoding)
     async for chunk in chunks:
-        content += chunk
+        content += unpack(chunk, largest_bytes + 1 - len(content))
         if len(content) > largest_bytes:
             raise TooLarge
     return bytes(content)
+
+
+def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+    """Unpacks the next bytes, up to so many. Once packed only: layers multiply."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return lambda chunk, most: chunk[:most]
+    if encoding != ACCEPTED_ENCODING:
+        raise Undecodable
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    def inflate(chunk: bytes, most: int) -> bytes:
+        try:
+            return inflater.decompress(chunk, most)
+        except zlib.error as error:
+            raise Undecodable from error
+
+    return inflate
 
 
 def parse(content: bytes, secret: str) -> object:
@@ -40,7 +71,7 @@ def sanitise(value: object, secret: str) -> object:
 
     A line break could forge a line of a result, and half an emoji would end the stdio transport.
     """
-    value = _each_text(value, on_one_line)
+    value = _each_text(value, _tidy)
     if not secret:
         return value
     key = Secret(secret)
@@ -52,8 +83,12 @@ def sanitise(value: object, secret: str) -> object:
 
 def sanitise_text(text: str, secret: str) -> str:
     """A header, or words about a failed request, likewise."""
-    text = on_one_line(text)
+    text = _tidy(text)
     return Secret(secret).hide(text, KEY_HIDDEN) if secret else text
+
+
+def _tidy(text: str) -> str:
+    return on_one_line(text[:LONGEST_TEXT])
 
 
 def _each_text(value: object, edit: Callable[[str], str]) -> object:

@@ -16,9 +16,12 @@ from runapi_mcp.base.errors import (
     Unreachable,
 )
 from runapi_mcp.base.json_values import is_object
-from runapi_mcp.base.redaction import hide_credentials
+from runapi_mcp.base.redaction import quote
 from runapi_mcp.base.settings import Key
 from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.outbound.ssrf_guard import Resolve, resolve_host
+from runapi_mcp.outbound.targets import Unreached, parse_url
+from runapi_mcp.outbound.way_out import WayOut
 from runapi_mcp.providers.runapi import bodies
 from runapi_mcp.providers.runapi.failures import http_answer, named_task, to_failure
 from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
@@ -35,9 +38,15 @@ _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ht
 
 
 class Connection:
-    def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        resolve: Resolve | None = None,
+    ) -> None:
         self._base_url = base_url
         self._http = _client(base_url, transport)
+        self._way_out = WayOut(base_url, transport, resolve or resolve_host)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -78,22 +87,24 @@ class Connection:
         """Put bytes to an address RunAPI named. The key stays here: the address is elsewhere.
 
         Raises:
-            ProviderFailure: the storage refused or could not be reached.
+            ProviderFailure: it is not safe to go to, refused, or could not be reached.
         """
         try:
             with anyio.fail_after(_UPLOAD_SECONDS):
-                response = await self._http.put(
-                    url, content=content, headers=dict(headers), timeout=_UPLOAD_SECONDS
-                )
+                # Of the answer only its status is of interest: its body may have no end.
+                async with self._way_out.send("PUT", parse_url(url), headers, content) as response:
+                    answered = http_answer(response.status_code, response.headers)
+        except Unreached as failure:
+            raise _not_uploaded(failure.reason, failure.advice, failure.host) from failure
         # ValueError: headers that RunAPI named and that cannot be sent.
-        except (httpx.RequestError, httpx.InvalidURL, ValueError, TimeoutError) as error:
-            raise _unreachable(error, "the upload address", "") from error
+        except (ValueError, TimeoutError) as error:
+            raise _not_uploaded(type(error).__name__, "Try again in a minute.") from error
         if not response.is_success:
             # Not RunAPI's own words for a status: this is elsewhere, and had no key.
             raise ProviderDown(
                 f"The upload address refused the file (HTTP {response.status_code}).",
                 "Try again in a minute.",
-                http_answer(response.status_code, response.headers),
+                answered,
             )
 
     def _secret(self, key: Key) -> str:
@@ -141,15 +152,25 @@ class Connection:
             # The client's own timeouts do not bound an answer that trickles.
             with anyio.fail_after(seconds):
                 async with sending as response:
-                    content = await bodies.read_bounded(
-                        response.aiter_bytes(), _LARGEST_ANSWER_BYTES
-                    )
-                    return response, content
+                    return response, await _read(response)
         except (httpx.RequestError, OSError) as error:
             raise _unreachable(error, self._base_url, secret) from error
         except bodies.TooLarge as error:
             raise ProviderDown("RunAPI's answer does not end.", "Try again in a minute.") from error
         raise AssertionError("the response leaves the block or an error does")
+
+
+async def _read(response: httpx.Response) -> bytes:
+    # Not httpx's own unpacking, which holds all that a chunk unpacks to.
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise TypeError("an async client answers with an async stream")
+    encoding = response.headers.get("Content-Encoding", "")
+    try:
+        return await bodies.read_bounded(stream, encoding, _LARGEST_ANSWER_BYTES)
+    except bodies.Undecodable:
+        # Its status tells enough, and where that pays, its headers may name the task.
+        return b""
 
 
 def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
@@ -166,7 +187,11 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
             # A request that waits for a place was not sent: it must end before the attempt does,
             # because the end of an attempt leaves a doubt.
             timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS, pool=_POOL_SECONDS),
-            headers={"Accept": "application/json", "User-Agent": f"runapi-mcp/{__version__}"},
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": bodies.ACCEPTED_ENCODING,
+                "User-Agent": f"runapi-mcp/{__version__}",
+            },
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
             # A cookie set for one caller would go out with the next one's request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -182,10 +207,15 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
         ) from error
 
 
+def _not_uploaded(reason: str, advice: str, host: str = "") -> ProviderDown:
+    where = host or "the upload address that RunAPI named"
+    return ProviderDown(f"The file could not be sent to {where}: {reason}.", advice)
+
+
 def _unreachable(error: Exception, where: str, secret: str) -> Unreachable:
     kind = NotConnected if isinstance(error, _NOTHING_SENT) else Unreachable
     detail = bodies.sanitise_text(str(error) or type(error).__name__, secret)
     return kind(
-        f"RunAPI did not answer at {where} ({hide_credentials(detail)}).",
+        f"RunAPI did not answer at {where} ({quote(detail)}).",
         "Check the network, a proxy and RUNAPI_BASE_URL, then call again.",
     )

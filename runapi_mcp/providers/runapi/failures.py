@@ -10,12 +10,10 @@ from typing import Final
 from runapi_mcp.base import errors
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import HttpAnswer, ProviderFailure
-from runapi_mcp.base.json_values import as_list, as_object, as_text
-from runapi_mcp.base.redaction import excerpt
+from runapi_mcp.base.json_values import as_list, as_name, as_object, as_text
+from runapi_mcp.base.redaction import LONGEST_QUOTATION, excerpt, quote
 from runapi_mcp.base.settings import KEY_PAGE
 
-LONGEST_MESSAGE = 300
-LONGEST_REQUEST_ID = 128
 LONGEST_RETRY_AFTER_SECONDS = 30.0
 """A picture takes seconds: who believed a longer wish would not see that it is there."""
 NOT_CHARGED: Final = frozenset({400, 401, 402, 404, 413, 415, 422})
@@ -23,6 +21,8 @@ NOT_CHARGED: Final = frozenset({400, 401, 402, 404, 413, 415, 422})
 
 Any other may come from something on the way that knows nothing of what RunAPI did.
 """
+MOST_FIELDS_NAMED = 20
+"""More than a message has room for."""
 _MESSAGE_KEYS = ("message", "detail", "errorMessage", "msg")
 _TASK_FOLDER = re.compile(r"/(tasks|api/v1/\w+/\w+)$", re.ASCII)
 _HTML = re.compile(r"<\s*+(?:/\s*+)?[a-z!][^<>]*>", re.IGNORECASE)
@@ -31,7 +31,7 @@ _HTML = re.compile(r"<\s*+(?:/\s*+)?[a-z!][^<>]*>", re.IGNORECASE)
 def http_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
     return HttpAnswer(
         status=status,
-        request_id=(as_text(headers.get("x-request-id")) or "")[:LONGEST_REQUEST_ID] or None,
+        request_id=as_name(headers.get("x-request-id")),
         task_id=_followed_task(headers),
         retry_after_seconds=parse_retry_after(headers.get("retry-after")),
         sandbox="x-runapi-sandbox" in headers,
@@ -88,7 +88,7 @@ def _followed_task(headers: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What a status means. `{message}` is RunAPI's own word on it, or the bare status."""
+    """What a status means. `{message}` is RunAPI's own word on it, as such, or the bare status."""
 
     failure: type[ProviderFailure]
     happened: str
@@ -139,10 +139,10 @@ def to_failure(answer: HttpAnswer, body: object, *, reads_task: bool = False) ->
     """The failure of an answer with an error status; `body` is decoded JSON, or None."""
     status = answer.status or 0
     case = _case(status, reads_task=reads_task)
-    message = parse_message(body)
+    who, message = "RunAPI's sandbox" if answer.sandbox else "RunAPI", parse_message(body)
     happened = case.happened.format(
-        who="RunAPI's sandbox" if answer.sandbox else "RunAPI",
-        message=f" ({message.rstrip('.')})" if message else f" (HTTP {status})",
+        who=who,
+        message=f" ({who} says: {quote(message)})" if message else f" (HTTP {status})",
         status=status,
     )
     wait = answer.retry_after_seconds
@@ -166,17 +166,17 @@ def parse_message(body: object) -> str | None:
     found = [as_text(error), as_text(nested), *(as_text(entries.get(k)) for k in _MESSAGE_KEYS)]
     parts = [next((text for text in found if text), None), _fields(entries.get("errors"))]
     message = ": ".join(part for part in parts if part)
-    if not message or _HTML.search(message):
-        return None
-    return excerpt(message, LONGEST_MESSAGE)
+    shown = excerpt(message, LONGEST_QUOTATION)
+    return None if _HTML.search(shown) else shown or None
 
 
 def _fields(errors_by_field: object) -> str | None:
     entries = as_object(errors_by_field)
-    named = [f"{name} {_reasons(reasons)}" for name, reasons in entries.items()]
+    some = list(entries.items())[:MOST_FIELDS_NAMED]
+    named = [f"{name} {_reasons(reasons)}" for name, reasons in some]
     return "; ".join(named) or None
 
 
 def _reasons(value: object) -> str:
-    reasons = as_list(value) or [value]
+    reasons = as_list(value)[:MOST_FIELDS_NAMED] or [value]
     return " and ".join(str(reason) for reason in reasons)

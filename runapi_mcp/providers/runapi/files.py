@@ -1,6 +1,7 @@
 """Files: local bytes become a URL that RunAPI can read for about an hour."""
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,11 @@ from runapi_mcp.providers.runapi.messages import Reply, Request, Send, encode, i
 Put = Callable[[str, Mapping[str, str], bytes], Awaitable[None]]
 """Puts bytes to an address with exactly the given headers, without any key."""
 _WHY: Final = "about the file could not be read"
+_STORAGE_HEADERS: Final = re.compile(
+    r"content-(type|md5|disposition)|cache-control|if-none-match|x-(amz|goog|ms)-[a-z0-9-]{1,80}"
+)
+"""What stores of files have signed. All else is left out: it could change whose request it is, or
+where it ends."""
 
 
 async def upload(send: Send, put: Put, name: str, content: bytes, media_type: str) -> UploadedFile:
@@ -52,7 +58,15 @@ def _parse_place(reply: Reply) -> _Place:
     if signed_id is None or url is None:
         raise incomplete(reply, _WHY)
     headers = as_object(reply.body.get("headers"))
-    return _Place(signed_id, url, {name: str(value) for name, value in headers.items()})
+    return _Place(
+        signed_id,
+        url,
+        {
+            name: str(value)
+            for name, value in headers.items()
+            if _STORAGE_HEADERS.fullmatch(name.lower())
+        },
+    )
 
 
 def _parse_file(reply: Reply) -> UploadedFile:

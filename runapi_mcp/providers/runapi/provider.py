@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runapi_mcp.base.catalog.price import Price
     from runapi_mcp.base.catalog.task import Task
     from runapi_mcp.base.settings import Key
+    from runapi_mcp.outbound.ssrf_guard import Resolve
     from runapi_mcp.providers.port import IssuedKey, LoginGrant, PricedCall, Provider, UploadedFile
     from runapi_mcp.providers.runapi.connection import Connection
     from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
@@ -33,9 +34,16 @@ if TYPE_CHECKING:
 class RunAPI:
     """RunAPI as all callers share it: one HTTP client, one memory of prices, one limit a key."""
 
-    def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        resolve: Resolve | None = None,
+    ) -> None:
+        """`transport` and `resolve` replace the network and its names."""
         self.base_url = base_url
         self._transport = transport
+        self._resolve = resolve
         self._connection: Connection | None = None
         self._rate_limits: WeakValueDictionary[str, RateLimit] = WeakValueDictionary()
 
@@ -57,7 +65,7 @@ class RunAPI:
             # Imported here, because httpx would slow down every start for calls that may not come.
             from runapi_mcp.providers.runapi.connection import Connection
 
-            self._connection = Connection(self.base_url, self._transport)
+            self._connection = Connection(self.base_url, self._transport, self._resolve)
         return self._connection
 
     def rate_limit(self, caller_id: str) -> RateLimit:

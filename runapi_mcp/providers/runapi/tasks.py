@@ -9,7 +9,15 @@ from runapi_mcp.base.catalog.money import tidy
 from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import ProviderDown
-from runapi_mcp.base.json_values import Json, as_cents, as_list, as_number, as_object, as_text
+from runapi_mcp.base.json_values import (
+    Json,
+    as_cents,
+    as_list,
+    as_name,
+    as_number,
+    as_object,
+    as_text,
+)
 from runapi_mcp.providers.runapi.failures import parse_message
 from runapi_mcp.providers.runapi.messages import Reply, Request, incomplete
 
@@ -77,7 +85,7 @@ def _task(task_id: str, envelope: Json, reply: Reply) -> Task:
         error=parse_message({"error": envelope.get("error"), "errors": envelope.get("errors")}),
         cost_cents=_cost_cents(envelope),
         reserved_cents=_reserved_cents(envelope),
-        model=as_text(envelope.get("model")),
+        model=as_name(envelope.get("model")),
         retry_after_seconds=reply.answer.retry_after_seconds,
         request_id=reply.answer.request_id,
         sandbox=reply.answer.sandbox,

@@ -8,6 +8,7 @@ from runapi_mcp.base.hosts.host import ENTRY_NAME
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.settings import parse_key
 from runapi_mcp.base.settings.keys import KEY_NAMES
+from runapi_mcp.base.settings.values import BASE_URL_NAME, is_own_address
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, note, problem, warning
 from runapi_mcp.setup.doctor.launch_plan import call_seconds
@@ -60,6 +61,7 @@ def check_entry(entry: ConfigEntry) -> Iterator[Finding]:
         what = f"{title} gives up a call after {seconds:g} s"
         yield warning("timeout", what, "a picture takes longer, and comes only by get_task", anew)
     yield from _check_address(entry)
+    yield from _check_key_target(entry)
 
 
 def _key_candidates(entry: ConfigEntry) -> Iterator[str]:
@@ -80,6 +82,14 @@ def _check_address(entry: ConfigEntry) -> Iterator[Finding]:
         what, why = "the server's address is not https", "your key travels where others can read it"
         safe = address.copy_with(scheme="https", port=None)
         yield problem("address", what, why, fix_commands.connect_to(entry, str(safe)))
+
+
+def _check_key_target(entry: ConfigEntry) -> Iterator[Finding]:
+    address = entry.env.get(BASE_URL_NAME, "").strip()
+    if entry.is_of_project and not entry.url and address and not is_own_address(address):
+        what = f"the project's file has your key sent to {address}"
+        why = "whoever runs that address gets it, where the host hands a key on"
+        yield problem("address", what, why, fix_commands.rewrite(entry))
 
 
 def check_neighbours(configs: Sequence[McpConfig]) -> Iterator[tuple[ConfigEntry, Finding]]:

@@ -12,7 +12,7 @@ from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.errors import KeyMissing, KeyRejected, RateLimited
 from runapi_mcp.base.settings import Key, config_path
 from runapi_mcp.base.settings.keys import CONFIG_FILE, KEY_NAMES
-from runapi_mcp.base.settings.values import is_leftover
+from runapi_mcp.base.settings.values import BASE_URL_NAME, is_leftover
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, of_entry, problem, warning
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
@@ -56,6 +56,8 @@ def check_key(server: ServerEnvironment) -> Iterator[Finding]:
         yield note("key", what, mend=server.unset_command("RUNAPI_SANDBOX"))
     elif server.is_asked_for:
         yield note("key", "the host asks its person for the key, so it is not known here")
+    elif server.is_left_to_host:
+        yield note("key", "the project's file names a variable for the key, which is not looked up")
     elif settings.key.secret is None:
         yield _missing(server, settings.key.missing)
     else:
@@ -93,9 +95,19 @@ def _missing(server: ServerEnvironment, missing: KeyMissing | None) -> Finding:
         return of_entry(problem("key", what, _UNPAID, fix_commands.renew(entry), remedy))
     if not (missing and missing.source):
         return problem("key", "there is no API key", _UNPAID, fix_commands.login())
+    if missing.source == BASE_URL_NAME:
+        return problem("key", missing.happened.rstrip("."), _UNPAID, _allow_address(server))
     in_file = missing.source == CONFIG_FILE
     mend = fix_commands.edit(_config(server)) if in_file else _replace_key(server, missing.source)
     return problem("key", missing.happened.rstrip("."), _UNPAID, mend)
+
+
+def _allow_address(server: ServerEnvironment) -> str:
+    """What lets the config file's key go to the address, where the user's own file names it."""
+    entry = server.entry
+    if entry and server.is_of_entry(BASE_URL_NAME) and not entry.is_of_project:
+        return f"{fix_commands.login()} --base-url {shlex.quote(server.base_url)}"
+    return server.unset_command(BASE_URL_NAME)
 
 
 def _check_passed_over(server: ServerEnvironment) -> Iterator[Finding]:

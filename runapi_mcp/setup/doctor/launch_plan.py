@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp.base.hosts.host import CALL_SECONDS
-from runapi_mcp.base.hosts.launch_environment import fill_in, handed_on
+from runapi_mcp.base.hosts.launch_environment import fill_in, handed_on, without_secrets
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
 
@@ -33,7 +33,7 @@ class LaunchPlan:
         """The program's path, where the host would find it; None where it would not."""
         if not self.words:
             return None
-        return shutil.which(self._named(), path=self.environ.get("PATH", ""))
+        return shutil.which(self._named(), path=self.environ.get("PATH") or os.devnull)
 
     @property
     def is_there(self) -> bool:
@@ -66,17 +66,33 @@ def plan_launch(entry: ConfigEntry, machine: Machine) -> LaunchPlan | ConnectPla
     allowed_seconds = _allowed_seconds(entry, machine)
     if entry.url:
         return ConnectPlan(entry.url, _headers(entry, machine), allowed_seconds)
-    words = tuple(fill_in(word, entry.host, machine.environ) for word in entry.words)
-    directory = _directory(entry, machine)
-    return LaunchPlan(words, environment_of(entry, machine), directory, allowed_seconds)
+    words = tuple(_filled(word, entry, machine) for word in entry.words)
+    environ = environment_of(entry, machine)
+    if entry.is_of_project:
+        # Whoever wrote it gets no secret by a person's yes to its words.
+        environ = without_secrets(environ)
+    environ |= {"PATH": machine.safe_path(environ.get("PATH", ""))}
+    return LaunchPlan(words, environ, _directory(entry, machine), allowed_seconds)
 
 
 def environment_of(entry: ConfigEntry, machine: Machine) -> dict[str, str]:
-    """What the host's server finds in its environment."""
-    environ = machine.environ
-    named = {name: environ[name] for name in entry.handed_on if name in environ}
-    given = {name: fill_in(value, entry.host, machine.environ) for name, value in entry.env.items()}
-    return handed_on(entry.host.launch, machine) | named | given
+    """What the host's server finds in its environment.
+
+    Of what a project's file sets, only our own settings: else it would decide what runs.
+    """
+    environ, host = machine.environ, entry.host
+    by_own_name = (
+        (name for name, text in entry.env.items() if host.reference % name == text)
+        if host.reference
+        else ()
+    )
+    named = {name: environ[name] for name in (*entry.handed_on, *by_own_name) if name in environ}
+    given = {
+        name: _filled(text, entry, machine)
+        for name, text in entry.env.items()
+        if name not in named and not (entry.is_of_project and not name.startswith("RUNAPI_"))
+    }
+    return handed_on(host.launch, machine) | named | given
 
 
 def call_seconds(entry: ConfigEntry) -> float | None:
@@ -91,6 +107,8 @@ def call_seconds(entry: ConfigEntry) -> float | None:
 
 def _headers(entry: ConfigEntry, machine: Machine) -> dict[str, str]:
     headers, shape = entry.headers, entry.host.http
+    if entry.is_of_project:
+        return {}
     if shape and shape.bearer:
         name = entry.inner.get(shape.bearer)
         key = machine.environ.get(name, "") if isinstance(name, str) else ""
@@ -108,8 +126,14 @@ def _allowed_seconds(entry: ConfigEntry, machine: Machine) -> float:
 
 
 def _directory(entry: ConfigEntry, machine: Machine) -> str:
-    named = entry.inner.get("cwd")
-    if isinstance(named, str) and named:
-        return str(Path(machine.directory) / fill_in(named, entry.host, machine.environ))
-    in_project = entry.scope != "user" or not entry.host.launch.is_graphical
-    return machine.directory if in_project else str(machine.locate("{home}"))
+    """Where it is started: never in the project, which may hold files that a program reads there,
+    unless the project's own file is."""
+    if entry.is_of_project:
+        return str(Path(machine.directory) / entry.directory)
+    named = fill_in(entry.directory, entry.host, machine.environ)
+    return named or str(machine.locate("{home}"))
+
+
+def _filled(text: str, entry: ConfigEntry, machine: Machine) -> str:
+    """A text with the variables that it names: of a project's file, none."""
+    return text if entry.is_of_project else fill_in(text, entry.host, machine.environ)

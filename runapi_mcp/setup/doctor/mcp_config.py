@@ -12,13 +12,13 @@ import httpx
 from runapi_mcp.base.errors import Failure, NotConfigured
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, Http
 from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.json_values import Json, as_list, as_object
+from runapi_mcp.base.json_values import Json, as_list, as_number, as_object
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.base.texts import UnusableText, parse_text
 from runapi_mcp.setup.install.host_entry import command_words, entry_url, owner_of, unwrap_entry
 from runapi_mcp.setup.install.host_file import read_host_file
 from runapi_mcp.setup.install.installer import host_file_path
-from runapi_mcp.setup.install.launchers import Command, command_in
+from runapi_mcp.setup.install.launchers import Command, guess_command
 
 EntryScope = Literal["user", "project", "local"]
 """`local` is Claude Code's: one project, in the user's file."""
@@ -49,8 +49,19 @@ class ConfigEntry:
 
     @property
     def command(self) -> Command | None:
-        """How the command starts this program; None where it does not."""
-        return command_in(self.words)
+        """How the command seems to start this program; None where it does not."""
+        return guess_command(self.words)
+
+    @property
+    def directory(self) -> str:
+        """The directory to start in, as it is written; empty where it names none."""
+        named = self.inner.get("cwd")
+        return named if isinstance(named, str) else ""
+
+    @property
+    def is_of_project(self) -> bool:
+        """Whether it stands in a file that came with a project, and so may be anybody's."""
+        return self.scope == "project"
 
     @property
     def url(self) -> str:
@@ -115,10 +126,7 @@ class ConfigEntry:
 
     def seconds(self, key: str) -> float | None:
         """A duration that the entry sets, in the host's own unit."""
-        value = self.fields.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return float(value)
+        return as_number(self.fields.get(key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,6 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.hosts.host import Host
-from runapi_mcp.base.hosts.machine import Machine
-from runapi_mcp.base.hosts.table import HOSTS
-from runapi_mcp.base.redaction import Secrets
 from runapi_mcp.orders.ledger.sqlite.survey import survey
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.check_disk import check_disk
@@ -28,7 +25,7 @@ from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, note, 
 from runapi_mcp.setup.doctor.launch_plan import ConnectPlan
 from runapi_mcp.setup.doctor.probe import probe_address, probe_command
 from runapi_mcp.setup.doctor.runapi_probe import ask_runapi
-from runapi_mcp.setup.doctor.subjects import Inventory, Subject, section_of, take_inventory
+from runapi_mcp.setup.doctor.subjects import Inventory, Subject, section_of
 
 BESIDES_SECONDS: Final = 8.0
 """What asking RunAPI and ending the servers may take besides."""
@@ -36,19 +33,14 @@ BESIDES_SECONDS: Final = 8.0
 Question = TypeVar("Question", bound=Hashable)
 
 
-async def diagnose(
-    machine: Machine, named: Sequence[Host], wait_seconds: float
-) -> tuple[Diagnosis, Secrets]:
-    """All that is found about the named hosts; about each that has an entry, without names.
+async def diagnose(inventory: Inventory, wait_seconds: float, *, named: bool) -> Diagnosis:
+    """All that is found about what is looked at; where hosts are named, also about those without.
 
-    And the secrets that must be hidden in it. A server may take `wait_seconds` to answer, whatever
-    its host allows.
+    A server may take `wait_seconds` to answer, whatever its host allows.
     """
-    inventory = take_inventory(machine, named or HOSTS, wait_seconds)
     with anyio.move_on_after(wait_seconds + BESIDES_SECONDS) as limit:
         await _probe(inventory, wait_seconds)
-    diagnosis = _judge(inventory, named=bool(named), in_time=not limit.cancelled_caught)
-    return diagnosis, inventory.secrets
+    return _judge(inventory, named=named, in_time=not limit.cancelled_caught)
 
 
 async def _probe(inventory: Inventory, wait_seconds: float) -> None:
@@ -118,7 +110,9 @@ def _judge(inventory: Inventory, *, named: bool, in_time: bool) -> Diagnosis:
         again = fix_commands.runapi("doctor HOST")
         machine.add([warning("time", what, "something here is very slow", again)])
     findings = [_environment_findings(subject) for subject in inventory.subjects]
-    common = _common([found for found in findings if found])
+    # Of a project's entry less is looked at.
+    of_user = zip(inventory.subjects, findings, strict=True)
+    common = _common([found for each, found in of_user if found and not each.is_of_project])
     machine.add(common)
     for subject, found in zip(inventory.subjects, findings, strict=True):
         with subject.section.telling_crashes():
@@ -160,7 +154,8 @@ def _check_environment(subject: Subject) -> Iterator[Finding]:
         yield from check_answer(server, answer)
     if answer and answer.has_key:
         yield from check_acceptance(server, answer)
-    yield from check_disk(server.settings, subject.ledger)
+    if subject.is_here:
+        yield from check_disk(server.settings, subject.ledger)
 
 
 def _common(findings: Sequence[Sequence[Finding]]) -> list[Finding]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import KeyMissing, NotConfigured
+from runapi_mcp.base.hosts.launch_environment import has_reference
 from runapi_mcp.base.settings import Settings, config_path, read_config
 from runapi_mcp.base.settings.keys import CONFIG_FILE, KEY_NAMES, passed_over
 from runapi_mcp.setup.doctor import fix_commands
@@ -49,6 +50,14 @@ class ServerEnvironment:
         """Whether the host itself asks its person for the key, which nobody else then knows."""
         env = self.entry.env if self.entry else {}
         return any(ASKED_FOR.match(env.get(name, "")) for name in KEY_NAMES)
+
+    @property
+    def is_left_to_host(self) -> bool:
+        """Whether a project's file names a variable for the key, which is not looked up."""
+        entry = self.entry
+        if entry is None or not entry.is_of_project or self.key:
+            return False
+        return any(has_reference(entry.env.get(name, ""), entry.host) for name in KEY_NAMES)
 
     def is_of_entry(self, name: str) -> bool:
         """Whether a variable is set by the host's file."""

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,13 +23,23 @@ from runapi_mcp.setup.doctor.mcp_config import ConfigEntry, McpConfig, read_conf
 from runapi_mcp.setup.doctor.probe import ProbeResult
 from runapi_mcp.setup.doctor.runapi_probe import RunapiAnswer
 from runapi_mcp.setup.doctor.server_environment import ServerEnvironment, read_environment
+from runapi_mcp.setup.doctor.start_rule import (
+    can_be_looked_for,
+    may_be_asked_about,
+    why_only_read,
+)
 
+MayRun = Callable[[ConfigEntry, LaunchPlan], bool]
 _LIKE_A_KEY: Final = re.compile(r"(?=\D*\d)[\w-]{16,}")
 
 
 @dataclass(slots=True)
 class Subject:
-    """One entry of ours, or this program itself; and, once it was probed, what came of it."""
+    """One entry of ours, or this program itself; and, once it was probed, what came of it.
+
+    A project's entry is judged by reading: nobody is asked, and nothing on the disk looked at, in
+    its name.
+    """
 
     entry: ConfigEntry | None
     section: Section
@@ -46,7 +56,7 @@ class Subject:
     def ledger_path(self) -> Path | None:
         """Its ledger; None where it has none, or nobody can tell where."""
         settings = self.server.settings
-        if isinstance(self.plan, ConnectPlan) or settings is None or settings.sandbox:
+        if not self.is_here or settings is None or settings.sandbox:
             return None
         try:
             return settings.ledger.locate() if settings.ledger.locate else None
@@ -56,16 +66,27 @@ class Subject:
     @property
     def runapi_question(self) -> tuple[str, str] | None:
         """The address and key to ask RunAPI with; a server elsewhere has its own."""
-        is_here = isinstance(self.plan, LaunchPlan)
-        return (self.server.base_url, self.server.key) if is_here and self.server.base_url else None
+        server = self.server
+        return (server.base_url, server.key) if self.is_here and server.base_url else None
+
+    @property
+    def is_of_project(self) -> bool:
+        return self.entry is not None and self.entry.is_of_project
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its server is this user's own, on this machine."""
+        return isinstance(self.plan, LaunchPlan) and not self.is_of_project
 
     @property
     def is_started(self) -> bool:
         """Whether its host has a server from it at all."""
         if self.entry is None:
             return True
-        can_connect = not self.entry.url or self.entry.address is not None
-        return can_connect and not self.entry.is_off and self.obstacle is None
+        can_connect = self.entry.address is not None and self.entry.is_safe
+        return (
+            (can_connect or not self.entry.url) and not self.entry.is_off and self.obstacle is None
+        )
 
     async def may_ask_balance(self) -> bool:
         """Whether the started server should be let in as well, and asking it changes nothing."""
@@ -87,8 +108,13 @@ class Inventory:
     """What keeps this process from asking anybody."""
 
 
-def take_inventory(machine: Machine, hosts: Sequence[Host], wait_seconds: float) -> Inventory:
-    """Every entry of ours in the hosts' files; else this program itself."""
+def take_inventory(
+    machine: Machine, hosts: Sequence[Host], wait_seconds: float, may_run: MayRun
+) -> Inventory:
+    """Every entry of ours in the hosts' files; else this program itself.
+
+    `may_run` asks a person whether a project's command is started.
+    """
     crashes = {host: Section(host.title, host=host.name) for host in hosts}
     configs: dict[Host, Sequence[McpConfig]] = {}
     subjects: list[Subject] = []
@@ -98,8 +124,10 @@ def take_inventory(machine: Machine, hosts: Sequence[Host], wait_seconds: float)
             ours = [each for config in configs[host] for each in config.entries if each.is_ours]
             for entry in ours:
                 with crashes[host].telling_crashes():
-                    subjects.append(_subject(entry, section_of(entry, ours), machine))
-    subjects = subjects or [_this_program(machine, wait_seconds)]
+                    subjects.append(_subject(entry, section_of(entry, ours), machine, may_run))
+    if all(subject.is_of_project for subject in subjects):
+        # So that this user's key, network and disk are looked at.
+        subjects.append(_this_program(machine, wait_seconds))
     known = [*_known_secrets(machine, configs, subjects)]
     obstacles = [*check_own_environment(machine.environ)]
     return Inventory(machine, configs, subjects, crashes, Secrets(known, LONG_SECRET), obstacles)
@@ -113,10 +141,19 @@ def section_of(entry: ConfigEntry, ours: Sequence[ConfigEntry]) -> Section:
     return Section(title, str(entry.path), entry.host.name, entry.scope, entry.name)
 
 
-def _subject(entry: ConfigEntry, section: Section, machine: Machine) -> Subject:
+def _subject(entry: ConfigEntry, section: Section, machine: Machine, may_run: MayRun) -> Subject:
     server = read_environment(environment_of(entry, machine), machine.environ, entry)
     plan = plan_launch(entry, machine)
-    return Subject(entry, section, server, plan, check_plan(plan, entry))
+    obstacle = check_plan(plan, entry) if can_be_looked_for(entry) else None
+    if obstacle is None and not _is_allowed(entry, plan, may_run):
+        obstacle = why_only_read(entry, plan, machine)
+    return Subject(entry, section, server, plan, obstacle)
+
+
+def _is_allowed(entry: ConfigEntry, plan: LaunchPlan | ConnectPlan, may_run: MayRun) -> bool:
+    if isinstance(plan, ConnectPlan) or entry.is_off:
+        return False
+    return may_be_asked_about(entry) and may_run(entry, plan)
 
 
 def _this_program(machine: Machine, wait_seconds: float) -> Subject:

@@ -10,7 +10,7 @@ from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Fields, Host, Http
 from runapi_mcp.base.json_values import as_list, as_object, is_object
 from runapi_mcp.base.texts import ServerEntry
-from runapi_mcp.setup.install.launchers import command_in
+from runapi_mcp.setup.install.launchers import guess_command
 
 KeySource = Literal["from a variable", "from the file", "none"]
 """Where a host that connects to an address takes the key from."""
@@ -69,7 +69,7 @@ def key_source(host: Host, entry: ServerEntry) -> KeySource:
 def owner_of(host: Host, entry: ServerEntry) -> Owner:
     """Whose server an entry called `runapi` starts or connects to, as far as it tells."""
     words, url = command_words(host, entry), entry_url(host, entry)
-    if command_in(words) is not None:
+    if guess_command(words) is not None:
         return "ours"
     if _RUNAPIS_OWN.search(" ".join((*words, url))):
         return "RunAPI's own"
@@ -183,7 +183,7 @@ def _joined(older: object, newer: object) -> object:
 def _with_added_words(host: Host, older: ServerEntry, merged: ServerEntry) -> ServerEntry:
     """With the arguments that a user wrote after our own, and what a launcher set."""
     key, env = host.stdio.args or host.stdio.command, host.stdio.env
-    found = command_in(command_words(host, older))
+    found = guess_command(command_words(host, older))
     if found is None or key not in merged:
         return merged
     variables = {env: {**found.env, **as_object(merged.get(env))}} if found.env else {}

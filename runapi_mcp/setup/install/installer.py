@@ -42,7 +42,7 @@ from runapi_mcp.setup.install.host_file import (
     read_host_file,
 )
 from runapi_mcp.setup.install.install_log import InstallLog, InstallRecord
-from runapi_mcp.setup.install.launchers import command_in
+from runapi_mcp.setup.install.launchers import guess_command
 
 ChangeOutcome = Literal["added", "updated", "already there", "removed", "not there", "restored"]
 
@@ -134,9 +134,9 @@ def detect_hosts(machine: Machine, hosts: Iterable[Host] = HOSTS) -> list[Host]:
     return [host for host in hosts if _is_on(host, machine)]
 
 
-def installed_entry(host: Host, path: Path) -> ServerEntry | None:
+def installed_entry(host: Host, path: Path, project: Path | None = None) -> ServerEntry | None:
     """What a host's file says of this server; raises as reading the file does."""
-    return _entry_in(host, read_host_file(path, host.dialect))
+    return _entry_in(host, read_host_file(path, host.dialect, project))
 
 
 def is_ours_in(host: Host, entry: ServerEntry, path: Path, log: InstallLog) -> bool:
@@ -147,14 +147,16 @@ def is_ours_in(host: Host, entry: ServerEntry, path: Path, log: InstallLog) -> b
     return owner == "ours"
 
 
-def plan_install(host: Host, path: Path, log: InstallLog, spec: EntrySpec) -> Change:
-    """What installing would do.
+def plan_install(
+    host: Host, path: Path, log: InstallLog, spec: EntrySpec, project: Path | None = None
+) -> Change:
+    """What installing would do, to a user's file or a project's.
 
     Raises:
         NotConfigured: the file cannot be read, or not be changed without harm.
         Refused: the host cannot say this, or has another server of this name.
     """
-    file, entry = read_host_file(path, host.dialect), new_entry(host, spec)
+    file, entry = read_host_file(path, host.dialect, project), new_entry(host, spec)
     older = _entry_in(host, file)
     if older is not None:
         _refuse_another(host, older, file.path, log)
@@ -169,9 +171,9 @@ def plan_install(host: Host, path: Path, log: InstallLog, spec: EntrySpec) -> Ch
     return _checked(Change(host, file, outcome, text, record))
 
 
-def plan_uninstall(host: Host, path: Path, log: InstallLog) -> Change:
+def plan_uninstall(host: Host, path: Path, log: InstallLog, project: Path | None = None) -> Change:
     """What uninstalling would do; raises as `plan_install` does."""
-    file = read_host_file(path, host.dialect)
+    file = read_host_file(path, host.dialect, project)
     older, record = _entry_in(host, file), log.read(file.path)
     if older is None:
         return Change(host, file, "not there", file.text, record)
@@ -181,12 +183,13 @@ def plan_uninstall(host: Host, path: Path, log: InstallLog) -> Change:
     return _checked(Change(host, file, "removed", text, record))
 
 
-def plan_restore(host: Host, path: Path, log: InstallLog) -> Change:
+def plan_restore(host: Host, path: Path, log: InstallLog, project: Path | None = None) -> Change:
     """What putting the newest backup back would do; raises as `plan_install` does."""
-    file, backup = read_host_file(path, host.dialect), newest_backup(path)
+    file = read_host_file(path, host.dialect, project)
+    backup = newest_backup(file)
     if backup is None:
         raise NotConfigured(f"{path} has no backup to put back.", "Uninstall without --restore.")
-    was = read_host_file(backup, host.dialect)
+    was = read_host_file(backup, host.dialect, project)
     restored = replace(file, bom=was.bom)
     return _checked(Change(host, restored, "restored", was.text, log.read(file.path)))
 
@@ -265,7 +268,7 @@ def _refuse_another(host: Host, older: ServerEntry, path: Path, log: InstallLog)
 
 def _refuse_unclear(host: Host, older: ServerEntry, path: Path) -> None:
     words = command_words(host, older)
-    command = command_in(words)
+    command = guess_command(words)
     if command is not None and not command.is_clear:
         raise Refused(
             f"{path} starts this server by way of {words[0]}, and how is not understood here.",

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from itertools import dropwhile
 from typing import Final
 
+MOST_WORDS: Final = 200
+"""Each may be a launcher that starts the next."""
 _OURS: Final = re.compile(r"runapi[-_.]mcp(\.exe|\.cmd|\.git)?([@=<>!~:\[].*)?", re.IGNORECASE)
 _PYTHON: Final = re.compile(r"(python|pypy|graalpy|py)w?[\d.]*t?", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"\.(exe|cmd|bat)$")
@@ -26,10 +28,15 @@ class Command:
     """False where a launcher is not known, so that nobody can tell which words are whose."""
 
 
-def command_in(words: Sequence[str]) -> Command | None:
-    """How a command starts this program; None for one that does not."""
+def guess_command(words: Sequence[str]) -> Command | None:
+    """How a command seems to start this program; None for one that does not.
+
+    Good enough for editing text. What may be executed, `doctor/start_rule.py` decides.
+    """
     if not words:
         return None
+    if len(words) > MOST_WORDS:
+        return _unclear([*words])
     first, *rest = words
     if _names_us(first):
         return Command(tuple(rest))
@@ -151,7 +158,7 @@ def _run(
 def _launched(
     options: list[tuple[str, str]], words: list[str], env: Mapping[str, str] | None = None
 ) -> Command | None:
-    found = command_in(words)
+    found = guess_command(words)
     if found is None:
         return None
     is_clear = found.is_clear and not any(name in _UNCLEAR for name, _ in options)

@@ -11,6 +11,7 @@ from typing import Self
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.hosts.machine import Machine, platform_of
 
 PACKAGE = "runapi-mcp"
 
@@ -62,7 +63,7 @@ def typed_command(program: Program, started_as: str) -> str:
     script = Path(started_as).absolute()
     if script.stem == PACKAGE and script.exists():
         return shlex.quote(_from_here(script))
-    return f"{shlex.quote(program.executable)} -m runapi_mcp"
+    return f"{shlex.quote(program.executable)} -P -m runapi_mcp"
 
 
 def _from_here(path: Path) -> str:
@@ -73,6 +74,13 @@ def _from_here(path: Path) -> str:
         return str(path)
 
 
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
+
+
 def _came_with_uv(program: Program) -> bool:
     parts = program.prefix.parts
     cached = any(part.startswith(("archive-v", "environments-v")) for part in parts)
@@ -80,9 +88,10 @@ def _came_with_uv(program: Program) -> bool:
 
 
 def _uvx(environ: Mapping[str, str]) -> str | None:
-    found = shutil.which("uvx", path=environ.get("PATH", ""))
+    machine = Machine(platform_of(sys.platform), environ, _here())
+    found = machine.find_program("uvx", environ.get("PATH", ""))
     if found is not None:
-        return str(Path(found).absolute())
+        return found
     # uv tells the programs that it starts where it is.
     uv = environ.get("UV")
     return shutil.which("uvx", path=str(Path(uv).parent)) if uv else None

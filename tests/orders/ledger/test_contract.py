@@ -202,7 +202,7 @@ async def test_a_sure_handover_settles_at_once_for_those_who_come_after_it(book:
 @pytest.mark.parametrize("by_a_call", [False, True])
 async def test_a_used_picture_settles_its_call(book: Book, use: Use, *, by_a_call: bool) -> None:
     await book.end("1", fingerprint=FOX)
-    await book.one.record_files("1", ["/pictures/1.png"])
+    await book.one.record_files("1", ["/pictures/1.png"], ["ab"])
     await book.end("2", image_urls=("https://cdn.example/2.png",))
     await anyio.sleep(1)
     if by_a_call:
@@ -249,7 +249,7 @@ async def test_a_picture_is_joined_as_long_as_the_provider_or_the_disk_has_it(
     await book.end("1", fingerprint=FOX)
     await anyio.sleep(7 * DAY + (60 if late else -60))
     assert await book.again() == (None if late else "1")
-    await book.one.record_files("1", ["/pictures/1.png"])
+    await book.one.record_files("1", ["/pictures/1.png"], ["ab"])
     assert await book.again() == "1"
 
 
@@ -426,7 +426,7 @@ async def test_to_write_of_what_is_not_there_is_a_failure(book: Book) -> None:
         partial(ledger.record_send, gone.key),
         partial(ledger.record_no, gone.key, 1),
         partial(ledger.record_doubt, gone.key, 1, answered=True),
-        partial(ledger.record_files, gone.key, []),
+        partial(ledger.record_files, gone.key, [], []),
         partial(ledger.record_handover, gone.key, 0.0, surely=True),
         partial(ledger.withdraw, gone.key),
     ):
@@ -436,13 +436,14 @@ async def test_to_write_of_what_is_not_there_is_a_failure(book: Book) -> None:
 
 async def test_files_and_a_handover_are_kept_and_the_first_handover_counts(book: Book) -> None:
     await book.end("1")
-    await book.one.record_files("1", ["/pictures/1.png", ""])
+    await book.one.record_files("1", ["/pictures/1.png", ""], ["ab", ""])
     first = clock()
     await book.one.record_handover("1", first, surely=False)
     await anyio.sleep(60)
     await book.other.record_handover("1", clock(), surely=False)
     seen = await book.other.by_task(ME, "task 1")
     assert seen is not None
+    assert seen.file_hashes == ("ab", "")
     assert (seen.files, seen.handed_over_at) == (("/pictures/1.png", ""), first)
 
 

@@ -431,17 +431,17 @@ def test_a_ledger_that_is_none(home: Home) -> None:
 
 
 def test_a_ledger_that_a_server_has_open_is_counted_with_its_newest_calls(home: Home) -> None:
+    from runapi_mcp.orders.ledger import Entry
+    from runapi_mcp.orders.ledger.sqlite import queries
     from runapi_mcp.orders.ledger.sqlite.database import Database
 
     home.claude()
     path = home.path / "ledger.sqlite3"
     home.environ["RUNAPI_LEDGER"] = str(path)
-    columns = "key, caller, model, fingerprint, status, begun_at"
     with closing(Database.open(path)) as database:
-        with database.transaction() as connection:
-            for number in range(41):
-                row = (str(number), "me", "flux", "f", "completed", 1.0)
-                connection.execute(f"INSERT INTO calls ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - names of ours
+        for number in range(41):
+            call = Entry(str(number), "me", "flux", "f", 1.0, call_id=str(number))
+            database.write(queries.INSERT, queries.to_row(call))
         # Not `home.doctor`: a reader marks its place in the memory beside the file.
         assert "the ledger has 41 calls" in home.run("doctor").text
 

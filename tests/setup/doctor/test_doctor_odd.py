@@ -212,3 +212,39 @@ def test_the_keys_of_the_config_file_are_hidden_too(home: Home) -> None:
     home.config({"api_key": KEY})
     home.claude(home.program(f"sys.exit('no: {KEY}')"))
     assert "status 1: no: [hidden]" in home.run("doctor").text
+
+
+CLAUDE, CODEX, GOOSE = (
+    "work/fox/.mcp.json",
+    "work/fox/.codex/config.toml",
+    ".config/goose/config.yaml",
+)
+STARTS_US = '[mcp_servers.runapi]\ncommand = "runapi-mcp"\n'
+
+
+def in_claude(entry: object) -> str:
+    return json.dumps({"mcpServers": {"runapi": entry}})
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (CLAUDE, in_claude({"command": "env", "args": [*["env"] * 400, "runapi-mcp"]})),
+        (CLAUDE, in_claude({"command": "runapi-mcp", "timeout": 10**400})),
+        (CLAUDE, in_claude({"command": "runapi-mcp", "args": ["--api-key", "a" * 100_000]})),
+        (CLAUDE, '{"mcpServers": {}, "x": ' + "[" * 900 + "]" * 900 + "}"),
+        (CODEX, STARTS_US + ".".join("a" * 900) + " = 1\n"),
+        (CODEX, STARTS_US + "[" + ".".join("a" * 100_000) + "]\n"),
+        (CODEX, STARTS_US + "tool_timeout_sec = nan\nstartup_timeout_sec = inf\n"),
+        (GOOSE, "a: &a [*a]\n"),
+        (GOOSE, "a: &a [x, x]\n" + "".join(f"a{n}: &a [*a, *a]\n" for n in range(60))),
+    ],
+    ids=["launchers", "number", "secret", "deep", "parts", "more parts", "nan", "circle", "laughs"],
+)
+def test_a_file_without_an_end_ends_nothing(home: Home, file: str, text: str) -> None:
+    begins_well(home)
+    home.write(file, text)
+    told = home.run("doctor", "--json")
+    findings = json.loads(told.text)["findings"]
+    assert "doctor" not in {found["check"] for found in findings}
+    assert "starts in" in told.text

@@ -10,7 +10,7 @@ from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.hosts.machine import Machine, platform_of
 from runapi_mcp.base.hosts.table import HOSTS, host_named
 from runapi_mcp.setup.install.installer import host_file_path
-from runapi_mcp.setup.install.launchers import command_in
+from runapi_mcp.setup.install.launchers import guess_command
 from runapi_mcp.setup.install.start_command import Program, launch_command
 
 LINUX = Machine("linux", {"HOME": "/home/a"}, "/work")
@@ -150,4 +150,12 @@ def test_every_host_has_a_page_and_the_index_names_it() -> None:
     ],
 )
 def test_a_command_of_ours_is_known(words: list[str], ours: bool) -> None:  # noqa: FBT001 - a case
-    assert (command_in(words) is not None) is ours
+    assert (guess_command(words) is not None) is ours
+
+
+@pytest.mark.parametrize("launcher", ["env", "uvx", "cmd", "python3 -m", "docker run"])
+def test_a_command_of_launchers_without_an_end_is_unclear(launcher: str) -> None:
+    words = [*(launcher.split() * 2_000), "runapi-mcp"]
+    command = guess_command(words)
+    assert command is not None
+    assert not command.is_clear

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
@@ -26,6 +26,7 @@ from tests.support.processes import (
     opening,
     program,
     request,
+    until,
 )
 from tests.support.steps import moments, name
 from tests.support.world import ERAS, facts, said
@@ -125,13 +126,6 @@ async def test_killed_while_it_uploads_the_same_call_pays_once(
         assert answer["structuredContent"]["status"] == "completed", answer
         assert answer["structuredContent"]["left_today_cents"] == 0
         assert (len(net.account().tasks), net.account().spent_cents) == (1, 5)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Nothing, once it is so."""
-    with anyio.fail_after(LIMIT_SECONDS):
-        while not is_so():  # noqa: ASYNC110 - what comes over a socket sets no event
-            await anyio.sleep(0.01)
 
 
 def remix_on_the_wire(path: Path, number: int = 1) -> str:

@@ -155,7 +155,7 @@ async def test_an_odd_place_for_an_upload_is_a_failure_in_words(
         asked.append(sent.url.path)
         if sent.url.scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol("as a real transport says")
-        if sent.url.host == "storage.example":
+        if sent.headers["host"] == "storage.example":
             assert "authorization" not in sent.headers
             return httpx.Response(503)
         return httpx.Response(200 if sent.method == "POST" else 404, json=place)

@@ -84,6 +84,7 @@ MIGRATIONS: Final = (
         task_id TEXT,
         image_urls TEXT NOT NULL,
         files TEXT NOT NULL DEFAULT '[]',
+        file_hashes TEXT NOT NULL DEFAULT '[]',
         cost_cents REAL,
         error TEXT,
         sandbox INTEGER NOT NULL,
@@ -101,8 +102,9 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     INSERT INTO pictures
         SELECT key, caller, model, output_resolution, fingerprint, key, 1, 1, arguments, NULL,
-            ready, sources, save_as, price_cents, status, task_id, image_urls, files, cost_cents,
-            error, sandbox, begun_at, made_at, ended_at, running_seconds, drawn_seconds,
+            ready, sources, save_as, price_cents, status, task_id, image_urls, files,
+            '[]', cost_cents, error, sandbox, begun_at, made_at, ended_at, running_seconds,
+            drawn_seconds,
             CASE WHEN status = 'intended' AND ready THEN begun_at END,
             status = 'intended' AND ready, 0, status = 'intended' AND ready, delivered_at,
             CASE WHEN status IN ('failed', 'refused', 'lost') THEN coalesce(ended_at, begun_at)

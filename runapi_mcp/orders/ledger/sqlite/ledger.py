@@ -114,8 +114,8 @@ class SqliteLedger:
         changes = [queries.RECORD, queries.SETTLE_IF_NOTHING_COMES]
         await self._change(queries.BY_KEY, row, changes)
 
-    async def record_files(self, key: str, files: Sequence[str]) -> None:
-        row = {"key": key, "files": json.dumps(files)}
+    async def record_files(self, key: str, files: Sequence[str], hashes: Sequence[str]) -> None:
+        row = {"key": key, "files": json.dumps(files), "hashes": json.dumps(hashes)}
         await self._change(queries.BY_KEY, row, [queries.RECORD_FILES])
 
     async def record_handover(self, call_id: str, at: float, *, surely: bool) -> None:

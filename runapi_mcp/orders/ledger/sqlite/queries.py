@@ -59,7 +59,8 @@ RECORD_DOUBT: Final = """
     UPDATE calls SET sends_out = max(sends_out - :sends, 0),
         unanswered = CASE WHEN :answered AND open_sends = :sends THEN 0 ELSE unanswered END
     WHERE key = :key"""
-RECORD_FILES: Final = "UPDATE calls SET files = :files WHERE key = :key"
+RECORD_FILES: Final = """
+    UPDATE calls SET files = :files, file_hashes = :hashes WHERE key = :key"""
 RECORD_HANDOVER: Final = """
     UPDATE calls SET handed_over_at = coalesce(handed_over_at, :at),
         settled_at = CASE WHEN :surely THEN coalesce(settled_at, :at) ELSE settled_at END
@@ -191,6 +192,7 @@ def to_entry(row: sqlite3.Row) -> Entry:
         cost_cents=_cents(row["cost_cents"]),
         image_urls=_texts(row["image_urls"]),
         files=_texts(row["files"]),
+        file_hashes=_texts(row["file_hashes"]),
         drawn=to_interval(row),
         sandbox=bool(row["sandbox"]),
         unanswered=bool(row["unanswered"]),

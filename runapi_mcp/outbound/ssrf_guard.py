@@ -68,6 +68,12 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
     return [sockaddr[0] for *_, sockaddr in found]
 
 
+def may_be_public(host: str) -> bool:
+    """Whether a host can be on the public internet, as far as it says itself."""
+    literal = _parse_address(host)
+    return is_public(literal) if literal else _is_public_name(host)
+
+
 async def resolve_public_host(host: str, port: int, resolve: Resolve) -> Sequence[IPAddress]:
     """Where the host is: at least one address, every one public.
 

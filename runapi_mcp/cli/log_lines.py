@@ -1,0 +1,35 @@
+"""What is logged, by whatever library: a line a record, escaped, cut, and without secrets."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+LONGEST_LINE: Final = 8_000
+
+
+def log_to_stderr(secrets: Sequence[str] = ()) -> None:
+    """From here on, whatever is logged goes there so, without these secrets in any form."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter(secrets))
+    logging.basicConfig(handlers=[handler], force=True)
+
+
+class LineFormatter(logging.Formatter):
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
+        super().__init__("runapi-mcp: %(message)s")
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        # Not at import: most commands log nothing.
+        from runapi_mcp.base.printable import escaped
+        from runapi_mcp.base.redaction import Secrets
+
+        # Cut before it is searched; what is escaped may be longer again.
+        text = Secrets(self._secrets).hide(_without_middle(super().format(record)))
+        return _without_middle(escaped(text))
+
+
+def _without_middle(text: str) -> str:
+    """The text, without its middle where it is too long: a traceback says most at its end."""
+    half = LONGEST_LINE // 2
+    return text if len(text) <= LONGEST_LINE else f"{text[: half - 1]}…{text[-half:]}"
