@@ -7,7 +7,7 @@ stories, other ones each time.
 import logging
 import math
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from random import Random, seed
 from typing import Final, get_args
