@@ -98,7 +98,7 @@ LOOP["itself"] = LOOP
         ({"name": "\ud800"}, {}, "this system's encoding has no such letters.", True),
         ({"name": "a\0b"}, {}, "not a plain name.", True),
         ({"name": "/"}, {}, "not a plain name.", True),
-        ({"folder": Path("a\0b")}, {}, "ValueError: embedded null byte.", True),
+        ({"folder": Path("a\0b")}, {}, "ValueError: ", True),
         ({"folder": Path("\ud800")}, {}, "this system's encoding has no such letters.", True),
         ({"folder": Path("/dev/null/x")}, {}, "Not a directory.", True),
         ({}, {"about": {"task_id": object()}}, "TypeError: Object of type", True),
