@@ -376,7 +376,7 @@ export const checks = {
     await stage.shot("several-drawing");
     await stage.fullImage(1);
     assert.equal(await stage.app.locator("figure").count(), 2);
-    await stage.see(`Not drawn: Image 3: task ${ids[1]}: no stoats`);
+    await stage.see(`Not drawn: Image 3: task ${ids[1]}: RunAPI's sandbox says: "no stoats"`);
     await stage.see(`Not drawn: ${failed[0]}`);
     assert.deepEqual(await stage.app.locator("figure .caption").allTextContents(), ["1 · 1248 × 832", "4 · 1248 × 832"]);
     await stage.see("$0.10");
