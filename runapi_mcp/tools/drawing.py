@@ -123,8 +123,6 @@ async def _add_sources(caller: Caller, order: Order, sources: Sequence[CheckedSo
             urls = await upload_sources(sources, uploader, caller.wait.report)
     except TimeoutError as error:
         raise Refused(*_TOO_SLOW) from error
-    except ProviderFailure as failure:
-        _raise(failure)
     await caller.orders.add_sources(order, urls)
 
 
