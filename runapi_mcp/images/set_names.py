@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
+from runapi_mcp.base.json_values import as_object
 from runapi_mcp.images.directory import Directory
 from runapi_mcp.images.naming import IMAGE_SUFFIXES, SetMember
 
@@ -64,7 +65,6 @@ class SetNames:
 def read_sidecar(directory: Directory, picture: str) -> Mapping[str, object]:
     """What the JSON beside a picture says; nothing where there is none of ours."""
     try:
-        sidecar: object = json.loads(directory.read(f"{picture}.json", LARGEST_SIDECAR_BYTES))
+        return as_object(json.loads(directory.read(f"{picture}.json", LARGEST_SIDECAR_BYTES)))
     except (OSError, ValueError, RecursionError):
         return {}
-    return cast("dict[str, object]", sidecar) if isinstance(sidecar, dict) else {}

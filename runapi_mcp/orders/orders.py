@@ -276,8 +276,7 @@ class Orders:
             return False
         if not isinstance(failure, TaskNotFound) or tracked.entry is None:
             return True
-        made_at = tracked.entry.made_at or tracked.entry.begun_at
-        return self.ledger.now() - made_at > YOUNG_SECONDS
+        return self.ledger.now() - tracked.entry.drawn_since > YOUNG_SECONDS
 
 
 class _Withdrawn(Failure):

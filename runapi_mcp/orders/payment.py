@@ -11,6 +11,7 @@ from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import LedgerUnusable, ProviderFailure
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.orders.ledger.entry import SEND_SECONDS
+from runapi_mcp.orders.tracked_task import warn_unwaited
 from runapi_mcp.providers.port import CREATE_SECONDS, Provider
 
 logger = logging.getLogger(__name__)
@@ -19,9 +20,6 @@ LOOK_AGAIN_SECONDS: Final = 0.25
 """How often the ledger is asked what became of a request that another process has sent."""
 SLEPT_SECONDS: Final = 60.0
 """After such a pause of the process what it knows of an entry is too old to send by."""
-
-
-_UNHEARD: Final = "stopped waiting; task %s goes on, and get_task finds it"
 
 
 class _NothingToSend(Exception):
@@ -40,7 +38,7 @@ class Paid:
 def log_unheard(paid: Paid) -> None:
     """Name the task of a request whose callers had all left when it was answered."""
     if paid.entry.task_id is not None:
-        logger.warning(_UNHEARD, paid.entry.task_id)
+        warn_unwaited(paid.entry.task_id)
 
 
 @dataclass(slots=True, eq=False)

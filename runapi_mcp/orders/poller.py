@@ -1,6 +1,5 @@
 """Polling tasks for one caller, once for all calls that wait, and writing down what is read."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,10 +14,8 @@ from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
 from runapi_mcp.orders.shared_state import SharedState
-from runapi_mcp.orders.tracked_task import Timing, TrackedTask
+from runapi_mcp.orders.tracked_task import Timing, TrackedTask, warn_unwaited
 from runapi_mcp.providers.port import Provider
-
-logger = logging.getLogger(__name__)
 
 
 class Poller:
@@ -71,8 +68,7 @@ class Poller:
                 await report_while(report, partial(_message, tasks), poll_until_then)
         except BaseException:
             for tracked in tasks:
-                task_id = tracked.task.id
-                logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
+                warn_unwaited(tracked.task.id)
             raise
 
     async def poll(self, tracked: TrackedTask) -> None:

@@ -1,5 +1,6 @@
 """A task as all calls see it that wait for it, so that it is polled once for all of them."""
 
+import logging
 import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,15 @@ from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.orders.durations import WIDEST_SECONDS, Durations, Interval
 from runapi_mcp.orders.ledger import Entry
 
+logger = logging.getLogger(__name__)
+
 SHORTEST_PAUSE_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 10.0
+
+
+def warn_unwaited(task_id: str) -> None:
+    """Name a task whose callers have all left."""
+    logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
 
 
 @dataclass(slots=True)

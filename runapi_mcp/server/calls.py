@@ -128,7 +128,7 @@ async def call_tool(
     if isinstance(result, InputRequiredResult):
         return result
     task = result.task
-    if caller.as_task and task is not None and not task.ended:
+    if caller.as_task and task is not None and (task.failures or not task.all_ended):
         entry = task.first.entry
         # Its client may ask for it in any process: of several images, the ledger knows the others.
         if entry is not None and (entry.count == 1 or caller.orders.ledger.lasts):

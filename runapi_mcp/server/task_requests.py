@@ -28,7 +28,7 @@ class RunapiTasks:
         tracked, orders = await _poll(caller, named), caller.orders
         outcome = await _outcome(caller, named, tracked)
         state = task_state(named, "working", orders.ledger.now(), tracked)
-        if not all(each.task.ended for each in outcome.tasks):
+        if not outcome.all_ended:
             message = {"statusMessage": tracked.failure.happened} if tracked.failure else {}
             return {**state, **message}
         found = await present(caller, outcome, made_at=named.made_at)

@@ -122,7 +122,7 @@ def serve_tasks(server: Server[Any], source: TaskSource) -> None:
 def task_created(outcome: TaskOutcome, entry: Entry) -> Wire:
     """The answer to a call that goes on as a task: of several images, as the first one's."""
     first = outcome.first
-    made_at = int(entry.made_at or entry.begun_at)
+    made_at = int(entry.drawn_since)
     joined_at = 0 if outcome.joined_at is None else int(outcome.joined_at)
     task_id = TaskId(first.task.id, entry.model, made_at, joined_at, outcome.preview_px)
     state = task_state(task_id, "working", made_at, first)

@@ -79,10 +79,10 @@ def _as_told(picture: Picture, options: DeliveryOptions, why: str = "") -> Pictu
 def _why_elsewhere(options: DeliveryOptions, drawn: TrackedTask) -> str:
     """Why a name counts from the folder of all pictures although there is a repository."""
     target = drawn.entry.save_as if drawn.entry else None
-    foreign = options.picture_store.folders.foreign_project()
-    if target is None or not options.is_local or foreign is None:
+    if target is None or not options.is_local:
         return ""
-    if _folder(options, target) != _folder(options, None):
+    foreign = options.picture_store.folders.foreign_project()
+    if foreign is None or _folder(options, target) != _folder(options, None):
         return ""
     return (
         f"save_as counts from the folder of all pictures, because {printable_path(foreign)} is the "
@@ -112,7 +112,7 @@ def target_of(options: DeliveryOptions, save_as: str | MISSING) -> str | None:
 
 def expiry_of(entry: Entry | None, made_at: float | None = None) -> str | None:
     """Until when RunAPI has the images, about; None when nobody knows how old they are."""
-    made_at = entry.made_at or entry.begun_at if entry else made_at
+    made_at = entry.drawn_since if entry else made_at
     return utc(made_at + IMAGE_SECONDS) if made_at else None
 
 
@@ -197,7 +197,7 @@ def _count(tracked: TrackedTask) -> int:
 
 def _age_seconds(tracked: TrackedTask, now: float) -> float | None:
     entry = tracked.entry
-    return now - (entry.made_at or entry.begun_at) if entry else None
+    return now - entry.drawn_since if entry else None
 
 
 def _folder(options: DeliveryOptions, target: str | None) -> Path | None:

@@ -152,7 +152,7 @@ async def _saved_image(
         return await _strip(partial(read_saved_file, saved, task_id), options)
     except Failure as failure:
         # Moved, deleted or edited since; RunAPI may still have its own.
-        if now - (entry.made_at or entry.begun_at) <= IMAGE_SECONDS:
+        if now - entry.drawn_since <= IMAGE_SECONDS:
             return None
         raise Refused(
             failure.happened,

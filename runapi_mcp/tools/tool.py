@@ -56,8 +56,8 @@ class TaskOutcome:
         return self.tasks[0]
 
     @property
-    def ended(self) -> bool:
-        return not self.failures and all(tracked.task.ended for tracked in self.tasks)
+    def all_ended(self) -> bool:
+        return all(tracked.task.ended for tracked in self.tasks)
 
     @property
     def is_whole(self) -> bool:
@@ -65,12 +65,9 @@ class TaskOutcome:
         entry, drawn = self.first.entry, [tracked.task for tracked in self.tasks]
         count = 1 if entry is None else entry.count
         some = any(task.image_urls for task in drawn)
-        return some and len(drawn) + len(self.failures) >= count and self._is_over
-
-    @property
-    def _is_over(self) -> bool:
-        in_doubt = any(is_in_doubt(failure) for failure in self.failures.values())
-        return not in_doubt and all(tracked.task.ended for tracked in self.tasks)
+        in_doubt = any(map(is_in_doubt, self.failures.values()))
+        all_told = len(drawn) + len(self.failures) >= count
+        return some and all_told and self.all_ended and not in_doubt
 
 
 def is_in_doubt(failure: Failure) -> bool:

@@ -85,6 +85,11 @@ class Entry:
     def ended(self) -> bool:
         return self.status in ("completed", "failed", "refused", "lost")
 
+    @property
+    def drawn_since(self) -> float:
+        """When its task was made; until that is known, when it was written down."""
+        return self.made_at or self.begun_at
+
     def is_being_sent(self, now: float) -> bool:
         """Whether somebody may wait for the answer to the request that pays."""
         is_out = self.status == "intended" and self.task_id is None and self.sends_out > 0

@@ -321,8 +321,7 @@ class SqliteLedger:
 def _gives_nothing(entry: Entry, now: float) -> bool:
     """Whether there is no picture to be had, as far as the ledger knows, and nothing to be told."""
     if entry.status == "completed":
-        made_at = entry.made_at or entry.begun_at
-        return made_at + IMAGE_SECONDS < now and not any(entry.files)
+        return entry.drawn_since + IMAGE_SECONDS < now and not any(entry.files)
     return entry.status == "refused"
 
 
