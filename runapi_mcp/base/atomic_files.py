@@ -10,13 +10,15 @@ import secrets
 import stat
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 # Each is missing on some system.
-_FOLDER: Final[int] = getattr(os, "O_DIRECTORY", 0)
-_NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
-_HAS_DESCRIPTORS: Final = os.open in os.supports_dir_fd
+OPEN_FOLDER: Final[int] = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+HAS_DESCRIPTORS: Final = os.open in os.supports_dir_fd
+"""Whether folders can be held open, and files named in them."""
 
 
 def write_whole(
@@ -92,14 +94,23 @@ def open_below(top: Path, parts: Sequence[str], *, make: bool) -> Generator[int 
 
     None where the system has no such calls: there its path is checked once.
     """
-    if not _HAS_DESCRIPTORS:
+    if not HAS_DESCRIPTORS:
         _check_path(top, parts, make=make)
         yield None
         return
-    descriptor = os.open(top, os.O_RDONLY | _FOLDER)
+    with descend(top, parts, partial(_open_inner, make=make)) as descriptor:
+        yield descriptor
+
+
+@contextmanager
+def descend(
+    top: Path, parts: Sequence[str], open_inner: Callable[[int, str], int]
+) -> Generator[int]:
+    """The descriptor of a folder below another, each opened from the one above it."""
+    descriptor = os.open(top, OPEN_FOLDER)
     try:
         for part in parts:
-            inner = _open_inner(descriptor, part, make=make)
+            inner = open_inner(descriptor, part)
             os.close(descriptor)
             descriptor = inner
         yield descriptor
@@ -121,7 +132,7 @@ def open_no_link(name: str, flags: int, folder: int | None) -> int:
     """A descriptor of a file; a link is refused, a pipe not awaited."""
     refuse_link(name, folder)
     try:
-        return os.open(name, flags | _NO_LINK | getattr(os, "O_NONBLOCK", 0), dir_fd=folder)
+        return os.open(name, flags | NO_LINK | getattr(os, "O_NONBLOCK", 0), dir_fd=folder)
     except OSError:
         refuse_link(name, folder)  # which came just now
         raise
@@ -132,7 +143,7 @@ def _open_inner(descriptor: int, name: str, *, make: bool) -> int:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=descriptor)
             give_to(os.fstat(descriptor), name, descriptor)
-    return open_no_link(name, os.O_RDONLY | _FOLDER, descriptor)
+    return open_no_link(name, OPEN_FOLDER, descriptor)
 
 
 def _check_path(top: Path, parts: Sequence[str], *, make: bool) -> None:

@@ -10,13 +10,14 @@ import os
 import stat
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from runapi_mcp.base.atomic_files import HAS_DESCRIPTORS, NO_LINK, OPEN_FOLDER, descend
+
 # Each is missing on some system.
-_FOLDER: Final[int] = getattr(os, "O_DIRECTORY", 0)
-_NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _AT_ONCE: Final[int] = getattr(os, "O_NONBLOCK", 0)
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 
@@ -43,7 +44,7 @@ class Directory:
         return open(
             _require_plain(name),
             "xb",
-            opener=lambda name, flags: self._open(name, flags | _NO_LINK),
+            opener=lambda name, flags: self._open(name, flags | NO_LINK),
         )
 
     def open_descriptor(self, name: str) -> int:
@@ -54,7 +55,7 @@ class Directory:
         """
         if stat.S_ISLNK(self.status(name).st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
-        return self._open(name, os.O_RDONLY | _NO_LINK | _AT_ONCE | _BINARY)
+        return self._open(name, os.O_RDONLY | NO_LINK | _AT_ONCE | _BINARY)
 
     def open_file(self, name: str) -> BufferedReader:
         """The file to read, opened as by `open_descriptor`; fails where it is no regular file."""
@@ -160,15 +161,8 @@ OpenDirectory = Callable[..., AbstractContextManager[Directory]]
 def open_by_descriptor(root: Path, parts: Sequence[str], *, make: bool) -> Generator[Directory]:
     """The directory, each folder below the root opened from the one above it."""
     top = _real_root(root, make=make)
-    descriptor = os.open(top, os.O_RDONLY | _FOLDER)
-    try:
-        for part in parts:
-            inner = _open_inner(descriptor, _require_plain(part), make=make)
-            os.close(descriptor)
-            descriptor = inner
+    with descend(top, parts, partial(_open_inner, make=make)) as descriptor:
         yield Directory(top.joinpath(*parts), descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -186,9 +180,7 @@ def open_by_path(root: Path, parts: Sequence[str], *, make: bool) -> Generator[D
     yield Directory(path)
 
 
-open_directory: Final[OpenDirectory] = (
-    open_by_descriptor if os.open in os.supports_dir_fd else open_by_path
-)
+open_directory: Final[OpenDirectory] = open_by_descriptor if HAS_DESCRIPTORS else open_by_path
 
 
 def _real_root(root: Path, *, make: bool) -> Path:
@@ -201,11 +193,12 @@ def _real_root(root: Path, *, make: bool) -> Path:
 
 
 def _open_inner(descriptor: int, name: str, *, make: bool) -> int:
+    _require_plain(name)
     if make:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=descriptor)
     try:
-        return os.open(name, os.O_RDONLY | _FOLDER | _NO_LINK, dir_fd=descriptor)
+        return os.open(name, OPEN_FOLDER | NO_LINK, dir_fd=descriptor)
     except OSError as error:
         # Systems differ in which of the two a link gets.
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
