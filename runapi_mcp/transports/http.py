@@ -32,6 +32,7 @@ from runapi_mcp.transports.callers import user_of
 from runapi_mcp.transports.connections import BoundedConnection, Connections, Network
 from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.http_answers import AnswerMiddleware
+from runapi_mcp.transports.http_bodies import MeantBodies
 from runapi_mcp.transports.http_checks import HeadCheck
 from runapi_mcp.transports.process import leave_soon, settle_memory
 from runapi_mcp.transports.sessions import Session, Sessions
@@ -67,10 +68,10 @@ def http_app(
 
     return Starlette(
         routes=[
-            Route(MCP_PATH, StreamableHTTPASGIApp(kept)),
+            Route(MCP_PATH, MeantBodies(StreamableHTTPASGIApp(kept))),
             Route("/healthz", _healthz),
             Route(SSE_PATH, _SseEndpoint(server, sse), methods=["GET"]),
-            Mount(MESSAGES_PATH, app=sse.handle_post_message),
+            Mount(MESSAGES_PATH, app=MeantBodies(sse.handle_post_message)),
         ],
         middleware=[
             Middleware(HeadCheck, allowed_hosts=allowed_hosts),
@@ -78,7 +79,7 @@ def http_app(
             Middleware(
                 Admission,
                 caps=caps,
-                keyless_app=StreamableHTTPASGIApp(passing) if needs_key else None,
+                keyless_app=MeantBodies(StreamableHTTPASGIApp(passing)) if needs_key else None,
                 sessions=Sessions(caps, partial(_end_session, kept)),
             ),
         ],
