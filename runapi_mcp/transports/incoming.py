@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Final
 
 from mcp_types import (
@@ -34,6 +35,7 @@ _NOT_OURS: Final = frozenset({"arguments", "content"})
 """What is not looked into here: tools and questions say what may be in it."""
 _DEEPEST: Final = 8
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_HALF_A_LETTER: Final = re.compile("[\ud800-\udfff]")
 
 
 class NoMessage(Exception):
@@ -46,9 +48,9 @@ class NoMessage(Exception):
 
     @property
     def reply(self) -> JSONRPCError | None:
-        """What to answer; None to what is no request, or has no id that could be answered."""
+        """What to answer; None to what is an answer, or has no id that could be answered."""
         request_id = self._fields.get("id")
-        if "method" not in self._fields or not _can_be_answered(request_id):
+        if {"result", "error"} & self._fields.keys() or not _can_be_answered(request_id):
             return None
         error = ErrorData(code=self.code, message=str(self))
         return _Reply.model_construct(jsonrpc="2.0", id=request_id, error=error)
@@ -141,14 +143,15 @@ def whole(value: object) -> object:
 
 
 def _can_be_answered(request_id: object) -> bool:
-    # true is an int to Python, and no id to JSON-RPC.
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int | float):
-        return False
-    return (
-        math.isfinite(request_id)
-        if isinstance(request_id, float)
-        else str(request_id).isprintable()
-    )
+    match request_id:
+        case bool():  # an int to Python, and no id to JSON-RPC
+            return False
+        case str():
+            return _HALF_A_LETTER.search(request_id) is None
+        case int() | float():
+            return math.isfinite(request_id)
+        case _:
+            return False
 
 
 def _read_leniently(text: str) -> object:

@@ -168,6 +168,13 @@ def faulty(era: str) -> Mapping[str, tuple[str, Any, int, str]]:
             -32600,
             "method must be a string, not 5.",
         ),
+        "no method": ('{"jsonrpc": "2.0", "id": 1}', 1, -32600, "method is required."),
+        "an id of two lines": (
+            json.dumps(asking(era, number="a\nb") | {"method": 5}),
+            "a\nb",
+            -32600,
+            "method must be a string",
+        ),
         "params in an array": (
             json.dumps(asking(era) | {"params": ["a"]}),
             1,
@@ -242,6 +249,7 @@ NOISE = {
     "a boolean id": '{"jsonrpc": "2.0", "id": true, "method": "tools/list"}',
     "an object for an id": '{"jsonrpc": "2.0", "id": {}, "method": "tools/list"}',
     "an endless id": '{"jsonrpc": "2.0", "id": 1e999, "method": "tools/list"}',
+    "half an emoji for an id": '{"jsonrpc": "2.0", "id": "\\ud83d", "method": "tools/list"}',
     "an answer of no kind": '{"jsonrpc": "2.0", "id": 1, "result": 5}',
     "an answer to true": '{"jsonrpc": "2.0", "id": true, "result": {}}',
 }
