@@ -11,9 +11,14 @@ from pydantic.fields import FieldInfo
 from runapi_mcp.base.catalog import Params
 from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS, require_http_url
 from runapi_mcp.base.catalog.task_ids import canonical
+from runapi_mcp.images.near_names import bare
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 
-_ADDRESS: Final = re.compile(r"(?!file:)([a-z][a-z0-9+.-]+://|data:|blob:)|\s*\Z", re.IGNORECASE)
+# One letter is a drive; a picture's name may have a colon.
+_SCHEME: Final = re.compile(
+    r"([a-z][a-z0-9+.-]+):(?://|/|(?!.*\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)\Z))",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,15 @@ SourceName = Address | LocalPath | EarlierTask
 
 
 def _parse_name(name: str) -> SourceName:
-    if _ADDRESS.match(name) or len(name) > MAX_URL_CHARACTERS:
-        return Address(require_http_url(name))
-    task_id = canonical(name)
+    plain = bare(name)
+    found = _SCHEME.match(plain)
+    scheme = found[1].lower() if found else ""
+    if scheme in ("http", "https") or not plain or len(name) > MAX_URL_CHARACTERS:
+        return Address(require_http_url(plain))
+    if scheme not in ("", "file"):
+        ours = "must be an http or https URL, a path or a task_id"
+        raise ValueError(f"{ours} ({scheme}: is another scheme)")
+    task_id = canonical(plain)
     return LocalPath(name) if task_id is None else EarlierTask(task_id)
 
 

@@ -106,7 +106,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     (
         REMIX,
         FOX | {"source_image_urls": [SOURCE, "ftp://example.com/a.png"]},
-        "source_image_urls[1] must be a full",
+        "source_image_urls[1] must be an http or https URL, a path or a task_id (ftp: is another",
     ),
     (
         REMIX,
