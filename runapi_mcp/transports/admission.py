@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from typing import Final
 
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -19,12 +18,9 @@ from runapi_mcp.transports.http_bodies import (
     replay,
     request_id_in,
 )
+from runapi_mcp.transports.paths import MCP_PATH, MESSAGES_PATH, SSE_PATH
 from runapi_mcp.transports.sessions import Session, Sessions
 from runapi_mcp.transports.shares import NoneLeft, Pace, Slots
-
-MCP_PATH: Final = "/mcp"
-SSE_PATH: Final = "/sse"
-MESSAGES_PATH: Final = "/messages/"
 
 
 class Admission:
