@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from mcp_types import ErrorData, JSONRPCError
 from starlette.datastructures import Headers
@@ -11,6 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp.base.json_values import as_object
 from runapi_mcp.transports.incoming import NoMessage, as_meant, values_in, whole
+
+MOST_BATCHED: Final = 100
+"""How many messages of a batch are answered one by one."""
 
 _BATCH = "A batch is not taken over HTTP: send each message by itself."
 
@@ -101,7 +105,8 @@ def _as_meant(body: bytes) -> bytes:
     try:
         values = values_in(body.decode(errors="replace"))
         if len(values) > 1:
-            raise NotTaken(_refusal([NoMessage(_BATCH, value) for value in values]))
+            several = values if len(values) <= MOST_BATCHED else [None]
+            raise NotTaken(_refusal([NoMessage(_BATCH, value) for value in several]))
         message = as_meant(values[0])
     except NoMessage as no_message:
         raise NotTaken(_refusal([no_message])) from no_message

@@ -31,6 +31,7 @@ _OBJECTS: Final = frozenset(
 """What holds an object wherever a client writes it."""
 _CAPABILITIES: Final = frozenset({"capabilities", "io.modelcontextprotocol/clientCapabilities"})
 """What holds objects at every depth."""
+_NUMBERS: Final = frozenset({"requestId", "progressToken"})
 _NOT_OURS: Final = frozenset({"arguments", "content"})
 """What is not looked into here: tools and questions say what may be in it."""
 _DEEPEST: Final = 8
@@ -88,7 +89,7 @@ def as_meant(value: object) -> Json:
     """
     if not is_object(value):
         raise NoMessage(f"A message must be an object, not {echo(value)}.", value)
-    message = {name: _member(name, of) for name, of in value.items() if of is not None}
+    message = _members(value)
     if "id" in value:
         message["id"] = whole(value["id"])
     if fault := _fault(message):
@@ -123,18 +124,25 @@ def _fault(message: Json) -> str | None:
     return None
 
 
-def _member(name: str, value: object, levels: int = _DEEPEST, *, inside: bool = False) -> object:
-    """A member's value. Empty arrays are objects where those belong; a null says nothing."""
+def _members(value: Json, levels: int = _DEEPEST, *, inside: bool = False) -> Json:
+    """Those that say something: a null does not, but where capabilities are asked for."""
+    return {
+        name: _member(name, of, levels, inside=inside)
+        for name, of in value.items()
+        if of is not None or name in _CAPABILITIES
+    }
+
+
+def _member(name: str, value: object, levels: int, *, inside: bool) -> object:
+    """A member's value. Empty arrays are objects where those belong."""
     inside = inside or name in _CAPABILITIES
-    if value == []:
+    if value is None or value == []:
         return {} if inside or name in _OBJECTS else value
+    if name in _NUMBERS:
+        return whole(value)
     if not is_object(value) or name in _NOT_OURS or levels == 0:
         return value
-    return {
-        each: _member(each, of, levels - 1, inside=inside)
-        for each, of in value.items()
-        if of is not None
-    }
+    return _members(value, levels - 1, inside=inside)
 
 
 def whole(value: object) -> object:

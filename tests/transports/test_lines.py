@@ -102,6 +102,7 @@ def taken(era: str) -> Mapping[str, str]:
         "empty arguments of PHP": json.dumps(calling(era, arguments=[])),
         "null arguments": json.dumps(calling(era, arguments=None)),
         "a null token": json.dumps(meta(calling(era), progressToken=None)),
+        "a whole token as a float": json.dumps(meta(calling(era), progressToken=7.0)),
         "null members": json.dumps(asking(era, cursor=None, task=None)),
         **(
             {"empty capabilities of PHP": json.dumps(meta(asking(era), **capabilities))}
@@ -127,7 +128,10 @@ async def test_what_is_meant_as_a_request_is_answered_as_one(era: str, case: str
 
 @pytest.mark.parametrize(
     "capabilities",
-    [[], {"roots": []}, {"elicitation": []}, {"elicitation": {"form": []}}, {"experimental": []}],
+    [
+        *([], None, {"roots": []}, {"elicitation": []}, {"elicitation": {"form": []}}),
+        *({"experimental": []}, {"extensions": []}, {"sampling": None}),
+    ],
 )
 async def test_a_handshake_with_the_empty_arrays_of_php_is_one(capabilities: object) -> None:
     hello = json.loads(opening("legacy")[0])
@@ -334,3 +338,22 @@ async def test_over_http_each_request_of_a_batch_is_told_to_come_by_itself(era: 
         assert all(
             "send each message by itself" in each["error"]["message"] for each in refused.json()
         )
+
+
+async def test_over_http_a_flood_of_messages_is_answered_once() -> None:
+    async with site() as client:
+        batch = json.dumps([asking("auto")] * 1_000)
+        refused = await posted(client, "auto", batch)
+        assert refused.status_code == 400
+        assert (refused.json()["id"], len(refused.content) < 1_000) == (None, True)
+
+
+@ERA
+async def test_a_call_is_cancelled_by_its_number_as_a_float(era: str) -> None:
+    slow = {"name": DRAW, "arguments": {"prompt": "a fox [[never]]"}}
+    line = json.dumps(asking(era, "tools/call", 1.0, **slow))
+    cancelled = json.dumps(
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1.0}}
+    )
+    told = await answers([*opening(era), line, cancelled, request(2, "tools/list", era)])
+    assert {answer["id"] for answer in told if "result" in answer} == {0, 2}
