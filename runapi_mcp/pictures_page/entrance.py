@@ -87,7 +87,7 @@ class Entrance:
         if self._is_token_used:
             return _forbid(
                 "This address was opened before",
-                "It works once. End runapi-mcp with Ctrl-C, and start it again for a new one.",
+                "It works once. Was that not you? End runapi-mcp with Ctrl-C, and start it again.",
             )
         self._is_token_used = True
         return self._welcome()

@@ -147,17 +147,18 @@ async def test_what_cannot_be_opened_is_said_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(0, "dbus-send\n"), (1, "dbus-send\nxdg-open FOLDER\n")]
+    ("status", "folders"), [(0, ""), (1, "FOLDER\n")], ids=["with a file manager", "without one"]
 )
 def test_a_file_is_selected_in_its_folder_or_the_folder_opened(
-    status: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    status: int, folders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "a, b.png"
-    program_that("dbus-send", "dbus-send", tmp_path, status)
-    for name, value in program_that('xdg-open "$1"', "xdg-open", tmp_path).items():
+    program_that('"$6"', "dbus-send", tmp_path, status)
+    for name, value in program_that('"$1"', "xdg-open", tmp_path).items():
         monkeypatch.setenv(name, value)
     show_in_folder(file)
-    assert opened(tmp_path) == told.replace("FOLDER", str(tmp_path))
+    selected = f"array:string:file://{tmp_path}/a%2C%20b.png\n"
+    assert opened(tmp_path) == selected + folders.replace("FOLDER", str(tmp_path))
 
 
 def test_an_opener_that_fails_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

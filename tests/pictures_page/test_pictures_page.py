@@ -164,6 +164,7 @@ async def test_what_is_not_what_was_saved_is_neither_shown_nor_opened(
 ) -> None:
     async with past_pictures(tmp_path) as past, past.browser() as browser:
         drawn = await past.draw()
+        assert (await browser.get(f"pictures/{drawn}/0")).status_code == 200
         spoil(past.file(drawn))
         for answer in (
             await browser.get(f"pictures/{drawn}/0"),
