@@ -124,7 +124,7 @@ async def call_tool(
         )
         result = await _run(context, tool, caller, params)
     except Failure as failure:
-        return CallToolResult(is_error=True, content=[TextContent(text=str(failure))])
+        return CallToolResult(is_error=True, content=[TextContent(text=_words(context, failure))])
     if isinstance(result, InputRequiredResult):
         return result
     task = result.task
@@ -246,6 +246,12 @@ def _reporter(context: Context) -> Report:
         await context.session.report_progress(max(last, 0.0), message=message)
 
     return report
+
+
+def _words(context: Context, failure: Failure) -> str:
+    """What is told of a failure; a caller from elsewhere sets no variable of this server."""
+    theirs = not _is_local(context) and "RUNAPI_" in failure.advice
+    return f"{failure} (Whoever runs this server sets that.)" if theirs else str(failure)
 
 
 def _unknown_tool(name: str, known: list[str]) -> str:

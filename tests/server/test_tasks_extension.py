@@ -225,7 +225,7 @@ async def test_a_person_is_asked_before_there_is_a_task() -> None:
         question = await ordered(w, **FOX)
         assert question["resultType"] == "input_required"
         assert w.task_count == 0
-        yes = {"confirm": {"action": "accept", "content": {"pay": True}}}
+        yes = {"confirm": {"action": "accept", "content": {"pay": "Yes, pay $0.05"}}}
         answer = {"inputResponses": yes, "requestState": question["requestState"]}
         task = await ask(w, "tools/call", name=DRAW, arguments=FOX, **answer)
         assert task["resultType"] == "task"
