@@ -244,20 +244,23 @@ async def test_a_no_after_a_doubt_ends_nothing(refusal: Any) -> None:
         assert (w.task_count, w.spent_cents) == (1, 5)
 
 
-async def test_an_old_doubt_is_not_asked_about_against_a_limit_that_is_set_now() -> None:
-    ledger = SqliteLedger.in_memory(clock)
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_old_doubt_is_not_asked_about_against_a_limit_that_is_set_now(count: int) -> None:
+    ledger, foxes = SqliteLedger.in_memory(clock), {**FOX, "count": count}
     async with aclosing(ledger), world(ledger=ledger) as w:
         w.sandbox.faults.inject("create", "torn", times=99)
-        await w.call(DRAW, FOX)
+        await w.call(DRAW, foxes)
         w.sandbox.faults.injected.clear()
         await anyio.sleep(2 * 86_400)
-        limits = Limits(per_day_cents=4)
+        limits = Limits(per_day_cents=5 * count - 1)
         async with world(ledger=ledger, sandbox=w.sandbox, limits=limits) as limited:
-            refused = await limited.call(DRAW, FOX)
-        assert "over the day's budget: limit $0.04" in said(refused)
+            refused = await limited.call(DRAW, foxes)
+        assert f"over the day's budget: limit $0.0{5 * count - 1}, spent $0.00" in said(refused)
+        assert "is asked about once the limits allow it. Whether RunAPI made and" in said(refused)
         assert "Nothing was paid" not in said(refused)
         assert w.task_count == 0
-        assert facts(await w.call(DRAW, FOX))["status"] == "completed"
+        assert facts(await w.call(DRAW, foxes))["status"] == "completed"
+        assert w.task_count == count
 
 
 async def test_a_doubt_that_was_none_is_paid_by_the_same_call() -> None:

@@ -146,6 +146,18 @@ FOUND: Final = {
             Pass(61.0),
         ],
     ),
+    "a doubt of long ago and a new call both want the last cents": Story(
+        Limits(per_day_cents=5.0),
+        NOON,
+        [
+            Die("A", 11),
+            Call("A", DRAWINGS[0]),
+            Pass(3 * DAY_SECONDS),
+            Call("B", DRAWINGS[3]),
+            Pass(0.575),
+            Call("A", DRAWINGS[0]),
+        ],
+    ),
     "a doubt is asked about when it is over a limit, and was charged": Story(
         Limits(),
         NOON,
