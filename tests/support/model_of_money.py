@@ -346,7 +346,9 @@ class _Teller:
             if not result.is_error and "joined" not in _about(result):
                 self._history.sold += named
             arrival.given = () if result.is_error else named
-            arrival.is_free = not process.dead.is_set() and "Nothing was paid." in said(result)
+            if not process.dead.is_set():
+                arrival.no_charge = "Nothing was paid." in said(result)
+                arrival.is_free = arrival.no_charge or "paid nothing." in said(result)
         arrival.over_at = anyio.current_time()
 
     def _source(self, call: Call) -> str | None:
