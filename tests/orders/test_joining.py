@@ -263,6 +263,19 @@ async def test_an_old_doubt_is_not_asked_about_against_a_limit_that_is_set_now(c
         assert w.task_count == count
 
 
+async def test_a_doubt_that_is_asked_about_again_is_settled_although_its_caller_leaves() -> None:
+    async with world() as w:
+        w.sandbox.faults.inject("created", "torn", times=1)
+        w.wire.down_after_posts = 1
+        await w.call(DRAW, FOX)
+        with anyio.move_on_after(2):
+            await w.call(DRAW, FOX)
+        w.wire.down_after_posts = None
+        await anyio.sleep(10)
+        [row] = facts(await w.call("list_tasks"))["tasks"]
+        assert row["task_id"] == w.task_ids[0]
+
+
 async def test_a_doubt_that_was_none_is_paid_by_the_same_call() -> None:
     async with world() as w:
         w.sandbox.faults.inject("create", "torn", times=1)

@@ -146,6 +146,11 @@ FOUND: Final = {
             Pass(61.0),
         ],
     ),
+    "a process stands still between the note of a send and the send": Story(
+        Limits(),
+        NOON,
+        [Freeze("A", 11, 1200.0), Call("A", DRAWINGS[0]), Pass(61.0), Call("B", DRAWINGS[0])],
+    ),
     "a doubt of long ago and a new call both want the last cents": Story(
         Limits(per_day_cents=5.0),
         NOON,
@@ -390,7 +395,8 @@ def check_what_reached_nobody_is_given_again(record: Record) -> None:
 
 
 def check_what_was_sent(record: Record) -> None:
-    """Under one key always the same, and never twice at a time by one process."""
+    """Under one key always the same, never twice at a time by one process or when all is known."""
     assert all(len(bodies) == 1 for bodies in record.bodies)
     assert not record.overlaps
+    assert not record.needless
     assert not record.unforeseen

@@ -181,6 +181,8 @@ class Record:
     """What was sent under each idempotency key."""
     overlaps: Sequence[str] = ()
     """The keys under which one process asked twice at a time."""
+    needless: Sequence[str] = ()
+    """The keys that were sent although the ledger had long told their task."""
     unforeseen: list[str] = field(default_factory=list[str])
 
 
@@ -261,6 +263,7 @@ class _Teller:
         self._note_charges()
         self._record.bodies = list(self._remote.bodies.values())
         self._record.overlaps = self._remote.overlaps
+        self._record.needless = self._remote.needless
         self._history.stops = list(self._remote.stops)
         for process, _ in self._processes.values():
             await process.die_in(0)

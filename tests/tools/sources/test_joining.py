@@ -192,6 +192,20 @@ async def test_who_cannot_look_at_a_source_does_not_speak_of_the_earlier_call(
         assert w.spent_cents == charged
 
 
+async def test_who_leaves_what_another_one_ordered_takes_nothing_back(
+    tmp_path: Path, fox: Path
+) -> None:
+    async with remixing(tmp_path) as w, anyio.create_task_group() as group:
+        slow_down(w, fox)
+        group.start_soon(w.call, REMIX, asking(fox))
+        await anyio.sleep(20)
+        with anyio.move_on_after(1):
+            await w.call(REMIX, asking(fox))
+        [row] = facts(await w.call("list_tasks"))["tasks"]
+        assert row["status"] == "intended"
+        group.cancel_scope.cancel()
+
+
 async def test_who_is_too_slow_to_upload_does_not_speak_of_who_was_faster(
     tmp_path: Path, fox: Path
 ) -> None:
