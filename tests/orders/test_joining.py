@@ -276,6 +276,61 @@ async def test_a_doubt_that_is_asked_about_again_is_settled_although_its_caller_
         assert row["task_id"] == w.task_ids[0]
 
 
+async def test_who_is_refused_beside_another_send_is_not_told_that_nothing_was_paid(
+    tmp_path: Path,
+) -> None:
+    async with (
+        process(tmp_path) as first,
+        process(tmp_path) as second,
+        world(ledger=first) as w,
+        world(ledger=second, sandbox=w.sandbox) as other,
+        anyio.create_task_group() as group,
+    ):
+        w.sandbox.faults.inject("created", "slow", seconds=30, times=1)
+        group.start_soon(w.call, DRAW, FOX)
+        await anyio.sleep(1)
+        w.sandbox.faults.inject("create", "402", times=2)
+        refused = said(await other.call(DRAW, FOX))
+        assert "Whether RunAPI made and charged a task is not known." in refused
+        assert w.spent_cents == 5
+
+
+async def test_who_leaves_takes_the_request_from_nobody_who_waits_for_it_too() -> None:
+    async with world() as w, anyio.create_task_group() as group:
+        w.wire.down = True
+        group.start_soon(w.call, DRAW, FOX)
+        await anyio.sleep(0.1)
+        with anyio.move_on_after(1):
+            await w.call(DRAW, FOX)
+        w.wire.down = False
+        assert "joined" in facts(await w.call(DRAW, FOX))
+        assert len(w.wire.keys) == 1
+
+
+async def test_a_doubt_is_asked_about_unbidden_once_a_minute_at_most() -> None:
+    async with world() as w:
+        w.sandbox.faults.inject("create", "torn", times=999)
+        await w.call(DRAW, FOX)
+        await anyio.sleep(61)
+        sent = [len(w.wire.paths("POST"))]
+        for _ in range(3):
+            await w.call("get_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
+            await anyio.sleep(25)
+            sent.append(len(w.wire.paths("POST")))
+        assert sent[0] < sent[1] == sent[2] == sent[3]
+
+
+async def test_a_doubt_that_has_the_whole_budget_is_asked_about_unbidden() -> None:
+    async with world(limits=Limits(per_day_cents=5)) as w:
+        w.sandbox.faults.inject("create", "torn", times=99)
+        await w.call(DRAW, FOX)
+        w.sandbox.faults.injected.clear()
+        await anyio.sleep(61)
+        await w.call("get_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
+        await anyio.sleep(10)
+        assert w.spent_cents == 5
+
+
 async def test_a_doubt_that_was_none_is_paid_by_the_same_call() -> None:
     async with world() as w:
         w.sandbox.faults.inject("create", "torn", times=1)

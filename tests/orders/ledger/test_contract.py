@@ -194,6 +194,12 @@ async def test_a_sure_handover_settles_at_once_for_those_who_come_after_it(book:
     assert await book.again() is None
 
 
+async def test_what_a_wrong_clock_settled_in_the_future_is_settled(book: Book) -> None:
+    await book.end("1", fingerprint=FOX)
+    await book.one.record_handover("1", clock() + 90 * DAY, surely=True)
+    assert await book.again() is None
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -203,17 +209,20 @@ async def test_a_sure_handover_settles_at_once_for_those_who_come_after_it(book:
         Use(urls=IMAGE),
     ],
 )
-@pytest.mark.parametrize("by_a_call", [False, True])
-async def test_a_used_picture_settles_its_call(book: Book, use: Use, *, by_a_call: bool) -> None:
+@pytest.mark.parametrize("by", ["a new call", "one that joins in time", "one that joins late"])
+async def test_a_used_picture_settles_its_call(book: Book, use: Use, by: str) -> None:
     await book.end("1", fingerprint=FOX)
     await book.one.record_files("1", ["/pictures/1.png"], ["ab"])
     await book.end("2", image_urls=("https://cdn.example/2.png",))
     await anyio.sleep(1)
-    if by_a_call:
+    joining = wanted("4", fingerprint="2")
+    if by == "a new call":
         new = wanted("3", fingerprint="made from it")
         await book.other.intend(new, use, clock(), allow_all)
+    elif by == "one that joins in time":
+        await book.other.find_alike(joining[0], use, clock())
     else:
-        await book.other.intend(wanted("4", fingerprint="2"), use, clock(), allow_up_to(0))
+        await book.other.intend(joining, use, clock(), allow_up_to(0))
     assert await book.again() is None
     assert (await book.seen("1")).settled_at == clock()
     assert (await book.seen("2")).settled_at is None
