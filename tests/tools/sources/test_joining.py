@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
+from mcp_types import Implementation
 
 from tests.support.ledgers import ledger_at
 from tests.support.photos import (
@@ -190,6 +191,28 @@ async def test_who_cannot_look_at_a_source_does_not_speak_of_the_earlier_call(
         assert "Nothing was" not in said(refused)
         assert w.task_ids[-1] == made["task_id"]
         assert w.spent_cents == charged
+
+
+async def test_who_came_while_its_like_was_open_joins_it_however_long_a_source_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    claude = {"client_info": Implementation(name="claude-code", version="2")}
+    async with (
+        remixing(tmp_path, client=claude) as w,
+        remixing(tmp_path, sandbox=w.sandbox) as elsewhere,
+    ):
+        source = facts(await elsewhere.call(DRAW, {"prompt": "a fox"}))["task_id"]
+
+        async def look_slowly(sent: Sent, go_on: Pass) -> httpx.Response:
+            await anyio.sleep(10 if source in sent.path else 0)
+            return await go_on()
+
+        w.wire.meddle = look_slowly
+        async with anyio.create_task_group() as group:
+            group.start_soon(w.call, REMIX, asking(source))
+            await anyio.sleep(5)
+            assert "joined" in facts(await w.call(REMIX, asking(source)))
+        assert "joined" not in facts(await w.call(REMIX, asking(source)))
 
 
 async def test_who_leaves_what_another_one_ordered_takes_nothing_back(
