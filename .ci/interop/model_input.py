@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from programs import Run
 
+    Report = dict[str, Any]  # Any: the JSON of another program
     Json = dict[str, "Json"] | list["Json"] | str | float | None
 
 TOOLS = {"flux_2_pro_text_to_image", "flux_2_pro_remix_image", "get_task", "check_pricing"}
@@ -50,7 +51,7 @@ def judge_far(run: Run) -> Verdict:
     return verdict(run, json_result(run.stdout), [])
 
 
-def verdict(run: Run, report: dict[str, Any], found: list[str]) -> Verdict:
+def verdict(run: Run, report: Report, found: list[str]) -> Verdict:
     problems = [*found, *faults(report)] if report else ["it reported nothing"]
     return Verdict(
         passed=run.returncode == 0 and not problems,
@@ -59,7 +60,7 @@ def verdict(run: Run, report: dict[str, Any], found: list[str]) -> Verdict:
     )
 
 
-def faults(report: dict[str, Any]) -> Iterator[str]:
+def faults(report: Report) -> Iterator[str]:
     """What is wrong with a report of clients/conversation.py."""
     if missing := TOOLS - set(report["tools"]):
         yield f"missing tools: {missing}"
