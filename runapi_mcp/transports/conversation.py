@@ -1,14 +1,17 @@
-"""One client over a pair of streams, as stdio and SSE have it. An answer's leaving is noticed."""
+"""One client over a pair of streams, as stdio and SSE have it.
+
+An answer's leaving is noticed, and an id that two requests have at once.
+"""
 
 from __future__ import annotations
 
 import json
 from contextvars import Context, copy_context
 from typing import Any, Final, Self
-from weakref import WeakValueDictionary
 
 import anyio.lowlevel
 from mcp.server.lowlevel import Server
+from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     INVALID_REQUEST,
@@ -18,14 +21,24 @@ from mcp_types import (
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
+    RequestId,
 )
 from pydantic import ValidationError
 
 from runapi_mcp.base.json_values import as_object, is_object
 from runapi_mcp.server.arrivals import mark_arrival
-from runapi_mcp.server.delivery_confirmations import Outbox, confirm_sent, open_outbox
+from runapi_mcp.server.delivery_confirmations import (
+    Outbox,
+    confirm_sent,
+    open_outbox,
+    own_outbox,
+)
 
 _CANCELLED: Final = "notifications/cancelled"
+_REPEATED: Final = (
+    "A request with this id is still in hand, and this one was not taken. Send it with an id of "
+    "its own."
+)
 
 
 async def converse(server: Server[Any], read: Any, write: Any) -> None:
@@ -34,9 +47,44 @@ async def converse(server: Server[Any], read: Any, write: Any) -> None:
     What `write` has sent counts as out. Any: the SDK's streams are private types; what is used of
     them is in the classes below.
     """
-    outgoing: Any = _Outgoing(write)
-    incoming: Any = _Incoming(read, outgoing)
+    in_hand = _InHand()
+    outgoing: Any = _Outgoing(write, in_hand)
+    incoming: Any = _Incoming(read, outgoing, in_hand)
     await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+class _InHand:
+    """The requests that are not answered yet: the outbox of each, by its id as the SDK compares it.
+
+    The SDK would serve two of one id, pay for both, and let a cancelling reach only the second;
+    their client, which waits for one answer, would lose the other.
+    """
+
+    def __init__(self) -> None:
+        self._outboxes: dict[RequestId, Outbox] = {}
+
+    def __contains__(self, request_id: RequestId | None) -> bool:
+        return request_id is not None and coerce_request_id(request_id) in self._outboxes
+
+    def take(self, message: object, outbox: Outbox) -> None:
+        if isinstance(message, JSONRPCRequest):
+            self._outboxes[coerce_request_id(message.id)] = outbox
+        elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
+            self._cancel((message.params or {}).get("requestId"))
+
+    def end(self, request_id: RequestId | None) -> None:
+        """The request that is handled in this context has its answer out."""
+        key = None if request_id is None else coerce_request_id(request_id)
+        # One that was cancelled while its answer left may have a successor of its name by now.
+        if key is not None and self._outboxes.get(key) is own_outbox():
+            self._outboxes.pop(key, None)
+
+    def _cancel(self, request_id: object) -> None:
+        """An answer that is on its way when its request is cancelled reaches nobody."""
+        if isinstance(request_id, str | int):
+            cancelled = self._outboxes.pop(coerce_request_id(request_id), None)
+            if cancelled is not None:
+                cancelled.close()
 
 
 class _Stream:
@@ -58,44 +106,55 @@ class _Stream:
 class _Incoming(_Stream):
     """The messages of a client, each with a context of its own: when it came, and its outbox.
 
-    One that cannot be read is answered here: nobody else would.
+    One that cannot be read is answered here, because nobody else would; so is one with an id that
+    is in hand, with no id: the answer to the first must not be taken for it.
     """
 
     last_context: Context | None = None
     """That of the message given last; the SDK handles the message in it."""
 
-    def __init__(self, stream: Any, outgoing: _Outgoing) -> None:
+    def __init__(self, stream: Any, outgoing: _Outgoing, in_hand: _InHand) -> None:
         super().__init__(stream)
         self._outgoing = outgoing
-        self._outboxes: WeakValueDictionary[str, Outbox] = WeakValueDictionary()
+        self._in_hand = in_hand
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> object:
-        while isinstance(item := await self._stream.__anext__(), Exception):
-            if (reply := _parse_error_reply(item)) is not None:
-                await self._outgoing.send(SessionMessage(reply))
-        self.last_context = copy_context()
+        while True:
+            item = await self._stream.__anext__()
+            if isinstance(item, Exception):
+                await self._refuse(_parse_error_reply(item))
+            elif isinstance(item.message, JSONRPCRequest) and item.message.id in self._in_hand:
+                await self._refuse(_no_request(item.message.id, INVALID_REQUEST, _REPEATED))
+            else:
+                break
+        # Where the message came by a request of its own, its context knows that one's key.
+        given: Context | None = getattr(self._stream, "last_context", None)
+        self.last_context = copy_context() if given is None else given.copy()
         self.last_context.run(mark_arrival)
-        self._note(item.message, self.last_context.run(open_outbox))
+        self._in_hand.take(item.message, self.last_context.run(open_outbox))
         return item
 
-    def _note(self, message: object, outbox: Outbox) -> None:
-        """An answer that is on its way when its request is cancelled reaches nobody."""
-        if isinstance(message, JSONRPCRequest):
-            self._outboxes[str(message.id)] = outbox
-        elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
-            cancelled = self._outboxes.get(str((message.params or {}).get("requestId")))
-            if cancelled is not None:
-                cancelled.close()
+    async def _refuse(self, reply: JSONRPCError | None) -> None:
+        if reply is not None:
+            if reply.id in self._in_hand:
+                reply = reply.model_copy(update={"id": None})
+            await self._outgoing.send(SessionMessage(reply))
 
 
 class _Outgoing(_Stream):
     """The answers to a client; each is sent in the context of the message that it answers."""
 
+    def __init__(self, stream: Any, in_hand: _InHand) -> None:
+        super().__init__(stream)
+        self._in_hand = in_hand
+
     async def send(self, item: SessionMessage) -> None:
         await self._stream.send(item)
+        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
+            self._in_hand.end(item.message.id)
         # One that was cancelled while it left is not waited for.
         await anyio.lowlevel.checkpoint_if_cancelled()
         if isinstance(item.message, JSONRPCResponse):
@@ -137,4 +196,8 @@ def _reply(request: object, code: int, message: str) -> JSONRPCError | None:
         return None
     if "method" not in fields or not str(request_id).isprintable():
         return None
+    return _no_request(request_id, code, message)
+
+
+def _no_request(request_id: RequestId, code: int, message: str) -> JSONRPCError:
     return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))

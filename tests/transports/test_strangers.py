@@ -35,6 +35,7 @@ class Exchange:
     address: str
     headers: Headers
     parts: list[bytes]
+    query: str = ""
     is_whole: bool = True
     leaves: anyio.Event = field(default_factory=anyio.Event)
     sent: list[Message] = field(default_factory=list[Message])
@@ -46,7 +47,7 @@ class Exchange:
             "path": self.path,
             "raw_path": self.path.encode(),
             "root_path": "",
-            "query_string": b"",
+            "query_string": self.query.encode(),
             "http_version": "1.1",
             "client": (self.address, 1),
             "headers": [(name.encode(), value.encode()) for name, value in self.headers],
