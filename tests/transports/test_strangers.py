@@ -8,8 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from starlette.applications import Starlette
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.transports.http import http_app
@@ -29,7 +28,7 @@ Headers = list[tuple[str, str]]
 class Exchange:
     """One request, and its answer as far as it has come."""
 
-    app: Starlette
+    app: ASGIApp
     method: str
     path: str
     address: str
@@ -88,7 +87,7 @@ class Exchange:
 class Site:
     """The program over HTTP, without sockets."""
 
-    app: Starlette
+    app: ASGIApp
 
     def ask(
         self,
