@@ -32,7 +32,7 @@ from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
 from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context, speaks
-from runapi_mcp.server.content import blocks
+from runapi_mcp.server.content import PREVIEWS_LEFT_OUT, blocks, shows_all
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
 from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, returned_consent
 from runapi_mcp.server.request_keys import Keys
@@ -159,9 +159,15 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
 def _in_protocol(
     facts: dict[str, Any], result: ToolResult, for_page: dict[str, Any] | None
 ) -> CallToolResult:
-    size = len(json.dumps(facts)) + len(json.dumps(for_page))
+    pictures = result.task.pictures if result.task else ()
+    page_bytes = len(json.dumps(for_page))
+    content = blocks(to_text(facts), len(json.dumps(facts)) + page_bytes, pictures)
+    if not shows_all(content, pictures):
+        notice = " ".join(filter(None, (facts.get("notice"), PREVIEWS_LEFT_OUT)))
+        facts = {**facts, "notice": notice}
+        content = blocks(to_text(facts), len(json.dumps(facts)) + page_bytes, pictures)
     return CallToolResult(
-        content=blocks(to_text(facts), size, result.task.pictures if result.task else ()),
+        content=content,
         structured_content=facts,
         is_error=result.failed,
         _meta=for_page,
