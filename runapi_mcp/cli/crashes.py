@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from runapi_mcp.base.identity import ISSUES
 from runapi_mcp.cli.log_lines import log_to_stderr
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 EXIT_STATUS: Final = 70
 """EX_SOFTWARE of sysexits.h."""
 _REPORT: Final = (
-    "This is a fault of runapi-mcp. Please report it, with the line above, at "
-    "https://github.com/runapi-mcp/runapi-mcp/issues."
+    f"This is a fault of runapi-mcp. Please report it, with the line above, at {ISSUES}."
 )
 
 logger = logging.getLogger(__name__)
