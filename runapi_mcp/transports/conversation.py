@@ -11,87 +11,52 @@ from typing import Any, Final, Self
 
 import anyio.lowlevel
 from mcp.server.lowlevel import Server
-from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     INVALID_REQUEST,
     PARSE_ERROR,
     ErrorData,
     JSONRPCError,
-    JSONRPCNotification,
-    JSONRPCRequest,
     JSONRPCResponse,
-    RequestId,
 )
 from pydantic import ValidationError
 
 from runapi_mcp.base.json_values import as_object, is_object
 from runapi_mcp.server.arrivals import mark_arrival
-from runapi_mcp.server.delivery_confirmations import (
-    Outbox,
-    confirm_sent,
-    open_outbox,
-    own_outbox,
+from runapi_mcp.server.delivery_confirmations import confirm_sent, open_outbox
+from runapi_mcp.transports.activity import Activity
+
+_REPEATED: Final = JSONRPCError(
+    jsonrpc="2.0",
+    id=None,
+    error=ErrorData(
+        code=INVALID_REQUEST,
+        message="A request with this id is still in hand, and this one was not taken. Send it "
+        "with an id of its own.",
+    ),
 )
 
-_CANCELLED: Final = "notifications/cancelled"
-_REPEATED: Final = (
-    "A request with this id is still in hand, and this one was not taken. Send it with an id of "
-    "its own."
-)
 
-
-async def converse(server: Server[Any], read: Any, write: Any) -> None:
+async def converse(
+    server: Server[Any], read: Any, write: Any, activity: Activity | None = None
+) -> None:
     """Serve one client over the streams, until it has no more to say.
 
     What `write` has sent counts as out. Any: the SDK's streams are private types; what is used of
     them is in the classes below.
     """
-    in_hand = _InHand()
-    outgoing: Any = _Outgoing(write, in_hand)
-    incoming: Any = _Incoming(read, outgoing, in_hand)
+    activity = activity or Activity()
+    outgoing: Any = _Outgoing(write, activity)
+    incoming: Any = _Incoming(read, outgoing, activity)
     await server.run(incoming, outgoing, server.create_initialization_options())
-
-
-class _InHand:
-    """The requests that are not answered yet: the outbox of each, by its id as the SDK compares it.
-
-    The SDK would serve two of one id, pay for both, and let a cancelling reach only the second;
-    their client, which waits for one answer, would lose the other.
-    """
-
-    def __init__(self) -> None:
-        self._outboxes: dict[RequestId, Outbox] = {}
-
-    def __contains__(self, request_id: RequestId | None) -> bool:
-        return request_id is not None and coerce_request_id(request_id) in self._outboxes
-
-    def take(self, message: object, outbox: Outbox) -> None:
-        if isinstance(message, JSONRPCRequest):
-            self._outboxes[coerce_request_id(message.id)] = outbox
-        elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
-            self._cancel((message.params or {}).get("requestId"))
-
-    def end(self, request_id: RequestId | None) -> None:
-        """The request that is handled in this context has its answer out."""
-        key = None if request_id is None else coerce_request_id(request_id)
-        # One that was cancelled while its answer left may have a successor of its name by now.
-        if key is not None and self._outboxes.get(key) is own_outbox():
-            self._outboxes.pop(key, None)
-
-    def _cancel(self, request_id: object) -> None:
-        """An answer that is on its way when its request is cancelled reaches nobody."""
-        if isinstance(request_id, str | int):
-            cancelled = self._outboxes.pop(coerce_request_id(request_id), None)
-            if cancelled is not None:
-                cancelled.close()
 
 
 class _Stream:
     """What the SDK wants of either stream besides its messages."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, activity: Activity) -> None:
         self._stream = stream
+        self._activity = activity
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -113,10 +78,9 @@ class _Incoming(_Stream):
     last_context: Context | None = None
     """That of the message given last; the SDK handles the message in it."""
 
-    def __init__(self, stream: Any, outgoing: _Outgoing, in_hand: _InHand) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: Any, outgoing: _Outgoing, activity: Activity) -> None:
+        super().__init__(stream, activity)
         self._outgoing = outgoing
-        self._in_hand = in_hand
 
     def __aiter__(self) -> Self:
         return self
@@ -126,20 +90,20 @@ class _Incoming(_Stream):
             item = await self._stream.__anext__()
             if isinstance(item, Exception):
                 await self._refuse(_parse_error_reply(item))
-            elif isinstance(item.message, JSONRPCRequest) and item.message.id in self._in_hand:
-                await self._refuse(_no_request(item.message.id, INVALID_REQUEST, _REPEATED))
+            elif self._activity.repeats(item.message):
+                await self._refuse(_REPEATED)
             else:
                 break
         # Where the message came by a request of its own, its context knows that one's key.
         given: Context | None = getattr(self._stream, "last_context", None)
         self.last_context = copy_context() if given is None else given.copy()
         self.last_context.run(mark_arrival)
-        self._in_hand.take(item.message, self.last_context.run(open_outbox))
+        self._activity.note_incoming(item.message, self.last_context.run(open_outbox))
         return item
 
     async def _refuse(self, reply: JSONRPCError | None) -> None:
         if reply is not None:
-            if reply.id in self._in_hand:
+            if self._activity.awaits(reply.id):
                 reply = reply.model_copy(update={"id": None})
             await self._outgoing.send(SessionMessage(reply))
 
@@ -147,14 +111,10 @@ class _Incoming(_Stream):
 class _Outgoing(_Stream):
     """The answers to a client; each is sent in the context of the message that it answers."""
 
-    def __init__(self, stream: Any, in_hand: _InHand) -> None:
-        super().__init__(stream)
-        self._in_hand = in_hand
-
     async def send(self, item: SessionMessage) -> None:
+        self._activity.note_answer(item.message)
         await self._stream.send(item)
-        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
-            self._in_hand.end(item.message.id)
+        self._activity.note_sent(item.message)
         # One that was cancelled while it left is not waited for.
         await anyio.lowlevel.checkpoint_if_cancelled()
         if isinstance(item.message, JSONRPCResponse):
@@ -196,8 +156,4 @@ def _reply(request: object, code: int, message: str) -> JSONRPCError | None:
         return None
     if "method" not in fields or not str(request_id).isprintable():
         return None
-    return _no_request(request_id, code, message)
-
-
-def _no_request(request_id: RequestId, code: int, message: str) -> JSONRPCError:
     return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))

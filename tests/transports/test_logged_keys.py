@@ -103,9 +103,8 @@ async def in_a_session(there: Site, authorization: str) -> None:
 async def over_sse(there: Site, authorization: str) -> None:
     events = there.ask(method="GET", path="/sse", key=authorization)
     async with under_way(events):
-        where, _, query = events.text.partition("data: ")[2].split()[0].partition("?")
         for line in (*opening("legacy"), call(1, "legacy", "a fox")):
-            await there.ask(line, key=authorization, path=where, query=query).run()
+            await there.ask(line, key=authorization, **events.endpoint).run()
         await anyio.sleep(300)
 
 

@@ -74,8 +74,7 @@ async def test_over_sse_the_second_is_refused_without_an_id(request_id: str | in
         events = there.ask(method="GET", path="/sse", key=ADA)
 
         async def post(line: str) -> None:
-            where, _, query = events.text.partition("data: ")[2].split()[0].partition("?")
-            posted = there.ask(line, key=ADA, path=where, query=query)
+            posted = there.ask(line, key=ADA, **events.endpoint)
             assert (await posted.run()).status == 202
 
         async with under_way(events):

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 import anyio
 import pytest
@@ -81,6 +82,13 @@ class Exchange:
     @property
     def text(self) -> str:
         return b"".join(message.get("body", b"") for message in self.sent).decode()
+
+    @property
+    def endpoint(self) -> Mapping[str, str]:
+        """Where an event stream takes its messages, as `ask` wants it."""
+        told = urljoin(self.path, self.text.partition("data: ")[2].split()[0])
+        path, _, query = told.partition("?")
+        return {"path": path, "query": query}
 
 
 @dataclass
