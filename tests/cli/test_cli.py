@@ -126,8 +126,8 @@ def test_what_is_for_http_is_refused_without_it(options: list[str]) -> None:
     refused = finished("serve", *options)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == (
-        "runapi-mcp: --host, --port, --allow-host, --trusted-proxy and --share-key are for HTTP. "
-        "Add --http.\n"
+        "runapi-mcp: --host, --port, --allow-host, --trusted-proxy, --root-path and --share-key "
+        "are for HTTP. Add --http.\n"
     )
 
 
