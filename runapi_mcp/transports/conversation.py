@@ -5,7 +5,7 @@ An answer's leaving is noticed, and an id that two requests have at once.
 
 from __future__ import annotations
 
-import json
+import logging
 from contextvars import Context, copy_context
 from typing import Any, Final, Self
 
@@ -14,18 +14,21 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     INVALID_REQUEST,
-    PARSE_ERROR,
     ErrorData,
     JSONRPCError,
+    JSONRPCNotification,
     JSONRPCResponse,
 )
-from pydantic import ValidationError
 
-from runapi_mcp.base.json_values import as_object, is_object
+from runapi_mcp.base.printable import echo
 from runapi_mcp.server.arrivals import mark_arrival
 from runapi_mcp.server.delivery_confirmations import confirm_sent, open_outbox
 from runapi_mcp.transports.activity import Activity
+from runapi_mcp.transports.incoming import NoMessage
 
+logger = logging.getLogger(__name__)
+
+_ONE_WAY: Final = "notifications/"
 _REPEATED: Final = JSONRPCError(
     jsonrpc="2.0",
     id=None,
@@ -89,9 +92,9 @@ class _Incoming(_Stream):
         while True:
             item = await self._stream.__anext__()
             if isinstance(item, Exception):
-                await self._refuse(_parse_error_reply(item))
+                await self._say_no_message(item)
             elif self._activity.repeats(item.message):
-                await self._refuse(_REPEATED)
+                await self._outgoing.send(SessionMessage(_REPEATED))
             else:
                 break
         # Where the message came by a request of its own, its context knows that one's key.
@@ -99,13 +102,17 @@ class _Incoming(_Stream):
         self.last_context = copy_context() if given is None else given.copy()
         self.last_context.run(mark_arrival)
         self._activity.note_incoming(item.message, self.last_context.run(open_outbox))
+        _log_unanswerable(item.message)
         return item
 
-    async def _refuse(self, reply: JSONRPCError | None) -> None:
-        if reply is not None:
-            if self._activity.awaits(reply.id):
-                reply = reply.model_copy(update={"id": None})
-            await self._outgoing.send(SessionMessage(reply))
+    async def _say_no_message(self, error: Exception) -> None:
+        reply = error.reply if isinstance(error, NoMessage) else None
+        if reply is None:
+            logger.warning("something that is no request was not answered: %s", error)
+            return
+        if self._activity.awaits(reply.id):
+            reply = reply.model_copy(update={"id": None})
+        await self._outgoing.send(SessionMessage(reply))
 
 
 class _Outgoing(_Stream):
@@ -121,39 +128,6 @@ class _Outgoing(_Stream):
             await confirm_sent(item.message.id)
 
 
-def _parse_error_reply(error: Exception) -> JSONRPCError | None:
-    """What to answer; None to what has no id that could be answered."""
-    if not isinstance(error, ValidationError):
-        return None
-    faults = error.errors(include_url=False)
-    first = faults[0]
-    if first["type"] != "json_invalid":
-        # Each names the part that it is about, and one of them the whole.
-        whole = next((fault["input"] for fault in faults if is_object(fault["input"])), None)
-        return _reply(whole, INVALID_REQUEST, "The message is JSON, but no JSON-RPC request.")
-    why = first.get("ctx", {}).get("error", "it cannot be read")
-    return _reply(
-        _read_leniently(first["input"]),
-        PARSE_ERROR,
-        f"The message is not valid JSON: {why}. A text that was cut inside an emoji does this: "
-        "send it whole.",
-    )
-
-
-def _read_leniently(line: object) -> object:
-    """The JSON, where half an emoji, which most often is what is wrong, is taken for a letter."""
-    try:
-        return json.loads(line) if isinstance(line, str) else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _reply(request: object, code: int, message: str) -> JSONRPCError | None:
-    fields = as_object(request)
-    request_id = fields.get("id")
-    # true is an int to Python, and no id to JSON-RPC.
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
-        return None
-    if "method" not in fields or not str(request_id).isprintable():
-        return None
-    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))
+def _log_unanswerable(message: object) -> None:
+    if isinstance(message, JSONRPCNotification) and not message.method.startswith(_ONE_WAY):
+        logger.warning("%s came without an id and was not answered", echo(message.method))

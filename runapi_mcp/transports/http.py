@@ -29,6 +29,7 @@ from runapi_mcp.transports.callers import user_of
 from runapi_mcp.transports.connections import BoundedConnection, Connections, Network
 from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.http_answers import AnswerMiddleware
+from runapi_mcp.transports.http_bodies import MeantBodies
 from runapi_mcp.transports.http_checks import HeadCheck
 from runapi_mcp.transports.paths import MCP_PATH, MESSAGES_PATH, SSE_PATH, PathMiddleware
 from runapi_mcp.transports.process import leave_soon, settle_memory
@@ -70,10 +71,10 @@ def http_app(
 
     return Starlette(
         routes=[
-            Route(MCP_PATH, StreamableHTTPASGIApp(kept)),
+            Route(MCP_PATH, MeantBodies(StreamableHTTPASGIApp(kept))),
             *public_routes(needs_key=needs_key),
             Route(SSE_PATH, _SseEndpoint(server, sse), methods=["GET"]),
-            Mount(MESSAGES_PATH, app=sse.handle_post_message),
+            Mount(MESSAGES_PATH, app=MeantBodies(sse.handle_post_message)),
         ],
         middleware=[
             Middleware(PathMiddleware, root_path=root_path),
@@ -82,7 +83,7 @@ def http_app(
             Middleware(
                 Admission,
                 caps=caps,
-                keyless_app=StreamableHTTPASGIApp(passing) if needs_key else None,
+                keyless_app=MeantBodies(StreamableHTTPASGIApp(passing)) if needs_key else None,
                 sessions=Sessions(caps, partial(_end_session, kept)),
             ),
         ],

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import anyio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse
 from starlette.responses import Response
@@ -17,6 +16,7 @@ from starlette.types import Message
 
 from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.http_checks import HeadCheck
+from runapi_mcp.transports.stdio import Messages
 from tests.support.processes import cancellation, opening, request
 from tests.support.telling_server import telling_server
 from tests.support.world import ERAS
@@ -63,11 +63,13 @@ class Answers:
 
 async def answered(lines: list[bytes]) -> list[object]:
     """The ids of all answers, in a conversation of these lines."""
-    stdin = anyio.wrap_file(TextIOWrapper(BytesIO(b"\n".join(lines)), "utf-8", errors="replace"))
+    stdin = TextIOWrapper(BytesIO(b"\n".join(lines)), "utf-8", errors="replace")
+
+    async def read_line() -> str:
+        return stdin.readline()
+
     answers = Answers()
-    async with stdio_server(stdin) as (read, unused):
-        await unused.aclose()
-        await converse(telling_server(lambda _: None), read, answers)
+    await converse(telling_server(lambda _: None), Messages(read_line), answers)
     return answers.ids
 
 

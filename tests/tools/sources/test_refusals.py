@@ -131,8 +131,18 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     "a name that colours terminals": (lambda _: "\x1b[31mfox\u202e.png", "fox"),
     "an empty path": (lambda _: "", "must be a full http"),
     "spaces": (lambda _: "   ", "must be a full http"),
-    "a data URL": (lambda _: "data:image/png;base64,AAAA", "must be a full http"),
-    "another scheme": (lambda _: "ftp://pictures.example/fox.png", "must be a full http"),
+    **{
+        f"{scheme}:": (lambda _, name=f"{scheme}:{rest}": name, f"({scheme}: is another scheme)")
+        for scheme, rest in {
+            "data": "image/png;base64,AAAA",
+            "ftp": "//pictures.example/fox.png",
+            "javascript": "alert(1)",
+            "sandbox": "/mnt/data/fox.png",
+            "blob": "https://pictures.example/3f2a",
+            "attachment": "1",
+            "about": "blank",
+        }.items()
+    },
     "a text": (lambda here: write(here, "fox.png", b"a fox in the snow\n"), NO_IMAGE),
     "nothing at all": (lambda here: write(here, "fox.png", b""), NO_IMAGE),
     "a GIF": (lambda here: write(here, "fox.png", encoded(picture(), "GIF")), NO_IMAGE),
