@@ -84,7 +84,8 @@ async def upload_sources(
 
 
 def _advice(failure: Failure) -> str:
-    return f"{failure.advice} Nothing was uploaded or paid."
+    # Of this call: an identical one may have been charged, which nobody has looked for yet.
+    return f"{failure.advice} This call uploaded and paid nothing."
 
 
 async def _check(

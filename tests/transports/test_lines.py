@@ -20,7 +20,7 @@ from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.server import Keys, create_server
 from runapi_mcp.transports.conversation import converse
-from runapi_mcp.transports.http import http_app
+from runapi_mcp.transports.http_app import http_app
 from runapi_mcp.transports.stdio import Messages
 from tests.support.processes import DRAW, opening, request
 from tests.support.world import BASE_URL, ERAS, KEY, Wire, clock, service_on
