@@ -133,7 +133,10 @@ def plain_result_of(outcome: TaskOutcome, trouble: str, urls: Sequence[str]) -> 
 
 def _notice(tasks: Sequence[Task], pictures: Sequence[Picture]) -> str:
     sandbox = SANDBOX_NOTICE if any(task.sandbox for task in tasks) else ""
-    return " ".join(dict.fromkeys(filter(None, (sandbox, *(each.note for each in pictures)))))
+    reasons = filter(None, (each.why_no_preview for each in pictures))
+    previews = (f"An image has no preview: {reason}" for reason in reasons)
+    notes = (each.note for each in pictures)
+    return " ".join(dict.fromkeys(filter(None, (sandbox, *notes, *previews))))
 
 
 def _status(tasks: Sequence[Task]) -> Status:
