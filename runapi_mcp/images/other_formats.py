@@ -35,5 +35,5 @@ _OTHER_FORMATS: Final = (
     OtherFormat("JPEG 2000", _pattern(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  ")),
     OtherFormat("Photoshop", _pattern(rb"8BPS\0")),
     OtherFormat("PDF", _pattern(rb"%PDF-")),
-    OtherFormat("SVG", _pattern(rb"(?:\xef\xbb\xbf)?\s*<(?:svg[\s>]|[?!].*<svg[\s>])")),
+    OtherFormat("SVG", _pattern(rb"(?:\xef\xbb\xbf)?\s*<(?:svg[\s/>]|[?!].*<svg[\s/>])")),
 )

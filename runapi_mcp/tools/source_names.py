@@ -36,7 +36,11 @@ _COUNT_FIELD: Final = "output_count"
 SourceName = Address | LocalPath | EarlierTask
 
 
-def _parse_name(name: str) -> SourceName:
+def parse_name(name: str) -> SourceName:
+    """
+    Raises:
+        ValueError: "must ..." what it is to be, where it is an address that is none.
+    """
     if _ADDRESS.match(name) or len(name) > MAX_URL_CHARACTERS:
         return Address(require_http_url(name))
     task_id = canonical(name)
@@ -44,7 +48,7 @@ def _parse_name(name: str) -> SourceName:
 
 
 # How many there may be, its row alone says.
-_NAMES: Final = list[Annotated[str, AfterValidator(_parse_name)]]
+_NAMES: Final = list[Annotated[str, AfterValidator(parse_name)]]
 
 
 @cache

@@ -111,7 +111,7 @@ def _by_address(url: str) -> CheckedSource:
 async def _check_file(name: str, options: DeliveryOptions) -> CheckedSource:
     from runapi_mcp.images.local_image import read_local_file
 
-    read = partial(read_local_file, _path_of(name), options.picture_store.folders)
+    read = partial(read_local_file, path_of(name), options.picture_store.folders)
     image = await _strip(read, options)
     named = {"path": str(image.path), "sha256": image.sha256}
     return CheckedSource(Source(f"sha256:{image.sha256}", named, url=None), image)
@@ -168,7 +168,12 @@ async def _strip(read: Callable[[], LocalFile], options: DeliveryOptions) -> Loc
     return await strip_for_upload(file, options.picture_store.decoders, options.caller)
 
 
-def _path_of(name: str) -> str:
+def path_of(name: str) -> str:
+    """The path that a name of a local image is, also where it is a `file:` URL.
+
+    Raises:
+        Refused: it is none of this machine.
+    """
     if not name.lower().startswith("file:"):
         return name
     try:

@@ -5,6 +5,7 @@ from typing import Final
 
 from runapi_mcp.base.catalog import Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
+from runapi_mcp.tools.convert_tool import CONVERT_IMAGE
 from runapi_mcp.tools.drawing import drawing_tool
 from runapi_mcp.tools.login_tool import LOGIN
 from runapi_mcp.tools.pricing import CHECK_BALANCE, pricing_tool
@@ -47,5 +48,6 @@ def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
         LIST_TASKS,
         pricing_tool(variants),
         CHECK_BALANCE,
+        CONVERT_IMAGE,
         LOGIN,
     )
