@@ -18,7 +18,8 @@ _FACTS: Final = (
     "with it; list_tasks finds a lost one. The same call again gets the same image, for nothing, "
     "until it arrived or was used; redraw with its task_id draws a new one, count several. Failed "
     "images are not charged. Images are saved as files; the answer begins with their paths, and "
-    "save_as names them. preview_px 0 leaves the preview out. Image URLs last about 7 days. "
+    "save_as names them, its suffix sets the format. preview_px 0 leaves the preview out. "
+    "Image URLs last about 7 days. "
     "Flux 2 at RunAPI has no seed, steps or guidance. Arguments are checked before anything is "
     "paid."
 )
