@@ -15,6 +15,7 @@ from tests.support.ledgers import ledger_at
 from tests.support.pictures import (
     DRAW,
     FOX,
+    LINKED,
     ORIGIN,
     TASK_ID,
     decoded,
@@ -64,7 +65,7 @@ async def test_the_suffix_says_the_format_and_what_came_is_kept(
     came: str, suffix: str, project: Path, pictures: Path
 ) -> None:
     content = encoded(Image.new("RGB", (300, 200), "red"), came)
-    async with made_up(content, Folders()) as client:
+    async with made_up(content, Folders(), client=LINKED) as client:
         result = await client.call_tool(DRAW, {**FOX, "save_as": f"img/hero{suffix}"})
         again = await get(client)
     path = path_of(result)

@@ -204,7 +204,7 @@ def to_entry(row: sqlite3.Row) -> Entry:
         image_urls=_texts(row["image_urls"]),
         files=_texts(row["files"]),
         file_hashes=_texts(row["file_hashes"]),
-        originals=tuple(_pair(pair) for pair in as_list(_read(row["originals"]))),
+        originals=tuple(_pair(pair) for pair in as_list(read_json(row["originals"]))),
         drawn=to_interval(row),
         sandbox=bool(row["sandbox"]),
         unanswered=bool(row["unanswered"]),
