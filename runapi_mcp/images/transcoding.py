@@ -14,6 +14,8 @@ from runapi_mcp.images.decoder import Conversion
 from runapi_mcp.images.pixels import clear_unseen, simplify, upright
 
 _QUALITY: Final = 90
+_LARGE: Final = 10_000_000
+"""Pixels, of more of which a smaller file would take the deadline."""
 _MOST_PX: Final = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 """How long a side each format can have."""
 
@@ -28,7 +30,7 @@ def transcode(image: Image.Image, wanted: Conversion) -> bytes:
     clear_unseen(plain, None)
     if to == "JPEG" and plain.mode == "RGBA":
         plain = _on_white(plain)
-    options = _options(to, wanted.quality or _QUALITY)
+    options = _options(to, wanted.quality or _QUALITY, is_large=plain.width * plain.height > _LARGE)
     if profile and (colours := colours_of(profile, plain.mode)):
         options["icc_profile"] = colours
     plain.info.clear()
@@ -72,11 +74,11 @@ def _on_white(image: Image.Image) -> Image.Image:
     return white
 
 
-def _options(to: str, quality: int) -> dict[str, Any]:  # Any: as Pillow has them
+def _options(to: str, quality: int, *, is_large: bool) -> dict[str, Any]:  # Any: as Pillow has them
     match to:
         case "PNG":
-            return {"compress_level": 6}
+            return {"compress_level": 3 if is_large else 6}
         case "JPEG":
-            return {"quality": quality, "optimize": True, "progressive": True}
+            return {"quality": quality, "optimize": True, "progressive": not is_large}
         case _:
-            return {"quality": quality}
+            return {"quality": quality, "method": 2 if is_large else 4}
