@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from contextvars import Context, copy_context
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
@@ -10,40 +10,70 @@ from weakref import WeakValueDictionary
 import anyio.lowlevel
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
-from mcp_types import (
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-)
-from pydantic import ValidationError
+from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
-from runapi_mcp.base.json_values import as_object, is_object
+from runapi_mcp.base.printable import echo
 from runapi_mcp.server.arrivals import mark_arrival
 from runapi_mcp.server.delivery_confirmations import Outbox, confirm_sent, open_outbox
+from runapi_mcp.transports.incoming import NoMessage
 
-_CANCELLED: Final = "notifications/cancelled"
+logger = logging.getLogger(__name__)
+
+_ONE_WAY: Final = "notifications/"
+_CANCELLED: Final = f"{_ONE_WAY}cancelled"
 
 
-async def converse(server: Server[Any], read: Any, write: Any) -> None:
+class Activity:
+    """What a client has said, and which of its requests are not answered yet."""
+
+    def __init__(self) -> None:
+        self.requests_in_hand: set[str] = set()
+        self._said_at = anyio.current_time()
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long it has said nothing."""
+        return anyio.current_time() - self._said_at
+
+    def note_incoming(self, message: object) -> None:
+        self._said_at = anyio.current_time()
+        if isinstance(message, JSONRPCRequest):
+            self.requests_in_hand.add(str(message.id))
+        elif (cancelled := cancelled_id(message)) is not None:
+            self.requests_in_hand.discard(cancelled)
+
+    def note_outgoing(self, message: object) -> None:
+        if isinstance(message, JSONRPCResponse | JSONRPCError):
+            self.requests_in_hand.discard(str(message.id))
+
+
+def cancelled_id(message: object) -> str | None:
+    """Which request a notification cancels."""
+    if not isinstance(message, JSONRPCNotification) or message.method != _CANCELLED:
+        return None
+    return str((message.params or {}).get("requestId"))
+
+
+async def converse(
+    server: Server[Any], read: Any, write: Any, activity: Activity | None = None
+) -> None:
     """Serve one client over the streams, until it has no more to say.
 
     What `write` has sent counts as out. Any: the SDK's streams are private types; what is used of
     them is in the classes below.
     """
-    outgoing: Any = _Outgoing(write)
-    incoming: Any = _Incoming(read, outgoing)
+    activity = activity or Activity()
+    outgoing: Any = _Outgoing(write, activity)
+    incoming: Any = _Incoming(read, outgoing, activity)
     await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 class _Stream:
     """What the SDK wants of either stream besides its messages."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, activity: Activity) -> None:
         self._stream = stream
+        self._activity = activity
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -64,8 +94,8 @@ class _Incoming(_Stream):
     last_context: Context | None = None
     """That of the message given last; the SDK handles the message in it."""
 
-    def __init__(self, stream: Any, outgoing: _Outgoing) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: Any, outgoing: _Outgoing, activity: Activity) -> None:
+        super().__init__(stream, activity)
         self._outgoing = outgoing
         self._outboxes: WeakValueDictionary[str, Outbox] = WeakValueDictionary()
 
@@ -74,67 +104,39 @@ class _Incoming(_Stream):
 
     async def __anext__(self) -> object:
         while isinstance(item := await self._stream.__anext__(), Exception):
-            if (reply := _parse_error_reply(item)) is not None:
-                await self._outgoing.send(SessionMessage(reply))
+            await self._say_no_message(item)
         self.last_context = copy_context()
         self.last_context.run(mark_arrival)
+        self._activity.note_incoming(item.message)
         self._note(item.message, self.last_context.run(open_outbox))
         return item
+
+    async def _say_no_message(self, error: Exception) -> None:
+        reply = error.reply if isinstance(error, NoMessage) else None
+        if reply is None:
+            logger.warning("something that is no request was not answered: %s", error)
+        else:
+            await self._outgoing.send(SessionMessage(reply))
 
     def _note(self, message: object, outbox: Outbox) -> None:
         """An answer that is on its way when its request is cancelled reaches nobody."""
         if isinstance(message, JSONRPCRequest):
             self._outboxes[str(message.id)] = outbox
-        elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
-            cancelled = self._outboxes.get(str((message.params or {}).get("requestId")))
+        elif (request_id := cancelled_id(message)) is not None:
+            cancelled = self._outboxes.get(request_id)
             if cancelled is not None:
                 cancelled.close()
+        elif isinstance(message, JSONRPCNotification) and not message.method.startswith(_ONE_WAY):
+            logger.warning("%s came without an id and was not answered", echo(message.method))
 
 
 class _Outgoing(_Stream):
     """The answers to a client; each is sent in the context of the message that it answers."""
 
     async def send(self, item: SessionMessage) -> None:
+        self._activity.note_outgoing(item.message)
         await self._stream.send(item)
         # One that was cancelled while it left is not waited for.
         await anyio.lowlevel.checkpoint_if_cancelled()
         if isinstance(item.message, JSONRPCResponse):
             await confirm_sent(item.message.id)
-
-
-def _parse_error_reply(error: Exception) -> JSONRPCError | None:
-    """What to answer; None to what has no id that could be answered."""
-    if not isinstance(error, ValidationError):
-        return None
-    faults = error.errors(include_url=False)
-    first = faults[0]
-    if first["type"] != "json_invalid":
-        # Each names the part that it is about, and one of them the whole.
-        whole = next((fault["input"] for fault in faults if is_object(fault["input"])), None)
-        return _reply(whole, INVALID_REQUEST, "The message is JSON, but no JSON-RPC request.")
-    why = first.get("ctx", {}).get("error", "it cannot be read")
-    return _reply(
-        _read_leniently(first["input"]),
-        PARSE_ERROR,
-        f"The message is not valid JSON: {why}. A text that was cut inside an emoji does this: "
-        "send it whole.",
-    )
-
-
-def _read_leniently(line: object) -> object:
-    """The JSON, where half an emoji, which most often is what is wrong, is taken for a letter."""
-    try:
-        return json.loads(line) if isinstance(line, str) else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _reply(request: object, code: int, message: str) -> JSONRPCError | None:
-    fields = as_object(request)
-    request_id = fields.get("id")
-    # true is an int to Python, and no id to JSON-RPC.
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
-        return None
-    if "method" not in fields or not str(request_id).isprintable():
-        return None
-    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))
