@@ -190,7 +190,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"source": " "}, "source must be the path of an image, or the task_id of an"),
     "another folder": ({"source": "/etc/hostname"}, "is not in a folder that images may be taken"),
     "a link to elsewhere": ({"source": "link.png"}, "is not in a folder that images may be taken"),
-    "no file": ({"source": "none.png"}, "none.png cannot be read"),
+    "no file": ({"source": "none.png"}, "none.png is not there. Did you mean"),
     "a text": ({"source": "text.png"}, "text.png: The file is not a whole PNG, JPEG or WebP"),
     "an SVG": ({"source": "logo.svg"}, "logo.svg: The file is SVG. Save the image as PNG, JPEG or"),
     "an unknown task": ({"source": TASK_ID}, f"No saved image of task {TASK_ID} was found."),

@@ -168,7 +168,7 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     **{
         f"{kind}: {head!r}": (
             lambda here, head=head: write(here, "fox.png", head + bytes(100)),
-            f"fox.png: The file is {kind}. Save the image as PNG, JPEG or WebP. Nothing",
+            f"fox.png: The file is {kind}. Save the image as PNG, JPEG or WebP. This call",
         )
         for kind, heads in NAMED.items()
         for head in heads
