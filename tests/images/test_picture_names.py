@@ -34,7 +34,7 @@ async def test_a_picture_is_saved_under_the_name_it_is_given(
 
 @pytest.mark.parametrize(
     "save_as",
-    ["", " ", ".", "..", "../fox", "a/../../fox", "a/./fox", "/etc/fox", "//host/fox", "\\fox",
+    [".", "..", "../fox", "a/../../fox", "a/./fox", "/etc/fox", "//host/fox", "\\fox",
      "C:\\fox", "c:fox", "~/fox", "~root/fox", ".git/hooks/fox", "a/.hidden", "fox/", "a//b",
      "fox\0", "fo\nx", "fox\u202egnp", "NUL", "aux.png", "a/COM1", "fox.", "a /b", "fox:stream",
      "fo*x", "x" * 121, "雪" * 81, "a/" * 8 + "fox", ".png", "file:///etc/fox",
