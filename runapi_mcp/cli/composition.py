@@ -74,4 +74,6 @@ def delivery_of(settings: Settings) -> DeliveryOptions:
 
 def _picture_store_of(settings: Settings, base_url: str) -> PictureStore:
     pictures = settings.pictures
-    return PictureStore(base_url, Folders(pictures.output_dir, pictures.input_dirs))
+    return PictureStore(
+        base_url, Folders(pictures.output_dir, pictures.input_dirs, pictures.sidecars)
+    )

@@ -24,8 +24,6 @@ pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 DRAW, DEAR = "flux_2_pro_text_to_image", "flux_2_max_text_to_image"
 FOX = {"prompt": "a fox"}
-UNPRICED = FOX | {"aspect_ratio": "1:1"}
-"""For the variant whose price only the live list tells."""
 LARGE_FOX = FOX | {"output_resolution": "2k"}
 UNPRICED = FOX | {"aspect_ratio": "1:1"}
 """For the variant whose price only the live list tells."""
