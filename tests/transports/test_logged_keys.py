@@ -21,8 +21,8 @@ from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.server import Keys, create_server
-from runapi_mcp.transports.http import http_app
 from runapi_mcp.transports.http_answers import AnswerMiddleware
+from runapi_mcp.transports.http_app import http_app
 from tests.base.test_redaction import forms, gives_away
 from tests.support.processes import call, opening
 from tests.support.world import BASE_URL, Pass, Sent, Wire, clock, served, service_on
