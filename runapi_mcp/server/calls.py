@@ -13,6 +13,7 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    ContentBlock,
     InputRequiredResult,
     TextContent,
 )
@@ -32,12 +33,13 @@ from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
 from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context, speaks
-from runapi_mcp.server.content import blocks
+from runapi_mcp.server.content import PREVIEWS_LEFT_OUT, blocks, shows_all
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
 from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, returned_consent
 from runapi_mcp.server.request_keys import Keys
 from runapi_mcp.server.tasks_extension import speaks_tasks, task_created
 from runapi_mcp.tools import Caller, Tool, ToolResult
+from runapi_mcp.tools.added_names import name_added, split_added
 from runapi_mcp.tools.facts import to_text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
 from runapi_mcp.tools.tool import DeliveryOptions, TaskOutcome, Wait
@@ -159,9 +161,18 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
 def _in_protocol(context: Context, facts: dict[str, Any], result: ToolResult) -> CallToolResult:
     for_page = _meta_for_page(context, result.task)
     pictures = result.task.pictures if result.task else ()
-    size = len(json.dumps(facts)) + len(json.dumps(for_page))
+
+    def told() -> list[ContentBlock]:
+        size, with_links = len(json.dumps([facts, for_page])), _client(context).takes_links
+        return blocks(to_text(facts), size, pictures, with_links=with_links)
+
+    content = told()
+    if not shows_all(content, pictures):
+        notice = " ".join(filter(None, (facts.get("notice"), PREVIEWS_LEFT_OUT)))
+        facts = {**facts, "notice": notice}
+        content = told()
     return CallToolResult(
-        content=blocks(to_text(facts), size, pictures, with_links=_client(context).takes_links),
+        content=content,
         structured_content=facts,
         is_error=result.failed,
         _meta=for_page,
@@ -197,7 +208,7 @@ def _meta_for_page(context: Context, task: TaskOutcome | None) -> dict[str, Any]
 async def _run(
     context: Context, tool: Tool, caller: Caller, params: CallToolRequestParams
 ) -> ToolResult | InputRequiredResult:
-    arguments = params.arguments or {}
+    arguments, added = split_added(tool, params.arguments or {})
     patience = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
     try:
         result = await tool.run(caller, arguments)
@@ -205,11 +216,11 @@ async def _run(
         yes = await elicit_consent(context, tool.title, arguments, question, patience)
     else:
         to_open = result.link and await elicit_opening(context, params, result.link, patience)
-        return to_open or result
+        return to_open or name_added(result, added)
     if isinstance(yes, InputRequiredResult):
         return yes
     try:
-        return await tool.run(replace(caller, yes=yes), arguments)
+        return name_added(await tool.run(replace(caller, yes=yes), arguments), added)
     except NotConfirmed as changed:
         raise NotAllowed(
             "The price or a source image changed while the person was asked.",

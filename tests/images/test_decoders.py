@@ -66,6 +66,9 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "scans": (of_scans(MOST_SCANS + 1), "The image has more than 200 scans."),
     "chunks": (of_chunks(MOST_PARTS), "The image has more than 100,000 parts."),
     "segments": (of_segments(MOST_PARTS), "The image has more than 100,000 parts."),
+    # As large as those that once held every caller up for minutes.
+    "340,000 scans": (of_scans(340_000), "The image has more than 200 scans."),
+    "19 MB of chunks": (of_chunks(1_600_000), "The image has more than 100,000 parts."),
     "chunks of WebP": (of_riff_chunks(MOST_PARTS), "The image has more than 100,000 parts."),
 }
 
@@ -83,7 +86,10 @@ async def test_a_picture_of_more_parts_than_any_program_writes_is_not_decoded(
     photo.write_bytes(content)
     async with remixing(tmp_path) as w:
         refused = said(await w.call(REMIX, asking(photo)))
-        assert f"{photo}: {why} No program writes such. Nothing was uploaded or paid." == refused
+        assert (
+            f"{photo}: {why} No program writes such. This call uploaded and paid nothing."
+            == refused
+        )
 
 
 @pytest.mark.parametrize(
@@ -169,8 +175,8 @@ async def test_a_source_whose_decoder_breaks_is_refused_in_words(tmp_path: Path)
     async with remixing(tmp_path, workers=Workers(["false"])) as w:
         refused = said(await w.call(REMIX, asking(photo)))
         assert refused == (
-            f"{photo}: Looking at the image failed. Try again in a minute. Nothing was uploaded "
-            "or paid."
+            f"{photo}: Looking at the image failed. Try again in a minute. This call "
+            "uploaded and paid nothing."
         )
 
 
