@@ -119,7 +119,7 @@ async def _serve_http(
     loaded = _settings(sandbox=sandbox)
     needs_key = not share_key and not loaded.sandbox
     async with (
-        _server(loaded, share_key=share_key) as (server, background),
+        _server(loaded, share_key=share_key, is_far=True) as (server, background),
         background.running(),
     ):
         app = http_app(server, allowed_hosts, loaded.http, needs_key=needs_key, root_path=prefix)
@@ -138,11 +138,11 @@ def _settings(*, sandbox: bool) -> Settings:
 
 @asynccontextmanager
 async def _server(
-    loaded: Settings, *, share_key: bool
+    loaded: Settings, *, share_key: bool, is_far: bool = False
 ) -> AsyncGenerator[tuple[Server[Any], Background]]:
     """The server as the settings want it, on RunAPI or on a sandbox of its own.
 
-    Its background is to run while it serves.
+    Its background is to run while it serves. `is_far` tells that callers may be elsewhere.
     """
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
@@ -160,7 +160,9 @@ async def _server(
         shared = shared_state_of(loaded, ledger)
         service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        yield create_server(service, variants), shared.background
+        given = loaded.pictures.save
+        saves = not is_far if given is None else given
+        yield create_server(service, variants, saves=saves), shared.background
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

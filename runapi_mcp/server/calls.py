@@ -71,8 +71,12 @@ class Service:
     """Where a key can be got for callers on this machine; None for nowhere."""
 
     def saves_for(self, context: Context) -> bool:
-        """Whether pictures are saved on the caller's own machine."""
-        return _is_local(context) and self.saves is not False
+        """Whether this caller's pictures are saved here."""
+        return _is_local(context) if self.saves is None else self.saves
+
+    def shares_disk_with(self, context: Context) -> bool:
+        """Whether what is saved is on the caller's own machine."""
+        return _is_local(context) and self.saves_for(context)
 
     def caller(self, context: Context) -> Caller:
         provider, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
@@ -97,7 +101,7 @@ class Service:
             picture_store=self.picture_store,
             caller=caller,
             is_local=_is_local(context),
-            saves=_is_local(context) if self.saves is None else self.saves,
+            saves=self.saves_for(context),
             default_preview_px=LARGEST_PREVIEW_PX if _client(context).shows_images else 0,
             most_preview_px=LARGEST_PREVIEW_PX if self.previews else 0,
             answer_by=anyio.current_time() + _host_limit_seconds(context) - FETCH_RESERVE_SECONDS,

@@ -33,6 +33,7 @@ from runapi_mcp.server.task_requests import RunapiTasks
 from runapi_mcp.server.tasks_extension import serve_tasks
 from runapi_mcp.tools import Tool, instructions, offered
 from runapi_mcp.tools.facts import TaskFacts
+from runapi_mcp.tools.inputs import NAMES_FILE
 from runapi_mcp.tools.schema import input_schema, output_schema
 
 SERVER_NAME: Final = "runapi-mcp"
@@ -51,14 +52,19 @@ _CACHE_HINTS: Final[Mapping[CacheableMethod, CacheHint]] = {
 }
 
 
-def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
-    """The MCP server; both protocol eras, any transport."""
+def create_server(
+    service: Service, variants: Sequence[Variant], *, saves: bool = True
+) -> Server[Any]:
+    """The MCP server; both protocol eras, any transport.
+
+    `saves` tells whether pictures are saved for those whom it serves, as they are told at first.
+    """
     handlers = _Handlers(service, {tool.name: tool for tool in offered(variants)})
     server: Server[Any] = Server(
         SERVER_NAME,
         version=__version__,
         title=TITLE,
-        instructions=instructions(variants),
+        instructions=instructions(variants, saves=saves),
         cache_hints=_CACHE_HINTS,
         # No x-mcp-header is used, so a call over HTTP needs no look at the schemas first.
         get_tool_input_schema=lambda _: None,
@@ -85,7 +91,8 @@ class _Handlers:
     async def list_tools(
         self, context: Context, _: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        return ListToolsResult(tools=[describe(tool) for tool in self._tools_for(context).values()])
+        tools, saves = self._tools_for(context).values(), self._service.saves_for(context)
+        return ListToolsResult(tools=[describe(tool, saves=saves) for tool in tools])
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
         tools = self._tools_for(context)
@@ -93,7 +100,7 @@ class _Handlers:
         return cast("CallToolResult", await call_tool(self._service, tools, context, params))
 
     def _tools_for(self, context: Context) -> Mapping[str, Tool]:
-        if self._service.saves_for(context):
+        if self._service.shares_disk_with(context):
             return self._tools
         return {name: tool for name, tool in self._tools.items() if not tool.needs_disk}
 
@@ -138,13 +145,13 @@ async def _list_prompts(_: Context, __: PaginatedRequestParams | None) -> ListPr
 
 
 @cache
-def describe(tool: Tool) -> McpTool:
-    """What a host sees of a tool."""
+def describe(tool: Tool, *, saves: bool = True) -> McpTool:
+    """What a host sees of a tool; where nothing is saved, there is nothing to name a file."""
     return McpTool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=input_schema(tool.inputs),
+        input_schema=input_schema(tool.inputs, frozenset() if saves else NAMES_FILE),
         output_schema=output_schema(tool.output),
         annotations=ToolAnnotations(
             read_only_hint=tool.effect == "reads",

@@ -13,6 +13,8 @@ from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS
 from runapi_mcp.images.naming import normalise_name, split_suffix
 from runapi_mcp.tools.source_names import Address, parse_name
 
+NAMES_FILE: Final = frozenset({"save_as"})
+"""What is of use only where pictures are saved."""
 DEFAULT_LISTED: Final = 10
 MOST_LISTED: Final = 50
 LARGEST_PREVIEW_PX: Final = 512

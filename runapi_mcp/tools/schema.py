@@ -11,12 +11,15 @@ from runapi_mcp.base.catalog.fields import Capability
 Schema = dict[str, object]
 
 
-def input_schema(inputs: Iterable[type[Capability]]) -> Schema:
-    """One closed object with the fields of all the models, but for those that are deprecated."""
+def input_schema(
+    inputs: Iterable[type[Capability]], unoffered: frozenset[str] = frozenset()
+) -> Schema:
+    """One closed object with the fields of all the models, but deprecated and unoffered ones."""
     properties: Schema = {}
     required: list[str] = []
     for model in inputs:
-        hidden = {name for name, field in model.model_fields.items() if field.deprecated}
+        deprecated = {name for name, field in model.model_fields.items() if field.deprecated}
+        hidden = deprecated | unoffered
         properties |= {name: own for name, own in _fields(model).items() if name not in hidden}
         required += [name for name, field in model.model_fields.items() if field.is_required()]
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}

@@ -17,15 +17,18 @@ _FACTS: Final = (
     "allows, or wait_seconds. An image not ready by then comes back as a task_id: call get_task "
     "with it; list_tasks finds a lost one. The same call again gets the same image, for nothing, "
     "until it arrived or was used; redraw with its task_id draws a new one, count several. Failed "
-    "images are not charged. Images are saved as files; the answer begins with their paths, and "
-    "save_as names them, its suffix sets the format. preview_px 0 leaves the preview out. "
+    "images are not charged. {files}preview_px 0 leaves the preview out. "
     "Image URLs last about 7 days. "
     "Flux 2 at RunAPI has no seed, steps or guidance. Arguments are checked before anything is "
     "paid."
 )
+_FILES: Final = (
+    "Images are saved as files; the answer begins with their paths, and save_as names them, its "
+    "suffix sets the format. "
+)
 
 
-def instructions(variants: Sequence[Variant]) -> str:
+def instructions(variants: Sequence[Variant], *, saves: bool = True) -> str:
     """What a host tells its model about the server.
 
     Some hosts show the first 250 characters only: what it does, and which tool comes first.
@@ -39,7 +42,7 @@ def instructions(variants: Sequence[Variant]) -> str:
     tiers = tiers_of(variants)
     if PRO in tiers:
         parts += [tier.advice for tier in tiers if tier.advice]
-    return " ".join([*parts, _FACTS])
+    return " ".join([*parts, _FACTS.format(files=_FILES if saves else "")])
 
 
 def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:

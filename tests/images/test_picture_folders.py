@@ -127,11 +127,14 @@ async def test_over_http_pictures_are_saved_only_where_the_operator_says_so(
             result = await draw(client)
             paid = net.paid_requests()
             named = await client.call_tool(DRAW, {"prompt": QUICK, "save_as": "fox"})
-            tools = {tool.name for tool in (await client.list_tools()).tools}
+            tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+            told = client.instructions or ""
             with pytest.raises(MCPError, match="There is no tool 'convert_image'"):
                 await client.call_tool("convert_image", {"source": "a.png", "save_as": "b.png"})
     assert "get_task" in tools
     assert "convert_image" not in tools
+    assert ("save_as" in tools[DRAW].input_schema["properties"]) == (save == "on")
+    assert ("save_as" in told) == (save == "on")
     assert len(previews(result)) == 1
     if save == "on":
         assert path_of(result).parent == tmp_path
