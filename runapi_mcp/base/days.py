@@ -38,6 +38,11 @@ def date_of(at: float) -> date:
         return date.fromordinal(_EPOCH)
 
 
+def local_time(at: float) -> str:
+    """A moment by this machine's clock, as `2026-11-21 14:03`."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
 def is_readable(zone: str) -> bool:
     """Whether there is a calendar of this name."""
     try:

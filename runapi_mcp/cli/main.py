@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Final, cast
 
@@ -15,6 +16,7 @@ from runapi_mcp.cli.printing import NotPrinted
 _COMMANDS: Final = {
     "serve": "Serve tools to a host over stdio (the default) or HTTP.",
     "demo": "Draw a picture in the sandbox, as an agent would.",
+    "draw": "Draw a picture yourself, and pay for it.",
     "install": "Give your coding agents these tools.",
     "uninstall": "Take them out of your agents again.",
     "doctor": "Find out what is wrong, and what mends it.",
@@ -36,12 +38,27 @@ class _Lazy(click.Group):
         command: click.Command = import_module(f"runapi_mcp.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            close = get_close_matches(args[0].lower(), _COMMANDS, n=1)
+            advice = (
+                f"Did you mean {close[0]}?" if close else f"Name one of {', '.join(_COMMANDS)}."
+            )
+            ctx.fail(f"There is no command {args[0]!r}. {advice}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, invoke_without_command=True)
+@click.group(
+    cls=_Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="runapi-mcp", message="%(prog)s %(version)s")
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
 @click.pass_context
@@ -55,8 +72,14 @@ def command(ctx: click.Context, *, sandbox: bool) -> None:
 
         over_stdio(sandbox=sandbox)
     elif sandbox:
-        name = ctx.invoked_subcommand
-        raise click.UsageError(f"--sandbox before a command does nothing: write {name} --sandbox.")
+        raise click.UsageError(_sandbox_advice(ctx, ctx.invoked_subcommand))
+
+
+def _sandbox_advice(ctx: click.Context, name: str) -> str:
+    chosen = cast("click.Group", ctx.command).get_command(ctx, name)
+    takes_it = chosen and any("--sandbox" in param.opts for param in chosen.params)
+    advice = f"write {name} --sandbox" if takes_it else f"leave it out, {name} has none"
+    return f"--sandbox before a command does nothing: {advice}."
 
 
 def run() -> None:

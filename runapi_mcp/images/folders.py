@@ -24,6 +24,8 @@ class Folders:
 
     output_dir: Path | None = None
     input_dirs: tuple[Path, ...] = ()
+    named_dir: Path | None = None
+    """Where the pictures go that are named, for whoever types a path."""
 
     def folder(self, *, named: bool) -> Path:
         """Where a picture is saved.
@@ -31,6 +33,8 @@ class Folders:
         One that the caller names goes into the project the server was started in, if there is one:
         `assets/hero` means a place there. Everything else goes into the output folder.
         """
+        if named and self.named_dir is not None:
+            return self.named_dir
         if self.output_dir is None and named and (project := _project()) is not None:
             return project
         return self.output_folder
