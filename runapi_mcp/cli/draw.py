@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +11,8 @@ import click
 
 from runapi_mcp.base.catalog import VARIANTS, Action, Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
-from runapi_mcp.base.errors import Failure, KeyMissing, NotAllowed, Refused
+from runapi_mcp.base.errors import Failure, KeyMissing, NotAllowed
+from runapi_mcp.cli.command_words import require_usable
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.output_path import OutputPath
 from runapi_mcp.cli.own_name import typed
@@ -106,8 +107,6 @@ def command(  # noqa: PLR0913 - click gives one for each option
     variant = _variant(tier, "remix_image" if sources else "text_to_image")
     if force and output is None:
         raise click.UsageError("--force is for the file of -o: name it too.")
-    if resolution and not variant.resolutions:
-        raise click.UsageError(f"{tier} draws in one resolution: leave out --resolution.")
     # Not before: what these import takes its time.
     from runapi_mcp.cli.draw_call import DrawCall, DrawRequest
 
@@ -124,23 +123,6 @@ def _variant(tier: str, action: Action) -> Variant:
     if tier not in able:
         raise click.UsageError(f"{tier} cannot start from images. Use {' or '.join(able)}.")
     return able[tier]
-
-
-def require_usable(variant: Variant, arguments: Mapping[str, object]) -> None:
-    """Nothing, where the variant's tool takes the arguments: else no command begins.
-
-    Raises:
-        click.UsageError
-    """
-    from runapi_mcp.cli.draw_words import in_command_words
-    from runapi_mcp.tools.arguments import accept
-    from runapi_mcp.tools.inputs import DrawingOptions
-    from runapi_mcp.tools.source_names import params_as_named
-
-    try:
-        accept(arguments, params_as_named(variant.params), DrawingOptions)
-    except Refused as refused:
-        raise click.UsageError(in_command_words(refused.happened)) from refused
 
 
 def _exit_status(call: DrawCall, *, agreed: bool) -> int:

@@ -1,5 +1,6 @@
 """The call behind `runapi-mcp draw`: from what was typed to printed paths, as a host's goes."""
 
+import logging
 import os
 import sys
 import threading
@@ -25,6 +26,7 @@ from runapi_mcp.cli.spinner import Spinner
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.naming import normalise_name
 from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.orders import tracked_task
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.tools.drawing import drawing_tool
@@ -95,6 +97,8 @@ class DrawCall:
             NotConfirmed: a person must be asked first.
             NotPrinted: the same command gets the picture.
         """
+        # The farewell names the tasks that go on, with what a person does about them.
+        tracked_task.logger.setLevel(logging.ERROR)
         base_url, key = address_and_key(self._settings)
         async with (
             aclosing(RunAPI(base_url)) as upstream,
@@ -121,6 +125,7 @@ class DrawCall:
         try:
             result = await self._draw(caller)
         except anyio.get_cancelled_exc_class():
+            self._left = None
             self._leave_in_time(spinner)
             raise
         # Dated before it leaves: a call that is read afterwards never came before it.
@@ -183,7 +188,6 @@ class DrawCall:
 
         def leave() -> None:
             spinner.end()
-            self._left = None
             sys.stderr.write(f"{self.farewell()}\n")
             sys.stderr.flush()
             os._exit(INTERRUPTED)

@@ -14,6 +14,7 @@ from runapi_mcp.base.days import local_time
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.settings import Settings
+from runapi_mcp.cli.command_words import in_command_words
 from runapi_mcp.cli.output_path import OutputPath
 from runapi_mcp.cli.own_name import typed
 from runapi_mcp.cli.printing import printing
@@ -30,26 +31,6 @@ _DOUBT: Final = (
     "charged twice."
 )
 _GONE: Final = "It was practice: the sandbox has ended, and nothing was paid."
-# A person types options, and calls nothing.
-_COMMAND_WORDS: Final = {
-    "source_image_urls": "--from",
-    "aspect_ratio": "--ratio",
-    "output_resolution": "--resolution",
-    "save_as": "-o",
-    "Ask check_pricing for a cheaper call, wait until midnight, or let the user raise": "Raise",
-    "Ask check_pricing for a cheaper call, or let the user raise": "Raise",
-    "correct this and call again": "correct this",
-    "Call again": "Run it again",
-    "call again": "run it again",
-    "the same call": "the same command",
-}
-
-
-def in_command_words(sentence: str) -> str:
-    """What a tool says, with this command's own names."""
-    for tool_words, own in _COMMAND_WORDS.items():
-        sentence = sentence.replace(tool_words, own)
-    return sentence
 
 
 def failure_words(failure: Failure) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
+from runapi_mcp.cli.printing import can_write
+
 TURN_SECONDS: Final = 0.1
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PLAIN_FRAMES: Final = "|/-\\"
@@ -32,7 +34,7 @@ class Spinner:
 
     def __init__(self, message: str) -> None:
         self._message = message
-        self._frames = _FRAMES if _can_write(_FRAMES) else _PLAIN_FRAMES
+        self._frames = _FRAMES if can_write(_FRAMES, sys.stderr) else _PLAIN_FRAMES
         self._turns = 0
         self._begun = time.monotonic()
         self._shown = ""
@@ -48,11 +50,11 @@ class Spinner:
         threading.Thread(target=self._turn, daemon=True).start()
 
     def say(self, message: str) -> None:
-        self._message = message
+        """What happens now; seconds in it are left out, which are counted here."""
+        self._message = _SECONDS.sub("", message, 1)
 
     async def report(self, message: str) -> None:
-        """As `say`, where a report is wanted; the seconds in it are counted here."""
-        self.say(_SECONDS.sub("", message, 1))
+        self.say(message)
 
     def end(self) -> None:
         """Nothing of it stays."""
@@ -100,11 +102,3 @@ def _columns() -> int:
         return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
     except OSError:
         return _USUAL_COLUMNS
-
-
-def _can_write(text: str) -> bool:
-    try:
-        text.encode(sys.stderr.encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

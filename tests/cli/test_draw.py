@@ -26,6 +26,7 @@ from tests.support.processes import (
     program,
     small_png,
 )
+from tests.support.terminal import at_terminal
 
 pytestmark = pytest.mark.anyio
 FOX = "a fox [[poll-after 0.1s]]"
@@ -347,3 +348,50 @@ async def test_a_path_is_printed_as_it_is_in_every_encoding(encoding: str, tmp_p
         )
         ran: subprocess.CompletedProcess[Any] = await anyio.to_thread.run_sync(run)
     assert ran.stdout == os.fsencode(tmp_path / "łisek.png") + b"\n"
+
+
+@SIGNALS
+@pytest.mark.parametrize(
+    ("answer", "status", "tasks"), [("y\n", 0, 1), ("n\n", 1, 0), ("\n", 1, 0)]
+)
+async def test_at_a_terminal_a_dear_picture_is_asked_about_and_nothing_stays_of_the_spinner(
+    answer: str, status: int, tasks: int, tmp_path: Path
+) -> None:
+    async with person(tmp_path) as at:
+        environ = at.with_(RUNAPI_CONFIRM_OVER="0.01", RUNAPI_DAILY_BUDGET="1").all()
+        draw = partial(at_terminal, "draw", FOX, answers=answer, environment=environ)
+        ended, said = await anyio.to_thread.run_sync(draw)
+        assert (ended, len(at.tasks)) == (status, tasks)
+    assert said.startswith(f"{answer[:-1]}\r\n\r⠋ 0 s  starting")
+    assert "This picture costs $0.05. Today's budget leaves $1.00. Pay it? [y/N]: " in said
+    left = lines_left(said)
+    assert not any("⠋" in line for line in left)
+    if tasks:
+        assert left[-3] == "8x8, $0.05 in pretend money, $0.95 left today"
+        assert left[-2].startswith(f"{tmp_path}/pictures/")
+    else:
+        assert left[-2].endswith("runapi-mcp: Not drawn. Nothing was paid.")
+
+
+@SIGNALS
+def test_what_is_logged_meanwhile_is_not_behind_the_spinner() -> None:
+    program = (
+        "import logging; from runapi_mcp.cli import log_lines, spinner; log_lines.log_to_stderr()\n"
+        "with spinner.spinning('turning'): logging.warning('a fox')"
+    )
+    _, said = at_terminal(program=("-c", program))
+    assert said.startswith("\r⠋ 0 s  turning")
+    assert lines_left(said) == ["runapi-mcp: a fox", ""]
+
+
+@SIGNALS
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+def test_a_terminal_that_shows_less_is_shown_less(environment: dict[str, str]) -> None:
+    program = "from runapi_mcp.cli import spinner\nwith spinner.spinning('turning'): pass"
+    _, said = at_terminal(program=("-c", program), environment=environment)
+    assert said.startswith("\r| 0 s  turning") if "TERM" not in environment else said == ""
+
+
+def lines_left(said: str) -> list[str]:
+    """What stays on a terminal."""
+    return [line.rpartition("\r")[2].rstrip() for line in said.split("\r\n")]

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,12 +15,9 @@ def at_terminal(
     answers: str = "",
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    stdout: int | None = None,
+    program: Sequence[str] = ("-m", "runapi_mcp"),
 ) -> tuple[int, str]:
-    """The exit status of `runapi-mcp` there, and all that came on the terminal.
-
-    `stdout` may go elsewhere.
-    """
+    """The exit status of `runapi-mcp` there, or another program, and what came on the terminal."""
     # Imported here: Windows, where these tests are skipped, has neither.
     import fcntl
     import struct
@@ -29,9 +26,9 @@ def at_terminal(
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     with subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-m", "runapi_mcp", *arguments],
+        [sys.executable, *program, *arguments],
         stdin=theirs,
-        stdout=theirs if stdout is None else stdout,
+        stdout=theirs,
         stderr=theirs,
         env={**os.environ, "TERM": "xterm", "PATH": "", **(environment or {})},
         cwd=folder,
