@@ -10,9 +10,10 @@ from typing import Final
 
 from publishing.json_file import as_json
 from publishing.plugin import ICON, PLUGIN_FOLDER
-from publishing.project import DESCRIPTION, TITLE, Project
+from publishing.project import Project
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.hosts.host import KEY_VARIABLE
+from runapi_mcp.base.identity import DESCRIPTION, TITLE
 from runapi_mcp.base.settings.keys import KEY_PAGE
 from runapi_mcp.setup.install.start_command import PACKAGE
 from runapi_mcp.tools import offered

@@ -6,8 +6,9 @@ They stand at the root, where registries build them: Glama, Smithery and Docker'
 from collections.abc import Mapping
 from typing import Final
 
-from publishing.project import TITLE, Project
+from publishing.project import Project
 from runapi_mcp.base.hosts.host import KEY_VARIABLE
+from runapi_mcp.base.identity import TITLE
 
 PYTHON: Final = "3.13-slim-trixie"
 PORT: Final = 8765

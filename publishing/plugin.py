@@ -10,8 +10,9 @@ from typing import Final
 from publishing import skill
 from publishing.host_entries import entry
 from publishing.json_file import as_json
-from publishing.project import DESCRIPTION, ICON, TITLE, Project
+from publishing.project import ICON, Project
 from runapi_mcp.base.hosts.host import ENTRY_NAME, KEY_VARIABLE
+from runapi_mcp.base.identity import DESCRIPTION, TITLE
 from runapi_mcp.base.settings.keys import KEY_PAGE
 
 PLUGIN_FOLDER: Final = "manifests/plugin"

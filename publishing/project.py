@@ -7,10 +7,6 @@ from typing import Any, Final
 
 from runapi_mcp import __version__
 
-TITLE: Final = "Flux 2 on RunAPI"
-DESCRIPTION: Final = (
-    "Draw and edit images with Flux 2 through RunAPI: checked calls, visible prices."
-)
 ICON: Final = "assets/icon.png"
 """The icon below the plugin's folder; drawn once, the only file there that is not generated."""
 

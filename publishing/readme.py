@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from publishing import host_entries, registry
+from publishing import host_entries
 from publishing.project import Project
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, VARIANTS
+from runapi_mcp.base.identity import REGISTRY_NAME
 from runapi_mcp.tools import offered
 
 _UNPRICED = "not published; ask `check_pricing`"
@@ -16,7 +17,7 @@ def readme_blocks(project: Project) -> Mapping[str, str]:
         "tools": _tools_table(),
         "codex": f"```toml\n{host_entries.codex(project)}```",
         "cursor": f"```json\n{host_entries.cursor(project)}```",
-        "registry": f"<!-- mcp-name: {registry.registry_name(project)} -->",
+        "registry": f"<!-- mcp-name: {REGISTRY_NAME} -->",
     }
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from publishing.json_file import as_json
-from publishing.project import DESCRIPTION, TITLE, Project
+from publishing.project import Project
 from runapi_mcp.base.hosts.host import KEY_VARIABLE
+from runapi_mcp.base.identity import DESCRIPTION, REGISTRY_NAME, TITLE
 
 SCHEMA: Final = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 
@@ -15,15 +16,10 @@ def files(project: Project) -> Mapping[str, str]:
     return {"manifests/server.json": as_json(_entry(project))}
 
 
-def registry_name(project: Project) -> str:
-    """The server's name there; the README that PyPI shows must carry it, as proof."""
-    return f"io.github.{project.owner}/{project.package}"
-
-
 def _entry(project: Project) -> dict[str, object]:
     return {
         "$schema": SCHEMA,
-        "name": registry_name(project),
+        "name": REGISTRY_NAME,
         "title": TITLE,
         "description": DESCRIPTION,
         "repository": {"url": project.repository, "source": "github"},

@@ -35,6 +35,7 @@ NAMES: Final[Mapping[str, str]] = {}
 """The names of two things, and why."""
 
 FILES: Final[Mapping[str, str]] = {
+    "pictures.py": "the command `runapi-mcp pictures`, and what the sandbox draws",
     "port.py": "what the ledger, and what the provider, promises to whoever uses it",
     "tasks.py": "the command `runapi-mcp tasks`, and RunAPI's requests about tasks",
 }

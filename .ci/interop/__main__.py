@@ -26,7 +26,7 @@ from checks import (
     inspector_task_check,
     task_conformance_checks,
 )
-from login import login_checks
+from command_pages import command_checks
 from npm import Node, RegistryUnreachable, find_node, install_packages, node_first
 from programs import NothingChecked, http_server, last_words, run_program
 from words import indented, say
@@ -96,7 +96,7 @@ def check(options: argparse.Namespace) -> int:
             inspector = [str(node.program), str(programs / "mcp-inspector"), "--cli"]
             conformance = [str(node.program), str(programs / "conformance"), "server"]
             checks = [
-                *login_checks(node, options.cache.resolve(), packages),
+                *command_checks(node, options.cache.resolve(), packages),
                 *gallery_checks(node, options.cache.resolve(), packages, gallery_url),
                 *inspector_checks(inspector, options.stdio_command, url),
                 inspector_task_check(inspector, options.stdio_command, scratch),

@@ -1,10 +1,11 @@
-"""The gallery in a real Chromium: finding one, and the check that plays in it."""
+"""A real Chromium: finding one, and the checks that play in it."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,10 @@ from programs import NothingChecked, Run, run_program
 from words import say, tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-PLAY = Path(__file__).with_name("gallery") / "run.mjs"
-PLAY_SECONDS = 400
+HERE = Path(__file__).parent
+GALLERY_SECONDS = 400
 INSTALL_SECONDS = 300
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PACKED = {"@sparticuz/chromium": "153.0.0"}
@@ -25,16 +26,30 @@ UNPACK = 'import("@sparticuz/chromium").then((it) => it.default.executablePath()
 
 
 def gallery_checks(node: Node, cache: Path, packages: Path, url: str) -> Iterator[Check]:
-    """The check of the gallery; none where no Chromium can be had, and the log says so."""
+    """The check of the gallery, on a server that counts what is paid."""
+    play = HERE / "gallery" / "run.mjs"
+    given = {"packages": packages, "server": url}
+    return browser_checks("gallery", play, GALLERY_SECONDS, given, node, cache)
+
+
+def browser_checks(
+    name: str,
+    play: Path,
+    seconds: int,
+    given: Mapping[str, object],
+    node: Node,
+    cache: Path,
+) -> Iterator[Check]:
+    """The check of this name; none where no Chromium can be had, and the log says so."""
     try:
         chromium = find_chromium(node, cache)
     except NothingChecked as reason:
-        say(f"NOT RUN gallery (in Chromium): {reason}")
+        say(f"NOT RUN {name} (in Chromium): {reason}")
         return
-    pictures = PLAY.parents[2] / "output" / "gallery"
-    given = {"packages": packages, "server": url, "chromium": chromium, "output": pictures}
-    options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-    yield Check("gallery", [str(node.program), str(PLAY), *options], judge, PLAY_SECONDS)
+    places = {"chromium": chromium, "output": HERE.parent / "output" / name}
+    options = [word for key, value in {**given, **places}.items() for word in (f"--{key}", value)]
+    command = [str(node.program), str(play), *map(str, options)]
+    yield Check(name, command, partial(judge, name), seconds)
 
 
 def find_chromium(node: Node, cache: Path) -> Path:
@@ -73,9 +88,9 @@ def from_npm(node: Node, cache: Path) -> Path:
     return program
 
 
-def judge(run: Run) -> Verdict:
+def judge(name: str, run: Run) -> Verdict:
     """Passes when every check in the browser did."""
-    counted = re.search(r"^gallery: (.*)$", run.stdout, re.MULTILINE)
+    counted = re.search(rf"^{name}: (.*)$", run.stdout, re.MULTILINE)
     return Verdict(
         passed=run.returncode == 0 and counted is not None,
         note=counted[1] if counted else "",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ import click
 
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import Refused
+from runapi_mcp.cli.desktop import has_browser, open_browser
 from runapi_mcp.cli.event_loop import run_interruptible
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from runapi_mcp.login.login_flow import Login
 
 LONGEST_INPUT: Final = 4096
-_REMOTE: Final = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
-_SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 @click.command("login")
@@ -77,7 +75,7 @@ async def _through_browser(
     ):
         _show(login)
         if opens and has_browser(os.environ):
-            _open_browser(login.address)
+            open_browser(login.address)
         else:
             _show_other_ways(login)
         logged_in = await login.complete(LOGIN_SECONDS)
@@ -133,23 +131,6 @@ def _show_other_ways(login: Login) -> None:
         f"  {forward}\n\n"
         f"Or stop this, create a key at {settings.KEY_PAGE}, and run `runapi-mcp login --key -`."
     )
-
-
-def has_browser(environ: Mapping[str, str]) -> bool:
-    """Whether a browser that opens here is one that the person sees.
-
-    Without a screen, Python would start a text browser in the middle of the terminal.
-    """
-    if any(environ.get(name) for name in _REMOTE):
-        return False
-    return sys.platform in ("darwin", "win32") or any(environ.get(name) for name in _SCREENS)
-
-
-def _open_browser(address: str) -> None:
-    import webbrowser
-
-    # Some browsers return when they are closed; a daemon, so that the end does not wait for that.
-    threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
 
 def warn_of_environment(effect: str) -> None:

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "login": "Get a key through the browser, or from standard input.",
     "logout": "Remove the saved key.",
     "tasks": "List what was ordered, or fetch one of it again.",
+    "pictures": "Look through your pictures in a browser.",
     "sandbox": "Run the sandbox RunAPI for any client.",
 }
 """Commands by the module that holds each. Their help stands here so that listing loads none."""

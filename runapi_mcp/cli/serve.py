@@ -46,6 +46,9 @@ _HINT = (
     metavar="ADDRESS",
     help="Believe this proxy's X-Forwarded-For; an address or a network.",
 )
+@click.option(
+    "--root-path", metavar="PATH", help="What stands before /mcp where clients find it: /flux."
+)
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
 def command(
@@ -55,6 +58,7 @@ def command(
     port: int | None,
     allow_host: Sequence[str],
     trusted_proxy: Sequence[str],
+    root_path: str | None,
     share_key: bool,
     sandbox: bool,
 ) -> None:
@@ -64,11 +68,12 @@ def command(
     """
     if http:
         address = (host or _HOST, _PORT if port is None else port)
-        serve = partial(_serve_http, *address, allow_host, trusted_proxy)
+        serve = partial(_serve_http, *address, allow_host, trusted_proxy, root_path or "")
         run_interruptible(partial(serve, share_key=share_key, sandbox=sandbox))
-    elif host or port is not None or allow_host or trusted_proxy or share_key:
+    elif host or port is not None or allow_host or trusted_proxy or root_path or share_key:
         raise NotConfigured(
-            "--host, --port, --allow-host, --trusted-proxy and --share-key are for HTTP.",
+            "--host, --port, --allow-host, --trusted-proxy, --root-path and --share-key are for "
+            "HTTP.",
             "Add --http.",
         )
     else:
@@ -93,19 +98,28 @@ async def _serve_http(
     port: int,
     allowed_hosts: Sequence[str],
     trusted_proxies: Sequence[str],
+    root_path: str,
     *,
     share_key: bool,
     sandbox: bool,
 ) -> None:
-    from runapi_mcp.transports.http import bind, http_app, parse_networks, serve_http
+    from runapi_mcp.transports.http import (
+        bind,
+        http_app,
+        parse_networks,
+        parse_root_path,
+        serve_http,
+    )
 
-    networks = parse_networks(trusted_proxies)
+    networks, prefix = parse_networks(trusted_proxies), parse_root_path(root_path)
     sock = bind(host, port, allowed_hosts)
     address, number = sock.getsockname()[:2]
     name = f"[{address}]" if ":" in address else address
 
     def announce() -> None:
-        click.echo(f"runapi-mcp serves http://{name}:{number}/mcp (SSE: /sse)", err=True)
+        more = "" if allowed_hosts else "; other names: --allow-host"
+        serves = f"http://{name}:{number}{prefix}/mcp (SSE: {prefix}/sse{more})"
+        click.echo(f"runapi-mcp serves {serves}", err=True)
 
     loaded = load_settings(sandbox=sandbox)
     needs_key = not share_key and not loaded.sandbox
@@ -113,7 +127,7 @@ async def _serve_http(
         _server(loaded, share_key=share_key) as (server, background),
         background.running(),
     ):
-        app = http_app(server, allowed_hosts, loaded.http, needs_key=needs_key)
+        app = http_app(server, allowed_hosts, loaded.http, needs_key=needs_key, root_path=prefix)
         await serve_http(app, sock, announce, loaded.http, networks)
 
 

@@ -41,10 +41,13 @@ if TYPE_CHECKING:
     help="How many, the newest first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="All that is known, as JSON.")
-def command(*, task_id: str | None, show: str, limit: int, as_json: bool) -> None:
+@click.option("--open", "opens", is_flag=True, help="Open the saved picture of TASK_ID.")
+def command(*, task_id: str | None, show: str, limit: int, as_json: bool, opens: bool) -> None:
     """List what was ordered on this machine; with TASK_ID, fetch that task and save its image."""
     loaded = settings.load()
-    if task_id is not None:
+    if opens:
+        run_interruptible(partial(_open, loaded, task_id))
+    elif task_id is not None:
         if not run_interruptible(partial(_fetch, loaded, task_id, as_json=as_json)):
             sys.exit(1)
     else:
@@ -69,17 +72,43 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
                 _show(entry)
 
 
+async def _open(loaded: Settings, task_id: str | None) -> None:
+    """Open the first picture of a task, which costs nothing and asks nobody but the ledger."""
+    from runapi_mcp.cli.composition import ledger_of
+    from runapi_mcp.cli.desktop import open_file
+    from runapi_mcp.pictures_page.saved_files import require_unchanged
+
+    listed = "`runapi-mcp tasks` lists them."
+    if task_id is None:
+        raise Refused("--open needs a TASK_ID.", listed)
+    wanted = _canonical(task_id, listed)
+    async with aclosing(ledger_of(loaded)) as ledger:
+        entry = await ledger.by_task(None, wanted)
+    if entry is None:
+        raise Refused(
+            f"Task {wanted} is not in this machine's ledger.",
+            f"`runapi-mcp tasks {wanted}` asks RunAPI for it.",
+        )
+    open_file(require_unchanged(entry, 0))
+
+
+def _canonical(task_id: str, advice: str) -> str:
+    from runapi_mcp.base.catalog.task_ids import canonical
+
+    if (wanted := canonical(task_id)) is None:
+        raise Refused(f"{task_id!r} is not a task id.", advice)
+    return wanted
+
+
 async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
     """Whether the task is no failed one."""
-    from runapi_mcp.base.catalog.task_ids import canonical
     from runapi_mcp.cli.composition import ledger_of
     from runapi_mcp.orders.ledger import write_or_log
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.tools.facts import to_text
     from runapi_mcp.tools.task_outcomes import result_of
 
-    if (wanted := canonical(task_id)) is None:
-        raise Refused(f"{task_id!r} is not a task id.", "Without one, tasks are listed.")
+    wanted = _canonical(task_id, "Without one, tasks are listed.")
     async with aclosing(RunAPI(loaded.base_url)) as upstream, aclosing(ledger_of(loaded)) as ledger:
         outcome = await _outcome(loaded, wanted, upstream, ledger)
         result = result_of(outcome)

@@ -120,11 +120,11 @@ async def call_tool(
         caller = replace(
             service.caller(context),
             yes=returned_consent(params),
-            as_task=tool.effect == "pays" and service.gives_tasks and speaks_tasks(context),
+            as_task=tool.effect == "pays" and service.gives_tasks and _wants_task(context),
         )
         result = await _run(context, tool, caller, params)
     except Failure as failure:
-        return CallToolResult(is_error=True, content=[TextContent(text=str(failure))])
+        return CallToolResult(is_error=True, content=[TextContent(text=_words(context, failure))])
     if isinstance(result, InputRequiredResult):
         return result
     task = result.task
@@ -142,7 +142,7 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
         await _hand_over_when_sent(context, caller, result.task.first.entry)
     facts = result.facts.model_dump()
     try:
-        return _in_protocol(facts, result, _meta_for_page(context, result.task))
+        return _in_protocol(context, facts, result)
     except Exception as error:
         if result.task is None:
             raise
@@ -156,12 +156,12 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
         )
 
 
-def _in_protocol(
-    facts: dict[str, Any], result: ToolResult, for_page: dict[str, Any] | None
-) -> CallToolResult:
+def _in_protocol(context: Context, facts: dict[str, Any], result: ToolResult) -> CallToolResult:
+    for_page = _meta_for_page(context, result.task)
+    pictures = result.task.pictures if result.task else ()
     size = len(json.dumps(facts)) + len(json.dumps(for_page))
     return CallToolResult(
-        content=blocks(to_text(facts), size, result.task.pictures if result.task else ()),
+        content=blocks(to_text(facts), size, pictures, with_links=_client(context).takes_links),
         structured_content=facts,
         is_error=result.failed,
         _meta=for_page,
@@ -181,6 +181,10 @@ async def _hand_over_when_sent(context: Context, caller: Caller, entry: Entry | 
             await write_or_log(ledger.record_handover(call_id, at, surely=surely))
 
     await confirm_when_sent(context.request_id, confirm)
+
+
+def _wants_task(context: Context) -> bool:
+    return speaks_tasks(context) and _client(context).shows_tasks
 
 
 def _meta_for_page(context: Context, task: TaskOutcome | None) -> dict[str, Any] | None:
@@ -246,6 +250,12 @@ def _reporter(context: Context) -> Report:
         await context.session.report_progress(max(last, 0.0), message=message)
 
     return report
+
+
+def _words(context: Context, failure: Failure) -> str:
+    """What is told of a failure; a caller from elsewhere sets no variable of this server."""
+    theirs = not _is_local(context) and "RUNAPI_" in failure.advice
+    return f"{failure} (Whoever runs this server sets that.)" if theirs else str(failure)
 
 
 def _unknown_tool(name: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The blocks of a result: the facts as text, a preview of each image, a link to each.
+"""The blocks of a result: the facts as text, a preview of each image, and maybe a link to each.
 
 Hosts drop one kind of block or another, so that the text alone is complete.
 """
@@ -24,7 +24,9 @@ ENVELOPE_BYTES: Final = 2_000
 """What JSON-RPC puts around it."""
 
 
-def blocks(text: str, structured_bytes: int, pictures: Sequence[Picture]) -> list[ContentBlock]:
+def blocks(
+    text: str, structured_bytes: int, pictures: Sequence[Picture], *, with_links: bool
+) -> list[ContentBlock]:
     """The content of a result whose structured form has so many bytes.
 
     Where an answer is too long, links are left out first, because the text has their addresses.
@@ -34,7 +36,7 @@ def blocks(text: str, structured_bytes: int, pictures: Sequence[Picture]) -> lis
     content: list[ContentBlock] = [told]
     previews = [_image(picture.preview) for picture in pictures if picture.preview]
     links = [_link(picture) for picture in pictures if picture.path or picture.url]
-    for block in (*previews, *links):
+    for block in (*previews, *(links if with_links else [])):
         size = _json_bytes(block)
         if size <= room:
             room -= size

@@ -27,6 +27,8 @@ from runapi_mcp.tools.tool import Link
 
 _CONSENT: Final = "confirm"
 _OPENING: Final = "open"
+_YES: Final = "Yes, pay "
+_NO: Final = "No"
 
 
 def returned_consent(params: CallToolRequestParams) -> str | None:
@@ -114,25 +116,36 @@ def _require_yes(answer: ElicitResult | None) -> None:
             "Nothing was paid. Ask the user, then call again; RUNAPI_CONFIRM_OVER sets from which "
             "price on a person is asked.",
         )
-    if answer.action != "accept" or (answer.content or {}).get("pay") is not True:
+    choice = (answer.content or {}).get("pay")
+    if answer.action == "decline" or (answer.action == "accept" and choice == _NO):
         raise NotAllowed(
             "The person said no to this price.",
             "Nothing was paid. Ask the user what to change before calling again.",
         )
+    if answer.action != "accept" or not str(choice).startswith(_YES):
+        raise NotAllowed(
+            "The person chose neither yes nor no to this price.",
+            "Nothing was paid. Ask the user, and call again if they want it.",
+        )
 
 
 def _schema(question: NotConfirmed) -> dict[str, Any]:
-    title = "Pay for these images" if question.count > 1 else "Pay for this image"
-    pay = {"type": "boolean", "title": title, "default": False}
+    """Two choices and no default: a box to tick is accepted unticked, which says nothing."""
+    several = f" for {question.count}" if question.count > 1 else ""
+    choices = [f"{_YES}{_amount(question)}{several}", _NO]
+    pay = {"type": "string", "title": "Pay this price?", "enum": choices}
     return {"type": "object", "properties": {"pay": pay}, "required": ["pay"]}
 
 
+def _amount(question: NotConfirmed) -> str:
+    cents = question.price.cents
+    return "an unknown amount" if cents is None else dollars(cents)
+
+
 def _price(title: str, question: NotConfirmed) -> str:
-    cents, count = question.price.cents, question.count
-    amount = "an unknown amount" if cents is None else dollars(cents)
-    if count > 1:
-        return f"These {count} images ({title}) cost {amount} together."
-    return f"This image ({title}) costs {amount}."
+    if question.count > 1:
+        return f"These {question.count} images ({title}) cost {_amount(question)} together."
+    return f"This image ({title}) costs {_amount(question)}."
 
 
 def _left(question: NotConfirmed) -> str:

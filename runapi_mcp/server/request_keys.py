@@ -33,7 +33,7 @@ class Keys:
 def brought_key(authorization: str) -> Key:
     """The key in an Authorization header, or why there is none."""
     scheme, _, value = authorization.strip().partition(" ")
-    brought = parse_key(value, "The Authorization header")
+    brought = parse_key(value, "the Authorization header")
     return brought if scheme.lower() == "bearer" and brought.secret else _NO_KEY_SENT
 
 

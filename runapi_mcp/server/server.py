@@ -26,6 +26,7 @@ from mcp_types import Tool as McpTool
 
 from runapi_mcp import __version__, gallery
 from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.identity import TITLE
 from runapi_mcp.server.calls import Context, Service, call_tool
 from runapi_mcp.server.task_requests import RunapiTasks
 from runapi_mcp.server.tasks_extension import serve_tasks
@@ -55,7 +56,7 @@ def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
     server: Server[Any] = Server(
         SERVER_NAME,
         version=__version__,
-        title="Flux 2 on RunAPI",
+        title=TITLE,
         instructions=instructions(variants),
         cache_hints=_CACHE_HINTS,
         # No x-mcp-header is used, so a call over HTTP needs no look at the schemas first.

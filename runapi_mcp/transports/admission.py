@@ -3,7 +3,6 @@
 import json
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from typing import Final
 
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -14,12 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.settings import KEY_PAGE, HttpCaps
 from runapi_mcp.transports.callers import HttpCaller, caller_of, user_of
+from runapi_mcp.transports.paths import MCP_PATH, MESSAGES_PATH, SSE_PATH
 from runapi_mcp.transports.sessions import Session, Sessions
 from runapi_mcp.transports.shares import NoneLeft, Pace, Slots
-
-MCP_PATH: Final = "/mcp"
-SSE_PATH: Final = "/sse"
-MESSAGES_PATH: Final = "/messages/"
 
 
 class Admission:

@@ -1,4 +1,4 @@
-"""The HTTP side: Streamable HTTP at /mcp, SSE at /sse, /healthz."""
+"""The HTTP side: Streamable HTTP at /mcp, SSE at /sse, and pages for who only looks."""
 
 import re
 import socket
@@ -17,26 +17,27 @@ from mcp.server.streamable_http_manager import (
 )
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.base.sockets import LOOPBACK, listen
 from runapi_mcp.base.web_server import WebServer
-from runapi_mcp.transports.admission import MCP_PATH, MESSAGES_PATH, SSE_PATH, Admission
+from runapi_mcp.transports.admission import Admission
 from runapi_mcp.transports.callers import user_of
 from runapi_mcp.transports.connections import BoundedConnection, Connections, Network
 from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.http_answers import AnswerMiddleware
 from runapi_mcp.transports.http_checks import HeadCheck
+from runapi_mcp.transports.paths import MCP_PATH, MESSAGES_PATH, SSE_PATH, PathMiddleware
 from runapi_mcp.transports.process import leave_soon, settle_memory
+from runapi_mcp.transports.public_pages import public_routes
 from runapi_mcp.transports.sessions import Session, Sessions
 
 _NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)(:\d{1,5})?")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_ENDPOINT_EVENT = b"event: endpoint\r\ndata: /"
 
 
 def http_app(
@@ -45,10 +46,12 @@ def http_app(
     caps: HttpCaps | None = None,
     *,
     needs_key: bool,
+    root_path: str = "",
 ) -> Starlette:
     """The app; `allowed_hosts` are the names it answers to besides those of this machine.
 
-    `needs_key` tells whether callers who bring no key are strangers.
+    `needs_key` tells whether callers who bring no key are strangers; `root_path` is what stands
+    before all its paths where its clients find it, as "/flux".
     """
     caps = caps or HttpCaps()
     kept = StreamableHTTPSessionManager(
@@ -68,11 +71,12 @@ def http_app(
     return Starlette(
         routes=[
             Route(MCP_PATH, StreamableHTTPASGIApp(kept)),
-            Route("/healthz", _healthz),
+            *public_routes(needs_key=needs_key),
             Route(SSE_PATH, _SseEndpoint(server, sse), methods=["GET"]),
             Mount(MESSAGES_PATH, app=sse.handle_post_message),
         ],
         middleware=[
+            Middleware(PathMiddleware, root_path=root_path),
             Middleware(HeadCheck, allowed_hosts=allowed_hosts),
             Middleware(AnswerMiddleware),
             Middleware(
@@ -105,6 +109,20 @@ def bind(host: str, port: int, allowed_hosts: Sequence[str]) -> socket.socket:
             "Name the host they use with --allow-host, or listen on 127.0.0.1.",
         )
     return listen(host, port)
+
+
+def parse_root_path(text: str) -> str:
+    """
+    Raises:
+        NotConfigured: it is no path.
+    """
+    path = text.rstrip("/")
+    if _PREFIX.fullmatch(path) is None:
+        raise NotConfigured(
+            f"--root-path {text!r} is not a path.",
+            "Write what stands before /mcp where clients find it, as /flux.",
+        )
+    return path
 
 
 def parse_networks(trusted_proxies: Sequence[str]) -> list[Network]:
@@ -175,9 +193,13 @@ class _SseEndpoint:
         self._sse = sse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._sse.connect_sse(scope, receive, send) as streams:
+        async def send_relative(message: Message) -> None:
+            body = message.get("body", b"")
+            if body.startswith(_ENDPOINT_EVENT) and not scope["root_path"]:
+                # Seen from where the client is, which holds behind any prefix.
+                up = b"data: ../" if scope["raw_path"].endswith(b"/") else b"data: "
+                message = {**message, "body": body.replace(b"data: /", up, 1)}
+            await send(message)
+
+        async with self._sse.connect_sse(scope, receive, send_relative) as streams:
             await converse(self._server, *streams)
-
-
-async def _healthz(_: Request) -> JSONResponse:
-    return JSONResponse({"status": "ok", "name": "runapi-mcp", "version": __version__})

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.base.sockets import LOOPBACK
+from runapi_mcp.transports.paths import PUBLIC_PATHS
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^][:@/]+)(?::([0-9]{1,5}))?")
 _ONCE: Final = (
@@ -36,18 +37,27 @@ class HeadCheck:
         self._names = frozenset({*loopback, *(name.lower() for name in allowed_hosts)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        is_request = scope["type"] == "http"
+        refusal = self._refusal(Headers(scope=scope), scope["path"]) if is_request else None
         await (refusal or self._app)(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> Response | None:
+    def _refusal(self, headers: Headers, path: str) -> Response | None:
         for name in _ONCE:
             if len(headers.getlist(name)) > 1:
                 return PlainTextResponse(f"More than one {name} header", 400)
         if not _is_among(self._names, headers.get("host", "")):
-            return PlainTextResponse("Invalid Host header", 421)
+            return PlainTextResponse(
+                "Invalid Host header: this server does not answer to that name. Whoever runs it "
+                "allows a name with --allow-host NAME.",
+                421,
+            )
         origin = headers.get("origin")
-        if origin is not None and not self._is_own_page(origin):
-            return PlainTextResponse("Invalid Origin header", 403)
+        if origin is not None and path not in PUBLIC_PATHS and not self._is_own_page(origin):
+            return PlainTextResponse(
+                "Invalid Origin header: pages of other sites may not use this server. Whoever runs "
+                "it allows a site with --allow-host NAME.",
+                403,
+            )
         return None
 
     def _is_own_page(self, origin: str) -> bool:

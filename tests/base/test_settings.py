@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from runapi_mcp.base import settings
 from runapi_mcp.base.catalog import select
 from runapi_mcp.base.errors import KeyMissing, LedgerUnusable, NotConfigured
-from runapi_mcp.base.settings import HttpCaps, LimitSettings, key_now, load
+from runapi_mcp.base.settings import HttpCaps, LimitSettings, key_now, load, names
 
 KEY, OTHER = "sk-0123456789", "sk-abcdefghij"
 MONEY = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI_CONFIRM_OVER")
@@ -214,6 +215,61 @@ def test_what_is_no_amount_in_dollars_is_refused_with_how_to_write_one(
         load({name: value})
     sentence = f"{name} is not an amount in US dollars. Write it as 0.50, or unset it."
     assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("RUNAPI_DALY_BUDGET", "RUNAPI_DAILY_BUDGET"),
+        ("RUNAPI_DAILY_BUGDET", "RUNAPI_DAILY_BUDGET"),
+        ("RUNAPI_DAILYBUDGETS", "RUNAPI_DAILY_BUDGET"),
+        ("RUN_API_DAILY_BUDGET", "RUNAPI_DAILY_BUDGET"),
+        ("UNAPI_DAILY_BUDGET", "RUNAPI_DAILY_BUDGET"),
+        ("runapi_daily_budget_", "RUNAPI_DAILY_BUDGET"),
+        ("RUNAPI_MAX_COST_PERCALL", "RUNAPI_MAX_COST_PER_CALL"),
+        ("RUNAPI_MAX_COSTS_PER_CALLS", "RUNAPI_MAX_COST_PER_CALL"),
+        ("RUNAPI_CONFIRMOVER", "RUNAPI_CONFIRM_OVER"),
+        ("RUNAPI_CONFRIM_OVER", "RUNAPI_CONFIRM_OVER"),
+    ],
+)
+def test_a_misspelt_limit_stops_the_server_instead_of_not_holding(given: str, meant: str) -> None:
+    with pytest.raises(NotConfigured) as refused:
+        load({given: "1"})
+    assert str(refused.value) == (
+        f"{given} is no setting; did you mean {meant}? The limit would not hold. "
+        "Correct the name, or unset it."
+    )
+    load({given: " "})
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("RUNAPI_VARIANT", "RUNAPI_VARIANTS"),
+        ("RUNAPI_OUTPUT_DIRS", "RUNAPI_OUTPUT_DIR"),
+        ("RUNAPI_LEDGER_PROMPT", "RUNAPI_LEDGER_PROMPTS"),
+        ("RUNAPI_HTTP_SESSION", "RUNAPI_HTTP_SESSIONS"),
+        ("RUNAPI_API_KEYS", "RUNAPI_API_KEY"),
+    ],
+)
+def test_another_misspelt_setting_is_told_at_the_start(given: str, meant: str) -> None:
+    assert load({given: "1"}).warnings == (f"{given} is no setting; did you mean {meant}?",)
+
+
+@pytest.mark.parametrize(
+    "name", ["RUNAPI_WEBHOOK_SECRET", "RUNAPI_DAILY_REPORT", "RUNFLOW_API_KEY", "API_KEY", "RUN"]
+)
+def test_what_is_like_no_setting_is_nobodys_business(name: str) -> None:
+    assert load({name: "1"}).warnings == ()
+
+
+def test_every_setting_is_known_by_its_name() -> None:
+    """Else one that is set correctly would be told to be misspelt."""
+    room = Path(settings.__file__).parent
+    sources = "".join(path.read_text() for path in room.glob("*.py") if path.name != "names.py")
+    quoted = set(re.findall(r'"(RUNAPI_[A-Z_]*[A-Z])"', sources))
+    caps = {f"RUNAPI_HTTP_{name.upper()}" for name in asdict(HttpCaps())}
+    assert quoted | caps == names.NAMES
 
 
 @pytest.mark.parametrize(

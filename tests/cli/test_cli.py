@@ -99,6 +99,7 @@ def test_help_lists_the_commands_and_loads_none_of_them() -> None:
         "login",
         "logout",
         "tasks",
+        "pictures",
         "sandbox",
     ]
     loaded = imported(told.stderr.splitlines())

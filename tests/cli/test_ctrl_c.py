@@ -71,6 +71,7 @@ async def test_a_login_that_waits_for_a_person_saves_nothing(shown: str) -> None
         (("demo",), "stdout", "no key, no cost", 130),
         (("demo",), "stdout", "→ flux_2_pro_text_to_image", 130),
         (("serve", "--http", "--port", "0"), "stderr", "serves http://", 0),
+        (("pictures", "--no-browser"), "stdout", "Ctrl-C ends it.", 0),
         (("sandbox", "--port", "0"), "stderr", "The sandbox answers at ", 0),
     ],
 )

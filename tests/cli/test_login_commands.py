@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from runapi_mcp.cli.login import has_browser
+from runapi_mcp.cli.desktop import has_browser
 from tests.support.login_world import GOOD_KEY, Browser, config, decide, key_file
 from tests.support.processes import Program, finished, network, opening, program, request
 from tests.support.world import KEY

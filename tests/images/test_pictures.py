@@ -22,7 +22,6 @@ from tests.support.pictures import (
     fetches,
     files_in,
     held,
-    links,
     made_up,
     path_of,
     png,
@@ -119,9 +118,8 @@ async def test_a_task_of_the_extension_ends_with_the_picture(tmp_path: Path) -> 
         result = (await followed(w, task))["result"]
         path = tmp_path / "fox.png"
         assert result["structuredContent"]["image_paths"] == [str(path)]
-        assert [block["type"] for block in result["content"]] == ["text", "image", "resource_link"]
+        assert [block["type"] for block in result["content"]] == ["text", "image"]
         assert result["content"][0]["text"].startswith(f"image_paths:\n- {path}\n")
-        assert result["content"][2]["uri"] == path.as_uri()
         assert path.read_bytes() == await held(w, fetches(w)[0])
         assert (await followed(w, task))["result"] == result
         assert len(fetches(w)) == 1
@@ -132,7 +130,7 @@ async def test_a_task_of_the_extension_keeps_to_the_preview_its_call_asked_for(
 ) -> None:
     async with world(client=SPEAKS, folders=Folders(tmp_path)) as w:
         result = (await followed(w, await ordered(w, **FOX, preview_px=0)))["result"]
-        assert [block["type"] for block in result["content"]] == ["text", "resource_link"]
+        assert [block["type"] for block in result["content"]] == ["text"]
 
 
 async def test_a_task_of_the_extension_whose_download_fails_is_completed_all_the_same(
@@ -155,7 +153,7 @@ async def test_nothing_is_saved_where_saving_is_off(tmp_path: Path) -> None:
         assert {"image_paths", "not_saved"}.isdisjoint(facts(result))
         assert "expire about 7 days after drawing" in facts(result)["next"]
         assert len(previews(result)) == 1
-        assert links(result)[0].uri == facts(result)["image_urls"][0]
+        assert len(facts(result)["image_urls"]) == 1
         paid = w.wire.paths("POST")
         refused = await w.call(DRAW, {**FOX, "save_as": "fox"})
         assert said(refused).startswith("save_as cannot be honoured: this server saves no pictures")
@@ -166,7 +164,7 @@ async def test_where_saving_and_previews_are_off_nothing_is_fetched(tmp_path: Pa
     async with world(folders=Folders(tmp_path), saves=False, previews=False) as w:
         result = await w.call(DRAW, {**FOX, "preview_px": 512})
         assert fetches(w) == []
-        assert len(links(result)) == 1
+        assert len(facts(result)["image_urls"]) == 1
 
 
 async def test_saving_off_hides_where_an_earlier_server_saved(tmp_path: Path) -> None:

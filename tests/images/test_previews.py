@@ -19,6 +19,7 @@ from runapi_mcp.server.content import blocks
 from tests.support.pictures import (
     DRAW,
     FOX,
+    LINKED,
     ORIGIN,
     TASK_ID,
     decoded,
@@ -60,12 +61,12 @@ def with_palette() -> Image.Image:
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("saves", [True, False])
-async def test_a_picture_is_shown_small_and_linked(
+async def test_a_picture_is_shown_small_and_linked_where_links_do_no_harm(
     era: str,
     saves: bool,  # noqa: FBT001 - a case
     tmp_path: Path,
 ) -> None:
-    async with world(era=era, folders=Folders(tmp_path), saves=saves) as w:
+    async with world(era=era, folders=Folders(tmp_path), saves=saves, client=LINKED) as w:
         result = await w.call(DRAW, {**FOX, "output_resolution": "2k"})
         original = await held(w, fetches(w)[0])
     assert kinds(result.content) == ["text", "image", "resource_link"]
@@ -116,7 +117,7 @@ async def test_where_previews_are_off_no_call_gets_one(tmp_path: Path) -> None:
     async with world(folders=Folders(tmp_path), previews=False) as w:
         for arguments in (FOX, {**FOX, "preview_px": 512}):
             result = await w.call(DRAW, arguments)
-            assert kinds(result.content) == ["text", "resource_link"]
+            assert kinds(result.content) == ["text"]
             assert Path(facts(result)["image_paths"][0]).is_file()  # noqa: ASYNC240 - on the disk
 
 
@@ -164,13 +165,24 @@ async def test_a_preview_is_a_jpeg_or_where_there_is_alpha_a_png_and_never_webp(
 
 async def test_one_link_stands_for_each_image_and_its_address_in_the_text(tmp_path: Path) -> None:
     urls = [f"{ORIGIN}/{n}.png?X-Signature=a%2Fb+c&n={n}" for n in range(4)]
-    async with made_up(png(), Folders(tmp_path), urls, saves=False) as client:
+    async with made_up(png(), Folders(tmp_path), urls, saves=False, client=LINKED) as client:
         result = await client.call_tool(DRAW, FOX)
     assert kinds(result.content) == ["text", *["image"] * 4, *["resource_link"] * 4]
     assert [link.uri for link in links(result)] == urls
     assert [link.name for link in links(result)] == [f"{n}.png" for n in range(4)]
     for url in urls:
         assert f"\n- {url}\n" in said(result)
+
+
+@pytest.mark.parametrize("name", ["mcp", "langchain-mcp-adapters", "", "opencode", "copilot-cli"])
+async def test_who_was_not_seen_to_take_links_gets_text_structure_and_previews(
+    name: str, tmp_path: Path
+) -> None:
+    client = {"client_info": Implementation(name=name, version="1")}
+    async with world(folders=Folders(tmp_path), client=client) as w:
+        result = await w.call(DRAW, FOX)
+    assert kinds(result.content) == ["text", "image"]
+    assert facts(result)["image_paths"]
 
 
 async def test_the_text_tells_all_that_the_structured_form_does(tmp_path: Path) -> None:
@@ -216,7 +228,7 @@ async def test_eight_pictures_that_compress_worst_are_all_shown_smaller(
 ) -> None:
     content = encoded(noise("RGB", (2048, 2048)), "JPEG")
     urls = [f"{ORIGIN}/{n}?{'%C3%A9' * 400}"[:address_characters] for n in range(8)]
-    async with made_up(content, Folders(tmp_path), urls, saves=saves) as client:
+    async with made_up(content, Folders(tmp_path), urls, saves=saves, client=LINKED) as client:
         result = await client.call_tool(DRAW, FOX)
     assert kinds(result.content) == ["text", *["image"] * 8, *["resource_link"] * 8]
     assert all(decoded(b64decode(block.data)).width >= 60 for block in previews(result))
@@ -232,7 +244,7 @@ def test_where_the_words_are_long_links_are_left_out_before_previews(
 ) -> None:
     info = ImageInfo(PNG, 9, 9, Preview(bytes(12_000), "image/png"))
     pictures = [Picture(f"{ORIGIN}/{n}?{'a' * 2_000}", info=info) for n in range(8)]
-    content = kinds(blocks("x" * text_bytes, 0, pictures))
+    content = kinds(blocks("x" * text_bytes, 0, pictures, with_links=True))
     assert content == ["text", *["image"] * shown, *["resource_link"] * linked]
 
 

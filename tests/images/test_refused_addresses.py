@@ -6,7 +6,18 @@ import httpx
 import pytest
 
 from runapi_mcp.images.folders import Folders
-from tests.support.pictures import DRAW, FOX, ORIGIN, TASK_ID, URL, kinds, links, made_up, png
+from tests.support.pictures import (
+    DRAW,
+    FOX,
+    LINKED,
+    ORIGIN,
+    TASK_ID,
+    URL,
+    kinds,
+    links,
+    made_up,
+    png,
+)
 from tests.support.world import NO_PICTURES, facts, said
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +38,7 @@ REFUSED = {
 async def test_a_refused_address_is_left_out_and_said_to_be_refused(
     address: str, server: dict[str, bool], tmp_path: Path
 ) -> None:
-    async with made_up(png(), Folders(tmp_path), [address], **server) as client:
+    async with made_up(png(), Folders(tmp_path), [address], client=LINKED, **server) as client:
         drawn = await client.call_tool(DRAW, FOX)
         told = facts(drawn)
     assert address not in drawn.model_dump_json()
@@ -52,7 +63,7 @@ async def test_where_one_is_redirected_to_a_refused_address_it_is_left_out(tmp_p
 
 async def test_of_several_only_the_refused_one_is_left_out(tmp_path: Path) -> None:
     urls = [f"{ORIGIN}/1.png", "https://10.0.0.1/2.png", f"{ORIGIN}/3.png"]
-    async with made_up(png(), Folders(tmp_path), urls) as client:
+    async with made_up(png(), Folders(tmp_path), urls, client=LINKED) as client:
         drawn = await client.call_tool(DRAW, FOX)
     assert facts(drawn)["image_urls"] == [urls[0], urls[2]]
     assert len(facts(drawn)["image_paths"]) == 2
@@ -63,7 +74,7 @@ async def test_a_saved_picture_whose_address_is_refused_later_is_told_without_it
     tmp_path: Path,
 ) -> None:
     urls = [URL]
-    async with made_up(png(), Folders(tmp_path), urls) as client:
+    async with made_up(png(), Folders(tmp_path), urls, client=LINKED) as client:
         first = facts(await client.call_tool(DRAW, FOX))
         urls[:] = ["http://10.0.0.1/fox.png"]
         second = await client.call_tool("get_task", {"task_id": TASK_ID})

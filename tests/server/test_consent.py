@@ -29,8 +29,9 @@ UNPRICED = FOX | {"aspect_ratio": "1:1"}
 """For the variant whose price only the live list tells."""
 OVER_4 = Limits(confirm_over_cents=4)
 PRICES_ARE_FRESH_SECONDS = 601
-YES = ElicitResult(action="accept", content={"pay": True})
+YES = ElicitResult(action="accept", content={"pay": "Yes, pay $0.05"})
 NO = "The person said no to this price. Nothing was paid."
+NEITHER = "The person chose neither yes nor no to this price. Nothing was paid."
 NOBODY = "The call needs a person's yes, and nobody answered. Nothing was paid."
 
 
@@ -74,7 +75,13 @@ async def test_a_yes_pays_once_and_the_question_says_the_price_and_what_is_left(
     )
     assert question.requested_schema == {
         "type": "object",
-        "properties": {"pay": {"type": "boolean", "title": "Pay for this image", "default": False}},
+        "properties": {
+            "pay": {
+                "type": "string",
+                "title": "Pay this price?",
+                "enum": ["Yes, pay $0.05", "No"],
+            }
+        },
         "required": ["pay"],
     }
 
@@ -94,7 +101,7 @@ async def test_several_are_one_question_with_the_sum(era: str, count: object) ->
         "These 4 images (Flux 2 Pro: text to image) cost $0.20 together. Today's budget leaves "
         '$0.22 before them. They show: "a fox". Draw them?'
     )
-    assert question.requested_schema["properties"]["pay"]["title"] == "Pay for these images"
+    assert question.requested_schema["properties"]["pay"]["enum"] == ["Yes, pay $0.20 for 4", "No"]
 
 
 @ERA
@@ -118,24 +125,29 @@ async def test_a_yes_to_several_is_no_yes_to_more(era: str) -> None:
 
 @ERA
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "told"),
     [
-        ElicitResult(action="decline"),
-        ElicitResult(action="decline", content={"pay": True}),
-        ElicitResult(action="cancel"),
-        ElicitResult(action="accept"),
-        ElicitResult(action="accept", content={}),
-        ElicitResult(action="accept", content={"pay": False}),
-        ElicitResult(action="accept", content={"pay": "true"}),
-        ElicitResult(action="accept", content={"pay": 1}),
+        (ElicitResult(action="decline"), NO),
+        (ElicitResult(action="decline", content={"pay": "Yes, pay $0.05"}), NO),
+        (ElicitResult(action="accept", content={"pay": "No"}), NO),
+        (ElicitResult(action="cancel"), NEITHER),
+        (ElicitResult(action="cancel", content={"pay": "Yes, pay $0.05"}), NEITHER),
+        (ElicitResult(action="accept"), NEITHER),
+        (ElicitResult(action="accept", content={}), NEITHER),
+        (ElicitResult(action="accept", content={"pay": ""}), NEITHER),
+        (ElicitResult(action="accept", content={"pay": True}), NEITHER),
+        (ElicitResult(action="accept", content={"pay": 1}), NEITHER),
+        (ElicitResult(action="accept", content={"pay": ["Yes, pay $0.05"]}), NEITHER),
     ],
 )
-async def test_whatever_is_not_a_yes_spends_nothing(era: str, answer: ElicitResult) -> None:
+async def test_whatever_is_not_a_yes_spends_nothing(
+    era: str, answer: ElicitResult, told: str
+) -> None:
     person = Person(answer)
     async with world(era=era, limits=OVER_4, client=person.asks()) as w:
         refused = await w.call(DRAW, FOX)
         assert refused.is_error
-        assert said(refused).startswith(NO)
+        assert said(refused).startswith(told)
         assert w.wire.paths("POST") == []
     assert len(person.asked) == 1
 

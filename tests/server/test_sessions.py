@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 ENDS = {
     "[[fail: no foxes today]]": 'says: "no foxes today"',
     "[[401]]": "did not accept the API key",
-    "[[402]]": "has not enough credit",
+    "[[402]]": "does not have enough credit",
     "[[404]]": 'says: "Not found"). Nothing was paid.',
     "[[422]]": "prompt was refused, as the sandbox was asked",
 }

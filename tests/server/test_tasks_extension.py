@@ -15,7 +15,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.extension import advertise
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Request
+from mcp_types import Implementation, Request
 from pydantic import RootModel
 
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
@@ -61,6 +61,12 @@ async def test_a_drawing_call_is_answered_with_a_task_at_once() -> None:
         }
         assert task["createdAt"][:16].replace("T", " ") == utc(NOON)[:16]
         assert anyio.current_time() == 0
+
+
+async def test_a_host_that_keeps_a_tasks_picture_from_its_model_is_answered_plainly() -> None:
+    named = SPEAKS | {"client_info": Implementation(name="claude-code", version="2.1.332")}
+    async with world(client=named) as w:
+        assert facts(await w.call(DRAW, FOX))["status"] == "completed"
 
 
 async def test_tools_that_pay_nothing_answer_plainly() -> None:
@@ -225,7 +231,7 @@ async def test_a_person_is_asked_before_there_is_a_task() -> None:
         question = await ordered(w, **FOX)
         assert question["resultType"] == "input_required"
         assert w.task_count == 0
-        yes = {"confirm": {"action": "accept", "content": {"pay": True}}}
+        yes = {"confirm": {"action": "accept", "content": {"pay": "Yes, pay $0.05"}}}
         answer = {"inputResponses": yes, "requestState": question["requestState"]}
         task = await ask(w, "tools/call", name=DRAW, arguments=FOX, **answer)
         assert task["resultType"] == "task"

@@ -275,7 +275,7 @@ class _Teller:
         drawing = self._drawings[found[2]]
         cents = float(found[1]) * 100
         self._history.yeses.append(Yes(anyio.current_time(), drawing.prompt, cents))
-        return ElicitResult(action="accept", content={"pay": True})
+        return ElicitResult(action="accept", content={"pay": "Yes, pay $0.05"})
 
     def _rise(self) -> None:
         self._prices.update({name: cents * RISE for name, cents in self._prices.items()})

@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio
 import httpx
 from mcp import Client
-from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink
+from mcp_types import CallToolResult, ContentBlock, ImageContent, Implementation, ResourceLink
 from PIL import Image
 
 from runapi_mcp.images.folders import Folders
@@ -25,6 +25,9 @@ TASK_ID: Final = "3f2a607a-954f-4c26-800b-9c33eb9d0255"
 ORIGIN: Final = "https://93.184.215.14"
 """Somewhere on the public internet, by its number: nothing is looked up."""
 URL: Final = f"{ORIGIN}/fox.png"
+
+LINKED: Final = {"client_info": Implementation(name="gemini-cli-mcp-client", version="1")}
+"""A client whose row says that it takes links."""
 
 Keeper = Callable[[httpx.Request], httpx.Response]
 """Whoever keeps the images."""

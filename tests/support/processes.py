@@ -283,7 +283,7 @@ async def host(url: str, path: str, era: str, key: str | None) -> AsyncGenerator
     """A host, with its own key if it has one."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with AsyncExitStack() as stack:
-        if path == "/sse":
+        if path.rstrip("/") == "/sse":
             transport = sse_client(url + path, headers)
         else:
             http = httpx2.AsyncClient(headers=headers, timeout=LIMIT_SECONDS)

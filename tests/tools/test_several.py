@@ -281,7 +281,7 @@ IN_DOUBT = "Make the same call again: it asks about what is in doubt under its i
     [
         (fails, 'task {id}: RunAPI\'s sandbox says: "no foxes"', SOME_FAILED),
         (is_empty, "task {id}: RunAPI says completed but names no image.", SOME_FAILED),
-        (is_refused, "not enough credit for this call", SOME_FAILED),
+        (is_refused, "not have enough credit for this call", SOME_FAILED),
         (is_torn, "RunAPI", IN_DOUBT),
         (is_forbidden, "RunAPI", IN_DOUBT),
         (hangs, "RunAPI did not answer", IN_DOUBT),

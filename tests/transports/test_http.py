@@ -50,6 +50,7 @@ SENDS = [
     ("DELETE", "/mcp"),
     ("GET", "/sse"),
     ("POST", "/messages/?session_id=0"),
+    ("GET", "/"),
     ("GET", "/nowhere"),
 ]
 
@@ -69,10 +70,13 @@ def anyio_backend() -> str:
 
 
 @asynccontextmanager
-async def serving(*options: str) -> AsyncGenerator[Server]:
+async def serving(*options: str, **settings: str) -> AsyncGenerator[Server]:
     """A server that has a key of its own."""
     command = ("serve", "--http", "--port", "0", *options)
-    async with network() as net, program(*command, environment=net.environment()) as running:
+    async with (
+        network() as net,
+        program(*command, environment={**net.environment(), **settings}) as running,
+    ):
         line = await running.stderr.holding("runapi-mcp serves ")
         yield Server(line.split()[2].removesuffix("/mcp"), running, net)
 
@@ -143,6 +147,22 @@ async def test_a_request_without_a_key_is_told_how_to_send_one(server: Server, e
     assert server.net.account().tasks == {}
 
 
+async def test_a_refused_key_is_looked_for_where_the_caller_sent_it(server: Server) -> None:
+    async with host(server.url, "/mcp", "auto", "sk-not-of-the-sandbox") as client:
+        answer = said(await client.call_tool("check_balance", {}))
+    assert "Check the Authorization header, or create a new key" in answer
+    assert "RUNAPI_API_KEY" not in answer
+
+
+async def test_what_a_setting_forbids_is_said_to_be_for_who_runs_the_server(key: str) -> None:
+    async with (
+        serving(RUNAPI_MAX_COST_PER_CALL="0.01") as server,
+        host(server.url, "/mcp", "auto", key) as client,
+    ):
+        answer = said(await draw(client))
+    assert answer.endswith("RUNAPI_MAX_COST_PER_CALL. (Whoever runs this server sets that.)")
+
+
 async def test_the_key_of_the_server_pays_for_others_when_it_is_shared(key: str) -> None:
     async with serving("--share-key") as server:
         async with host(server.url, "/mcp", "auto", key=None) as client:
@@ -168,10 +188,10 @@ async def test_another_name_or_page_is_kept_out_of_every_route(
     async with httpx.AsyncClient(base_url=server.url, timeout=LIMIT_SECONDS) as http:
         for name in ("evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example"):
             answer = await http.request(method, path, headers={"Host": name})
-            assert (answer.status_code, answer.text) == (421, "Invalid Host header")
+            assert (answer.status_code, "--allow-host NAME" in answer.text) == (421, True)
         for origin in ("http://evil.example", "null", "http://localhost.evil.example"):
             answer = await http.request(method, path, headers={"Origin": origin})
-            assert (answer.status_code, answer.text) == (403, "Invalid Origin header")
+            assert (answer.status_code, "--allow-host NAME" in answer.text) == (403, True)
 
 
 async def test_beyond_this_machine_it_answers_to_the_names_it_was_given() -> None:
@@ -228,7 +248,8 @@ async def test_a_signal_ends_it() -> None:
         server.program.process.send_signal(signal.SIGINT)
         assert await server.program.end() == 0
         assert server.program.stdout.seen == []
-        assert server.program.stderr.seen == [f"runapi-mcp serves {server.url}/mcp (SSE: /sse)"]
+        told = f"runapi-mcp serves {server.url}/mcp (SSE: /sse; other names: --allow-host)"
+        assert server.program.stderr.seen == [told]
 
 
 @SIGNALS

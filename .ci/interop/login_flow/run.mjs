@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { Program } from "./program.mjs";
+import { Program } from "../program.mjs";
 
 const PATIENCE_MS = 15_000;
 const AUTHORIZE = /(http:\/\/\S+\/cli\/authorize\S+)/;

@@ -72,6 +72,11 @@ class ClientProfile(NamedTuple):
     then an answer that left over stdio has arrived."""
     shows_images: bool = True
     """False for one that gives its model an image's base64 to read."""
+    shows_tasks: bool = True
+    """False for one that speaks the Tasks extension, and then keeps the picture from its model."""
+    takes_links: bool = False
+    """Whether it was seen to do no harm with a link to a file. Others make it a part of the model's
+    request, which the model's API then refuses (langchain's adapters)."""
 
 
 class LaunchPolicy(NamedTuple):

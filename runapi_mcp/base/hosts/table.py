@@ -42,9 +42,16 @@ HOSTS: Final = (
         http=Http({"type": "http"}, last={"timeout": _CALL_MS}),
         reference="${%s}",
         next_step="Start a new session, or /mcp and reconnect.",
+        # 30 minutes over stdio, 5 over HTTP. A task shows its person a raw id and no price, and its
+        # model a note on a file instead of the picture (2.1.332, interactive).
         client=ClientProfile(
-            ("claude-code",), 300, 300, takes_every_answer=True
-        ),  # 30 minutes over stdio, 5 over HTTP
+            ("claude-code",),
+            300,
+            300,
+            takes_every_answer=True,
+            takes_links=True,
+            shows_tasks=False,
+        ),
         launch=LaunchPolicy(start_seconds=30, start_variable="MCP_TIMEOUT", keeps_unset=True),
         removal="claude mcp remove {name} -s {scope}",
         npm=NpmProgram(
@@ -72,7 +79,9 @@ HOSTS: Final = (
         http=Http(
             headers=None, bearer="bearer_token_env_var", last={"tool_timeout_sec": CALL_SECONDS}
         ),
-        client=ClientProfile(("codex-mcp-client",), 300, 300, takes_every_answer=True),
+        client=ClientProfile(
+            ("codex-mcp-client",), 300, 300, takes_every_answer=True, takes_links=True
+        ),
         launch=LaunchPolicy("few", start_seconds=30, start_key="startup_timeout_sec"),
         removal="codex mcp remove {name}",
         npm=NpmProgram("@openai/codex", "0.169.0", ".bin/codex", ("app-server", "--strict-config")),
@@ -139,7 +148,9 @@ HOSTS: Final = (
         stdio=Stdio(last={"timeout": _CALL_MS}),
         http=Http(url="httpUrl", last={"timeout": _CALL_MS}),
         reference="$%s",
-        client=ClientProfile(("gemini-cli-mcp-client",), 600, 600, takes_every_answer=True),
+        client=ClientProfile(
+            ("gemini-cli-mcp-client",), 600, 600, takes_every_answer=True, takes_links=True
+        ),
         launch=LaunchPolicy("no secrets", start_seconds=600),
         removal="gemini mcp remove {name} -s {scope}",
         npm=NpmProgram(

@@ -18,6 +18,7 @@ from runapi_mcp.base.settings.keys import (
     parse_key,
     require_same_trust,
 )
+from runapi_mcp.base.settings.names import misspelt_names, require_limits_spelt
 from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
 
 __all__ = [
@@ -109,6 +110,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         NotConfigured: a value that cannot be used, named with what is allowed.
     """
     environ = os.environ if environ is None else environ
+    require_limits_spelt(environ)
     file, broken = read_config(config_path(environ))
     key, key_warnings = find_key(environ, file, broken)
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
@@ -127,7 +129,11 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         sandbox=sandbox,
         sandbox_draw_seconds=values.number(environ, "RUNAPI_SANDBOX_DRAW_SECONDS", "seconds", 3600),
-        warnings=(*filter(None, [broken, unknown_zone]), *key_warnings),
+        warnings=(
+            *filter(None, [broken, unknown_zone]),
+            *key_warnings,
+            *map(str, misspelt_names(environ)),
+        ),
     )
 
 

@@ -46,11 +46,11 @@ class Key:
 
 def parse_key(value: str, source: str) -> Key:
     """A key from somebody's hands, checked for what no key can be."""
-    text = value.strip()
+    text, holder = value.strip(), source[:1].upper() + source[1:]
     if not text or is_leftover(text):
-        return Key(None, _no_key(f"{source} holds no API key.", source))
+        return Key(None, _no_key(f"{holder} holds no API key.", source))
     if len(text) < SHORTEST_KEY or not text.isascii() or not text.isprintable() or " " in text:
-        return Key(None, _no_key(f"{source} holds something that is not an API key.", source))
+        return Key(None, _no_key(f"{holder} holds something that is not an API key.", source))
     return Key(SecretStr(text), source=source)
 
 

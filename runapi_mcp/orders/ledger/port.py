@@ -103,7 +103,9 @@ class Ledger(Protocol):
         """
         ...
 
-    async def by_task(self, caller: str, task_id: str) -> Entry | None: ...
+    async def by_task(self, caller: str | None, task_id: str) -> Entry | None:
+        """The picture of a task; of anybody, when no caller is named."""
+        ...
 
     async def call(self, call_id: str) -> Call: ...
 
@@ -111,6 +113,13 @@ class Ledger(Protocol):
         self, caller: str | None, selection: Selection = "recent", limit: int = 20
     ) -> Sequence[Entry]:
         """Pictures, the newest first; of everybody, when no caller is named."""
+        ...
+
+    async def find_pictures(self, words: Sequence[str], skip: int, limit: int) -> Sequence[Entry]:
+        """Pictures that were drawn, the newest first, of everybody: those that have each word.
+
+        A word may stand in the prompt, the model, the file's name or the task's id, in any case.
+        """
         ...
 
     async def spending(self, caller: str) -> Spending:

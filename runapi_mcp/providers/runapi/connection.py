@@ -9,6 +9,7 @@ import httpx
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import (
+    KeyRejected,
     NotConfigured,
     NotConnected,
     ProviderDown,
@@ -17,7 +18,7 @@ from runapi_mcp.base.errors import (
 )
 from runapi_mcp.base.json_values import is_object
 from runapi_mcp.base.redaction import quote
-from runapi_mcp.base.settings import Key
+from runapi_mcp.base.settings import KEY_PAGE, Key
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.outbound.ssrf_guard import Resolve, resolve_host
 from runapi_mcp.outbound.targets import Unreached, parse_url
@@ -80,6 +81,8 @@ class Connection:
                 if rate_limit is not None:
                     rate_limit.pause(failure.answer.retry_after_seconds or 0.0)
                 raise
+            except KeyRejected as failure:
+                raise _name_key(failure, key.source if key else "") from failure
 
         return await retry(attempt, request, wait_turn)
 
@@ -158,6 +161,12 @@ class Connection:
         except bodies.TooLarge as error:
             raise ProviderDown("RunAPI's answer does not end.", "Try again in a minute.") from error
         raise AssertionError("the response leaves the block or an error does")
+
+
+def _name_key(failure: KeyRejected, source: str) -> KeyRejected:
+    """The failure, with where the key stands that was not accepted."""
+    advice = f"Check {source or 'the API key'}, or create a new key at {KEY_PAGE}."
+    return KeyRejected(failure.happened, advice, failure.answer)
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -99,11 +99,11 @@ _CASES: Final = {
     401: _Case(
         errors.KeyRejected,
         "{who} did not accept the API key{message}.",
-        f"Check RUNAPI_API_KEY, or create a new key at {KEY_PAGE}.",
+        f"Create a new key at {KEY_PAGE}.",
     ),
     402: _Case(
         errors.OutOfCredit,
-        "{who} says that the account has not enough credit for this call{message}.",
+        "{who} says that the account does not have enough credit for this call{message}.",
         f"Add credit at {KEY_PAGE}, or ask check_pricing for a cheaper variant.",
     ),
     404: _Case(

@@ -12,6 +12,7 @@ from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.errors import KeyMissing, KeyRejected, RateLimited
 from runapi_mcp.base.settings import Key, config_path
 from runapi_mcp.base.settings.keys import CONFIG_FILE, KEY_NAMES
+from runapi_mcp.base.settings.names import misspelt_names
 from runapi_mcp.base.settings.values import BASE_URL_NAME, is_leftover
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, of_entry, problem, warning
@@ -37,6 +38,10 @@ def check_settings(server: ServerEnvironment) -> Iterator[Finding]:
         mend = server.unset_command(named[0]) if named else fix_commands.edit(_config(server))
         what = server.refusal.happened.rstrip(".")
         yield problem("settings", what, "the server does not start", mend)
+    for misspelt in () if server.refusal else misspelt_names(server.environ):
+        mend = server.unset_command(misspelt.given)
+        what = f"{misspelt.given} is no setting"
+        yield warning("settings", what, f"did you mean {misspelt.meant}?", mend)
     for name in server.around:
         is_setting = name.startswith("RUNAPI_") and name not in KEY_NAMES
         if server.entry and is_setting and server.is_held_back(name):

@@ -391,6 +391,7 @@ async def test_what_became_of_a_call_may_be_told_twice_and_late(book: Book) -> N
     await book.other.record(replace(knows_less, ended_at=clock() + 60))
     assert await book.other.by_task(ME, "7") == done
     assert await book.other.by_task("you", "7") is None
+    assert await book.other.by_task(None, "7") == done
 
 
 async def test_of_several_pictures_a_call_is_settled_with_the_last(book: Book) -> None:
@@ -511,6 +512,42 @@ async def test_calls_are_listed_by_what_is_open_of_them_newest_first(book: Book)
     assert await book.keys("running") == ["running"]
     assert await book.keys("undelivered") == ["running", "left"]
     assert [each.key for each in await book.other.entries(None, "recent", 1)] == ["your own"]
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        ((), ["plain", "owl", "fox"]),
+        (("fox",), ["fox"]),
+        (("FÜCHSE", "red"), ["fox"]),
+        (("Fu\u0308chse",), ["fox"]),
+        (("red", "owl"), []),
+        (("flex",), ["owl"]),
+        (("nest.png",), ["owl"]),
+        (("pictures",), []),
+        (("task plain",), ["plain"]),
+        (("%",), []),
+    ],
+    ids=str,
+)
+async def test_drawn_pictures_are_found_by_words_newest_first(
+    words: tuple[str, ...], keys: list[str], book: Book
+) -> None:
+    async def draw(key: str, prompt: str, **more: Any) -> None:
+        entry = await book.intend(key, fingerprint=key, arguments={"prompt": prompt}, **more)
+        drawn = replace(entry, status="completed", task_id=f"task {key}", image_urls=IMAGE)
+        await book.one.record(drawn)
+        await anyio.sleep(1)
+
+    await draw("fox", "Two red füchse, one fox")
+    await draw("owl", "an owl", model="flux-2-flex-text-to-image", caller="you")
+    await book.one.record_files("owl", ["/pictures/nest.png"], [""])
+    await book.end("plain", arguments=None)
+    await book.end("failed", "failed", image_urls=())
+    await book.intend("not yet", fingerprint="not yet")
+    for skip in range(4):
+        found = await book.other.find_pictures(words, skip, 2)
+        assert [each.key for each in found] == keys[skip : skip + 2]
 
 
 async def test_only_requests_of_a_day_that_were_never_answered_are_asked_about_unbidden(

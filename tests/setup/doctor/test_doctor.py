@@ -461,6 +461,22 @@ def test_a_time_zone_of_the_budget_that_nobody_knows(home: Home) -> None:
     assert (found["severity"], found["mend"]) == ("warning", "unset RUNAPI_BUDGET_TIMEZONE")
 
 
+def test_a_setting_that_is_misspelt(home: Home) -> None:
+    home.claude()
+    home.environ["RUNAPI_VARIANT"] = "pro"
+    found = home.doctor(status=0).one("settings", "RUNAPI_VARIANT is no setting")
+    assert (found["why"], found["mend"]) == (
+        "did you mean RUNAPI_VARIANTS?",
+        "unset RUNAPI_VARIANT",
+    )
+
+
+def test_a_limit_that_is_misspelt_keeps_the_server_from_starting(home: Home) -> None:
+    home.claude({**OURS, "env": {"RUNAPI_DALY_BUDGET": "1"}})
+    found = home.doctor(status=1).one("settings", "did you mean RUNAPI_DAILY_BUDGET?")
+    assert found["why"] == "the server does not start"
+
+
 def test_a_ledger_in_a_folder_that_is_a_file(home: Home) -> None:
     home.claude()
     path = home.write("state", "a file")

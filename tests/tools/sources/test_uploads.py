@@ -199,7 +199,7 @@ async def test_a_person_is_asked_before_anything_is_uploaded(
 
     async def person(context: ClientRequestContext, asked: ElicitRequestParams) -> ElicitResult:
         uploaded_when_asked.append(len(way(w)))
-        return ElicitResult(action="accept", content={"pay": pays})
+        return ElicitResult(action="accept", content={"pay": "Yes, pay $0.05" if pays else "No"})
 
     limits = Limits(confirm_over_cents=4)
     client = {"elicitation_callback": person}

@@ -133,8 +133,9 @@ class SqliteLedger:
         }
         return await self._rows_of(queries.DOUBTS, parameters)
 
-    async def by_task(self, caller: str, task_id: str) -> Entry | None:
-        entries = await self._rows_of(queries.BY_TASK, {"caller": caller, "task_id": task_id})
+    async def by_task(self, caller: str | None, task_id: str) -> Entry | None:
+        sql = queries.BY_TASK_OF_ANYBODY if caller is None else queries.BY_TASK
+        entries = await self._rows_of(sql, {"caller": caller, "task_id": task_id})
         return next(iter(entries), None)
 
     async def call(self, call_id: str) -> list[Entry]:
@@ -146,6 +147,12 @@ class SqliteLedger:
         sql = queries.selecting(selection, of_caller=caller is not None)
         entries = await self._rows_of(sql, {"caller": caller, "limit": limit})
         return [replace(entry, doubt=self._doubt(entry)) for entry in entries]
+
+    async def find_pictures(self, words: Sequence[str], skip: int, limit: int) -> list[Entry]:
+        # Imported here, because no server searches.
+        from runapi_mcp.orders.ledger.sqlite.search import pictures_with
+
+        return await self._use(partial(pictures_with, words, skip, limit))
 
     async def spending(self, caller: str) -> Spending:
         [row] = await self._rows(queries.SPENDING, self._today(caller))

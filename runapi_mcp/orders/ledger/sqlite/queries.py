@@ -113,6 +113,14 @@ DOUBTS: Final = """
 BY_KEY: Final = "SELECT * FROM calls WHERE key = :key"
 BY_CALL: Final = "SELECT * FROM calls WHERE call_id = :call_id ORDER BY number"
 BY_TASK: Final = "SELECT * FROM calls WHERE task_id = :task_id AND caller = :caller LIMIT 1"
+BY_TASK_OF_ANYBODY: Final = """
+    SELECT * FROM calls WHERE task_id = :task_id ORDER BY files = '[]' LIMIT 1"""
+
+_DRAWN: Final = """
+    FROM calls INDEXED BY calls_by_age WHERE status = 'completed' AND image_urls != '[]'
+    ORDER BY begun_at DESC, call_id, number"""
+DRAWN: Final = f"SELECT * {_DRAWN} LIMIT :limit OFFSET :skip"
+DRAWN_WORDS: Final = f"SELECT key, arguments, model, files, task_id {_DRAWN}"
 
 # Named, because SQLite would rather walk through all calls of the caller than the few open ones.
 _SELECTIONS: Final = {
@@ -187,7 +195,9 @@ def to_row(entry: Entry) -> dict[str, object]:
 def to_entry(row: sqlite3.Row) -> Entry:
     return Entry(
         **{name: row[name] for name in _AS_STORED},
-        arguments=None if row["arguments"] is None else as_object(_read(row["arguments"])) or None,
+        arguments=None
+        if row["arguments"] is None
+        else as_object(read_json(row["arguments"])) or None,
         price_cents=_cents(row["price_cents"]),
         cost_cents=_cents(row["cost_cents"]),
         image_urls=_texts(row["image_urls"]),
@@ -196,7 +206,7 @@ def to_entry(row: sqlite3.Row) -> Entry:
         drawn=to_interval(row),
         sandbox=bool(row["sandbox"]),
         unanswered=bool(row["unanswered"]),
-        sources=tuple(_named(source) for source in as_list(_read(row["sources"]))),
+        sources=tuple(_named(source) for source in as_list(read_json(row["sources"]))),
         ready=bool(row["ready"]),
     )
 
@@ -211,17 +221,17 @@ def to_interval(row: sqlite3.Row) -> tuple[float, float] | None:
 
 
 def _texts(column: str) -> tuple[str, ...]:
-    return tuple(map(str, as_list(_read(column))))
+    return tuple(map(str, as_list(read_json(column))))
 
 
 def _named(source: object) -> dict[str, str]:
     return {name: str(value) for name, value in as_object(source).items()}
 
 
-def _read(text: str) -> object:
-    """The JSON of a column; nothing, where somebody spoiled it."""
+def read_json(text: str | None) -> object:
+    """The JSON of a column; nothing, where there is none or somebody spoiled it."""
     try:
-        return json.loads(text)
+        return json.loads(text or "null")
     except ValueError:
         return None
 
