@@ -85,7 +85,7 @@ class Spinner:
 
     def _write(self, text: str) -> None:
         # In its last column a terminal would begin the next line.
-        text = text[: _columns() - 1]
+        text = text[: (_columns() or _USUAL_COLUMNS) - 1]
         wiped = " " * (len(self._shown) - len(text))
         if text or wiped:
             sys.stderr.write(f"\r{text}{wiped}" if text else f"\r{wiped}\r")
@@ -98,7 +98,8 @@ def _is_terminal() -> bool:
 
 
 def _columns() -> int:
+    told = os.environ.get("COLUMNS", "")
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+        return int(told) if told.isdecimal() else os.get_terminal_size(sys.stderr.fileno()).columns
     except OSError:
-        return _USUAL_COLUMNS
+        return 0

@@ -26,7 +26,7 @@ from tests.support.processes import (
     program,
     small_png,
 )
-from tests.support.terminal import at_terminal
+from tests.support.terminal import at_terminal, lines_left
 
 pytestmark = pytest.mark.anyio
 FOX = "a fox [[poll-after 0.1s]]"
@@ -390,8 +390,3 @@ def test_a_terminal_that_shows_less_is_shown_less(environment: dict[str, str]) -
     program = "from runapi_mcp.cli import spinner\nwith spinner.spinning('turning'): pass"
     _, said = at_terminal(program=("-c", program), environment=environment)
     assert said.startswith("\r| 0 s  turning") if "TERM" not in environment else said == ""
-
-
-def lines_left(said: str) -> list[str]:
-    """What stays on a terminal."""
-    return [line.rpartition("\r")[2].rstrip() for line in said.split("\r\n")]

@@ -39,6 +39,11 @@ def at_terminal(
         return running.wait(LIMIT_SECONDS), said
 
 
+def lines_left(said: str) -> list[str]:
+    """What stays on a terminal, where others wrote over the beginnings of lines."""
+    return [line.rpartition("\r")[2].rstrip() for line in said.replace("\r\n", "\n").split("\n")]
+
+
 def _read(terminal: int) -> str:
     said = b""
     with suppress(OSError):  # how Linux says that the last program on it has ended
