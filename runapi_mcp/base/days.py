@@ -7,7 +7,7 @@ one day.
 
 import time
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
@@ -28,6 +28,17 @@ def day_of(at: float, zone: str | None = None) -> tuple[float, float]:
     except (ValueError, OverflowError, OSError):
         begins = at // DAY_SECONDS * DAY_SECONDS
         return begins, begins + DAY_SECONDS
+
+
+def month_since(at: float, zone: str | None = None) -> float:
+    """When the month around an instant begins; calendars are as in `day_of`."""
+    try:
+        calendar = _calendar(zone)
+        first = date.fromordinal(calendar(at)).replace(day=1)
+        return _beginning(first.toordinal(), calendar)
+    except (ValueError, OverflowError, OSError):
+        first = datetime.fromtimestamp(at, UTC).replace(day=1)
+        return first.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
 
 def date_of(at: float) -> date:
