@@ -13,8 +13,8 @@ from publishing import (
     host_entries,
     host_pages,
     install_links,
+    page_blocks,
     plugin,
-    readme,
     registry,
     tool_snapshot,
 )
@@ -46,8 +46,11 @@ def generated(root: Path, starts: Starts | None = None) -> Iterator[tuple[Path, 
         yield root / name, text
     for name, text in host_pages.pages().items():
         yield root / "docs" / "hosts" / name, text
+    blocks = page_blocks.page_blocks(project)
     pages = {
-        "README.md": readme.readme_blocks(project),
+        "README.md": blocks,
+        "docs/tools.md": blocks,
+        "docs/setup.md": blocks,
         "docs/waiting.md": {"hosts": host_pages.waiting_table()},
         "docs/doctor.md": {"hosts": host_pages.environment_table()},
     }

@@ -11,6 +11,12 @@ from anyio.abc import TaskGroup
 class Background:
     def __init__(self) -> None:
         self._group: TaskGroup | None = None
+        self._under_way = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing that was started still runs."""
+        return not self._under_way
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
@@ -31,5 +37,12 @@ class Background:
     def start(self, work: Callable[[], Coroutine[Any, Any, object]]) -> bool:
         """Whether the work was started: not in a program that serves nobody. It must not raise."""
         if self._group is not None:
-            self._group.start_soon(work)
+            self._group.start_soon(self._run, work)
         return self._group is not None
+
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self._under_way += 1
+        try:
+            await work()
+        finally:
+            self._under_way -= 1

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,21 +14,22 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 
 from runapi_mcp.base.background import Background
-from runapi_mcp.transports.conversation import converse
+from runapi_mcp.transports.conversation import Activity, converse
+from runapi_mcp.transports.orphans import until_abandoned
 from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 
 async def serve_stdio(server: Server[Any], background: Background) -> None:
-    stdout = _Stdout()
+    stdout, activity = _Stdout(), Activity()
     try:
         async with stdio_server() as (read, unused):
             await unused.aclose()
             settle_memory()
-            async with _cancelled_by_signals() as signalled:
+            async with _ended_from_outside(activity, background) as reasons:
                 with stdout.broken:
                     async with background.running():
-                        await converse(server, _Messages(read), stdout)
-            if signalled or stdout.broken.cancel_called:
+                        await converse(server, _Messages(read), stdout, activity)
+            if reasons or stdout.broken.cancel_called:
                 # The thread that reads stdin cannot be woken: joining it would last until the host
                 # closes the pipe.
                 leave()
@@ -86,24 +87,39 @@ class _Messages:
 
 
 @asynccontextmanager
-async def _cancelled_by_signals() -> AsyncGenerator[list[int]]:
-    """A scope that SIGINT and SIGTERM cancel; yields the list that then holds the signal."""
-    received: list[int] = []
+async def _ended_from_outside(
+    activity: Activity, background: Background
+) -> AsyncGenerator[list[str]]:
+    """A scope that is cancelled by SIGINT, SIGTERM and the end of whoever started this process.
+
+    Yields the list that then holds the reason.
+    """
+    reasons: list[str] = []
     if sys.platform == "win32":
-        # No signal handlers on an event loop there; Ctrl+C raises KeyboardInterrupt.
-        yield received
+        # No signal handlers on an event loop there; Ctrl+C raises KeyboardInterrupt. Nor does it
+        # tell that a parent is gone: EOF has to do.
+        yield reasons
         return
     async with anyio.create_task_group() as group:
-        group.start_soon(_cancel_on_signal, group.cancel_scope, received)
-        yield received
+
+        def end(reason: str) -> None:
+            reasons.append(reason)
+            group.cancel_scope.cancel()
+
+        async def watch() -> None:
+            await until_abandoned(activity, background)
+            end("abandoned")
+
+        group.start_soon(watch)
+        group.start_soon(_call_on_signal, end)
+        yield reasons
         group.cancel_scope.cancel()
 
 
-async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
+async def _call_on_signal(end: Callable[[str], None]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
-            received.append(number)
-            scope.cancel()
+            end(number.name)
             # A second signal while the first is obeyed must not tear what is being written down.
             async for _ in signals:
                 pass

@@ -344,8 +344,8 @@ def test_a_relative_ledger_is_refused_because_each_folder_would_have_its_own_bud
     with pytest.raises(NotConfigured) as refused:
         load({"RUNAPI_LEDGER": "mine.db"})
     assert str(refused.value) == (
-        "RUNAPI_LEDGER has mine.db, and what that is relative to depends on the host. Write the "
-        "absolute path."
+        "RUNAPI_LEDGER must be an absolute path, and mine.db is not. Hosts start the server in "
+        "different folders: write the path from the root."
     )
 
 

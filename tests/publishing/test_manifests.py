@@ -40,6 +40,8 @@ def generate(directory: Path, *options: str) -> subprocess.CompletedProcess[str]
 STALE = "".join(f"<!-- {name} -->\nstale\n<!-- /{name} -->\n" for name in ("tools", "hosts"))
 """A page with two blocks that nobody brought up to date."""
 
+PAGES = ("README.md", "docs/doctor.md", "docs/setup.md", "docs/tools.md", "docs/waiting.md")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -48,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, root)
     (root / "docs").mkdir()
-    for name in ("README.md", "docs/waiting.md", "docs/doctor.md"):
+    for name in PAGES:
         (root / name).write_text(STALE)
     assert generate(root).returncode == 0
     return root
@@ -71,12 +73,12 @@ def test_no_generated_file_is_out_of_date() -> None:
 
 def test_what_was_generated_passes_the_check(repository: Path) -> None:
     assert generate(repository, "--check").returncode == 0
-    assert "`flux_2_pro_text_to_image`" in (repository / "README.md").read_text()
+    assert "`flux_2_pro_text_to_image`" in (repository / "docs" / "tools.md").read_text()
     assert "| opencode | `opencode` | 45 s |" in (repository / "docs" / "waiting.md").read_text()
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/waiting.md", "Dockerfile", ".agents/plugins/marketplace.json"]
+    "name", ["docs/tools.md", "docs/waiting.md", "Dockerfile", ".agents/plugins/marketplace.json"]
 )
 def test_the_check_fails_on_a_file_that_was_edited_by_hand(repository: Path, name: str) -> None:
     (repository / name).write_text(STALE)
@@ -182,7 +184,7 @@ def test_another_command_replaces_the_published_one_everywhere() -> None:
         *(name for name in texts if name.endswith((".mcp.json", ".mcp_config.json", ".toml"))),
         "manifests/plugin/gemini-extension.json",
         "manifests/plugin/README.md",
-        "README.md",
+        "docs/setup.md",
     } - {"manifests/mcpb/pyproject.toml"}
     assert not [name for name in started if '"uvx"' in texts[name]]
 

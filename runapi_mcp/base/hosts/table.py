@@ -302,7 +302,7 @@ def host_named(name: str, hosts: Sequence[Host] = HOSTS) -> Host:
     names = [host.name for host in hosts]
     close = difflib.get_close_matches(name.lower(), names, n=1)
     advice = f"Did you mean {close[0]}?" if close else f"Name one of {', '.join(names)}."
-    raise Refused(f"{name!r} is not a host that can be installed into.", advice)
+    raise Refused(f"Unknown host {name!r}.", advice)
 
 
 def client_profile(client_name: str | None, hosts: Sequence[Host] = HOSTS) -> ClientProfile:

@@ -108,8 +108,8 @@ def require_absolute(name: str, path: Path) -> None:
     """Nothing, when a path means the same wherever a host starts a server."""
     if not path.is_absolute():
         raise NotConfigured(
-            f"{name} has {path}, and what that is relative to depends on the host.",
-            "Write the absolute path.",
+            f"{name} must be an absolute path, and {path} is not.",
+            "Hosts start the server in different folders: write the path from the root.",
         )
 
 

@@ -113,7 +113,8 @@ def _cause(server: ServerEnvironment, failure: Failure) -> tuple[str, str, str]:
     is_default = address == DEFAULT_BASE_URL
     mend = f"curl -I {address}" if is_default else server.unset_command("RUNAPI_BASE_URL")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return "network", f"the name in {address} is not found", mend
+        name = urlsplit(address).hostname or address
+        return "network", f"{name} does not resolve (DNS)", mend
     if isinstance(failure, Unreachable):
         return "network", f"{address} does not answer", mend
     return "network", failure.happened.rstrip("."), mend

@@ -101,9 +101,9 @@ def test_a_person_is_asked_again_until_all_of_the_answer_is_understood() -> None
     answers = ["1-2", "99", "nothing like it", "ALL"]
     said = answered("install", *answers)
     for sentence in (
-        "'1-2' is not a host that can be installed into. Write such as: 1, cursor; or all.",
+        "Unknown host '1-2'. Write such as: 1, cursor; or all.",
         "There is no number 99 here. Write such as: 1, cursor; or all.",
-        "'nothing' is not a host that can be installed into.",
+        "Unknown host 'nothing'.",
         "Codex: added.",
         "Cursor: added.",
     ):

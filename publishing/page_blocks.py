@@ -1,4 +1,4 @@
-"""The generated blocks of the README."""
+"""The generated blocks of the README and the pages that it names first."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from runapi_mcp.tools import offered
 _UNPRICED = "not published; ask `check_pricing`"
 
 
-def readme_blocks(project: Project) -> Mapping[str, str]:
+def page_blocks(project: Project) -> Mapping[str, str]:
     """What stands between the markers, by their name."""
     return {
         "tools": _tools_table(),
