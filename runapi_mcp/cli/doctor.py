@@ -21,7 +21,7 @@ from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS, host_named
 from runapi_mcp.base.redaction import Secrets
 from runapi_mcp.cli.event_loop import run_interruptible
-from runapi_mcp.cli.host_choice import current_machine, open_install_log
+from runapi_mcp.cli.host_choice import complete_host, current_machine, open_install_log
 from runapi_mcp.cli.printing import can_write, writable
 from runapi_mcp.cli.spinner import spinning
 from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, Severity
@@ -68,7 +68,7 @@ class _LineStyle:
 
 
 @click.command("doctor")
-@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@click.argument("hosts", metavar="[HOST]...", nargs=-1, shell_complete=complete_host)
 @click.option("--json", "as_json", is_flag=True, help="All findings as JSON.")
 @click.option(
     "--fix", "mends", is_flag=True, help="Mend what can be mended safely, and say what was done."

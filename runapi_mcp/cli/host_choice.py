@@ -25,8 +25,14 @@ from runapi_mcp.setup.install.installer import (
     is_ours_in,
 )
 
+
+def complete_host(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    """The hosts whose name a person has begun, for their shell."""
+    return [host.name for host in HOSTS if host.name.startswith(begun)]
+
+
 _OPTIONS: Final = (
-    click.argument("hosts", metavar="[HOST|all]...", nargs=-1),
+    click.argument("hosts", metavar="[HOST|all]...", nargs=-1, shell_complete=complete_host),
     click.option(
         "--scope",
         type=click.Choice(["user", "project"]),

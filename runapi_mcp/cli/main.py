@@ -89,7 +89,7 @@ def run() -> None:
     warnings.filterwarnings("ignore", module="PIL")
     log_to_stderr()
     try:
-        command()
+        command(complete_var="_RUNAPI_MCP_COMPLETE")  # the same however it was started
     except (Failure, ExceptionGroup) as error:
         failure = _the_failure(error)
         if failure is None:

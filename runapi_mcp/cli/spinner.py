@@ -12,7 +12,7 @@ from typing import Final
 
 from runapi_mcp.cli.printing import can_write
 
-TURN_SECONDS: Final = 0.1
+FRAME_SECONDS: Final = 0.1
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PLAIN_FRAMES: Final = "|/-\\"
 _SECONDS: Final = re.compile(r", \d+ s\b")
@@ -72,7 +72,7 @@ class Spinner:
         return True
 
     def _turn(self) -> None:
-        while not self._over.wait(TURN_SECONDS):
+        while not self._over.wait(FRAME_SECONDS):
             self._show()
 
     def _show(self) -> None:

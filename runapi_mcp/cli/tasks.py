@@ -81,8 +81,8 @@ async def _sums(ledger: SqliteLedger, zone: str | None) -> str:
     from runapi_mcp.base.days import day_of, month_since
 
     now = ledger.now()
-    today = await ledger.spent_cents_since(day_of(now, zone)[0])
-    month = await ledger.spent_cents_since(month_since(now, zone))
+    today = await ledger.total_cost_cents(day_of(now, zone)[0])
+    month = await ledger.total_cost_cents(month_since(now, zone))
     return f"Spent today {dollars(today)}, this month {dollars(month)}."
 
 

@@ -122,6 +122,24 @@ def test_an_unknown_command_is_refused_with_the_one_that_was_meant(name: str, ad
     assert f"\nError: There is no command {name!r}. {advice}" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("dr", ["draw"]),
+        ("install c", ["claude-code", "claude-desktop", "cline", "codex", "copilot", "cursor"]),
+        ("doctor codex cu", ["cursor"]),
+        ("draw --variant k", ["klein"]),
+        ("tasks --show ", ["recent", "running", "undelivered"]),
+    ],
+)
+def test_a_shell_completes_what_was_begun(typed: str, offered: list[str]) -> None:
+    words = f"runapi-mcp {typed}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    told = finished(environment={"_RUNAPI_MCP_COMPLETE": "bash_complete", **asked})
+    assert (told.returncode, told.stderr) == (0, "")
+    assert sorted(told.stdout.split()) == [f"plain,{each}" for each in offered]
+
+
 @pytest.mark.parametrize("command", [(), ("install",), ("draw",), ("tasks",)])
 def test_help_is_given_for_its_short_name_too(command: tuple[str, ...]) -> None:
     short, long = finished(*command, "-h"), finished(*command, "--help")

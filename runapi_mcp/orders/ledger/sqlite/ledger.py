@@ -158,7 +158,7 @@ class SqliteLedger:
         [row] = await self._rows(queries.SPENDING, self._today(caller))
         return queries.to_spending(row)
 
-    async def spent_cents_since(self, since: float) -> float:
+    async def total_cost_cents(self, since: float) -> float:
         """What everybody's pictures cost that were made since then."""
         [row] = await self._rows(queries.SPENT_SINCE, {"since": since})
         return row["spent_cents"]
