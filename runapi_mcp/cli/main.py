@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Final, cast
@@ -12,6 +13,7 @@ from runapi_mcp import __version__
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.printing import NotPrinted
+from runapi_mcp.cli.spinner import spinning
 
 _COMMANDS: Final = {
     "serve": "Serve tools to a host over stdio (the default) or HTTP.",
@@ -28,6 +30,8 @@ _COMMANDS: Final = {
 }
 """Commands by the module that holds each. Their help stands here so that listing loads none."""
 
+_LONG: Final = ("demo", "draw", "install", "doctor")
+
 
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -36,7 +40,10 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"runapi_mcp.cli.{cmd_name}").command
+        # Imports alone may take longer than a person waits for a sign of life.
+        shows_life = cmd_name in _LONG and not ctx.resilient_parsing
+        with spinning("starting") if shows_life else nullcontext():
+            command: click.Command = import_module(f"runapi_mcp.cli.{cmd_name}").command
         return command
 
     def resolve_command(
