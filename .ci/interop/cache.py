@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+AS_OF = "2026-11-20"
+"""What packages depend on is taken as of this day: a stranger's release cannot break our CI."""
+
 
 def cached(cache: Path, contents: str, fill: Callable[[Path], None]) -> Path:
     """The directory that `fill` filled with these contents; moved into place when complete."""

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from npm import Node, RegistryUnreachable, find_node, install_packages, node_first
-from programs import NothingChecked, run_program
+from npm import Node, find_node, install_packages, node_first
+from programs import NothingChecked, RegistryUnreachable, run_program
 from words import indented, say, tail
 
 from runapi_mcp.base.hosts.host import Host, NpmProgram

@@ -36,7 +36,6 @@ STATUS = Path(__file__).with_name("codex_status.py")
 FETCH_SECONDS = 20
 HOST_SECONDS = 120
 BUILD_SECONDS = 600
-UNREACHABLE = re.compile(r"Failed to fetch|error sending request|dns error|timed out")
 SCHEMAS = {
     "compose.yaml": "vendor.compose-spec",
     ".github/workflows/*.yml": "vendor.github-workflows",
@@ -261,7 +260,7 @@ def bundle_checks(shelf: Shelf, inspector: list[str]) -> Iterator[Check]:
 def started_bundle(shelf: Shelf, mcpb: list[str], staged: Path, inspector: list[str]) -> Check:
     """Pack, unpack, and let uv start what came out, as Claude Desktop does."""
     packed, unpacked = shelf.scratch / "started.mcpb", shelf.scratch / "started"
-    uv = ["env", f"UV_CACHE_DIR={shelf.cache / 'uv'}", *shelf.pypi("uv", "uv")]
+    uv = pypi.uv(shelf.cache)
     fetch_needs(uv, staged, shelf.scratch / "needs")
     start = bundle_start(staged, unpacked)
     talk = ["--protocol-era", "legacy", "--format", "json", "--method", "tools/call"]
@@ -289,7 +288,7 @@ def fetch_needs(uv: list[str], staged: Path, directory: Path) -> None:
     shutil.copyfile(staged / "pyproject.toml", directory / "pyproject.toml")
     command = [*uv, "sync", "--quiet", "--directory", str(directory)]
     run = run_program(command, directory, dict(os.environ), pypi.INSTALL_SECONDS)
-    if UNREACHABLE.search(run.stderr):
+    if pypi.UNREACHABLE.search(run.stderr):
         raise NothingChecked(f"uv cannot reach PyPI: {tail(run.stderr).splitlines()[0]}")
 
 

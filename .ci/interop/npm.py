@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cache import cached
-from programs import NothingChecked, run_program
+from cache import AS_OF, cached
+from programs import NothingChecked, RegistryUnreachable, run_program
 from words import indented, say, tail
 
 from runapi_mcp.base.hosts.table import HOSTS
@@ -23,6 +23,7 @@ PACKAGES: Mapping[str, str] = {
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
     "@modelcontextprotocol/ext-apps": "2.0.4",
     "@modelcontextprotocol/client": "2.4.0",
+    "@modelcontextprotocol/sdk": "1.32.2",
     "axe-core": "4.14.1",
     "esbuild": "0.28.2",
     "playwright-core": "1.65.1",
@@ -32,8 +33,6 @@ HOST_PACKAGES: Mapping[str, str] = {
     **{host.npm.package: host.npm.version for host in HOSTS if host.npm},
 }
 """Other people's hosts and packers, each installed by itself: one that is missing is one check."""
-# What these depend on is taken as of this day: a stranger's release cannot break our CI.
-PACKAGES_AS_OF = "2026-11-20"
 NODE_MAJOR = 24
 VERSION_SECONDS = 60
 INSTALL_SECONDS = 300
@@ -41,10 +40,6 @@ INSTALL_SECONDS = 300
 NETWORK_ERRORS = re.compile(
     r"EAI_AGAIN|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EPIPE|E\w*TIMEDOUT|E\w*TIMEOUT|E429|E5\d\d"
 )
-
-
-class RegistryUnreachable(NothingChecked):
-    """The npm registry did not answer: no fault of the server's."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ def install_packages(node: Node, cache: Path, packages: Mapping[str, str] = PACK
         (directory / "package.json").write_text(manifest)
         npm_install(node, directory, packages)
 
-    return cached(cache, f"{manifest} {PACKAGES_AS_OF}", fill)
+    return cached(cache, f"{manifest} {AS_OF}", fill)
 
 
 def npm_install(node: Node, directory: Path, packages: Mapping[str, str]) -> None:
@@ -104,7 +99,7 @@ def npm_install(node: Node, directory: Path, packages: Mapping[str, str]) -> Non
         str(node.program),
         str(node.npm),
         "install",
-        f"--before={PACKAGES_AS_OF}",
+        f"--before={AS_OF}",
         *options,
         *patience,
     ]

@@ -26,6 +26,10 @@ class NothingChecked(Exception):
     """The checks could not start; the message says why."""
 
 
+class RegistryUnreachable(NothingChecked):
+    """A registry of packages did not answer: no fault of the server's."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished program. `returncode` is None when it was ended for taking too long."""

@@ -1,6 +1,9 @@
 """Texts and paths as what shows them can print them."""
 
 from pathlib import Path
+from typing import Final, cast
+
+LONGEST_ECHO: Final = 60
 
 
 def on_one_line(text: str) -> str:
@@ -23,3 +26,12 @@ def escaped(text: str) -> str:
 def printable_path(path: Path | str) -> str:
     """A path as text on one line that any program takes; names may hold what is no text."""
     return escaped(str(path))
+
+
+def echo(value: object) -> str:
+    """A value as its caller gave it: on one line, short, and only what is printable."""
+    if isinstance(value, list):
+        return f"{len(cast('list[object]', value))} items"
+    if isinstance(value, str) and len(value) > LONGEST_ECHO:
+        return f"{len(value)} characters beginning {value[:LONGEST_ECHO]!r}"
+    return ascii(value)[:LONGEST_ECHO] if not isinstance(value, str) else repr(value)

@@ -103,13 +103,8 @@ async def _serve_http(
     share_key: bool,
     sandbox: bool,
 ) -> None:
-    from runapi_mcp.transports.http import (
-        bind,
-        http_app,
-        parse_networks,
-        parse_root_path,
-        serve_http,
-    )
+    from runapi_mcp.transports.http import bind, parse_networks, parse_root_path, serve_http
+    from runapi_mcp.transports.http_app import http_app
 
     networks, prefix = parse_networks(trusted_proxies), parse_root_path(root_path)
     sock = bind(host, port, allowed_hosts)

@@ -75,7 +75,7 @@ class Folders:
             encoding = sys.getfilesystemencoding()
             raise Refused(
                 f"save_as cannot be honoured: file names are {encoding} here.",
-                "Use letters of ASCII; or let the user set PYTHONUTF8=1. Nothing was paid.",
+                "Use letters of ASCII; or let the user set PYTHONUTF8=1. This call paid nothing.",
             ) from error
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,6 +19,7 @@ from runapi_mcp.images.decoder import STRIP, Job
 from runapi_mcp.images.decoding import Decoders
 from runapi_mcp.images.directory import open_directory
 from runapi_mcp.images.folders import Folders
+from runapi_mcp.images.near_names import MOST_NEAR, find_alike, near_pictures, spellings
 from runapi_mcp.images.picture import SavedPicture
 from runapi_mcp.images.saving import open_saved
 from runapi_mcp.images.structure import NotAnImage, Structure, read_structure, too_large
@@ -126,22 +127,52 @@ def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:
     """
     try:
         allowed = [Path(os.path.realpath(folder)) for folder in folders.input_folders()]
-        meant = [Path(os.path.realpath(candidate)) for candidate in folders.candidates(path)]
+        meant = [_candidates(spelling, folders) for spelling in spellings(path)]
     except (OSError, ValueError, RuntimeError) as error:
         # A NUL, a name no system takes, or a home that is not known.
         happened = f"{printable_path(path)} is no path."
         raise Refused(happened, "Give the path of an image.") from error
-    inside = [(one, folder) for one in meant for folder in allowed if one.is_relative_to(folder)]
+    inside = [pair for each in meant for pair in _inside(each, allowed)]
     if there := next((pair for pair in inside if os.path.exists(pair[0])), None):  # noqa: PTH110 - Path.exists raises for a name that is too long
         return there
     # Of several, the likeliest is meant: where that is a link to elsewhere, it is not missing.
-    if not inside or inside[0][0] != meant[0]:
+    if not _inside(meant[-1][:1], allowed):
         listed = ", ".join(dict.fromkeys(map(printable_path, allowed)))
         raise Refused(
             f"{printable_path(path)} is not in a folder that images may be taken from: {listed}.",
             "Copy it there, or add its folder with RUNAPI_INPUT_DIRS.",
         )
-    return inside[0]
+    return _find_near(path, inside)
+
+
+def _find_near(path: str, inside: Sequence[tuple[Path, Path]]) -> tuple[Path, Path]:
+    """The one file that is called so but for its spelling; else the first that was meant.
+
+    Raises:
+        Refused: there are others that are near.
+    """
+    found = dict.fromkeys(
+        (each, folder) for where, folder in inside for each in find_alike(where, folder)
+    )
+    if len(found) == 1:
+        return next(iter(found))
+    near = [each.name for each, _ in found] or [
+        name for where, folder in inside if where != folder for name in near_pictures(where)
+    ]
+    if not near:
+        return inside[0]
+    listed = " or ".join(repr(name) for name in dict.fromkeys(near[:MOST_NEAR]))
+    raise Refused(f"{printable_path(path)} is not there.", f"Did you mean {listed}?")
+
+
+def _candidates(path: str, folders: Folders) -> list[Path]:
+    return [Path(os.path.realpath(candidate)) for candidate in folders.candidates(path)]
+
+
+def _inside(paths: Sequence[Path], allowed: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Those that lie in an allowed folder, each with the first it lies in."""
+    pairs = [(path, [each for each in allowed if path.is_relative_to(each)]) for path in paths]
+    return [(path, around[0]) for path, around in pairs if around]
 
 
 def _check_size(image: Structure) -> None:

@@ -1,8 +1,9 @@
 """What pictures are called: names that say what they show and are legal on every system."""
 
+import os
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -16,10 +17,26 @@ LONGEST_SUBJECT: Final = 40
 
 # What Unicode does not take apart into a letter of ASCII and its marks.
 _SPELLED: Final = str.maketrans(
-    {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i"}
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "\u0131": "i",
+    }
     | dict.fromkeys("'\u2019", "")
 )
-_BETWEEN_WORDS: Final = re.compile(r"[^a-z0-9]+")
+_LATIN_MARKS: Final = re.compile(r"(?<=[a-z0-9])[\u0300-\u036f]+")
+# Letters and marks that nobody sees: variation selectors, joiners, fillers.
+_UNSEEN: Final = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\U000e0100-\U000e01ef]"
+)
+_GAPS: Final = re.compile(" +")
 _ARTICLE: Final = re.compile(r"\A(?:an?|the)-")
 _SUFFIXES: Final = re.compile(
     # Begun at the first alone, else each would be counted from again.
@@ -51,8 +68,16 @@ class SetMember:
 
 
 def default_stem(prompt: str, task_id: str, day: date) -> str:
-    """A name without suffix, such as `2026-11-20-red-fox-in-the-snow-3f2a`, in plain ASCII."""
-    parts = (day.isoformat(), _subject(prompt) or "picture", _words(task_id)[:4])
+    """A name without suffix, such as `2026-11-20-red-fox-in-the-snow-3f2a`.
+
+    Latin letters lose their marks; those of other scripts stay, where file names can have them.
+    """
+    subject = _subject(prompt)
+    try:
+        os.fsencode(subject)
+    except UnicodeEncodeError:
+        subject = ""
+    parts = (day.isoformat(), subject or "picture", _words(task_id)[:4])
     return "-".join(filter(None, parts))
 
 
@@ -86,9 +111,19 @@ def _subject(prompt: str) -> str:
 
 
 def _words(text: str) -> str:
-    spelled = unicodedata.normalize("NFKD", text.casefold().translate(_SPELLED))
-    plain = spelled.encode("ascii", "ignore").decode().lower()
-    return _BETWEEN_WORDS.sub("-", plain).strip("-")
+    spelled = unicodedata.normalize("NFKD", _UNSEEN.sub("", text)).lower().translate(_SPELLED)
+    plain = _LATIN_MARKS.sub("", unicodedata.normalize("NFKD", spelled))
+    words = "".join(_letters(unicodedata.normalize("NFC", plain)))
+    return _GAPS.sub("-", words).strip("-")
+
+
+def _letters(text: str) -> Iterator[str]:
+    """The letters, each with the marks that belong to it, and a space for all else."""
+    in_word = False
+    for letter in text:
+        is_mark = unicodedata.category(letter) in ("Mn", "Mc")
+        in_word = letter.isalnum() or (in_word and is_mark)
+        yield letter if in_word else " "
 
 
 def _is_too_long(component: str) -> bool:

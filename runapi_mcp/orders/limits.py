@@ -1,5 +1,6 @@
 """What the user allows to be spent. Money is in US cents."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runapi_mcp.base.catalog.money import dollars, tidy
@@ -47,6 +48,13 @@ class Limits(LimitSettings):
             _check_call(price.cents, self.per_call_cents)
         if self.per_day_cents is not None:
             _check_day(price.cents, self.per_day_cents, spending)
+
+
+def total_of(amounts: Iterable[float | None]) -> Price:
+    """What images cost together that were priced earlier; unknown, where one's price is."""
+    cents = list(amounts)
+    known = [each for each in cents if each is not None]
+    return Price(sum(known) if len(known) == len(cents) else None, "snapshot")
 
 
 def _check_call(price_cents: float | None, limit_cents: float) -> None:

@@ -8,8 +8,7 @@ from typing import Final
 
 import anyio
 
-from runapi_mcp.base.catalog.price import Price
-from runapi_mcp.base.errors import Failure, NotAllowed, ProviderFailure, TaskNotFound
+from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound
 from runapi_mcp.base.progress import Report
 from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.approval import approve, question_for
@@ -27,12 +26,6 @@ logger = logging.getLogger(__name__)
 
 YOUNG_SECONDS: Final = 60.0
 """A task this young may not be known everywhere at RunAPI yet."""
-
-
-_IN_DOUBT_AND_OVER: Final = (
-    "Whether an earlier identical call was charged is not known; check_balance tells. The same "
-    "call asks under its key once the limits allow it."
-)
 
 
 class OrderWithdrawn(Exception):
@@ -67,15 +60,10 @@ class Orders:
         self._poller = Poller(shared, provider)
 
     async def join(self, purchase: Purchase) -> Order | None:
-        """The identical call that was not settled when this one came, if there is one.
-
-        Raises:
-            NotAllowed: what it would ask about was in doubt for so long that its price is not set
-                aside any more, and it is over a limit now.
-        """
+        """The identical call that was not settled when this one came, if there is one."""
         wanted = self._entries(purchase)[0]
         found = await self.ledger.find_alike(wanted, purchase.use, purchase.came_at)
-        return None if found is None else await self._joined(purchase, found)
+        return None if found is None else Order(purchase, found, is_new=False)
 
     async def intend(self, purchase: Purchase, yes: str | None) -> Order:
         """The purchase, written down; or the identical call, as `join`.
@@ -98,9 +86,7 @@ class Orders:
 
         wanted = self._entries(purchase)
         entries = await self.ledger.intend(wanted, purchase.use, purchase.came_at, allow)
-        if entries[0].key != purchase.key:
-            return await self._joined(purchase, entries)
-        return Order(purchase, entries, is_new=True)
+        return Order(purchase, entries, is_new=entries[0].key == purchase.key)
 
     async def add_sources(self, order: Order, urls: Sequence[str]) -> None:
         """Write down the whole request, now that RunAPI has all the images it starts from.
@@ -207,19 +193,6 @@ class Orders:
     def _encode(self, purchase: Purchase) -> Encode:
         return partial(self._provider.request_body, purchase.variant)
 
-    async def _joined(self, purchase: Purchase, entries: Sequence[Entry]) -> Order:
-        now = self.ledger.now()
-        lapsed = [entry for entry in entries if not entry.is_reserved(now)]
-        if lapsed:
-            cents = [entry.price_cents for entry in lapsed]
-            total = None if None in cents else sum(filter(None, cents))
-            spending = await self.ledger.spending(self._provider.caller_id)
-            try:
-                self.limits.check(Price(total, "snapshot"), spending)
-            except NotAllowed as refusal:
-                raise NotAllowed(refusal.happened, _IN_DOUBT_AND_OVER) from refusal
-        return Order(purchase, entries, is_new=False)
-
     async def _task_or_failure(
         self, order: Order, entry: Entry, seconds: float
     ) -> TrackedTask | Failure:
@@ -255,7 +228,7 @@ class Orders:
             return Paid(entry)
         purchase = order.purchase
         body = purchase.body(entry, self._encode(purchase))
-        payment = Payment(self._provider, self.ledger, entry, purchase.variant, body)
+        payment = Payment(self._provider, self.ledger, self.limits, entry, purchase.variant, body)
         return await self._shared.payments.wait(entry.key, payment.pay, seconds)
 
     async def _look_at(self, tracked: TrackedTask) -> TrackedTask | Failure:

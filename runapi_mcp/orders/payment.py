@@ -8,9 +8,10 @@ import anyio
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.task import Task
-from runapi_mcp.base.errors import LedgerUnusable, ProviderFailure
-from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
+from runapi_mcp.base.errors import Failure, LedgerUnusable, NotAllowed, ProviderFailure
+from runapi_mcp.orders.ledger import Call, Entry, Ledger, Spending, write_or_log
 from runapi_mcp.orders.ledger.entry import SEND_SECONDS
+from runapi_mcp.orders.limits import Limits, total_of
 from runapi_mcp.orders.tracked_task import warn_unwaited
 from runapi_mcp.providers.port import CREATE_SECONDS, Provider
 
@@ -20,6 +21,8 @@ LOOK_AGAIN_SECONDS: Final = 0.25
 """How often the ledger is asked what became of a request that another process has sent."""
 SLEPT_SECONDS: Final = 60.0
 """After such a pause of the process what it knows of an entry is too old to send by."""
+
+_ONCE_ALLOWED: Final = "An earlier identical call is asked about once the limits allow it."
 
 
 class _NothingToSend(Exception):
@@ -50,6 +53,7 @@ class Payment:
 
     provider: Provider
     ledger: Ledger
+    limits: Limits
     entry: Entry
     variant: Variant
     body: str
@@ -61,6 +65,8 @@ class Payment:
         Raises:
             ProviderFailure: no task is known; `in_doubt` says whether there may be one.
             LedgerUnusable: nothing was sent, because that could not be written down.
+            NotAllowed: nothing was ever sent, and its price, not set aside any more, is over a
+                limit.
         """
         await self._wait_for_other_senders()
         if not self._is_open:
@@ -81,8 +87,8 @@ class Payment:
             if self.entry.task_id is None:
                 raise
             return Paid(self.entry)
-        except LedgerUnusable as failure:
-            raise self._lost_track(failure) from failure
+        except (LedgerUnusable, NotAllowed) as failure:
+            raise self._unsent(failure) from failure
         except anyio.get_cancelled_exc_class():
             # Cancelling gets through only while the provider has taken nothing.
             await write_or_log(self._record_no())
@@ -108,10 +114,13 @@ class Payment:
         began_at = -SLEPT_SECONDS
         while abs(self.ledger.now() - began_at) >= SLEPT_SECONDS:
             began_at = self.ledger.now()
-            self.entry = await self.ledger.record_send(self.entry.key)
+            self.entry = await self.ledger.record_send(self.entry.key, self._allow_again)
             if not self._is_open:
                 raise _NothingToSend
             self._sends += 1
+
+    def _allow_again(self, lapsed: Call, spending: Spending) -> None:
+        self.limits.check(total_of([entry.price_cents for entry in lapsed]), spending)
 
     async def _record(self, task: Task) -> Entry:
         reserved_cents, now = task.reserved_cents, self.ledger.now()
@@ -150,9 +159,11 @@ class Payment:
     async def _record_no(self) -> None:
         self.entry = await self.ledger.record_no(self.entry.key, self._sends)
 
-    def _lost_track(self, failure: LedgerUnusable) -> LedgerUnusable | ProviderFailure:
+    def _unsent(self, failure: LedgerUnusable | NotAllowed) -> Failure:
+        """Why it was not sent, now; a doubt, if it may have been taken earlier."""
         if self._sends == 0 and self.entry.open_sends == 0:
             return failure
-        doubt = ProviderFailure(failure.happened, failure.advice)
+        later = f" {_ONCE_ALLOWED}" if isinstance(failure, NotAllowed) else ""
+        doubt = ProviderFailure(f"{failure.happened}{later}", failure.advice)
         doubt.in_doubt = True
         return doubt

@@ -42,7 +42,7 @@ async def _settle(shared: SharedState, provider: Provider, entry: Entry) -> None
     if not await _may_still_pay(shared.ledger, shared.limits, entry):
         logger.warning("an earlier call is still in doubt, and over the limits that are set now")
         return
-    payment = Payment(provider, shared.ledger, entry, variant, entry.request)
+    payment = Payment(provider, shared.ledger, shared.limits, entry, variant, entry.request)
     await shared.payments.wait(
         entry.key, lambda: payment.pay(RECONCILE_SECONDS), 2 * RECONCILE_SECONDS
     )

@@ -38,6 +38,7 @@ from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, return
 from runapi_mcp.server.request_keys import Keys
 from runapi_mcp.server.tasks_extension import speaks_tasks, task_created
 from runapi_mcp.tools import Caller, Tool, ToolResult
+from runapi_mcp.tools.added_names import name_added, split_added
 from runapi_mcp.tools.facts import to_text
 from runapi_mcp.tools.inputs import LARGEST_PREVIEW_PX
 from runapi_mcp.tools.tool import DeliveryOptions, TaskOutcome, Wait
@@ -197,7 +198,7 @@ def _meta_for_page(context: Context, task: TaskOutcome | None) -> dict[str, Any]
 async def _run(
     context: Context, tool: Tool, caller: Caller, params: CallToolRequestParams
 ) -> ToolResult | InputRequiredResult:
-    arguments = params.arguments or {}
+    arguments, added = split_added(tool, params.arguments or {})
     patience = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
     try:
         result = await tool.run(caller, arguments)
@@ -205,11 +206,11 @@ async def _run(
         yes = await elicit_consent(context, tool.title, arguments, question, patience)
     else:
         to_open = result.link and await elicit_opening(context, params, result.link, patience)
-        return to_open or result
+        return to_open or name_added(result, added)
     if isinstance(yes, InputRequiredResult):
         return yes
     try:
-        return await tool.run(replace(caller, yes=yes), arguments)
+        return name_added(await tool.run(replace(caller, yes=yes), arguments), added)
     except NotConfirmed as changed:
         raise NotAllowed(
             "The price or a source image changed while the person was asked.",

@@ -28,6 +28,7 @@ from runapi_mcp import __version__, gallery
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.identity import TITLE
 from runapi_mcp.server.calls import Context, Service, call_tool
+from runapi_mcp.server.field_errors import name_fields
 from runapi_mcp.server.task_requests import RunapiTasks
 from runapi_mcp.server.tasks_extension import serve_tasks
 from runapi_mcp.tools import Tool, instructions, offered
@@ -68,6 +69,7 @@ def create_server(service: Service, variants: Sequence[Variant]) -> Server[Any]:
         on_list_resource_templates=_list_resource_templates,
         on_list_prompts=_list_prompts,
     )
+    server.middleware.append(name_fields)
     server.extensions[gallery.UI_EXTENSION] = {}
     if service.gives_tasks:
         serve_tasks(server, RunapiTasks(service))

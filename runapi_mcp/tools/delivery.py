@@ -105,7 +105,7 @@ def target_of(options: DeliveryOptions, save_as: str | MISSING) -> str | None:
     if not options.saves:
         raise Refused(
             "save_as cannot be honoured: this server saves no pictures.",
-            "Leave it out: the answer has the image's address. Nothing was sent or paid.",
+            "Leave it out: the answer has the image's address. This call sent and paid nothing.",
         )
     return options.picture_store.folders.target(save_as, named=options.is_local)
 

@@ -31,7 +31,7 @@ _DOUBT = (
 )
 _TOO_SLOW = (
     "The images to start from could not be checked and uploaded in the time that the host gives.",
-    "Nothing was paid. Call again: what is uploaded already is not uploaded anew.",
+    "This call paid nothing. Call again: what is uploaded already is not uploaded anew.",
 )
 
 

@@ -82,7 +82,7 @@ def _next(login: Login) -> str:
 LOGIN: Final = Tool(
     name="login",
     title="RunAPI: log in",
-    description="Get an API key in a browser.",
+    description="Get an API key in a browser when a call says that there is none.",
     effect="changes",
     inputs=(),
     output=LoginFacts,

@@ -103,7 +103,7 @@ async def _check_balance(caller: Caller, raw: RawArguments) -> ToolResult:
 CHECK_BALANCE: Final = Tool(
     name="check_balance",
     title="Flux 2: check the balance",
-    description="See the RunAPI account's credit and what was spent today.",
+    description="See the RunAPI account's credit and today's spending, when money may be short.",
     effect="reads",
     inputs=(),
     output=BalanceFacts,

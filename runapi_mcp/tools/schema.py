@@ -12,11 +12,12 @@ Schema = dict[str, object]
 
 
 def input_schema(inputs: Iterable[type[Capability]]) -> Schema:
-    """One closed object with the fields of all the models."""
+    """One closed object with the fields of all the models, but for those that are deprecated."""
     properties: Schema = {}
     required: list[str] = []
     for model in inputs:
-        properties |= _fields(model)
+        hidden = {name for name, field in model.model_fields.items() if field.deprecated}
+        properties |= {name: own for name, own in _fields(model).items() if name not in hidden}
         required += [name for name, field in model.model_fields.items() if field.is_required()]
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     if required:

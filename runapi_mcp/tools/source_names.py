@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator, create_model
+from pydantic import MISSING, AfterValidator, Field, create_model
+from pydantic.fields import FieldInfo
 
 from runapi_mcp.base.catalog import Params
 from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS, require_http_url
 from runapi_mcp.base.catalog.task_ids import canonical
+from runapi_mcp.images.near_names import bare
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 
-_ADDRESS: Final = re.compile(r"(?!file:)([a-z][a-z0-9+.-]+://|data:|blob:)|\s*\Z", re.IGNORECASE)
+# One letter is a drive; a picture's name may have a colon.
+_SCHEME: Final = re.compile(
+    r"([a-z][a-z0-9+.-]+):(?://|/|(?!.*\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)\Z))",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,15 @@ SourceName = Address | LocalPath | EarlierTask
 
 
 def _parse_name(name: str) -> SourceName:
-    if _ADDRESS.match(name) or len(name) > MAX_URL_CHARACTERS:
-        return Address(require_http_url(name))
-    task_id = canonical(name)
+    plain = bare(name)
+    found = _SCHEME.match(plain)
+    scheme = found[1].lower() if found else ""
+    if scheme in ("http", "https") or not plain or len(name) > MAX_URL_CHARACTERS:
+        return Address(require_http_url(plain))
+    if scheme not in ("", "file"):
+        ours = "must be an http or https URL, a path or a task_id"
+        raise ValueError(f"{ours} ({scheme}: is another scheme)")
+    task_id = canonical(plain)
     return LocalPath(name) if task_id is None else EarlierTask(task_id)
 
 
@@ -52,17 +64,27 @@ def params_as_named(params: type[Params]) -> type[Params]:
     """The params as a caller gives them: as RunAPI has them, except for two.
 
     How sources are named: what `names_of` them are has its type already. And how many images there
-    shall be: a call of several is several tasks, so that is no setting of a task.
+    shall be: a call of several is several tasks, so that is no setting of a task. Where RunAPI has
+    it, its one value is taken and says nothing.
     """
     if not {SOURCES_FIELD, _COUNT_FIELD} & params.model_fields.keys():
         return params
+    changed = {SOURCES_FIELD: _as_named, _COUNT_FIELD: _as_said_before}
     own = {
-        name: (_NAMES if name == SOURCES_FIELD else field.annotation, field)
+        name: changed[name](field) if name in changed else (field.annotation, field)
         for name, field in params.model_fields.items()
-        if name != _COUNT_FIELD
     }
     # Any: it is typed for fields that are known beforehand.
     return cast("Any", create_model)(params.__name__, __base__=Params, **own)
+
+
+def _as_named(field: FieldInfo) -> tuple[object, object]:
+    return _NAMES, field
+
+
+def _as_said_before(field: FieldInfo) -> tuple[object, object]:
+    """Neither advertised nor handed on."""
+    return field.annotation, Field(MISSING, deprecated=True, exclude=True)
 
 
 def names_of(params: Params) -> list[SourceName]:

@@ -20,6 +20,7 @@ from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS, SURE_IMAGE_SECONDS
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import Report, report_while
+from runapi_mcp.images.near_names import bare
 from runapi_mcp.images.picture import SavedPicture
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger import Entry, Ledger, read_or_none, write_or_log
@@ -83,7 +84,8 @@ async def upload_sources(
 
 
 def _advice(failure: Failure) -> str:
-    return f"{failure.advice} Nothing was uploaded or paid."
+    # Of this call: an identical one may have been charged, which nobody has looked for yet.
+    return f"{failure.advice} This call uploaded and paid nothing."
 
 
 async def _check(
@@ -169,10 +171,11 @@ async def _strip(read: Callable[[], LocalFile], options: DeliveryOptions) -> Loc
 
 
 def _path_of(name: str) -> str:
-    if not name.lower().startswith("file:"):
+    url = bare(name)
+    if not url.lower().startswith("file:"):
         return name
     try:
-        parts = urlsplit(name)
+        parts = urlsplit(url)
     except ValueError as error:
         raise Refused(f"{printable_path(name)} is no file: URL.", "Give the path.") from error
     if parts.netloc not in ("", "localhost"):

@@ -1,6 +1,5 @@
 """Who is let in over HTTP, and to how much."""
 
-import json
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
@@ -10,9 +9,15 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.settings import KEY_PAGE, HttpCaps
 from runapi_mcp.transports.callers import HttpCaller, caller_of, user_of
+from runapi_mcp.transports.http_bodies import (
+    Left,
+    NotTaken,
+    read_body,
+    replay,
+    request_id_in,
+)
 from runapi_mcp.transports.paths import MCP_PATH, MESSAGES_PATH, SSE_PATH
 from runapi_mcp.transports.sessions import Session, Sessions
 from runapi_mcp.transports.shares import NoneLeft, Pace, Slots
@@ -83,15 +88,13 @@ class Admission:
         if scope["method"] == "POST":
             most_bytes = self._caps.keyless_body_bytes if is_keyless else self._caps.body_bytes
             try:
-                body = await _read_body(scope, receive, most_bytes)
-            except _Left:
+                body = await read_body(scope, receive, most_bytes)
+            except Left:
                 return
-            except _TooLarge:
-                # The rest of it is not waited for.
-                refusal = Response("Request body too large", 413, {"Connection": "close"})
-                await refusal(scope, receive, send)
+            except NotTaken as refused:
+                await refused.response(scope, receive, send)
                 return
-            receive = _replay(body, receive)
+            receive = replay(body, receive)
         if is_keyless:
             await (self._keyless_answer(scope) or self._app)(scope, receive, send)
             return
@@ -132,7 +135,7 @@ class Admission:
         if session is None:
             await _refusal(404, "Session not found")(scope, receive, send)
             return
-        request_id = _request_id(body)
+        request_id = request_id_in(body)
         if str(request_id) in session.request_ids:
             # The SDK would take the answer from the first, which would wait for ever.
             refusal = _refusal(400, "A request with this id is still in hand", request_id)
@@ -178,39 +181,6 @@ class Admission:
         await self._app(scope, receive, note)
 
 
-class _Left(Exception):
-    """The caller went before the body was whole."""
-
-
-class _TooLarge(Exception):
-    """More than the caller may send."""
-
-
-async def _read_body(scope: Scope, receive: Receive, most_bytes: int) -> bytes:
-    declared = Headers(scope=scope).get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > most_bytes:
-        raise _TooLarge
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _Left
-        body += message.get("body", b"")
-        if len(body) > most_bytes:
-            raise _TooLarge
-        if not message.get("more_body"):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return left.pop() if left else await receive()
-
-    return replay
-
-
 def _is_stream(scope: Scope) -> bool:
     return scope["method"] == "GET" and scope["path"] in (MCP_PATH, SSE_PATH)
 
@@ -219,16 +189,6 @@ def _is_modern(scope: Scope) -> bool:
     """Whether the request stands for itself, as since 2026-07-28."""
     version = Headers(scope=scope).get("mcp-protocol-version")
     return version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS
-
-
-def _request_id(body: bytes) -> str | int | None:
-    """The id of a request; None for anything else."""
-    try:
-        message = as_object(json.loads(body)) if body else {}
-    except (ValueError, RecursionError):
-        return None
-    request_id = message.get("id")
-    return request_id if "method" in message and isinstance(request_id, str | int) else None
 
 
 def _refusal(status: int, message: str, request_id: str | int | None = None) -> Response:

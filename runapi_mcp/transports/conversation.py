@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from contextvars import Context, copy_context
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
@@ -10,22 +10,17 @@ from weakref import WeakValueDictionary
 import anyio.lowlevel
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
-from mcp_types import (
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-)
-from pydantic import ValidationError
+from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
-from runapi_mcp.base.json_values import as_object, is_object
+from runapi_mcp.base.printable import echo
 from runapi_mcp.server.arrivals import mark_arrival
 from runapi_mcp.server.delivery_confirmations import Outbox, confirm_sent, open_outbox
+from runapi_mcp.transports.incoming import NoMessage
 
-_CANCELLED: Final = "notifications/cancelled"
+logger = logging.getLogger(__name__)
+
+_ONE_WAY: Final = "notifications/"
+_CANCELLED: Final = f"{_ONE_WAY}cancelled"
 
 
 class Activity:
@@ -109,13 +104,19 @@ class _Incoming(_Stream):
 
     async def __anext__(self) -> object:
         while isinstance(item := await self._stream.__anext__(), Exception):
-            if (reply := _parse_error_reply(item)) is not None:
-                await self._outgoing.send(SessionMessage(reply))
+            await self._say_no_message(item)
         self.last_context = copy_context()
         self.last_context.run(mark_arrival)
         self._activity.note_incoming(item.message)
         self._note(item.message, self.last_context.run(open_outbox))
         return item
+
+    async def _say_no_message(self, error: Exception) -> None:
+        reply = error.reply if isinstance(error, NoMessage) else None
+        if reply is None:
+            logger.warning("something that is no request was not answered: %s", error)
+        else:
+            await self._outgoing.send(SessionMessage(reply))
 
     def _note(self, message: object, outbox: Outbox) -> None:
         """An answer that is on its way when its request is cancelled reaches nobody."""
@@ -125,6 +126,8 @@ class _Incoming(_Stream):
             cancelled = self._outboxes.get(request_id)
             if cancelled is not None:
                 cancelled.close()
+        elif isinstance(message, JSONRPCNotification) and not message.method.startswith(_ONE_WAY):
+            logger.warning("%s came without an id and was not answered", echo(message.method))
 
 
 class _Outgoing(_Stream):
@@ -137,41 +140,3 @@ class _Outgoing(_Stream):
         await anyio.lowlevel.checkpoint_if_cancelled()
         if isinstance(item.message, JSONRPCResponse):
             await confirm_sent(item.message.id)
-
-
-def _parse_error_reply(error: Exception) -> JSONRPCError | None:
-    """What to answer; None to what has no id that could be answered."""
-    if not isinstance(error, ValidationError):
-        return None
-    faults = error.errors(include_url=False)
-    first = faults[0]
-    if first["type"] != "json_invalid":
-        # Each names the part that it is about, and one of them the whole.
-        whole = next((fault["input"] for fault in faults if is_object(fault["input"])), None)
-        return _reply(whole, INVALID_REQUEST, "The message is JSON, but no JSON-RPC request.")
-    why = first.get("ctx", {}).get("error", "it cannot be read")
-    return _reply(
-        _read_leniently(first["input"]),
-        PARSE_ERROR,
-        f"The message is not valid JSON: {why}. A text that was cut inside an emoji does this: "
-        "send it whole.",
-    )
-
-
-def _read_leniently(line: object) -> object:
-    """The JSON, where half an emoji, which most often is what is wrong, is taken for a letter."""
-    try:
-        return json.loads(line) if isinstance(line, str) else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _reply(request: object, code: int, message: str) -> JSONRPCError | None:
-    fields = as_object(request)
-    request_id = fields.get("id")
-    # true is an int to Python, and no id to JSON-RPC.
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
-        return None
-    if "method" not in fields or not str(request_id).isprintable():
-        return None
-    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))

@@ -3,39 +3,103 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from io import TextIOWrapper
 from typing import Any
 
 import anyio
 import anyio.to_thread
+from mcp.os.win32.utilities import rebind_std_handle_to_fd
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 
 from runapi_mcp.base.background import Background
 from runapi_mcp.transports.conversation import Activity, converse
+from runapi_mcp.transports.incoming import NoMessage, message_of, values_in
 from runapi_mcp.transports.orphans import until_abandoned
 from runapi_mcp.transports.process import leave, leave_soon, settle_memory
 
 
 async def serve_stdio(server: Server[Any], background: Background) -> None:
-    stdout, activity = _Stdout(), Activity()
+    stdin, stdout, activity = _Stdin(), _Stdout(), Activity()
+    settle_memory()
     try:
-        async with stdio_server() as (read, unused):
-            await unused.aclose()
-            settle_memory()
-            async with _ended_from_outside(activity, background) as reasons:
-                with stdout.broken:
-                    async with background.running():
-                        await converse(server, _Messages(read), stdout, activity)
-            if reasons or stdout.broken.cancel_called:
-                # The thread that reads stdin cannot be woken: joining it would last until the host
-                # closes the pipe.
-                leave()
+        async with _ended_from_outside(activity, background) as reasons:
+            with stdout.broken:
+                async with background.running():
+                    await converse(server, Messages(stdin.read_line), stdout, activity)
+        if reasons or stdout.broken.cancel_called:
+            # The thread that reads stdin cannot be woken: joining it would last until the host
+            # closes the pipe.
+            leave()
     except* anyio.BrokenResourceError:
         # The host went away in the middle of an answer: an end like any other.
         leave()
+
+
+class Messages:
+    """The host's messages, and what is wrong with what is none."""
+
+    def __init__(self, read_line: Callable[[], Awaitable[str]]) -> None:
+        """`read_line` gives an empty text once there are no more."""
+        self._read_line = read_line
+        self._read: deque[SessionMessage | NoMessage] = deque()
+
+    async def __anext__(self) -> SessionMessage | NoMessage:
+        while not self._read:
+            line = await self._read_line()
+            if not line:
+                raise StopAsyncIteration
+            if line.strip():
+                self._read += _messages_in(line)
+        return self._read.popleft()
+
+    async def aclose(self) -> None:
+        """Nothing: stdin stays open until the process ends."""
+
+
+def _messages_in(line: str) -> Iterator[SessionMessage | NoMessage]:
+    try:
+        values = values_in(line)
+    except NoMessage as no_message:
+        yield no_message
+        return
+    for value in values:
+        try:
+            yield SessionMessage(message_of(value))
+        except NoMessage as no_message:
+            yield no_message
+
+
+def _claim(fd: int, other: int) -> int:
+    """A descriptor of our own for what `fd` is, which from here on is the other."""
+    own = os.dup(fd)
+    os.dup2(other, fd)
+    with suppress(OSError):
+        rebind_std_handle_to_fd(fd)
+    return own
+
+
+class _Stdin:
+    """The protocol's stdin; what else of this process or its children reads it finds its end."""
+
+    def __init__(self) -> None:
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - it is no path to work with
+            own = _claim(0, nothing.fileno())
+        self._lines = TextIOWrapper(os.fdopen(own, "rb"), "utf-8", errors="replace")
+
+    async def read_line(self) -> str:
+        """A line; empty at the end. Once there are no more, the process ends soon."""
+        try:
+            line = await anyio.to_thread.run_sync(self._lines.readline, abandon_on_cancel=True)
+        except BaseException:
+            leave_soon()
+            raise
+        if not line:
+            leave_soon()
+        return line
 
 
 class _Stdout:
@@ -47,8 +111,7 @@ class _Stdout:
     def __init__(self) -> None:
         self.broken = anyio.CancelScope()
         """Cancelled when nobody reads it any more."""
-        self._own = os.dup(1)
-        os.dup2(2, 1)
+        self._own = _claim(1, 2)
         self._turns = anyio.Lock()
 
     async def send(self, item: SessionMessage) -> None:
@@ -67,23 +130,6 @@ class _Stdout:
         rest = memoryview(line)
         while rest:
             rest = rest[os.write(self._own, rest) :]
-
-
-class _Messages:
-    """The host's messages. Once there are no more, or nobody to answer, the process ends soon."""
-
-    def __init__(self, read: Any) -> None:  # Any: the SDK's stream type is private
-        self._read = read
-
-    async def __anext__(self) -> object:
-        try:
-            return await self._read.__anext__()
-        except BaseException:
-            leave_soon()
-            raise
-
-    async def aclose(self) -> None:
-        await self._read.aclose()
 
 
 @asynccontextmanager

@@ -83,7 +83,10 @@ async def test_a_picture_of_more_parts_than_any_program_writes_is_not_decoded(
     photo.write_bytes(content)
     async with remixing(tmp_path) as w:
         refused = said(await w.call(REMIX, asking(photo)))
-        assert f"{photo}: {why} No program writes such. Nothing was uploaded or paid." == refused
+        assert (
+            f"{photo}: {why} No program writes such. This call uploaded and paid nothing."
+            == refused
+        )
 
 
 @pytest.mark.parametrize(
@@ -169,8 +172,8 @@ async def test_a_source_whose_decoder_breaks_is_refused_in_words(tmp_path: Path)
     async with remixing(tmp_path, workers=Workers(["false"])) as w:
         refused = said(await w.call(REMIX, asking(photo)))
         assert refused == (
-            f"{photo}: Looking at the image failed. Try again in a minute. Nothing was uploaded "
-            "or paid."
+            f"{photo}: Looking at the image failed. Try again in a minute. This call "
+            "uploaded and paid nothing."
         )
 
 

@@ -127,7 +127,7 @@ async def test_once_runapi_has_it_no_longer_a_changed_file_is_no_source_for_its_
         why = "was changed since it was saved" if path.exists() else "cannot be read"
         assert said(refused).startswith(f"{path} {why}")
         assert f"The image of task {task_id} was saved there, and RunAPI no lon" in said(refused)
-        assert "Nothing was uploaded or paid." in said(refused)
+        assert "This call uploaded and paid nothing." in said(refused)
         assert (bodies(w), uploads(w)) == ([], 0)
         taken = await w.call(REMIX, asking(photo(path, seed=70)))
         assert not taken.is_error

@@ -196,7 +196,7 @@ async def test_a_name_that_the_locale_cannot_write_is_refused_before_it_is_paid(
             )
         assert refused == (
             "save_as cannot be honoured: file names are ascii here. Use letters of ASCII; or let "
-            "the user set PYTHONUTF8=1. Nothing was paid."
+            "the user set PYTHONUTF8=1. This call paid nothing."
         )
         assert "not_saved" not in drawn
         assert (tmp_path / "é/fuchs.png").exists()

@@ -1,5 +1,5 @@
 """Killed anywhere on the way of a paid call and called again, it pays for one image and hands it
-out.
+out. Deaths beside faults are told in virtual time (`test_money_properties.py`).
 """
 
 import os
@@ -28,10 +28,11 @@ from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Fault, FaultKind, Where
 from runapi_mcp.server.calls import call_tool
 from tests.support.fork_server import Start
-from tests.support.killing import FORKS, End, conversation, stopped
+from tests.support.killing import FORKS, End, call_over_http, conversation, stopped
 from tests.support.photos import REMIX, photo
 from tests.support.processes import DRAW, LIMIT_SECONDS, Network, network, opening, request
 from tests.support.steps import is_end, moments, name
+from tests.support.world import ERAS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive, FORKS]
 
@@ -43,7 +44,7 @@ AT_ONCE = 6
 """How many crashes are under way at the same time."""
 SEND_SECONDS = 0.2
 """How long these servers take a request for being on its way that another one has sent."""
-PARTS = 4
+PARTS = 2
 """In how many tests the crashes of one call are tried."""
 
 BEGINNING = f"{name(call_tool)} < "
@@ -87,15 +88,20 @@ class Ask:
     count: int = 1
     sources: tuple[str, ...] = ()
     """Files of the machine's home."""
+    over_http: bool = False
+
+    @property
+    def tool(self) -> str:
+        return REMIX if self.sources else DRAW
+
+    def arguments(self, home: Path) -> Mapping[str, object]:
+        sources = {"source_image_urls": [str(home / each) for each in self.sources]}
+        asked = {"prompt": QUICK, "wait_seconds": 60, "count": self.count}
+        return {**asked, **(sources if self.sources else {})}
 
     def turns(self, home: Path) -> tuple[list[str], list[str]]:
-        arguments: dict[str, object] = {"prompt": QUICK, "wait_seconds": 60, "count": self.count}
-        if self.sources:
-            arguments["source_image_urls"] = [str(home / source) for source in self.sources]
-        tool = REMIX if self.sources else DRAW
-        return opening(self.era), [
-            request(1, "tools/call", self.era, name=tool, arguments=arguments)
-        ]
+        asked = {"name": self.tool, "arguments": self.arguments(home)}
+        return opening(self.era), [request(1, "tools/call", self.era, **asked)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +206,12 @@ class Machine:
         return replace(Start.here(environment=environment), send_seconds=SEND_SECONDS)
 
     async def _called(self, start: Start) -> End:
+        ask = self.ask
         with anyio.fail_after(LIMIT_SECONDS):
-            return await conversation(start, *self.ask.turns(self.home))
+            if not ask.over_http:
+                return await conversation(start, *ask.turns(self.home))
+            arguments = ask.arguments(self.home)
+            return await call_over_http(start, ask.era, self._key, ask.tool, arguments)
 
 
 def images(end: End) -> int:
@@ -301,17 +311,7 @@ async def test_a_crash_at_any_step_of_a_call_costs_one_image_and_loses_none(
     steps = moments(await town.way())
     of_this_part = [Crash(step) for step in steps if crc32(step.encode()) % PARTS == part]
     outcomes = await town.outcomes(of_this_part)
-    assert len(killed(outcomes)) > 30
-
-
-@pytest.mark.parametrize("where", REQUESTS)
-async def test_a_crash_when_a_fault_has_come_costs_one_image_and_loses_none(
-    town: Town, where: Where
-) -> None:
-    way = await town.way()
-    crashes = [Crash(moment_of(fault, way), Trouble(fault)) for fault in faults(where)]
-    outcomes = await town.outcomes(crashes)
-    assert outcomes == dict.fromkeys(crashes, KILLED)
+    assert len(killed(outcomes)) > 40
 
 
 # What fails as `created` leads over the same steps as a `create`, and a failed price over no more.
@@ -346,22 +346,29 @@ async def test_a_crash_at_any_step_of_another_call_costs_what_it_asks_for(
     assert len(killed(outcomes, ask.count)) > 5
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_crash_of_a_server_of_http_costs_one_image_and_loses_none(
+    town: Town, era: str
+) -> None:
+    others = replace(town, ask=Ask(era, over_http=True))
+    way = await others.way()
+    # What comes before or after is as over stdio.
+    steps = landmarks(way)
+    crashes = [Crash(step) for step in (*steps, *(unanswered(each, way) for each in REQUESTS))]
+    assert len(killed(await others.outcomes(crashes))) > 10
+
+
 @pytest.mark.parametrize("ask", [Ask(), Ask(count=2), Ask("legacy", 1, ("fox.png",))])
 async def test_the_same_call_of_another_process_while_the_first_one_stands_still_is_one_purchase(
     town: Town, ask: Ask
 ) -> None:
     others = replace(town, ask=ask)
-    crashes = [Crash(step) for step in await others.way() if is_landmark(step)]
+    crashes = [Crash(step) for step in landmarks(await others.way())]
     assert await others.outcomes_beside(crashes) == dict.fromkeys(crashes, SPARED.times(ask.count))
 
 
 def faults(where: Where) -> Sequence[Fault]:
     return [Fault(where, kind, 0.3 if kind == "slow" else None) for kind in get_args(FaultKind)]
-
-
-def moment_of(fault: Fault, way: Sequence[str]) -> str:
-    """When the request that is to fail has been answered, or is being answered slowly."""
-    return (unanswered if fault.kind == "slow" else answered)(fault.where, way)
 
 
 def unanswered(where: Where, way: Sequence[str]) -> str:
@@ -379,6 +386,11 @@ def answered(where: Where, way: Sequence[str]) -> str:
 def is_sure(step: str) -> bool:
     """Whether it comes each time, however fast the machine is."""
     return " waits " not in step and step.endswith(" 1") and WAITING not in step
+
+
+def landmarks(way: Sequence[str]) -> Sequence[str]:
+    """Each landmark once, where it is passed first."""
+    return [*{step.split()[0]: step for step in reversed(way) if is_landmark(step)}.values()]
 
 
 def is_landmark(step: str) -> bool:

@@ -244,20 +244,91 @@ async def test_a_no_after_a_doubt_ends_nothing(refusal: Any) -> None:
         assert (w.task_count, w.spent_cents) == (1, 5)
 
 
-async def test_an_old_doubt_is_not_asked_about_against_a_limit_that_is_set_now() -> None:
-    ledger = SqliteLedger.in_memory(clock)
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_old_doubt_is_not_asked_about_against_a_limit_that_is_set_now(count: int) -> None:
+    ledger, foxes = SqliteLedger.in_memory(clock), {**FOX, "count": count}
     async with aclosing(ledger), world(ledger=ledger) as w:
+        w.sandbox.faults.inject("create", "torn", times=99)
+        await w.call(DRAW, foxes)
+        w.sandbox.faults.injected.clear()
+        await anyio.sleep(2 * 86_400)
+        limits = Limits(per_day_cents=5 * count - 1)
+        async with world(ledger=ledger, sandbox=w.sandbox, limits=limits) as limited:
+            refused = await limited.call(DRAW, foxes)
+        assert f"over the day's budget: limit $0.0{5 * count - 1}, spent $0.00" in said(refused)
+        assert "is asked about once the limits allow it. Whether RunAPI made and" in said(refused)
+        assert "Nothing was paid" not in said(refused)
+        assert w.task_count == 0
+        assert facts(await w.call(DRAW, foxes))["status"] == "completed"
+        assert w.task_count == count
+
+
+async def test_a_doubt_that_is_asked_about_again_is_settled_although_its_caller_leaves() -> None:
+    async with world() as w:
+        w.sandbox.faults.inject("created", "torn", times=1)
+        w.wire.down_after_posts = 1
+        await w.call(DRAW, FOX)
+        with anyio.move_on_after(2):
+            await w.call(DRAW, FOX)
+        w.wire.down_after_posts = None
+        await anyio.sleep(10)
+        [row] = facts(await w.call("list_tasks"))["tasks"]
+        assert row["task_id"] == w.task_ids[0]
+
+
+async def test_who_is_refused_beside_another_send_is_not_told_that_nothing_was_paid(
+    tmp_path: Path,
+) -> None:
+    async with (
+        process(tmp_path) as first,
+        process(tmp_path) as second,
+        world(ledger=first) as w,
+        world(ledger=second, sandbox=w.sandbox) as other,
+        anyio.create_task_group() as group,
+    ):
+        w.sandbox.faults.inject("created", "slow", seconds=30, times=1)
+        group.start_soon(w.call, DRAW, FOX)
+        await anyio.sleep(1)
+        w.sandbox.faults.inject("create", "402", times=2)
+        refused = said(await other.call(DRAW, FOX))
+        assert "Whether RunAPI made and charged a task is not known." in refused
+        assert w.spent_cents == 5
+
+
+async def test_who_leaves_takes_the_request_from_nobody_who_waits_for_it_too() -> None:
+    async with world() as w, anyio.create_task_group() as group:
+        w.wire.down = True
+        group.start_soon(w.call, DRAW, FOX)
+        await anyio.sleep(0.1)
+        with anyio.move_on_after(1):
+            await w.call(DRAW, FOX)
+        w.wire.down = False
+        assert "joined" in facts(await w.call(DRAW, FOX))
+        assert len(w.wire.keys) == 1
+
+
+async def test_a_doubt_is_asked_about_unbidden_once_a_minute_at_most() -> None:
+    async with world() as w:
+        w.sandbox.faults.inject("create", "torn", times=999)
+        await w.call(DRAW, FOX)
+        await anyio.sleep(61)
+        sent = [len(w.wire.paths("POST"))]
+        for _ in range(3):
+            await w.call("get_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
+            await anyio.sleep(25)
+            sent.append(len(w.wire.paths("POST")))
+        assert sent[0] < sent[1] == sent[2] == sent[3]
+
+
+async def test_a_doubt_that_has_the_whole_budget_is_asked_about_unbidden() -> None:
+    async with world(limits=Limits(per_day_cents=5)) as w:
         w.sandbox.faults.inject("create", "torn", times=99)
         await w.call(DRAW, FOX)
         w.sandbox.faults.injected.clear()
-        await anyio.sleep(2 * 86_400)
-        limits = Limits(per_day_cents=4)
-        async with world(ledger=ledger, sandbox=w.sandbox, limits=limits) as limited:
-            refused = await limited.call(DRAW, FOX)
-        assert "over the day's budget: limit $0.04" in said(refused)
-        assert "Nothing was paid" not in said(refused)
-        assert w.task_count == 0
-        assert facts(await w.call(DRAW, FOX))["status"] == "completed"
+        await anyio.sleep(61)
+        await w.call("get_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
+        await anyio.sleep(10)
+        assert w.spent_cents == 5
 
 
 async def test_a_doubt_that_was_none_is_paid_by_the_same_call() -> None:

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from itertools import product
 from random import Random, seed
 from typing import Final, get_args
 
@@ -69,6 +70,15 @@ ANSWERED: Final = ("307", "403", "408", "409", "410", "425", "429", "499")
 # RunAPI does not refuse so what it has carried out.
 REFUSING: Final = ("401", "402", "404", "422")
 MORE_THAN_ONE_CALL_TRIES: Final = 14
+ASKS: Final = (Drawing("a fox"), Drawing("two foxes", count=2), UPLOADED)
+UPLOADING: Final = ("prepare", "upload", "confirm")
+PLACES: Final[Sequence[Where]] = ("prices", *UPLOADING, "create", "created", "poll")
+TROUBLES: Final = [
+    (number, where, kind)
+    for number, (where, kind) in enumerate(product(PLACES, get_args(FaultKind)))
+    if where != "created" or kind not in REFUSING
+]
+"""Every fault of every request."""
 # Found by chance, or by hand where chance is too rare to wait for.
 FOUND: Final = {
     "a doubt of yesterday is made and charged today": Story(
@@ -144,6 +154,23 @@ FOUND: Final = {
             Pass(100.0),
             GetTask("A", 0),
             Pass(61.0),
+        ],
+    ),
+    "a process stands still between the note of a send and the send": Story(
+        Limits(),
+        NOON,
+        [Freeze("A", 11, 1200.0), Call("A", DRAWINGS[0]), Pass(61.0), Call("B", DRAWINGS[0])],
+    ),
+    "a doubt of long ago and a new call both want the last cents": Story(
+        Limits(per_day_cents=5.0),
+        NOON,
+        [
+            Die("A", 11),
+            Call("A", DRAWINGS[0]),
+            Pass(3 * DAY_SECONDS),
+            Call("B", DRAWINGS[3]),
+            Pass(0.575),
+            Call("A", DRAWINGS[0]),
         ],
     ),
     "a doubt is asked about when it is over a limit, and was charged": Story(
@@ -327,6 +354,22 @@ def test_what_was_found_by_chance_stays_mended(story: Story) -> None:
     check(story)
 
 
+@pytest.mark.parametrize(("number", "where", "kind"), TROUBLES)
+def test_two_processes_that_die_while_anything_fails_are_charged_once(
+    number: int, where: Where, kind: FaultKind
+) -> None:
+    drawing = ASKS[2] if where in UPLOADING else ASKS[number % 3]
+    fault = Fault(where, kind, 30.0 if kind == "slow" else None, times=2)
+    first, second = Call("A", drawing, 50), Call("B", drawing, 50)
+    # Each dies somewhere else: there are some thirty touches on the way of a call.
+    deaths = Die("A", 3 + number * 7 % 29), Die("B", 2 + number * 11 % 31)
+    steps = [fault, deaths[0], first, Pass(5.0), deaths[1], second, Pass(61.0)]
+    steps += [first, second, Pass(61.0), first]
+    history = check(Story(Limits(), 0.0, steps)).history
+    # Of several pictures, one that was refused for certain is not ordered again.
+    assert len(history.charges) >= (1 if kind in REFUSING else drawing.count)
+
+
 def shortened(story: Story) -> Story:
     """Without the steps that it fails without."""
     for number in reversed(range(len(story.steps))):
@@ -339,7 +382,8 @@ def shortened(story: Story) -> Story:
     return story
 
 
-def check(story: Story) -> None:
+def check(story: Story) -> Record:
+    """The record of a story in which no promise was broken."""
     # How long is paused before a repeat is a chance as well.
     seed(0)
     record = told(story)
@@ -355,6 +399,7 @@ def check(story: Story) -> None:
     check_nothing_is_sold_twice(record)
     check_what_reached_nobody_is_given_again(record)
     check_what_was_sent(record)
+    return record
 
 
 def check_all_is_found(record: Record) -> None:
@@ -378,7 +423,8 @@ def check_what_reached_nobody_is_given_again(record: Record) -> None:
 
 
 def check_what_was_sent(record: Record) -> None:
-    """Under one key always the same, and never twice at a time by one process."""
+    """Under one key always the same, never twice at a time by one process or when all is known."""
     assert all(len(bodies) == 1 for bodies in record.bodies)
     assert not record.overlaps
+    assert not record.needless
     assert not record.unforeseen

@@ -1,8 +1,7 @@
 """The same call made again, by whom and over whatever: one charge for each picture asked for."""
 
-import signal
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -12,7 +11,6 @@ import httpx
 import pytest
 
 from runapi_mcp.sandbox.faults import FaultKind, Where
-from tests.support.killing import FORKS
 from tests.support.ledgers import ledger_at
 from tests.support.photos import REMIX, asking, photo, remixing
 from tests.support.processes import (
@@ -22,15 +20,12 @@ from tests.support.processes import (
     SIGNALS,
     Program,
     call,
-    draw,
-    host,
     network,
     opening,
     program,
     request,
-    until,
 )
-from tests.support.world import ERAS, KEY, World, facts, said
+from tests.support.world import ERAS, World, said
 
 pytestmark = pytest.mark.anyio
 IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -118,7 +113,7 @@ async def session(url: str) -> AsyncGenerator[httpx.AsyncClient]:
 
 @IN_REAL_TIME
 async def test_the_same_call_after_a_torn_connection_of_2025_is_charged_once() -> None:
-    async with network() as net, serving(net.environment()) as (url, _):
+    async with network() as net, serving(net.environment()) as url:
         for number in range(ROUNDS):
             content = call(1, "legacy", f"{number} foxes [[created slow 0.2s x1]]")
             async with session(url) as http, anyio.create_task_group() as group:
@@ -132,50 +127,12 @@ async def test_the_same_call_after_a_torn_connection_of_2025_is_charged_once() -
             assert (len(account.tasks), account.spent_cents) == (number + 1, 5 * (number + 1))
 
 
-REQUESTS: Mapping[Where, str] = {
-    "prices": "/price_schedules",
-    "create": "/flux_2/",
-    "created": "/flux_2/",
-    "poll": "/text_to_image/",
-}
-"""In the path of the request of each place."""
-
-
-@FORKS
-@IN_REAL_TIME
-@pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("where", REQUESTS)
-async def test_the_same_call_after_a_server_of_http_was_killed_is_charged_once(
-    where: Where, era: str, tmp_path: Path
-) -> None:
-    ledger = {"RUNAPI_LEDGER": str(tmp_path / "ledger")}
-
-    async def lose(url: str) -> None:
-        with suppress(Exception):
-            async with host(url, "/mcp", era, KEY) as client:
-                await draw(client)
-
-    async with network() as net:
-        net.sandbox.faults.inject(where, "slow", seconds=3600)
-        environment = net.environment() | ledger
-        async with serving(environment) as (url, running), anyio.create_task_group() as group:
-            group.start_soon(lose, url)
-            await until(lambda: any(REQUESTS[where] in path for _, path in net.asked))
-            net.sandbox.faults.injected.clear()
-            running.process.send_signal(signal.SIGKILL)
-            await running.process.wait()
-            group.cancel_scope.cancel()
-        async with serving(environment) as (url, _), host(url, "/mcp", era, KEY) as client:
-            assert facts(await draw(client))["status"] == "completed"
-        assert (len(net.account().tasks), net.account().spent_cents) == (1, 5)
-
-
 @asynccontextmanager
-async def serving(environment: Mapping[str, str]) -> AsyncGenerator[tuple[str, Program]]:
+async def serving(environment: Mapping[str, str]) -> AsyncGenerator[str]:
     command = ("serve", "--http", "--port", "0")
     async with program(*command, environment=environment, send_seconds=0.2) as running:
         line = await running.stderr.holding("runapi-mcp serves ")
-        yield line.split()[2].removesuffix("/mcp"), running
+        yield line.split()[2].removesuffix("/mcp")
 
 
 @SIGNALS

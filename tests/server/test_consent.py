@@ -24,6 +24,8 @@ pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 DRAW, DEAR = "flux_2_pro_text_to_image", "flux_2_max_text_to_image"
 FOX = {"prompt": "a fox"}
+UNPRICED = FOX | {"aspect_ratio": "1:1"}
+"""For the variant whose price only the live list tells."""
 LARGE_FOX = FOX | {"output_resolution": "2k"}
 UNPRICED = FOX | {"aspect_ratio": "1:1"}
 """For the variant whose price only the live list tells."""
@@ -310,19 +312,19 @@ async def test_reading_and_continuing_a_paid_call_ask_nobody(era: str) -> None:
         assert len(person.asked) == 2
 
 
-async def question(client: Client, arguments: dict[str, str]) -> str:
+async def question(client: Client, arguments: dict[str, str], tool: str = DRAW) -> str:
     """The state of the question that a call of a modern client leads to."""
-    asked = await client.session.call_tool(DRAW, arguments, allow_input_required=True)
+    asked = await client.session.call_tool(tool, arguments, allow_input_required=True)
     assert isinstance(asked, InputRequiredResult)
     return asked.request_state or ""
 
 
 async def retried(
-    client: Client, arguments: dict[str, str], state: str | None
+    client: Client, arguments: dict[str, str], state: str | None, tool: str = DRAW
 ) -> CallToolResult | InputRequiredResult:
     """What a modern client gets that comes with a yes and this state."""
     return await client.session.call_tool(
-        DRAW,
+        tool,
         arguments,
         input_responses={"confirm": YES},
         request_state=state,
@@ -337,22 +339,36 @@ async def test_a_yes_to_one_price_is_no_yes_to_a_higher_one() -> None:
         assert w.wire.paths("POST") == []
 
 
-@pytest.mark.parametrize(("cents", "pays"), [(4.5, True), (5, True), (5.01, False), (500, False)])
-async def test_a_yes_to_a_price_is_no_yes_to_what_it_rises_to(cents: float, *, pays: bool) -> None:
-    price, paid = 5.0, list[httpx.Request]()
+@pytest.mark.parametrize(
+    ("agreed", "cents", "pays"),
+    [
+        (5, 4.5, True),
+        (5, 5, True),
+        (5, 5.01, False),
+        (5, 500, False),
+        (5, None, False),
+        (None, 500, True),
+        (None, None, True),
+    ],
+)
+async def test_a_yes_to_a_price_is_no_yes_to_what_it_rises_to(
+    agreed: float | None, cents: float | None, *, pays: bool
+) -> None:
+    price, paid = agreed, list[httpx.Request]()
 
     def answer(sent: httpx.Request) -> httpx.Response:
         if "price" in sent.url.path:
-            row = {"model": "flux-2-pro-text-to-image", "unit_price_cents": price}
+            model = f"flux-2-{'max' if price else 'pro'}-text-to-image"
+            row = {"model": model, "unit_price_cents": price or 5}
             return httpx.Response(200, json={"price_schedules": [row]})
         paid.append(sent)
         return httpx.Response(402)
 
     async with client_of(answer, OVER_4, client=Person().asks()) as client:
-        state = await question(client, FOX)
+        state = await question(client, UNPRICED, DEAR)
         price = cents
         await anyio.sleep(PRICES_ARE_FRESH_SECONDS)
-        again = await retried(client, FOX, state)
+        again = await retried(client, UNPRICED, state, DEAR)
     assert isinstance(again, InputRequiredResult) != pays
     assert bool(paid) == pays
 

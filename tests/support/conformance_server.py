@@ -48,7 +48,8 @@ from runapi_mcp.server.tasks_extension import (
     serve_tasks,
     speaks_tasks,
 )
-from runapi_mcp.transports.http import bind, http_app, serve_http
+from runapi_mcp.transports.http import bind, serve_http
+from runapi_mcp.transports.http_app import http_app
 
 
 def _now() -> str:

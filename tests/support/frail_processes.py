@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import httpx
@@ -27,6 +27,7 @@ from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
+from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.providers.runapi import RunAPI
@@ -55,6 +56,21 @@ class Remote:
         """When a process died or froze."""
         self.late_keys: set[str] = set()
         """Under which something was sent by a process that stood still meanwhile."""
+        self.needless: list[str] = []
+        """The keys that were sent although the ledger had long told their task."""
+        self._told_at: dict[str, float] = {}
+
+    def note_told(self, done: object) -> None:
+        """What the ledger tells from now on."""
+        entries = cast("list[object]", done) if isinstance(done, list) else [done]
+        for entry in entries:
+            if isinstance(entry, Entry) and entry.task_id is not None:
+                self._told_at.setdefault(entry.key, anyio.current_time())
+
+    def note_send(self, key: str) -> None:
+        """A process sends under this key now."""
+        if anyio.current_time() - self._told_at.get(key, math.inf) > LATE_SECONDS:
+            self.needless.append(key)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         if (key := _key_of(request)) is not None:
@@ -100,6 +116,7 @@ class _Line(httpx.AsyncBaseTransport):
             return await self._exchanged(request)
         if self._paying[key]:
             self._remote.overlaps.append(key)
+        self._remote.note_send(key)
         self._paying[key] += 1
         try:
             return await self._exchanged(request)
@@ -141,7 +158,7 @@ class FrailProcess:
         **client: Any,  # Any: as `Client` has them
     ) -> None:
         self.takes_every_answer = takes_every_answer
-        self._stops = remote.stops
+        self._remote = remote
         self._upstream = RunAPI(BASE_URL, _Line(remote, self))
         self._ledger = SqliteLedger(
             lambda: folder / "ledger.db", clock=clock, run=self._on_the_disk
@@ -212,7 +229,7 @@ class FrailProcess:
                 await anyio.sleep_until(self.awake_at)
 
     def _freeze(self) -> None:
-        self._stops.append(anyio.current_time())
+        self._remote.stops.append(anyio.current_time())
         self.awake_at, self._freezes_in = anyio.current_time() + self._freeze_seconds, math.inf
 
     async def _die(self) -> None:
@@ -221,7 +238,7 @@ class FrailProcess:
         self._is_dying = True
         await self._ledger.aclose()
         self._is_dying = False
-        self._stops.append(anyio.current_time())
+        self._remote.stops.append(anyio.current_time())
         self.dead.set()
 
     async def _on_the_disk(self, block: Callable[[], object]) -> object:
@@ -235,6 +252,7 @@ class FrailProcess:
     async def _written(self, block: Callable[[], object]) -> object:
         await self._touch_the_disk()
         done = block()
+        self._remote.note_told(done)
         await self._touch_the_disk()
         return done
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -14,6 +14,8 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.support.fork_server import ForkedProcess, Start
+from tests.support.pipes import PipeReader
+from tests.support.processes import host
 
 FORKS = pytest.mark.skipif(sys.platform != "linux", reason="servers are forked on Linux only")
 
@@ -38,12 +40,37 @@ async def conversation(start: Start, *turns: Sequence[str]) -> End:
     answers: list[Mapping[str, Any]] = []
     async with ForkedProcess(start) as server:
         await _say(server, *turns[0])
-        async for line in _lines(server):
+        async for line in _lines(server.stdout):
             if f'"id":{len(answers)},' in line:
                 answers.append(json.loads(line))
                 rest = turns[len(answers) :]
                 await (_say(server, *rest[0]) if rest else server.stdin.aclose())
         return End(await server.wait(), answers[len(turns) - 1 :])
+
+
+async def call_over_http(start: Start, era: str, key: str, tool: str, arguments: Any) -> End:
+    """The call of a host of this era, and the end of the server, which is told to once it answers.
+
+    `arguments` are a tool's, of any kind.
+    """
+    answers: list[Mapping[str, Any]] = []
+    serving = replace(start, arguments=("serve", "--http", "--port", "0"))
+    async with ForkedProcess(serving) as server, anyio.create_task_group() as group:
+
+        async def ask() -> None:
+            line = await anext(_lines(server.stderr))
+            url = line.split()[2].removesuffix("/mcp")
+            # Its server may die at any moment.
+            with suppress(Exception):
+                async with host(url, "/mcp", era, key) as client:
+                    result = await client.call_tool(tool, arguments)
+                    answers.append({"result": {"structuredContent": result.structured_content}})
+            server.send_signal(signal.SIGTERM)
+
+        group.start_soon(ask)
+        await server.wait()
+        group.cancel_scope.cancel()
+    return End(await server.wait(), answers)
 
 
 @asynccontextmanager
@@ -58,7 +85,7 @@ async def stopped(start: Start, *lines: str) -> AsyncGenerator[None]:
         yield
         if stopped:
             os.kill(server.pid, signal.SIGCONT)
-        async for line in _lines(server):
+        async for line in _lines(server.stdout):
             if '"id":1,' in line:
                 await server.stdin.aclose()
 
@@ -68,9 +95,9 @@ async def _say(server: ForkedProcess, *lines: str) -> None:
         await server.stdin.send("".join(f"{line}\n" for line in lines).encode())
 
 
-async def _lines(server: ForkedProcess) -> AsyncGenerator[str]:
-    assert server.stdout is not None
-    buffered = BufferedByteReceiveStream(server.stdout)
+async def _lines(stream: PipeReader | None) -> AsyncGenerator[str]:
+    assert stream is not None
+    buffered = BufferedByteReceiveStream(stream)
     with suppress(anyio.IncompleteRead):
         while True:
             yield (await buffered.receive_until(b"\n", LONGEST_LINE)).decode()

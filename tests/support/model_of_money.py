@@ -181,6 +181,8 @@ class Record:
     """What was sent under each idempotency key."""
     overlaps: Sequence[str] = ()
     """The keys under which one process asked twice at a time."""
+    needless: Sequence[str] = ()
+    """The keys that were sent although the ledger had long told their task."""
     unforeseen: list[str] = field(default_factory=list[str])
 
 
@@ -261,6 +263,7 @@ class _Teller:
         self._note_charges()
         self._record.bodies = list(self._remote.bodies.values())
         self._record.overlaps = self._remote.overlaps
+        self._record.needless = self._remote.needless
         self._history.stops = list(self._remote.stops)
         for process, _ in self._processes.values():
             await process.die_in(0)
@@ -346,7 +349,9 @@ class _Teller:
             if not result.is_error and "joined" not in _about(result):
                 self._history.sold += named
             arrival.given = () if result.is_error else named
-            arrival.is_free = not process.dead.is_set() and "Nothing was paid." in said(result)
+            if not process.dead.is_set():
+                arrival.no_charge = "Nothing was paid." in said(result)
+                arrival.is_free = arrival.no_charge or "paid nothing." in said(result)
         arrival.over_at = anyio.current_time()
 
     def _source(self, call: Call) -> str | None:

@@ -51,7 +51,9 @@ class Arrival:
     given: Sequence[str] = ()
     """The tasks that its answer names."""
     is_free: bool = False
-    """Whether its answer said that nothing was paid."""
+    """Whether its answer said that it paid nothing."""
+    no_charge: bool = False
+    """Whether its answer said so of what it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,14 +223,13 @@ def check_requests(history: History) -> None:
 
 
 def check_free(history: History) -> None:
-    """Who was told that nothing was paid has paid nothing, and has joined nothing that was."""
+    """Who was told that nothing was paid has paid nothing, and could join nothing that was."""
     for order in (order for orders in history.orders() for order in orders):
         for charge in order.charges:
             came = [arrival for arrival in order.arrivals if arrival.at <= charge.at]
             assert not all(arrival.is_free and arrival.over_at <= charge.at for arrival in came)
         for arrival in order.arrivals:
-            # Whether an earlier task can be started from is seen to before the ledger is asked.
-            if arrival.is_free and arrival.asked.source is None:
+            if arrival.no_charge:
                 assert not any(charge.at <= arrival.at for charge in order.charges)
 
 

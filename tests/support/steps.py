@@ -32,14 +32,19 @@ _CAN_WAIT = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENER
 _PAUSES = (opmap["YIELD_VALUE"], opmap["RESUME"])
 """Where a coroutine stands that waits: up to Python 3.12 at the first, later at the second."""
 _COMPUTES = re.compile(
-    r"(queries|json_values|money|naming|entry|purchase|days)\."
+    r"(queries|json_values|money|naming|entry|purchase|days|limits|structure|inspection|decoder)\."
+    r"|(workers|picture)\."
     r"|\S+<(listcomp|dictcomp|genexpr|lambda)>"
+    r"|\S+\.(__init__|_explain_errors|_discard_on_failure|_ledger_path|_real_root|allow) "
     r"|database\.(_\w+|beside|LockTimeout\S*) "
-    r"|database\.Database\.(rows|version|is_current|_set_lock_timeout) "
-    r"|ledger\.(_first|SqliteLedger\.now) "
-    r"|directory\.(_require_plain|Directory\.(_at|exists|status)) "
+    r"|database\.Database\.(rows|version|is_current|_set_lock_timeout|_require_\w+) "
+    r"|access\.LedgerFile\.(use|_use_at|_opened) "
+    r"|ledger\.(_first|run_in_thread|SqliteLedger\.(now|_use|_find_alike|_alike|_today)) "
+    r"|directory\.(_require_plain|open_by_descriptor) "
+    r"|directory\.Directory\.(_at|exists|status|read|open_\w+|_open\w*|_is_in_place|require_\w+) "
+    r"|set_names\.|saving\.Draft\.(read_back|_place_again) |decoding\.Decoders\._(turn|make_room) "
 )
-"""Of what runs in a thread, what leaves nothing behind either: it computes, or only looks."""
+"""What leaves nothing behind: it computes, only looks, or does no more than call another step."""
 _TURN = "Handle._run"
 """A turn of asyncio's event loop: what called that is no part of the way."""
 

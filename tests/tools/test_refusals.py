@@ -43,7 +43,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
         MAX_FOX | {"enable_safety_checker": True},
         "is a parameter of flux_2_pro_text_to_image,",
     ),
-    (DRAW, FOX | {"model": "flux"}, "'model' is not a parameter."),
+    (DRAW, FOX | {"model": "flux"}, "'model' is not a parameter: each model is a tool of its own."),
     (DRAW, {}, "prompt is required: text of 3-5000 characters."),
     (DRAW, {"prompt": ""}, "prompt must be text of 3-5000 characters, not ''."),
     (DRAW, {"prompt": "      "}, "prompt must be text of 3-5000 characters"),
@@ -99,11 +99,14 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
         FOX | {"source_image_urls": [SOURCE] * 9},
         "an array of 1-8 URLs, paths or task_ids, not 9 items.",
     ),
-    (REMIX, FOX | {"source_image_urls": SOURCE}, "source_image_urls must be an array"),
+    *[
+        (REMIX, FOX | {"source_image_urls": given}, "source_image_urls must be an array")
+        for given in ("", " ", "null", 7, {"url": SOURCE})
+    ],
     (
         REMIX,
         FOX | {"source_image_urls": [SOURCE, "ftp://example.com/a.png"]},
-        "source_image_urls[1] must be a full",
+        "source_image_urls[1] must be an http or https URL, a path or a task_id (ftp: is another",
     ),
     (
         REMIX,
@@ -117,7 +120,10 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ),
     (MAX_DRAW, FOX, "aspect_ratio is required: one of 1:1, 4:3,"),
     (MAX_DRAW, MAX_FOX | {"output_resolution": "2k"}, "output_resolution must be 1k, not '2k'."),
-    (MAX_DRAW, MAX_FOX | {"output_count": 2}, "'output_count' is not a parameter; did you mean"),
+    *[
+        (MAX_DRAW, MAX_FOX | {"output_count": given}, " Set count to draw several.")
+        for given in (2, "2", True, "many")
+    ],
     *[
         (DRAW, FOX | {"count": given}, f"must be a whole number, 1-8 new images, not {given!r}.")
         for given in (0, 9, -1, True, "many", 1.5)
@@ -271,7 +277,7 @@ async def test_a_flood_of_names_is_answered_in_a_few_lines() -> None:
 async def test_an_array_too_deep_to_read_is_refused() -> None:
     async with world() as w:
         result = await w.call(REMIX, FOX | {"source_image_urls": "[" * 100_000})
-        assert "source_image_urls must be an array of 1-8 URLs, paths or task_ids" in said(result)
+        assert "source_image_urls[0] must be at most 4096 characters" in said(result)
 
 
 async def test_a_model_that_is_nearly_one_is_asked_about() -> None:

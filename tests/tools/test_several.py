@@ -178,15 +178,6 @@ async def test_a_count_in_another_form_is_the_same_call(count: object) -> None:
         assert w.task_count == 2
 
 
-@pytest.mark.parametrize("output_count", [1, 2])
-async def test_runapis_own_count_is_said_to_be_ours(output_count: int) -> None:
-    asked = {"prompt": "a fox", "aspect_ratio": "1:1", "output_count": output_count}
-    async with world() as w:
-        refused = await w.call("flux_2_max_text_to_image", asked)
-        assert "did you mean count?" in said(refused)
-        assert posts(w) == []
-
-
 async def test_keys_are_all_written_down_before_anything_is_sent() -> None:
     async with aclosing(SqliteLedger.in_memory(clock)) as ledger, world(ledger=ledger) as w:
         seen: list[Sequence[str]] = []

@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from runapi_mcp.transports.http import http_app
+from runapi_mcp.transports.http_app import http_app
 from tests.support.processes import cancellation, opening, request
 from tests.support.telling_server import TOOL, telling_server
 from tests.support.world import ERAS

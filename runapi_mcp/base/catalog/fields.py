@@ -100,8 +100,9 @@ class AspectRatio(Capability):
 
 
 class AspectRatioOrAuto(Capability):
+    # What shape that is, RunAPI publishes nowhere.
     aspect_ratio: Annotated[
-        RatioOrAuto | MISSING, Field(description="Width to height; auto: as the source.")
+        RatioOrAuto | MISSING, Field(description="Width to height; unset or auto: RunAPI's choice.")
     ] = MISSING
 
 

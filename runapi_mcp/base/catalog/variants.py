@@ -23,7 +23,7 @@ class Variant:
     action: Action
     params: type[Params]
     purpose: str
-    """What it is for, in the words a model chooses by."""
+    """What it is for, in the words a model chooses by: the first sentence says when."""
     own_model: str | None = None
     """RunAPI's model id, where it does not tell the action."""
 
@@ -79,7 +79,7 @@ VARIANTS: tuple[Variant, ...] = (
         PRO,
         "text_to_image",
         fields.TextToImage,
-        "Draw a new image from text. The default choice: fast and cheap.",
+        "Draw a new image from text: the default choice, fast and cheap.",
     ),
     Variant(
         FLEX,
@@ -97,14 +97,14 @@ VARIANTS: tuple[Variant, ...] = (
         KLEIN,
         "text_to_image",
         fields.PlainTextToImage,
-        "Draft a new image from text: the cheapest variant.",
+        "Draft a new image from text when the lowest price matters most.",
         own_model="flux-2-klein",
     ),
     Variant(
         PRO,
         "remix_image",
         fields.Remix,
-        "Edit, restyle or combine 1-8 images. The default choice for changes.",
+        "Edit, restyle or combine 1-8 images: the default choice for changes.",
     ),
     Variant(
         FLEX,
@@ -118,8 +118,8 @@ VARIANTS: tuple[Variant, ...] = (
         fields.MaxRemix,
         "Edit one image at the highest quality, when that matters more than price.",
     ),
-    Variant(PRO, "image_to_image", fields.Remix, "The older name of Pro remix."),
-    Variant(FLEX, "image_to_image", fields.Remix, "The older name of Flex remix."),
+    Variant(PRO, "image_to_image", fields.Remix, "Same as flux_2_pro_remix_image; prefer that."),
+    Variant(FLEX, "image_to_image", fields.Remix, "Same as flux_2_flex_remix_image; prefer that."),
 )
 
 

@@ -5,16 +5,21 @@ from typing import Literal, Protocol
 
 from runapi_mcp.orders.ledger.entry import Entry, Spending, Use
 
+Call = Sequence[Entry]
+"""The pictures of one call, in their order."""
+
 Allow = Callable[[Spending, bool], None]
 """Told what today's other calls cost and whether the key is new; raises for what may not be paid.
 
 It runs within the transaction: two servers cannot both take the last cents.
 """
 
-Selection = Literal["recent", "running", "undelivered"]
+AllowAgain = Callable[[Call, Spending], None]
+"""Told the pictures of a call whose prices are not set aside any more, and what today's other calls
+cost; raises for what may not be paid. It runs within the transaction too.
+"""
 
-Call = Sequence[Entry]
-"""The pictures of one call, in their order."""
+Selection = Literal["recent", "running", "undelivered"]
 
 
 class Ledger(Protocol):
@@ -58,8 +63,12 @@ class Ledger(Protocol):
         """
         ...
 
-    async def record_send(self, key: str) -> Entry:
-        """The entry under this key, and if it is still intended, that it is about to be sent."""
+    async def record_send(self, key: str, allow: AllowAgain) -> Entry:
+        """The entry under this key, and if it is still intended, that it is about to be sent.
+
+        Where its price is not set aside any more, because it was in doubt for so long, `allow` is
+        asked, and those of its call are set aside again. Nothing is written when that raises.
+        """
         ...
 
     async def record_no(self, key: str, sends: int) -> Entry:

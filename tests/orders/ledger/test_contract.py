@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from runapi_mcp.base.errors import LedgerUnusable, NotAllowed
-from runapi_mcp.orders.ledger import Entry, Ledger, Spending, Use
+from runapi_mcp.orders.ledger import Call, Entry, Ledger, Spending, Use
 from tests.orders.ledger.implementations import IMPLEMENTATIONS, Implementation
 from tests.support.world import clock
 
@@ -74,6 +74,10 @@ def wanted(key: str, count: int = 1, **more: Any) -> list[Entry]:
 
 
 def allow_all(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
+    """No limits."""
+
+
+def allow_again(lapsed: Call, spending: Spending) -> None:
     """No limits."""
 
 
@@ -190,6 +194,12 @@ async def test_a_sure_handover_settles_at_once_for_those_who_come_after_it(book:
     assert await book.again() is None
 
 
+async def test_what_a_wrong_clock_settled_in_the_future_is_settled(book: Book) -> None:
+    await book.end("1", fingerprint=FOX)
+    await book.one.record_handover("1", clock() + 90 * DAY, surely=True)
+    assert await book.again() is None
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -199,17 +209,20 @@ async def test_a_sure_handover_settles_at_once_for_those_who_come_after_it(book:
         Use(urls=IMAGE),
     ],
 )
-@pytest.mark.parametrize("by_a_call", [False, True])
-async def test_a_used_picture_settles_its_call(book: Book, use: Use, *, by_a_call: bool) -> None:
+@pytest.mark.parametrize("by", ["a new call", "one that joins in time", "one that joins late"])
+async def test_a_used_picture_settles_its_call(book: Book, use: Use, by: str) -> None:
     await book.end("1", fingerprint=FOX)
     await book.one.record_files("1", ["/pictures/1.png"], ["ab"])
     await book.end("2", image_urls=("https://cdn.example/2.png",))
     await anyio.sleep(1)
-    if by_a_call:
+    joining = wanted("4", fingerprint="2")
+    if by == "a new call":
         new = wanted("3", fingerprint="made from it")
         await book.other.intend(new, use, clock(), allow_all)
+    elif by == "one that joins in time":
+        await book.other.find_alike(joining[0], use, clock())
     else:
-        await book.other.intend(wanted("4", fingerprint="2"), use, clock(), allow_up_to(0))
+        await book.other.intend(joining, use, clock(), allow_up_to(0))
     assert await book.again() is None
     assert (await book.seen("1")).settled_at == clock()
     assert (await book.seen("2")).settled_at is None
@@ -255,7 +268,7 @@ async def test_a_picture_is_joined_as_long_as_the_provider_or_the_disk_has_it(
 
 async def test_a_doubt_is_joined_however_old_it_is(book: Book) -> None:
     await book.intend("1")
-    await book.one.record_send("1")
+    await book.one.record_send("1", allow_again)
     await anyio.sleep(90 * DAY)
     assert await book.again() == "1"
 
@@ -319,32 +332,32 @@ async def test_of_two_uploads_the_first_request_is_that_of_all_pictures(book: Bo
 
 async def test_each_send_is_counted_until_the_task_is_known(book: Book) -> None:
     await book.intend("1")
-    first = await book.one.record_send("1")
+    first = await book.one.record_send("1", allow_again)
     await anyio.sleep(1)
-    second = await book.other.record_send("1")
+    second = await book.other.record_send("1", allow_again)
     assert [(each.open_sends, each.sends_out) for each in (first, second)] == [(1, 1), (2, 2)]
     assert (second.sent_at, second.unanswered) == (clock(), True)
     await book.one.record(replace(second, task_id="7", status="pending"))
-    late = await book.other.record_send("1")
+    late = await book.other.record_send("1", allow_again)
     assert (late.task_id, late.open_sends) == ("7", 2)
 
 
 async def test_a_no_ends_a_picture_only_when_no_other_send_can_have_been_taken(book: Book) -> None:
     await book.intend("1", count=2)
     for _ in range(3):
-        await book.one.record_send("1")
+        await book.one.record_send("1", allow_again)
     assert (await book.one.record_no("1", 2)).status == "intended"
     ended = await book.other.record_no("1", 1)
     assert (ended.status, ended.settled_at) == ("refused", None)
-    assert (await book.other.record_send("1")).open_sends == 0
-    await book.one.record_send("1-2")
+    assert (await book.other.record_send("1", allow_again)).open_sends == 0
+    await book.one.record_send("1-2", allow_again)
     last = await book.one.record_no("1-2", 1)
     assert (last.status, last.settled_at) == ("refused", clock())
 
 
 async def test_what_was_sent_is_not_withdrawn(book: Book) -> None:
     await book.intend("1", count=2)
-    await book.one.record_send("1")
+    await book.one.record_send("1", allow_again)
     await book.other.withdraw("1")
     assert [each.status for each in await book.one.call("1")] == ["intended", "refused"]
     assert await book.again() == "1"
@@ -353,7 +366,7 @@ async def test_what_was_sent_is_not_withdrawn(book: Book) -> None:
 async def test_what_was_never_sent_is_withdrawn_after_an_hour_by_another_call(book: Book) -> None:
     await book.intend("never sent")
     await book.intend("sent", fingerprint="2")
-    await book.one.record_send("sent")
+    await book.one.record_send("sent", allow_again)
     await anyio.sleep(2 * HOUR)
     await book.intend("another", fingerprint="3")
     assert await book.keys() == ["another", "sent"]
@@ -361,7 +374,7 @@ async def test_what_was_never_sent_is_withdrawn_after_an_hour_by_another_call(bo
 
 async def test_what_was_never_sent_takes_nothing_of_its_call_along(book: Book) -> None:
     await book.intend("1", count=3)
-    sent = await book.one.record_send("1-2")
+    sent = await book.one.record_send("1-2", allow_again)
     await anyio.sleep(2 * HOUR)
     await book.intend("another", fingerprint="3")
     call = await book.one.call("1")
@@ -424,7 +437,7 @@ async def test_to_write_of_what_is_not_there_is_a_failure(book: Book) -> None:
     for write in (
         partial(ledger.record, gone),
         partial(ledger.record_request, gone),
-        partial(ledger.record_send, gone.key),
+        partial(ledger.record_send, gone.key, allow_again),
         partial(ledger.record_no, gone.key, 1),
         partial(ledger.record_doubt, gone.key, 1, answered=True),
         partial(ledger.record_files, gone.key, [], []),
@@ -475,12 +488,12 @@ async def test_at_midnight_only_what_is_in_doubt_counts_on_until_a_day_after_its
 ) -> None:
     await book.end("1", "pending")
     await book.intend("in doubt", fingerprint="in doubt")
-    await book.one.record_send("in doubt")
+    await book.one.record_send("in doubt", allow_again)
     for seconds, cents in ((12 * HOUR - 1, 10), (1, 5), (12 * HOUR - 1, 5), (1, 0)):
         await anyio.sleep(seconds)
         assert (await book.other.spending(ME)).total_cents == cents
     await anyio.sleep(30 * DAY)
-    await book.other.record_send("in doubt")
+    await book.other.record_send("in doubt", allow_again)
     assert (await book.other.spending(ME)).total_cents == 5
     doubtful = await book.seen("in doubt")
     await book.one.record(
@@ -555,7 +568,7 @@ async def test_only_requests_of_a_day_that_were_never_answered_are_asked_about_u
 ) -> None:
     async def leave(key: str, answered: bool | None = False, **more: Any) -> None:  # noqa: FBT001, FBT002 - three answers in a row
         await book.intend(key, fingerprint=key, **more)
-        await book.one.record_send(key)
+        await book.one.record_send(key, allow_again)
         if answered is not None:
             await book.one.record_doubt(key, 1, answered=answered)
 
@@ -581,7 +594,7 @@ async def test_only_requests_of_a_day_that_were_never_answered_are_asked_about_u
         "out": "under way",
         "never sent": "under way",
     }
-    await book.one.record_send("older")
+    await book.one.record_send("older", allow_again)
     await book.one.record_doubt("older", 1, answered=True)
     assert [each.key for each in await book.other.doubts(ME, 1)] == ["newer"]
     assert (await book.seen("older")).unanswered
@@ -622,18 +635,53 @@ async def test_a_new_process_joins_what_an_earlier_one_left(
 
 async def test_a_doubt_that_is_asked_about_again_sets_its_price_aside_again(book: Book) -> None:
     await book.intend("1")
-    await book.one.record_send("1")
+    await book.one.record_send("1", allow_again)
     await anyio.sleep(26 * HOUR)
     assert await book.other.spending(ME) == Spending(0, 0)
-    await book.one.record_send("1")
+    await book.one.record_send("1", allow_again)
     assert await book.other.spending(ME) == Spending(0, 5)
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+async def test_who_asks_about_a_doubt_of_yesterday_reserves_its_whole_call_or_sends_nothing(
+    book: Book, *, is_allowed: bool
+) -> None:
+    told: list[tuple[list[str], Spending]] = []
+
+    def allow(lapsed: Call, spending: Spending) -> None:
+        told.append(([each.key for each in lapsed], spending))
+        if not is_allowed:
+            raise NotAllowed("The budget is spent.", "Nothing was paid.")
+
+    await book.intend("1", count=3)
+    for key in ("1", "1-2", "1-3"):
+        await book.one.record_send(key, allow)
+    await book.one.record_no("1-3", 1)
+    assert told == []
+    await anyio.sleep(DAY)
+    await book.intend("another", fingerprint="another")
+    before = await book.one.call("1")
+    if is_allowed:
+        sent = [
+            await send.record_send(key, allow)
+            for send, key in ((book.one, "1"), (book.other, "1-2"))
+        ]
+        assert [(each.open_sends, each.sends_out, each.sent_at) for each in sent] == [
+            (2, 1, clock())
+        ] * 2
+    else:
+        with pytest.raises(NotAllowed):
+            await book.one.record_send("1", allow)
+        assert await book.one.call("1") == before
+    assert told == [(["1", "1-2"], Spending(0, 5))]
+    assert await book.other.spending(ME) == Spending(0, 15 if is_allowed else 5)
 
 
 async def test_a_doubt_whose_sibling_was_used_asks_itself(book: Book) -> None:
     """The same call would draw anew."""
     first = await book.intend("1", count=2)
     await book.one.record(replace(first, status="completed", task_id="task 1", image_urls=IMAGE))
-    await book.one.record_send("1-2")
+    await book.one.record_send("1-2", allow_again)
     await book.one.record_doubt("1-2", 1, answered=True)
     await anyio.sleep(MINUTE)
     assert await book.other.doubts(ME, 9) == []

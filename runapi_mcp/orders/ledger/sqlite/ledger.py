@@ -22,7 +22,7 @@ from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS, IMAGE_SECONDS
 from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import DOUBT_SECONDS, SEND_SECONDS, Doubt, Entry, Spending, Use
-from runapi_mcp.orders.ledger.port import Allow, Call, Selection
+from runapi_mcp.orders.ledger.port import Allow, AllowAgain, Call, Selection
 from runapi_mcp.orders.ledger.sqlite import queries
 
 if TYPE_CHECKING:
@@ -91,9 +91,8 @@ class SqliteLedger:
         row = queries.to_row(entry)
         return await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
 
-    async def record_send(self, key: str) -> Entry:
-        row = {"key": key, "now": self.now()}
-        return (await self._change(queries.BY_KEY, row, [queries.RECORD_SEND]))[0]
+    async def record_send(self, key: str, allow: AllowAgain) -> Entry:
+        return await self._use(partial(self._record_send, key, allow))
 
     async def record_no(self, key: str, sends: int) -> Entry:
         row = {"key": key, "sends": sends, "now": self.now()}
@@ -248,6 +247,26 @@ class SqliteLedger:
             self._settle(first.caller, use, connection)
             self._hand_over_now(found or (), connection)
         return found or list(wanted)
+
+    def _record_send(self, key: str, allow: AllowAgain, opened: OpenLedger) -> Entry:
+        database, row = opened.database, {"key": key, "now": self.now()}
+        with database.transaction() as connection:
+            first = _first(database.rows(queries.BY_KEY, row))
+            if not queries.to_entry(first).is_reserved(self.now()):
+                self._reserve_again(first["call_id"], allow, database, connection)
+            connection.execute(queries.RECORD_SEND, row)
+            return queries.to_entry(_first(database.rows(queries.BY_KEY, row)))
+
+    def _reserve_again(
+        self, call_id: str, allow: AllowAgain, database: Database, connection: sqlite3.Connection
+    ) -> None:
+        now = self.now()
+        call = map(queries.to_entry, database.rows(queries.BY_CALL, {"call_id": call_id}))
+        lapsed = [entry for entry in call if not entry.is_reserved(now)]
+        [today] = database.rows(queries.SPENDING, self._today(lapsed[0].caller))
+        allow(lapsed, queries.to_spending(today))
+        row = {"call_id": call_id, "now": now, "reserved_since": now - DOUBT_SECONDS}
+        connection.execute(queries.RESERVE_AGAIN, row)
 
     def _alike(
         self, wanted: Entry, use: Use, came_at: float, database: Database

@@ -48,6 +48,11 @@ RECORD_SEND: Final = """
     UPDATE calls SET open_sends = open_sends + 1, sends_out = sends_out + 1, sent_at = :now,
         unanswered = 1
     WHERE key = :key AND status = 'intended' AND task_id IS NULL"""
+# Who waited for an answer a day ago waits no more: nobody is to wait for theirs.
+RESERVE_AGAIN: Final = """
+    UPDATE calls SET sent_at = :now, sends_out = 0
+    WHERE call_id = :call_id AND status = 'intended'
+        AND coalesce(sent_at, begun_at) <= :reserved_since"""
 RECORD_NO: Final = """
     UPDATE calls SET open_sends = max(open_sends - :sends, 0),
         sends_out = max(sends_out - :sends, 0)
