@@ -16,6 +16,7 @@ _COMMAND_WORDS: Final = {
     "save_as": "-o",
     "Ask check_pricing for a cheaper call, wait until midnight, or let the user raise": "Raise",
     "Ask check_pricing for a cheaper call, or let the user raise": "Raise",
+    "ask check_pricing for a cheaper variant": "take a cheaper variant",
     "Call again": "Run it again",
     "call again": "run it again",
     "the same call": "the same command",

@@ -29,7 +29,7 @@ from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders import tracked_task
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
 from runapi_mcp.providers.runapi import RunAPI
-from runapi_mcp.tools.drawing import drawing_tool
+from runapi_mcp.tools import drawing
 from runapi_mcp.tools.tool import Caller, TaskOutcome, ToolResult
 
 PATIENCE_SECONDS: Final = 2.0
@@ -97,8 +97,9 @@ class DrawCall:
             NotConfirmed: a person must be asked first.
             NotPrinted: the same command gets the picture.
         """
-        # The farewell names the tasks that go on, with what a person does about them.
-        tracked_task.logger.setLevel(logging.ERROR)
+        # What goes on, and what is in doubt, is said at the end, with what a person does about it.
+        for module in (tracked_task, drawing):
+            module.logger.setLevel(logging.ERROR)
         base_url, key = address_and_key(self._settings)
         async with (
             aclosing(RunAPI(base_url)) as upstream,
@@ -142,7 +143,7 @@ class DrawCall:
         output = self._request.output
         if output is not None and not self._request.replaces and not await self._is_mine(caller):
             output.require_free(self._request.count)
-        tool = drawing_tool(self._request.variant)
+        tool = drawing.drawing_tool(self._request.variant)
         result = await tool.run(caller, self._request.arguments())
         if output is None or result.task is None:
             return result
