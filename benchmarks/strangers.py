@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
@@ -129,11 +130,12 @@ async def come_and_go(http: httpx.AsyncClient, requests: int, sessions: int) -> 
         await asking(http, "tools/list", KEY)
 
 
-async def main(rounds: int) -> int:
+async def main(rounds: int, *, with_attacks: bool) -> int:
     limits = Limits()
     async with serving() as (http, pid):
         await times_ms(http, _ASKED)
-        await feel(http, pid, limits, rounds)
+        if with_attacks:
+            await feel(http, pid, limits, rounds)
         # What the attacks left, and what the first requests grow for good, is there by then.
         await come_and_go(http, _REQUESTS // 2, _SESSIONS // 2)
         before = resident_mb(pid)
@@ -146,4 +148,6 @@ async def main(rounds: int) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=1, help="10 for 20,000 requests")
-    sys.exit(anyio.run(main, parser.parse_args().rounds))
+    parser.add_argument("--memory", action="store_true", help="measure memory alone")
+    asked = parser.parse_args()
+    sys.exit(anyio.run(partial(main, asked.rounds, with_attacks=not asked.memory)))

@@ -9,5 +9,6 @@ DESCRIPTION: Final = (
 """At most 100 characters, as registries and server cards have it."""
 OWNER: Final = "runapi-mcp"
 REPOSITORY: Final = f"https://github.com/{OWNER}/runapi-mcp"
+ISSUES: Final = f"{REPOSITORY}/issues"
 REGISTRY_NAME: Final = f"io.github.{OWNER}/runapi-mcp"
 """The reverse-DNS name that the MCP Registry knows it by."""

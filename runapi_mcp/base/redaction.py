@@ -115,8 +115,8 @@ def _masked(found: re.Match[str]) -> str:
 class Secret:
     """One secret, found in every form that gives it away.
 
-    Plain, percent-encoded, escaped as in JSON, in base64 at any offset, hex, or backwards; and each
-    of these with spaces or line breaks between its letters.
+    Plain, percent-encoded, escaped as in JSON or Python, in base64 at any offset, hex, or
+    backwards; and each of these with spaces or line breaks between its letters.
     """
 
     def __init__(self, value: str) -> None:
@@ -145,9 +145,9 @@ class Secret:
 def _forms(value: str) -> Iterator[str]:
     solid = "".join(value.split())
     yield solid
-    for ascii_only in (True, False):
-        # How files and programs write a secret that has letters to be escaped.
-        yield "".join(json.dumps(value, ensure_ascii=ascii_only)[1:-1].split())
+    # How files and programs, and Python's own messages, write one that has letters to be escaped.
+    for written in (json.dumps(value), json.dumps(value, ensure_ascii=False), repr(value)):
+        yield "".join(written[1:-1].split())
     if len(solid) < LONG_SECRET:
         return
     data = value.encode("utf-8", "surrogatepass")

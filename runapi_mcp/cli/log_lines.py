@@ -8,7 +8,10 @@ LONGEST_LINE: Final = 8_000
 
 
 def log_to_stderr(secrets: Sequence[str] = ()) -> None:
-    """From here on, whatever is logged goes there so, without these secrets in any form."""
+    """From here on, whatever is logged goes there so, without these secrets in any form.
+
+    Nor is a secret of the request that it is logged for.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter(secrets))
     logging.basicConfig(handlers=[handler], force=True)
@@ -23,13 +26,15 @@ class LineFormatter(logging.Formatter):
         # Not at import: most commands log nothing.
         from runapi_mcp.base.printable import escaped
         from runapi_mcp.base.redaction import Secrets
+        from runapi_mcp.base.request_secrets import request_secrets
 
-        # Cut before it is searched; what is escaped may be longer again.
-        text = Secrets(self._secrets).hide(_without_middle(super().format(record)))
-        return _without_middle(escaped(text))
+        # Cut before it is searched, but not so short that half a secret would be shown.
+        text = _without_middle(super().format(record), 2 * LONGEST_LINE)
+        text = Secrets([*self._secrets, *request_secrets()]).hide(text)
+        return _without_middle(escaped(text), LONGEST_LINE)
 
 
-def _without_middle(text: str) -> str:
+def _without_middle(text: str, longest: int) -> str:
     """The text, without its middle where it is too long: a traceback says most at its end."""
-    half = LONGEST_LINE // 2
-    return text if len(text) <= LONGEST_LINE else f"{text[: half - 1]}…{text[-half:]}"
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[: half - 1]}…{text[-half:]}"

@@ -11,6 +11,7 @@ import click
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import Failure
+from runapi_mcp.cli.crashes import EXIT_STATUS, log_crashes_beside, tell_crash
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.printing import NotPrinted
 from runapi_mcp.cli.spinner import spinning
@@ -91,16 +92,21 @@ def _sandbox_advice(ctx: click.Context, name: str) -> str:
 
 
 def run() -> None:
-    """Run the command line; a failure is a sentence on stderr and a status, not a traceback."""
+    """Run the command line; a failure is a sentence on stderr and a status, not a traceback.
+
+    A crash is a line on stderr, and a status of its own.
+    """
     # What Pillow has to say of an odd image, our own words say.
     warnings.filterwarnings("ignore", module="PIL")
     log_to_stderr()
+    log_crashes_beside()
     try:
         command(complete_var="_RUNAPI_MCP_COMPLETE")  # the same however it was started
-    except (Failure, ExceptionGroup) as error:
+    except Exception as error:  # noqa: BLE001 - the last place where it can be told
         failure = _the_failure(error)
         if failure is None:
-            raise
+            tell_crash(error)
+            sys.exit(EXIT_STATUS)
         # Who closes a pipe wants no more of it.
         if not isinstance(failure.__cause__, BrokenPipeError):
             click.echo(f"runapi-mcp: {failure}", err=True)

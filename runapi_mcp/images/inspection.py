@@ -32,6 +32,8 @@ class ImageInfo:
     width: int
     height: int
     preview: Preview | None
+    no_preview: str = ""
+    """Why there is none, although there was to be one."""
 
 
 async def inspect(file: IO[bytes], request: PictureRequest, decoders: Decoders) -> ImageInfo:
@@ -46,13 +48,16 @@ async def inspect(file: IO[bytes], request: PictureRequest, decoders: Decoders) 
     structure = await anyio.to_thread.run_sync(read_structure, file)
     job = Job(SHOW, request.preview_bytes, structure.pixels, request.preview_px)
     turn_seconds = min(max(request.left_seconds(), SHORTEST_TURN_SECONDS), DEADLINE_SECONDS)
-    preview = None
+    preview, no_preview = None, ""
     try:
         if content := await decoders.decode(job, file, request.caller, turn_seconds):
             media_type = "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
             preview = Preview(content, media_type)
+        elif request.preview_px:
+            no_preview = "It does not fit into an answer."
     except NotDecoded as failure:
         if not structure.has_end:
             raise not_whole() from failure
         logger.warning("an image has no preview: %s", failure.happened)
-    return ImageInfo(structure.format, structure.width, structure.height, preview)
+        no_preview = failure.happened if request.preview_px else ""
+    return ImageInfo(structure.format, structure.width, structure.height, preview, no_preview)

@@ -87,7 +87,13 @@ class PictureRequest:
         return max(0.0, self.fetch_by - anyio.current_time())
 
     def late(self, wanted: WantedPicture) -> Picture:
-        return Picture(wanted.url, not_saved="It did not arrive in time." if self.folder else None)
+        return self.missing(Picture(wanted.url), "It did not arrive in time.")
+
+    def missing(self, picture: Picture, reason: str) -> Picture:
+        """The picture, which could not be fetched or kept, with why that is."""
+        if self.folder:
+            return replace(picture, not_saved=reason)
+        return replace(picture, no_preview=reason if self.preview_px else "")
 
     def member(self, wanted: WantedPicture) -> SetMember:
         return SetMember(self.set_id, wanted.number, self.set_size)
@@ -105,6 +111,8 @@ class Picture:
     """Why it is not on the disk, though it was to be."""
     sha256: str = ""
     """Of the file at `path`."""
+    no_preview: str = ""
+    """Why it has no preview, where looking at it does not tell and one was wanted."""
     note: str = ""
     """What else is to be said of it."""
     is_far: bool = False
@@ -121,6 +129,11 @@ class Picture:
     def place(self) -> str:
         """Where it is, as text; empty where it is not."""
         return printable_path(self.path) if self.path else ""
+
+    @property
+    def why_no_preview(self) -> str:
+        """Empty where it has one, none was wanted, or `not_saved` says it."""
+        return self.no_preview or (self.info.no_preview if self.info else "")
 
     @property
     def preview(self) -> Preview | None:

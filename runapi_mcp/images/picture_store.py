@@ -133,7 +133,7 @@ class PictureStore:
                 # Anew: no half of it was kept.
                 preview_alone = replace(request, folder=None)
                 unsaved = await self._fetch_or_explain(preview_alone, wanted, progress)
-        return replace(unsaved, not_saved=reason if request.folder else None)
+        return request.missing(unsaved, reason)
 
     async def _fetch_when_there(
         self, request: PictureRequest, wanted: WantedPicture, progress: _DownloadProgress

@@ -13,6 +13,7 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    ContentBlock,
     InputRequiredResult,
     TextContent,
 )
@@ -32,7 +33,7 @@ from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
 from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context, speaks
-from runapi_mcp.server.content import blocks
+from runapi_mcp.server.content import PREVIEWS_LEFT_OUT, blocks, shows_all
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
 from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, returned_consent
 from runapi_mcp.server.request_keys import Keys
@@ -160,9 +161,18 @@ async def to_result(context: Context, caller: Caller, result: ToolResult) -> Cal
 def _in_protocol(context: Context, facts: dict[str, Any], result: ToolResult) -> CallToolResult:
     for_page = _meta_for_page(context, result.task)
     pictures = result.task.pictures if result.task else ()
-    size = len(json.dumps(facts)) + len(json.dumps(for_page))
+
+    def told() -> list[ContentBlock]:
+        size, with_links = len(json.dumps([facts, for_page])), _client(context).takes_links
+        return blocks(to_text(facts), size, pictures, with_links=with_links)
+
+    content = told()
+    if not shows_all(content, pictures):
+        notice = " ".join(filter(None, (facts.get("notice"), PREVIEWS_LEFT_OUT)))
+        facts = {**facts, "notice": notice}
+        content = told()
     return CallToolResult(
-        content=blocks(to_text(facts), size, pictures, with_links=_client(context).takes_links),
+        content=content,
         structured_content=facts,
         is_error=result.failed,
         _meta=for_page,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LARGEST_RESULT_BYTES: Final = 200_000
 """Of a whole answer. Some hosts drop one that is larger, and all make their models read it."""
+PREVIEWS_LEFT_OUT: Final = "Not all previews fit into this answer."
 ENVELOPE_BYTES: Final = 2_000
 """What JSON-RPC puts around it."""
 
@@ -42,6 +43,12 @@ def blocks(
             room -= size
             content.append(block)
     return content
+
+
+def shows_all(content: Sequence[ContentBlock], pictures: Sequence[Picture]) -> bool:
+    """Whether every preview that there is is in the content."""
+    shown = sum(isinstance(block, ImageContent) for block in content)
+    return shown == sum(picture.preview is not None for picture in pictures)
 
 
 def _json_bytes(block: ContentBlock) -> int:

@@ -53,15 +53,20 @@ def open_outbox() -> Outbox:
     return outbox
 
 
+def own_outbox() -> Outbox | None:
+    """That of what is handled in this context."""
+    return _outbox.get()
+
+
 async def confirm_sent(request_id: RequestId | None) -> None:
     """What is handled in this context has its answer out."""
-    outbox = _outbox.get()
+    outbox = own_outbox()
     if outbox is not None:
         await outbox.confirm(request_id)
 
 
 async def confirm_when_sent(request_id: RequestId | None, confirmation: Confirmation) -> None:
-    outbox = _outbox.get()
+    outbox = own_outbox()
     if outbox is None:
         await confirmation()
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from runapi_mcp.base.errors import KeyMissing
+from runapi_mcp.base.request_secrets import add_secret
 from runapi_mcp.base.settings import KEY_PAGE, Key, parse_key
 from runapi_mcp.server.client_capabilities import Context
 
@@ -19,6 +20,13 @@ class Keys:
     """Finds the server's own key at every request, so that a login needs no restart."""
 
     def of(self, context: Context) -> Key:
+        key = self._find(context)
+        if key.secret is not None:
+            # A login may have brought it after the start.
+            add_secret(key.reveal())
+        return key
+
+    def _find(self, context: Context) -> Key:
         if context.request is None or self.http == "own":
             return self._own()
         authorization = str(context.request.headers.get("authorization", "")).strip()

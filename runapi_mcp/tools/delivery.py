@@ -31,6 +31,7 @@ from runapi_mcp.tools.tool import DeliveryOptions
 LONGEST_FETCH_SECONDS: Final = 60.0
 SHORTEST_FETCH_SECONDS: Final = 8.0
 """So long is tried, however late it is."""
+_PREVIEWS_OFF: Final = "RUNAPI_PREVIEW=off turns previews off on this server."
 
 
 async def deliver(
@@ -57,7 +58,9 @@ async def deliver(
             pictures = await options.picture_store.collect(request, report)
             await _record_files(drawn, ledger, pictures)
             why = _why_elsewhere(options, drawn[0])
-            return tuple(_as_told(picture, options, why) for picture in pictures)
+            unseen = _why_unseen(options, preview_px)
+            told = (_as_told(picture, options, why) for picture in pictures)
+            return tuple(replace(each, no_preview=each.no_preview or unseen) for each in told)
     return tuple(_as_told(request.late(wanted), options) for wanted in request.wanted)
 
 
@@ -74,6 +77,12 @@ def _as_told(picture: Picture, options: DeliveryOptions, why: str = "") -> Pictu
     if picture.url:
         picture = options.picture_store.refuse_address(picture)
     return replace(picture, is_far=not options.is_local)
+
+
+def _why_unseen(options: DeliveryOptions, preview_px: int | MISSING) -> str:
+    """Why a preview that a call asked for is not even made."""
+    is_asked = preview_px is not MISSING and preview_px > 0
+    return _PREVIEWS_OFF if is_asked and options.most_preview_px == 0 else ""
 
 
 def _why_elsewhere(options: DeliveryOptions, drawn: TrackedTask) -> str:

@@ -168,7 +168,7 @@ def _raise(failure: Failure) -> NoReturn:
     if failure.in_doubt:
         # Also for a caller who has left and hears no answer.
         logger.warning("a create ended in doubt; the same call asks under the same key")
-        happened = f"{failure.happened} Whether RunAPI made and charged a task is not known."
+        happened = f"{failure.happened} RunAPI may or may not have charged this."
         raise ProviderFailure(happened, _DOUBT, failure.answer) from failure
     raise _unpaid(failure) from failure
 

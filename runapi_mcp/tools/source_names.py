@@ -14,10 +14,11 @@ from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.images.near_names import bare
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 
-# One letter is a drive; a picture's name may have a colon.
-_SCHEME: Final = re.compile(
-    r"([a-z][a-z0-9+.-]+):(?://|/|(?!.*\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)\Z))",
-    re.IGNORECASE,
+# One letter is a drive.
+_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]{1,40}):(/?)", re.IGNORECASE)
+_PICTURES: Final = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".heic", ".heif", ".avif"),
 )
 
 
@@ -44,8 +45,7 @@ SourceName = Address | LocalPath | EarlierTask
 
 def _parse_name(name: str) -> SourceName:
     plain = bare(name)
-    found = _SCHEME.match(plain)
-    scheme = found[1].lower() if found else ""
+    scheme = _scheme_of(plain)
     if scheme in ("http", "https") or not plain or len(name) > MAX_URL_CHARACTERS:
         return Address(require_http_url(plain))
     if scheme not in ("", "file"):
@@ -53,6 +53,14 @@ def _parse_name(name: str) -> SourceName:
         raise ValueError(f"{ours} ({scheme}: is another scheme)")
     task_id = canonical(plain)
     return LocalPath(name) if task_id is None else EarlierTask(task_id)
+
+
+def _scheme_of(name: str) -> str:
+    """What an address begins with; nothing for a path, and a picture's name may have a colon."""
+    found = _SCHEME.match(name)
+    if found is None or (not found[2] and name.lower().endswith(_PICTURES)):
+        return ""
+    return found[1].lower()
 
 
 # How many there may be, its row alone says.

@@ -1,5 +1,6 @@
 """What became of a task, as the facts a model needs."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -37,6 +38,16 @@ _RUNNING = (
     "pays nothing. A different call pays for another image."
 )
 _FAILED = "Failed images are not charged. Change the prompt or the source images and call again."
+_MODERATED = (
+    "Failed images are not charged. That was moderation, and the same words are likely to fail "
+    "again. What usually helps: describe what is to be seen instead of naming real people, brands "
+    "or characters; leave out violence, nudity and drugs; try each source image alone."
+)
+_MODERATION = re.compile(
+    r"moderat|polic(y|ies)|nsfw|safety|sensitive|inappropriate|prohibited|flagged|not allowed",
+    re.IGNORECASE,
+)
+"""What such reasons say; RunAPI has no code for it."""
 _CHARGED = "RunAPI recorded a charge for this failed image; compare check_balance."
 _NO_REASON = "RunAPI gave no reason."
 _NAMES_NONE = "RunAPI says completed but names no image."
@@ -122,7 +133,10 @@ def plain_result_of(outcome: TaskOutcome, trouble: str, urls: Sequence[str]) -> 
 
 def _notice(tasks: Sequence[Task], pictures: Sequence[Picture]) -> str:
     sandbox = SANDBOX_NOTICE if any(task.sandbox for task in tasks) else ""
-    return " ".join(dict.fromkeys(filter(None, (sandbox, *(each.note for each in pictures)))))
+    reasons = filter(None, (each.why_no_preview for each in pictures))
+    previews = (f"An image has no preview: {reason}" for reason in reasons)
+    notes = (each.note for each in pictures)
+    return " ".join(dict.fromkeys(filter(None, (sandbox, *notes, *previews))))
 
 
 def _status(tasks: Sequence[Task]) -> Status:
@@ -220,7 +234,7 @@ def _next(outcome: TaskOutcome, status: Status, pictures: Sequence[Picture]) -> 
     if any(map(is_in_doubt, outcome.failures.values())):
         return _IN_DOUBT
     if status == "failed":
-        return _CHARGED if any(task.cost_cents for task in tasks) else _FAILED
+        return _why_and_what_helps(tasks)
     if not any(task.image_urls for task in tasks):
         return _EMPTY
     if missing := len(_failed(outcome)):
@@ -233,6 +247,13 @@ def _next(outcome: TaskOutcome, status: Status, pictures: Sequence[Picture]) -> 
     if not saved:
         return _ONLY_URLS
     return _SAVED_FAR if saved[0].is_far else _SAVED
+
+
+def _why_and_what_helps(failed: Sequence[Task]) -> str:
+    if any(task.cost_cents for task in failed):
+        return _CHARGED
+    is_moderated = any(_MODERATION.search(task.error or "") for task in failed)
+    return _MODERATED if is_moderated else _FAILED
 
 
 def _cost_of_failed(tasks: Sequence[Task]) -> str:

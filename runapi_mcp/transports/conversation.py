@@ -1,57 +1,43 @@
-"""One client over a pair of streams, as stdio and SSE have it. An answer's leaving is noticed."""
+"""One client over a pair of streams, as stdio and SSE have it.
+
+An answer's leaving is noticed, and an id that two requests have at once.
+"""
 
 from __future__ import annotations
 
 import logging
 from contextvars import Context, copy_context
 from typing import Any, Final, Self
-from weakref import WeakValueDictionary
 
 import anyio.lowlevel
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from mcp_types import (
+    INVALID_REQUEST,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCResponse,
+)
 
 from runapi_mcp.base.printable import echo
 from runapi_mcp.server.arrivals import mark_arrival
-from runapi_mcp.server.delivery_confirmations import Outbox, confirm_sent, open_outbox
+from runapi_mcp.server.delivery_confirmations import confirm_sent, open_outbox
+from runapi_mcp.transports.activity import Activity
 from runapi_mcp.transports.incoming import NoMessage
 
 logger = logging.getLogger(__name__)
 
 _ONE_WAY: Final = "notifications/"
-_CANCELLED: Final = f"{_ONE_WAY}cancelled"
-
-
-class Activity:
-    """What a client has said, and which of its requests are not answered yet."""
-
-    def __init__(self) -> None:
-        self.requests_in_hand: set[str] = set()
-        self._said_at = anyio.current_time()
-
-    @property
-    def silent_seconds(self) -> float:
-        """How long it has said nothing."""
-        return anyio.current_time() - self._said_at
-
-    def note_incoming(self, message: object) -> None:
-        self._said_at = anyio.current_time()
-        if isinstance(message, JSONRPCRequest):
-            self.requests_in_hand.add(str(message.id))
-        elif (cancelled := cancelled_id(message)) is not None:
-            self.requests_in_hand.discard(cancelled)
-
-    def note_outgoing(self, message: object) -> None:
-        if isinstance(message, JSONRPCResponse | JSONRPCError):
-            self.requests_in_hand.discard(str(message.id))
-
-
-def cancelled_id(message: object) -> str | None:
-    """Which request a notification cancels."""
-    if not isinstance(message, JSONRPCNotification) or message.method != _CANCELLED:
-        return None
-    return str((message.params or {}).get("requestId"))
+_REPEATED: Final = JSONRPCError(
+    jsonrpc="2.0",
+    id=None,
+    error=ErrorData(
+        code=INVALID_REQUEST,
+        message="A request with this id is still in hand, and this one was not taken. Send it "
+        "with an id of its own.",
+    ),
+)
 
 
 async def converse(
@@ -88,7 +74,8 @@ class _Stream:
 class _Incoming(_Stream):
     """The messages of a client, each with a context of its own: when it came, and its outbox.
 
-    One that cannot be read is answered here: nobody else would.
+    One that cannot be read is answered here, because nobody else would; so is one with an id that
+    is in hand, with no id: the answer to the first must not be taken for it.
     """
 
     last_context: Context | None = None
@@ -97,46 +84,50 @@ class _Incoming(_Stream):
     def __init__(self, stream: Any, outgoing: _Outgoing, activity: Activity) -> None:
         super().__init__(stream, activity)
         self._outgoing = outgoing
-        self._outboxes: WeakValueDictionary[str, Outbox] = WeakValueDictionary()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> object:
-        while isinstance(item := await self._stream.__anext__(), Exception):
-            await self._say_no_message(item)
-        self.last_context = copy_context()
+        while True:
+            item = await self._stream.__anext__()
+            if isinstance(item, Exception):
+                await self._say_no_message(item)
+            elif self._activity.repeats(item.message):
+                await self._outgoing.send(SessionMessage(_REPEATED))
+            else:
+                break
+        # Where the message came by a request of its own, its context knows that one's key.
+        given: Context | None = getattr(self._stream, "last_context", None)
+        self.last_context = copy_context() if given is None else given.copy()
         self.last_context.run(mark_arrival)
-        self._activity.note_incoming(item.message)
-        self._note(item.message, self.last_context.run(open_outbox))
+        self._activity.note_incoming(item.message, self.last_context.run(open_outbox))
+        _log_unanswerable(item.message)
         return item
 
     async def _say_no_message(self, error: Exception) -> None:
         reply = error.reply if isinstance(error, NoMessage) else None
         if reply is None:
             logger.warning("something that is no request was not answered: %s", error)
-        else:
-            await self._outgoing.send(SessionMessage(reply))
-
-    def _note(self, message: object, outbox: Outbox) -> None:
-        """An answer that is on its way when its request is cancelled reaches nobody."""
-        if isinstance(message, JSONRPCRequest):
-            self._outboxes[str(message.id)] = outbox
-        elif (request_id := cancelled_id(message)) is not None:
-            cancelled = self._outboxes.get(request_id)
-            if cancelled is not None:
-                cancelled.close()
-        elif isinstance(message, JSONRPCNotification) and not message.method.startswith(_ONE_WAY):
-            logger.warning("%s came without an id and was not answered", echo(message.method))
+            return
+        if self._activity.awaits(reply.id):
+            reply = reply.model_copy(update={"id": None})
+        await self._outgoing.send(SessionMessage(reply))
 
 
 class _Outgoing(_Stream):
     """The answers to a client; each is sent in the context of the message that it answers."""
 
     async def send(self, item: SessionMessage) -> None:
-        self._activity.note_outgoing(item.message)
+        self._activity.note_answer(item.message)
         await self._stream.send(item)
+        self._activity.note_sent(item.message)
         # One that was cancelled while it left is not waited for.
         await anyio.lowlevel.checkpoint_if_cancelled()
         if isinstance(item.message, JSONRPCResponse):
             await confirm_sent(item.message.id)
+
+
+def _log_unanswerable(message: object) -> None:
+    if isinstance(message, JSONRPCNotification) and not message.method.startswith(_ONE_WAY):
+        logger.warning("%s came without an id and was not answered", echo(message.method))

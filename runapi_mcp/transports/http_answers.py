@@ -6,6 +6,7 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.base.request_secrets import add_secret
 from runapi_mcp.server.arrivals import mark_arrival
 from runapi_mcp.server.delivery_confirmations import open_outbox
 
@@ -31,7 +32,7 @@ _RESULT: Final = b'"result":'
 
 
 class AnswerMiddleware:
-    """Notes when a request came, and looks after its answer."""
+    """Notes when a request came and with which secret, and looks after its answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,8 +42,16 @@ class AnswerMiddleware:
             await self._app(scope, receive, send)
             return
         mark_arrival()
+        for authorization in Headers(scope=scope).getlist("authorization"):
+            _hide(authorization)
         answer = _Answer(receive, send)
         await self._app(scope, answer.receive, answer.send)
+
+
+def _hide(authorization: str) -> None:
+    """Also what is no key, or not sent as one: somebody's secret it is all the same."""
+    _, _, given = authorization.strip().partition(" ")
+    add_secret(given.strip() or authorization.strip())
 
 
 class _Answer:

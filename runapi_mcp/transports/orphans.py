@@ -8,7 +8,7 @@ import os
 import anyio
 
 from runapi_mcp.base.background import Background
-from runapi_mcp.transports.conversation import Activity
+from runapi_mcp.transports.activity import Activity
 
 SILENT_SECONDS = 60.0
 LOOK_EVERY_SECONDS = 20.0

@@ -16,7 +16,8 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 
 from runapi_mcp.base.background import Background
-from runapi_mcp.transports.conversation import Activity, converse
+from runapi_mcp.transports.activity import Activity
+from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.incoming import NoMessage, message_of, values_in
 from runapi_mcp.transports.orphans import until_abandoned
 from runapi_mcp.transports.process import leave, leave_soon, settle_memory

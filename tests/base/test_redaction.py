@@ -116,6 +116,7 @@ def forms(key: str) -> dict[str, str]:
         "spaced": " ".join(key),
         "in lines": f"{key[:5]}\n{key[5:]}",
         "escaped": json.dumps(key)[1:-1],
+        "escaped by Python": repr(key)[1:-1],
     }
 
 

@@ -32,6 +32,29 @@ DEEP: KeyPath = ("mcp", "servers", "runapi")
 TOML: KeyPath = ("mcp_servers", "runapi")
 YAML: KeyPath = ("extensions", "runapi")
 DEEP_NOTE = "      # later\n"
+NOTHING = re.compile(r"\s|~|null|Null|NULL|[{}]")
+BREAKS = st.text(max_size=3) | st.sampled_from(
+    [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        '"',
+        "'",
+        "#",
+        "/*",
+        "//",
+        "\r",
+        "\n",
+        "\t",
+        "&a ",
+        "*a",
+        "|",
+        "- ",
+    ]
+)
 
 
 def _odd_yaml(text: str) -> st.SearchStrategy[str]:
@@ -280,3 +303,30 @@ def test_an_entry_finds_its_place_in_a_text_that_is_oddly_written(
     changed, around = put_entry(before, dialect, ("s", "runapi"), {"a": 1})
     assert changed == after
     assert remove_entry(changed, dialect, ("s", "runapi"), around) == before
+
+
+@pytest.mark.parametrize("case", CASES)
+@given(data=st.data())
+@settings(max_examples=60)
+def test_into_a_text_that_is_broken_anywhere_an_entry_is_put_whole_or_not_at_all(
+    case: str, data: st.DataObject
+) -> None:
+    dialect, path, documents, _ = CASES[case]
+    text = data.draw(documents)
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 3)))
+    broken = text[:start] + data.draw(BREAKS) + text[end:]
+    try:
+        older = read_entry(broken, dialect, path)
+        changed, _ = put_entry(broken, dialect, path, ENTRY)
+    except UnusableText:
+        return
+    assume(older is None)
+    assert read_entry(changed, dialect, path) == ENTRY
+    assert keeps(broken, changed)
+
+
+def keeps(text: str, changed: str) -> bool:
+    """Whether the letters of the text are all there in their order, but those that say nothing."""
+    letters = iter(changed)
+    return all(letter in letters for letter in NOTHING.sub("", text))

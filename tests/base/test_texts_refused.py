@@ -22,6 +22,10 @@ BROKEN: list[tuple[Dialect, str, int | None]] = [
     ("json", '{"a": NaN}', None),
     ("jsonc", '{"a": [,]}', 1),
     ("jsonc", '{"a": 1 /* open}', 1),
+    *(
+        ("jsonc", text, 1)
+        for text in ('"', '{"', '{"a": "', '{"a', '{"a\\', "{/", "{/*", "{//", "/")
+    ),
     ("jsonc", "[" * 200_000, None),
     ("toml", "a = 1\n[b\n", 2),
     ("toml", "a = 1\na = 2\n", 2),

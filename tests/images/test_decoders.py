@@ -66,6 +66,9 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "scans": (of_scans(MOST_SCANS + 1), "The image has more than 200 scans."),
     "chunks": (of_chunks(MOST_PARTS), "The image has more than 100,000 parts."),
     "segments": (of_segments(MOST_PARTS), "The image has more than 100,000 parts."),
+    # As large as those that once held every caller up for minutes.
+    "340,000 scans": (of_scans(340_000), "The image has more than 200 scans."),
+    "19 MB of chunks": (of_chunks(1_600_000), "The image has more than 100,000 parts."),
     "chunks of WebP": (of_riff_chunks(MOST_PARTS), "The image has more than 100,000 parts."),
 }
 

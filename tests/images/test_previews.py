@@ -118,6 +118,8 @@ async def test_where_previews_are_off_no_call_gets_one(tmp_path: Path) -> None:
         for arguments in (FOX, {**FOX, "preview_px": 512}):
             result = await w.call(DRAW, arguments)
             assert kinds(result.content) == ["text"]
+            off = "An image has no preview: RUNAPI_PREVIEW=off turns previews off on this server."
+            assert (off in facts(result).get("notice", "")) == ("preview_px" in arguments)
             assert Path(facts(result)["image_paths"][0]).is_file()  # noqa: ASYNC240 - on the disk
 
 

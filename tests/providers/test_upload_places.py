@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from runapi_mcp.base.errors import ProviderFailure
+from runapi_mcp.base.errors import HttpAnswer, ProviderFailure
 from runapi_mcp.providers.runapi import RunAPI
 from tests.support.world import MADE_UP_KEY, call_answered, public_name, said
 
@@ -154,6 +154,25 @@ async def test_of_what_the_storage_answers_nothing_is_read(status: int) -> None:
         with pytest.raises(ProviderFailure, match="refused the file"):
             await internet.upload()
     assert (body.read, body.closed) == (0, True)
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 429, 500, 503])
+async def test_what_the_storage_says_of_itself_is_not_taken_for_runapis(status: int) -> None:
+    key, task_id = MADE_UP_KEY.reveal(), "9b2f8f8e-7d1c-4b7e-8a54-0c4a7f3c1d2e"
+    told = {
+        "X-Request-Id": f"storage-{key}",
+        "X-RunAPI-Task-Id": task_id,
+        "Location": f"/api/v1/tasks/{task_id}",
+        "Retry-After": "30",
+        "X-RunAPI-Sandbox": "1",
+    }
+    internet = Internet(STORAGE, stored=httpx.Response(status, headers=told))
+    with pytest.raises(ProviderFailure) as caught:
+        await internet.upload()
+    assert str(caught.value) == (
+        f"The upload address refused the file (HTTP {status}). Try again in a minute."
+    )
+    assert caught.value.answer == HttpAnswer(status)
 
 
 async def test_a_file_follows_no_redirect() -> None:

@@ -110,7 +110,7 @@ async def test_what_only_the_same_call_asks_about_is_listed_as_that(doubt: Any, 
     call = {"prompt": "a fox"}
     async with world() as w:
         w.sandbox.faults.inject("created", doubt, times=99)
-        assert "is not known. Call again" in said(await w.call(DRAW, call))
+        assert "have charged this. Call again" in said(await w.call(DRAW, call))
         await anyio.sleep(hours * 3600)
         listed = facts(await w.call("list_tasks"))
         assert listed["next"].endswith(

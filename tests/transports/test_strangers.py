@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 import anyio
 import pytest
-from starlette.applications import Starlette
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.transports.http_app import http_app
@@ -29,12 +29,13 @@ Headers = list[tuple[str, str]]
 class Exchange:
     """One request, and its answer as far as it has come."""
 
-    app: Starlette
+    app: ASGIApp
     method: str
     path: str
     address: str
     headers: Headers
     parts: list[bytes]
+    query: str = ""
     is_whole: bool = True
     leaves: anyio.Event = field(default_factory=anyio.Event)
     sent: list[Message] = field(default_factory=list[Message])
@@ -46,7 +47,7 @@ class Exchange:
             "path": self.path,
             "raw_path": self.path.encode(),
             "root_path": "",
-            "query_string": b"",
+            "query_string": self.query.encode(),
             "http_version": "1.1",
             "client": (self.address, 1),
             "headers": [(name.encode(), value.encode()) for name, value in self.headers],
@@ -82,12 +83,19 @@ class Exchange:
     def text(self) -> str:
         return b"".join(message.get("body", b"") for message in self.sent).decode()
 
+    @property
+    def endpoint(self) -> Mapping[str, str]:
+        """Where an event stream takes its messages, as `ask` wants it."""
+        told = urljoin(self.path, self.text.partition("data: ")[2].split()[0])
+        path, _, query = told.partition("?")
+        return {"path": path, "query": query}
+
 
 @dataclass
 class Site:
     """The program over HTTP, without sockets."""
 
-    app: Starlette
+    app: ASGIApp
 
     def ask(
         self,

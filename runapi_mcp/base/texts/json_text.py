@@ -253,7 +253,7 @@ def _after_space(text: str, index: int) -> int:
 
 
 def _blank_comment(found: re.Match[str]) -> str:
-    is_open = found[0][1] == "*" and not found[0].endswith("*/", 2)
+    is_open = found[0].startswith("/*") and not found[0].endswith("*/", 2)
     return found[0] if found[0][0] == '"' or is_open else re.sub(r"[^\r\n]", " ", found[0])
 
 

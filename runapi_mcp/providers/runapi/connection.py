@@ -9,6 +9,7 @@ import httpx
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import (
+    HttpAnswer,
     KeyRejected,
     NotConfigured,
     NotConnected,
@@ -96,18 +97,18 @@ class Connection:
             with anyio.fail_after(_UPLOAD_SECONDS):
                 # Of the answer only its status is of interest: its body may have no end.
                 async with self._way_out.send("PUT", parse_url(url), headers, content) as response:
-                    answered = http_answer(response.status_code, response.headers)
+                    status, is_taken = response.status_code, response.is_success
         except Unreached as failure:
             raise _not_uploaded(failure.reason, failure.advice, failure.host) from failure
         # ValueError: headers that RunAPI named and that cannot be sent.
         except (ValueError, TimeoutError) as error:
             raise _not_uploaded(type(error).__name__, "Try again in a minute.") from error
-        if not response.is_success:
-            # Not RunAPI's own words for a status: this is elsewhere, and had no key.
+        if not is_taken:
+            # Its headers are not RunAPI's: the request id that one names is of no use to RunAPI.
             raise ProviderDown(
-                f"The upload address refused the file (HTTP {response.status_code}).",
+                f"The upload address refused the file (HTTP {status}).",
                 "Try again in a minute.",
-                answered,
+                HttpAnswer(status),
             )
 
     def _secret(self, key: Key) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from runapi_mcp.base.identity import ISSUES
+
 Severity = Literal["fine", "note", "warning", "problem"]
 """A problem keeps the tools from working; a warning will cost somebody time later."""
 Remedy = Literal["install", "protect"]
 """What --fix may do: install again over an older entry, or close a file to others."""
 
-REPORT_COMMAND: Final = "report it at https://github.com/runapi-mcp/runapi-mcp/issues"
+REPORT_COMMAND: Final = f"report it at {ISSUES}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ async def test_what_is_near_is_named_if_it_is_a_picture_beside_it(tmp_path: Path
         photo(tmp_path / "photos" / name)
     async with remixing(tmp_path) as w:
         refused = said(await w.call(REMIX, asking(tmp_path / "photos" / "Red_Fox.png")))
-        assert "Did you mean 'red-fox-1.png' or 'red-fox-2.jpg'? Nothing was" in refused
+        assert "Did you mean 'red-fox-1.png' or 'red-fox-2.jpg'? This call" in refused
         assert "owl" not in refused
         assert ".red-fox.png" not in refused
         assert "red-fox.key" not in refused
