@@ -118,4 +118,6 @@ def _delivery(picture_store: PictureStore, *, saves: bool, wait_seconds: float) 
 
 def _picture_store_of(settings: Settings, base_url: str) -> PictureStore:
     pictures = settings.pictures
-    return PictureStore(base_url, Folders(pictures.output_dir, pictures.input_dirs))
+    return PictureStore(
+        base_url, Folders(pictures.output_dir, pictures.input_dirs, pictures.sidecars)
+    )

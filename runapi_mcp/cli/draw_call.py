@@ -71,6 +71,7 @@ class DrawRequest:
         return Folders(
             settings.pictures.output_dir,
             (*settings.pictures.input_dirs, *(file.parent for file in files)),
+            settings.pictures.sidecars,
             named_dir=self.output and self.output.path.parent,
         )
 
@@ -171,16 +172,16 @@ class DrawCall:
             return outcome
         for index, (tracked, picture) in enumerate(zip(drawn, pictures, strict=True)):
             entry = tracked.entry
-            if picture.path is None or entry is None:
+            if picture.path is None or entry is None or not output.has_format_of(picture.path):
                 continue
             wanted = output.numbered(entry.number, entry.count)
             path = move(picture.path, wanted, replaces=self._request.replaces)
             pictures[index] = replace(picture, path=path)
             files = tuple(str(path) if file == str(picture.path) else file for file in entry.files)
             if files != entry.files:
-                tracked.record_files(files, entry.file_hashes)
-                ledger = caller.orders.ledger
-                await write_or_log(ledger.record_files(entry.key, files, entry.file_hashes))
+                known = files, entry.file_hashes, entry.originals
+                tracked.record_files(*known)
+                await write_or_log(caller.orders.ledger.record_files(entry.key, *known))
         return replace(outcome, pictures=tuple(pictures))
 
     def _leave_in_time(self, spinner: Spinner) -> None:

@@ -72,7 +72,7 @@ def tell(
     outcome = cast("TaskOutcome", result.task)  # a tool that draws always has one
     facts = result.facts.model_dump()
     status = _status(outcome, output)
-    for line in _lines(outcome, facts, status):
+    for line in _lines(outcome, facts, status, output):
         click.echo(in_command_words(line), err=True)
     for path in _in_the_way(outcome, output):
         click.echo(f"{printable_path(path)} is there already, and was left as it is.", err=True)
@@ -114,7 +114,9 @@ def _in_the_way(outcome: TaskOutcome, output: OutputPath | None) -> list[Path]:
     return [path for path in wanted if path not in saved and os.path.lexists(path)] if saved else []
 
 
-def _lines(outcome: TaskOutcome, facts: Mapping[str, Any], status: int) -> Iterator[str]:
+def _lines(
+    outcome: TaskOutcome, facts: Mapping[str, Any], status: int, output: OutputPath | None
+) -> Iterator[str]:
     if outcome.joined_at is not None and outcome.pictures:
         yield f"Already drawn by the same call of {local_time(outcome.joined_at)}, and paid once."
     yield from facts.get("failed", ())
@@ -124,7 +126,9 @@ def _lines(outcome: TaskOutcome, facts: Mapping[str, Any], status: int) -> Itera
     if status == NOT_HERE:
         for picture in outcome.pictures:
             if picture.path:
-                yield f"Saved: {printable_path(picture.path)}"
+                is_other = output is not None and not output.has_format_of(picture.path)
+                odd = ", in another format than -o names" if is_other else ""
+                yield f"Saved: {printable_path(picture.path)}{odd}"
     elif status == FAILED and not outcome.pictures:
         yield facts["next"]
     if outcome.pictures:

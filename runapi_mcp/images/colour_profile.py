@@ -7,7 +7,7 @@ and room between them. Imports Pillow: for the decoder's process alone.
 from io import BytesIO
 from typing import Final
 
-from PIL import ImageCms
+from PIL import Image, ImageCms
 
 _MODES: Final = {
     b"RGB ": ("RGB", ("P", "RGB", "RGBA")),
@@ -37,6 +37,19 @@ def colours_of(profile: bytes, mode: str) -> bytes | None:
     except Exception:  # noqa: BLE001 - a profile that nothing can be read by is none
         return None
     return needed
+
+
+def in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """The colours that its profile says, as a screen shows them; roughly, where it says none."""
+    try:
+        srgb = ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - untyped in Pillow
+        read = ImageCms.ImageCmsProfile(BytesIO(profile))
+        seen = ImageCms.profileToProfile(image, read, srgb, outputMode="RGB")  # pyright: ignore[reportUnknownArgumentType] - as above
+    except Exception:  # noqa: BLE001 - a profile that nothing can be read by is none
+        seen = None
+    seen = seen or image.convert("RGB")
+    seen.info.clear()
+    return seen
 
 
 def _rebuild(profile: bytes) -> bytes:

@@ -11,8 +11,8 @@ from weakref import WeakValueDictionary
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.images.decoder import DONE, NO_MEMORY, NOT_WHOLE, TOO_LARGE, Job
-from runapi_mcp.images.structure import MOST_PIXELS, not_whole, too_large
+from runapi_mcp.images.decoder import DONE, NO_MEMORY, NOT_WHOLE, SEVERAL, TOO_LARGE, Job
+from runapi_mcp.images.structure import MOST_PIXELS, NotAnImage, not_whole, too_large
 from runapi_mcp.images.workers import DEADLINE_SECONDS, NotDecoded, Workers
 
 MOST_WORKERS: Final = 4
@@ -42,7 +42,7 @@ class Decoders:
         """What a worker makes of a picture.
 
         Raises:
-            NotAnImage: it is not whole, or what is made of it is too large.
+            NotAnImage: it is not whole, or not one picture, or what is made of it is too large.
             NotDecoded: its turn did not come in time, or its worker did not come to an end.
         """
         async with self._turn(caller, job.most_pixels, turn_seconds):
@@ -82,7 +82,10 @@ def _require_done(job: Job, said: bytes, length: int, content: bytes) -> bytes:
     if said == DONE:
         return content
     if said == NOT_WHOLE:
-        raise not_whole()
+        raise not_whole(job.opens.decode()) if job.opens else not_whole()
+    if said == SEVERAL:
+        happened = f"The file is {job.opens.decode()} with several images."
+        raise NotAnImage(happened, "Save the one that is meant as PNG, JPEG or WebP.")
     if said == TOO_LARGE:
         raise too_large(length, job.most_bytes)
     if said == NO_MEMORY:

@@ -24,8 +24,16 @@ class Folders:
 
     output_dir: Path | None = None
     input_dirs: tuple[Path, ...] = ()
+    sidecars: bool | None = None
+    """Whether a JSON is kept beside each picture; None for those in the output folder."""
     named_dir: Path | None = None
     """Where the pictures go that are named, for whoever types a path."""
+
+    def has_sidecars(self, folder: Path) -> bool:
+        """Whether a JSON is kept beside each picture that is saved in a folder."""
+        if self.sidecars is None:
+            return folder == (self.output_dir or _pictures())
+        return self.sidecars
 
     def folder(self, *, named: bool) -> Path:
         """Where a picture is saved.

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from os import SEEK_END
 from typing import IO, Final
 
 import anyio.to_thread
@@ -31,6 +32,7 @@ class ImageInfo:
     format: ImageFormat
     width: int
     height: int
+    byte_size: int
     preview: Preview | None
     no_preview: str = ""
     """Why there is none, although there was to be one."""
@@ -47,10 +49,9 @@ async def inspect(file: IO[bytes], request: PictureRequest, decoders: Decoders) 
     """
     structure = await anyio.to_thread.run_sync(read_structure, file)
     job = Job(SHOW, request.preview_bytes, structure.pixels, request.preview_px)
-    turn_seconds = min(max(request.left_seconds(), SHORTEST_TURN_SECONDS), DEADLINE_SECONDS)
     preview, no_preview = None, ""
     try:
-        if content := await decoders.decode(job, file, request.caller, turn_seconds):
+        if content := await decoders.decode(job, file, request.caller, turn_seconds(request)):
             media_type = "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
             preview = Preview(content, media_type)
         elif request.preview_px:
@@ -60,4 +61,12 @@ async def inspect(file: IO[bytes], request: PictureRequest, decoders: Decoders) 
             raise not_whole() from failure
         logger.warning("an image has no preview: %s", failure.happened)
         no_preview = failure.happened if request.preview_px else ""
-    return ImageInfo(structure.format, structure.width, structure.height, preview, no_preview)
+    byte_size = file.seek(0, SEEK_END)
+    return ImageInfo(
+        structure.format, structure.width, structure.height, byte_size, preview, no_preview
+    )
+
+
+def turn_seconds(request: PictureRequest) -> float:
+    """How long a turn is waited for: not longer than the call has left, if that is enough."""
+    return min(max(request.left_seconds(), SHORTEST_TURN_SECONDS), DEADLINE_SECONDS)

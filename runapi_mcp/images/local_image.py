@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.printable import printable_path
+from runapi_mcp.images.conversion import opened_as
 from runapi_mcp.images.decoder import STRIP, Job
 from runapi_mcp.images.decoding import Decoders
 from runapi_mcp.images.directory import open_directory
@@ -22,7 +23,13 @@ from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.near_names import MOST_NEAR, find_alike, near_pictures, spellings
 from runapi_mcp.images.picture import SavedPicture
 from runapi_mcp.images.saving import open_saved
-from runapi_mcp.images.structure import NotAnImage, Structure, read_structure, too_large
+from runapi_mcp.images.structure import (
+    MOST_PIXELS,
+    NotAnImage,
+    Structure,
+    read_structure,
+    too_large,
+)
 from runapi_mcp.images.workers import NotDecoded
 
 LARGEST_SOURCE_BYTES: Final = 20_000_000
@@ -54,7 +61,9 @@ class LocalImage:
         return f"source.{self.media_type.rpartition('/')[2]}"
 
 
-def read_local_file(path: str, folders: Folders) -> LocalFile:
+def read_local_file(
+    path: str, folders: Folders, most_bytes: int = LARGEST_SOURCE_BYTES
+) -> LocalFile:
     """What is at a path. Blocks.
 
     Raises:
@@ -66,24 +75,26 @@ def read_local_file(path: str, folders: Folders) -> LocalFile:
         raise Refused(f"{printable_path(path)} is a folder.", "Give the path of an image in it.")
     # No step of the way may be a link: one that was swapped in since is not followed.
     with (
-        _in_words(path),
+        in_words(path),
         open_directory(folder, parts, make=False) as directory,
         directory.open_file(name) as file,
     ):
-        return LocalFile(found, _read(file))
+        return LocalFile(found, _read(file, most_bytes))
 
 
-def read_saved_file(saved: SavedPicture, task_id: str) -> LocalFile:
+def read_saved_file(
+    saved: SavedPicture, task_id: str, most_bytes: int = LARGEST_SOURCE_BYTES
+) -> LocalFile:
     """The picture of a task as it was saved, whatever folder that is in. Blocks.
 
     Raises:
         Changed: it is not what was saved there.
         Refused: it is not there, or too large.
     """
-    with _in_words(saved.path):
+    with in_words(saved.path):
         file, _ = open_saved(saved, task_id)
         with file:
-            return LocalFile(saved.path, _read(file))
+            return LocalFile(saved.path, _read(file, most_bytes))
 
 
 async def strip_for_upload(file: LocalFile, decoders: Decoders, caller: str) -> LocalImage:
@@ -93,17 +104,29 @@ async def strip_for_upload(file: LocalFile, decoders: Decoders, caller: str) -> 
         Refused: it is no image, one of no size to draw from, or could not be decoded.
     """
     content = BytesIO(file.content)
-    with _in_words(file.path):
-        structure = await anyio.to_thread.run_sync(read_structure, content)
-        _check_size(structure)
-        job = Job(STRIP, LARGEST_SOURCE_BYTES, structure.pixels)
+    with in_words(file.path):
+        job = await anyio.to_thread.run_sync(_stripping, content)
         stripped = await decoders.decode(job, content, caller)
+        structure = read_structure(BytesIO(stripped))
+        _check_size(structure)
     sha256 = hashlib.sha256(stripped).hexdigest()
     return LocalImage(file.path, stripped, structure.format.media_type, sha256)
 
 
+def _stripping(content: BytesIO) -> Job:
+    if opens := opened_as(content):
+        return Job(STRIP, LARGEST_SOURCE_BYTES, MOST_PIXELS, opens=opens)
+    structure = read_structure(content)
+    _check_size(structure)
+    return Job(STRIP, LARGEST_SOURCE_BYTES, structure.pixels)
+
+
 @contextmanager
-def _in_words(path: Path | str) -> Generator[None]:
+def in_words(path: Path | str) -> Generator[None]:
+    """
+    Raises:
+        Refused: for whatever makes a file no image that can be used, with its path.
+    """
     try:
         yield
     except OSError as error:
@@ -113,11 +136,11 @@ def _in_words(path: Path | str) -> Generator[None]:
         raise Refused(f"{printable_path(path)}: {failure.happened}", failure.advice) from failure
 
 
-def _read(file: BinaryIO) -> bytes:
+def _read(file: BinaryIO, most_bytes: int) -> bytes:
     size_bytes = os.fstat(file.fileno()).st_size
-    if size_bytes > LARGEST_SOURCE_BYTES:
-        raise too_large(size_bytes, LARGEST_SOURCE_BYTES)
-    return file.read(LARGEST_SOURCE_BYTES)
+    if size_bytes > most_bytes:
+        raise too_large(size_bytes, most_bytes)
+    return file.read(most_bytes)
 
 
 def _find_allowed(path: str, folders: Folders) -> tuple[Path, Path]:

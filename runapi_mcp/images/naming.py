@@ -9,6 +9,8 @@ from datetime import date
 from typing import Final
 
 IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
+OTHER_SUFFIXES: Final = (".gif", ".avif", ".svg", ".tif", ".tiff", ".bmp", ".heic", ".ico", ".jxl")
+"""Of pictures that nothing here writes."""
 MOST_LEVELS: Final = 8
 LONGEST_CHARACTERS: Final = 120
 LONGEST_BYTES: Final = 255 - len("-12ab-8.jpeg.json")
@@ -62,6 +64,10 @@ class SetMember:
         """What it is called where the set is called `stem`."""
         return f"{stem}-{self.number}" if self.size > 1 else stem
 
+    def stem(self, name: str) -> str:
+        """What the set is called where one of it has this name."""
+        return name.rpartition("-")[0] if self.size > 1 else name
+
     def sibling_names(self, stem: str) -> list[str]:
         """What the others of its set are called there."""
         return [f"{stem}-{n}" for n in range(1, self.size + 1) if n != self.number]
@@ -82,13 +88,14 @@ def default_stem(prompt: str, task_id: str, day: date) -> str:
 
 
 def normalise_name(save_as: str) -> str:
-    """The name as it will be used: relative, with forward slashes, without an image suffix.
+    """The name as it will be used: relative, with forward slashes, with one image suffix at most.
 
     Raises:
         ValueError: "must ..." why it cannot be used, in words that say what is allowed.
     """
     # NFC: macOS may give a name taken apart, and one name in two spellings would be two files.
-    name = _SUFFIXES.sub("", unicodedata.normalize("NFC", save_as).strip().replace("\\", "/"))
+    given = unicodedata.normalize("NFC", save_as).strip().replace("\\", "/")
+    name, suffix = split_suffix(given)
     if name.startswith("/") or _DRIVE.match(name):
         raise ValueError("must be relative to the output folder, without a drive or leading slash")
     components = name.split("/")
@@ -98,7 +105,16 @@ def normalise_name(save_as: str) -> str:
         for is_refused, why in _REFUSALS:
             if is_refused(component):
                 raise ValueError(why)
-    return name
+    if not suffix and name.lower().endswith(OTHER_SUFFIXES):
+        raise ValueError("must end in .png, .jpg, .jpeg or .webp, or in no suffix of a picture")
+    return name + suffix
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """The name without image suffixes, and the last of them, which says the format."""
+    stem = _SUFFIXES.sub("", name)
+    suffixes = name[len(stem) :].lower()
+    return stem, suffixes[suffixes.rfind(".") :]
 
 
 def _subject(prompt: str) -> str:

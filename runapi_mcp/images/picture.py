@@ -36,6 +36,17 @@ class SavedPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the pictures of a set are saved."""
+
+    folder: Path
+    name: str
+    """What the set is called there: relative, without a number or suffix."""
+    has_sidecars: bool = True
+    """Whether a JSON stays beside each picture."""
+
+
+@dataclass(frozen=True, slots=True)
 class WantedPicture:
     """One image of a finished task."""
 
@@ -46,6 +57,8 @@ class WantedPicture:
     """Which of its set it is."""
     saved: SavedPicture | None = None
     """Where it was saved before; None where it was not, or nobody knows."""
+    original: SavedPicture | None = None
+    """Where it was kept as it came, if what was saved was made of it."""
     age_seconds: float | None = None
     """How long ago its task was made; None where nobody knows."""
 
@@ -67,16 +80,22 @@ class PictureRequest:
     """The same whenever one of the set is fetched, and of no other set."""
     set_size: int
     """How many images the set has, wanted now or not."""
-    folder: Path | None
+    place: Place | None
     """Where they are to be saved; None for nowhere."""
-    name: str
-    """What the set is called there: relative, without a number or suffix."""
     preview_px: int
     """How large a preview may be; 0 for none."""
     caller: str
     """Whose they are: of each caller, one picture at a time is looked at."""
     fetch_by: float
     """When fetching should be over, on the event loop's clock."""
+    suffix: str = ""
+    """Of the format that they are saved in; empty for as they come."""
+    originals: Place | None = None
+    """Where those are kept as they came that are saved in another format."""
+
+    @property
+    def keeps_sidecars(self) -> bool:
+        return self.place is not None and self.place.has_sidecars
 
     @property
     def preview_bytes(self) -> int:
@@ -91,7 +110,7 @@ class PictureRequest:
 
     def missing(self, picture: Picture, reason: str) -> Picture:
         """The picture, which could not be fetched or kept, with why that is."""
-        if self.folder:
+        if self.place:
             return replace(picture, not_saved=reason)
         return replace(picture, no_preview=reason if self.preview_px else "")
 
@@ -113,6 +132,8 @@ class Picture:
     """Of the file at `path`."""
     no_preview: str = ""
     """Why it has no preview, where looking at it does not tell and one was wanted."""
+    original: SavedPicture | None = None
+    """As it came, where another format was to be made of it."""
     note: str = ""
     """What else is to be said of it."""
     is_far: bool = False
@@ -134,6 +155,12 @@ class Picture:
     def why_no_preview(self) -> str:
         """Empty where it has one, none was wanted, or `not_saved` says it."""
         return self.no_preview or (self.info.no_preview if self.info else "")
+
+    @property
+    def original_place(self) -> str:
+        """Where it is as it came, if the one at `place` is another."""
+        kept = self.original
+        return printable_path(kept.path) if kept and kept.path != self.path else ""
 
     @property
     def preview(self) -> Preview | None:

@@ -88,7 +88,7 @@ class PictureStore:
             wanted.number: await self._find_saved(request, wanted) for wanted in request.wanted
         }
         missing = [one for one in request.wanted if pictures[one.number].path is None]
-        if missing and (request.folder or request.preview_px):
+        if missing and (request.place or request.preview_px):
             for number, fetched in (await self._fetch_all(request, missing, report)).items():
                 pictures[number] = fetched.after(pictures[number])
         return tuple(pictures.values())
@@ -129,9 +129,9 @@ class PictureStore:
                 unsaved = _without_address(unsaved, failure)
         except Exception as error:  # noqa: BLE001 - it is paid for: what fails is said of the picture
             reason = _save_reason(error)
-            if request.folder and request.preview_px:
+            if request.place and request.preview_px:
                 # Anew: no half of it was kept.
-                preview_alone = replace(request, folder=None)
+                preview_alone = replace(request, place=None)
                 unsaved = await self._fetch_or_explain(preview_alone, wanted, progress)
         return request.missing(unsaved, reason)
 

@@ -3,33 +3,50 @@
 from io import BytesIO
 from typing import IO, Any, Final
 
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
-from runapi_mcp.images.colour_profile import colours_of
+from runapi_mcp.images.colour_profile import colours_of, in_srgb
 
+# Some programs keep their whole workflow in a text of the picture; nothing here keeps any.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+
+_TAKEN: Final = ("PNG", "JPEG", "WEBP")
+_LOSSLESS: Final = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
+"""What a PNG can hold."""
 _PREVIEW_QUALITY: Final = 82
 _SOURCE_QUALITY: Final = 95
 _ORIENTATION: Final = 0x0112
+_REDUCED, _RAW_VERSION = 0x00FE, 0xC612
+"""What a TIFF says whose first image is a small one of another, as cameras write it."""
 
 
 class NotWhole(Exception):
     """What is no whole picture, or has more pixels than it may."""
 
 
-def decode(file: IO[bytes], most_pixels: int) -> Image.Image:
+class Several(Exception):
+    """A file of another format that has more than one picture: which is meant, nobody can tell."""
+
+
+def decode(file: IO[bytes], most_pixels: int, opens: str = "") -> Image.Image:
     """The image, decoded to its last row: a cut one does not pass.
 
+    `opens` is the one format that is opened; without it, each that RunAPI takes.
+
     Raises:
-        NotWhole: it is not a whole PNG, JPEG or WebP, or has too many pixels.
+        NotWhole: it is not a whole image of such a format, or has too many pixels.
+        Several: it is one of several in a file that RunAPI would not take.
         MemoryError: it has more than this machine can hold.
     """
     try:
-        image = Image.open(file, formats=("PNG", "JPEG", "WEBP"))
+        image = Image.open(file, formats=(opens,) if opens else _TAKEN)
         # The header tells, before the pixels take memory.
         if image.width * image.height <= most_pixels:
+            if opens:
+                _require_single(image)
             image.load()
             return image
-    except MemoryError:
+    except (MemoryError, Several):
         raise
     except Exception as error:  # whatever decoders raise: SyntaxError, struct.error, EOFError
         raise NotWhole from error
@@ -41,7 +58,7 @@ def preview(image: Image.Image, px: int, most_bytes: int) -> bytes:
 
     The image itself is made small where that is possible: a copy would take its memory again.
     """
-    small = _simplify(image) if px else image
+    small = simplify(image) if px else image
     while px >= 1:
         small.thumbnail((px, px), reducing_gap=2.0)
         content = _encode_small(small)
@@ -55,32 +72,53 @@ def strip(image: Image.Image) -> bytes:
     """The image's pixels, upright, with its colour profile and nothing else.
 
     Taking known metadata out would leave what nobody thought of: maker notes, a second picture
-    behind the first, the place in a private chunk. A JPEG keeps its own quantisation.
+    behind the first, the place in a private chunk. A JPEG keeps its own quantisation; what RunAPI
+    does not take becomes a PNG.
     """
-    turned, out = _upright(image), BytesIO()
-    profile, transparency = image.info.get("icc_profile"), image.info.get("transparency")
+    turned, out = upright(image), BytesIO()
+    is_taken = image.format in (*_TAKEN, "MPO")
+    if not is_taken and turned.mode not in _LOSSLESS:
+        turned = _to_rgb(turned)
+    profile, transparency = turned.info.get("icc_profile"), turned.info.get("transparency")
     kept = {"icc_profile": colours_of(profile, turned.mode) if profile else None}
     # What stays in `info` would be written again: a JPEG's comment, for one.
     turned.info.clear()
-    match image.format:
-        case "PNG":
-            kept["transparency"] = _clear_unseen(turned, transparency)
-            turned.save(out, "PNG", compress_level=4, **_known(kept))
-        case "WEBP":
-            _clear_unseen(turned, None)
-            turned.save(out, "WEBP", quality=_SOURCE_QUALITY, **_known(kept))
-        case _:
-            keeps = turned is image and _keep_used_tables(turned)
-            quality = "keep" if keeps else _SOURCE_QUALITY
-            turned.save(out, "JPEG", quality=quality, **_known(kept))
+    if image.format == "WEBP":
+        clear_unseen(turned, None)
+        turned.save(out, "WEBP", quality=_SOURCE_QUALITY, **_known(kept))
+    elif is_taken and image.format != "PNG":
+        keeps = turned is image and _keep_used_tables(turned)
+        quality = "keep" if keeps else _SOURCE_QUALITY
+        turned.save(out, "JPEG", quality=quality, **_known(kept))
+    else:
+        kept["transparency"] = clear_unseen(turned, transparency)
+        turned.save(out, "PNG", compress_level=4, **_known(kept))
     return out.getvalue()
+
+
+def _require_single(image: Image.Image) -> None:
+    tags = getattr(image, "tag_v2", {})
+    is_of_another = tags.get(_REDUCED, 0) & 1 or _RAW_VERSION in tags
+    if is_of_another or getattr(image, "is_animated", False):
+        raise Several
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """The image as screens have it, with its profile where that is of such colours."""
+    profile = image.info.get("icc_profile")
+    if image.mode == "CMYK":
+        return in_srgb(image, profile) if profile else image.convert("RGB")
+    plain = simplify(image)
+    if profile:
+        plain.info["icc_profile"] = profile
+    return plain
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:  # Any: as Pillow has them
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """The image as it is meant to be seen; itself, where it already is so."""
     try:
         turned = image.getexif().get(_ORIENTATION, 1) != 1
@@ -89,9 +127,9 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _simplify(image: Image.Image) -> Image.Image:
+def simplify(image: Image.Image) -> Image.Image:
     """The image upright and in colours that every viewer has, without its metadata."""
-    plain = _upright(image)
+    plain = upright(image)
     # Pillow writes a profile or comment again, which may be larger than the preview.
     plain.info = {name: plain.info[name] for name in ("transparency",) if name in plain.info}
     if plain.mode.startswith("I"):
@@ -112,7 +150,7 @@ def _encode_small(small: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _clear_unseen(image: Image.Image, transparency: Any) -> Any:  # Any: as Pillow has it
+def clear_unseen(image: Image.Image, transparency: Any) -> Any:  # Any: as Pillow has it
     """Make black what nobody sees: colours that are transparent, and those of no pixel.
 
     What is left of `transparency`, which says for a palette how far one sees through each colour,

@@ -1,4 +1,4 @@
-"""Saving a picture as it came: under a name of its own, whole or not at all, its JSON beside it.
+"""Saving a picture: under a name of its own, whole or not at all, its JSON beside it.
 
 A picture lies under a hidden name until it is whole, and is committed by a hard link, which fails
 where the name is taken. Its JSON comes first, so whoever places a JSON has the name. A crash can
@@ -78,8 +78,13 @@ class Draft:
         with self._discard_on_failure():
             return self._directory.open_file(self._temporary)
 
-    def commit(self, suffix: str, about: Mapping[str, object]) -> Path:
+    def commit(
+        self, suffix: str, about: Mapping[str, object], *, keep_sidecar: bool = True
+    ) -> Path:
         """The absolute path of the finished picture, which has `about` as JSON beside it.
+
+        Where that is not to stay, it is removed once all of the set are there: till then it holds
+        their names. The same picture without one, by its bytes, is the answer there too.
 
         The name is the wanted one, or with -2 to -9, or with four hex digits: the one where its
         siblings are, by the `set` or `task_id` of their JSONs, else the first of which no picture
@@ -93,7 +98,10 @@ class Draft:
             size_bytes = _close_on_disk(self._file)
             # Where the folder was moved to, nobody would look for the picture.
             self._directory.require_in_place()
-            picture = self._place_under_free_name(suffix, about, sidecar, size_bytes)
+            picture = None if keep_sidecar else self._find_same(suffix, size_bytes)
+            picture = picture or self._place_under_free_name(suffix, about, sidecar, size_bytes)
+            if not keep_sidecar:
+                self._names.clear_sidecars(picture)
         self.discard()
         return self._directory.path / picture
 
@@ -128,6 +136,10 @@ class Draft:
         folder = printable_path(self._directory.path)
         happened = f"The picture was not saved: {folder} is full of {names.stem}."
         raise NotSaved(happened, "Choose another save_as.")
+
+    def _find_same(self, suffix: str, size_bytes: int) -> str | None:
+        pictures = [self._names.member.name(stem) + suffix for stem in self._names.numbered()]
+        return next((each for each in pictures if self._is_there(each, size_bytes)), None)
 
     def _place_again(self, picture: str, about: Mapping[str, object], size_bytes: int) -> bool:
         """Whether this very picture now has the name, by its JSON of an earlier draft."""

@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from runapi_mcp.base.json_values import as_object
@@ -52,14 +54,31 @@ class SetNames:
                 found += files
         return [file for file in found if file not in but]
 
+    def clear_sidecars(self, picture: str) -> None:
+        """Remove the JSONs of the set that this picture is of, if all of the set are there."""
+        stem = self.member.stem(picture.rpartition(".")[0])
+        names = [self.member.name(stem), *self.member.sibling_names(stem)]
+        pictures = [self._pictures(name) for name in names]
+        if not all(pictures):
+            return
+        for each in chain.from_iterable(pictures):
+            if self._is_of_set(each):
+                with suppress(OSError):
+                    self.directory.remove(f"{each}.json")
+
     def _files(self, name: str) -> list[str]:
-        pictures = [name + suffix for suffix in IMAGE_SUFFIXES]
-        files = [*pictures, *(f"{picture}.json" for picture in pictures)]
-        return list(filter(self.directory.exists, files))
+        sidecars = [f"{name}{suffix}.json" for suffix in IMAGE_SUFFIXES]
+        return [*self._pictures(name), *filter(self.directory.exists, sidecars)]
+
+    def _pictures(self, name: str) -> list[str]:
+        return list(filter(self.directory.exists, (name + suffix for suffix in IMAGE_SUFFIXES)))
 
     def _is_sibling(self, name: str) -> bool:
-        sidecars = (read_sidecar(self.directory, name + suffix) for suffix in IMAGE_SUFFIXES)
-        return any(told.get("set", told.get("task_id")) == self.member.set_id for told in sidecars)
+        return any(self._is_of_set(name + suffix) for suffix in IMAGE_SUFFIXES)
+
+    def _is_of_set(self, picture: str) -> bool:
+        told = read_sidecar(self.directory, picture)
+        return told.get("set", told.get("task_id")) == self.member.set_id
 
 
 def read_sidecar(directory: Directory, picture: str) -> Mapping[str, object]:

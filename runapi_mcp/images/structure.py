@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 from runapi_mcp.base.errors import Failure
+from runapi_mcp.images.other_formats import HEAD_BYTES, other_format
 
 MOST_PIXELS: Final = 50_000_000
 """What the largest cameras make; a decoder of more would take the memory of the machine."""
@@ -33,11 +34,13 @@ class NotAnImage(Failure):
 class ImageFormat:
     media_type: str
     suffix: str
+    decoder: bytes
+    """What Pillow calls it."""
 
 
-PNG: Final = ImageFormat("image/png", ".png")
-JPEG: Final = ImageFormat("image/jpeg", ".jpg")
-WEBP: Final = ImageFormat("image/webp", ".webp")
+PNG: Final = ImageFormat("image/png", ".png", b"PNG")
+JPEG: Final = ImageFormat("image/jpeg", ".jpg", b"JPEG")
+WEBP: Final = ImageFormat("image/webp", ".webp", b"WEBP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,18 @@ def read_structure(file: IO[bytes]) -> Structure:
                 most = f"At most {MOST_PIXELS // 1_000_000} million are read."
                 raise NotAnImage(f"The image has {width} x {height} pixels.", most)
             return structure
-    raise not_whole()
+    raise _not_taken(window.at(0, HEAD_BYTES))
 
 
-def not_whole() -> NotAnImage:
-    return NotAnImage("The file is not a whole PNG, JPEG or WebP image.", "Look at what it is.")
+def not_whole(kind: str = "PNG, JPEG or WebP") -> NotAnImage:
+    return NotAnImage(f"The file is not a whole {kind} image.", "Look at what it is.")
+
+
+def _not_taken(head: bytes) -> NotAnImage:
+    other = other_format(head)
+    if other is None:
+        return not_whole()
+    return NotAnImage(f"The file is {other.name}.", "Save the image as PNG, JPEG or WebP.")
 
 
 def too_large(size_bytes: int, most_bytes: int) -> NotAnImage:

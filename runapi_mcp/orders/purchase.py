@@ -50,7 +50,9 @@ class Purchase:
     """Of one image."""
     sources: tuple[Source, ...] = ()
     save_as: str | None = None
-    """Where to: the same name in another folder asks for something else."""
+    """Where to, without a suffix: the same name in another folder asks for something else."""
+    suffix: str = ""
+    """Of the format that it is saved in, which anybody may have made of it for nothing."""
     redrawn: str | None = None
     """The task that another image is wanted for."""
     key: str = field(default_factory=new_key)
@@ -101,7 +103,7 @@ class Purchase:
             request=encode(arguments) if is_ready and with_prompt else None,
             ready=is_ready,
             sources=self._named(),
-            save_as=self.save_as,
+            save_as=None if self.save_as is None else self.save_as + self.suffix,
             price_cents=self.price.cents,
             begun_at=begun_at,
         )

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -128,9 +128,14 @@ class TrackedTask:
         if self.task.model is None:
             self.task = replace(self.task, model=model)
 
-    def record_files(self, files: Sequence[str], hashes: Sequence[str]) -> None:
+    def record_files(
+        self,
+        files: tuple[str, ...],
+        hashes: tuple[str, ...],
+        originals: tuple[tuple[str, str], ...],
+    ) -> None:
         if self.entry is not None:
-            self.entry = replace(self.entry, files=tuple(files), file_hashes=tuple(hashes))
+            self.entry = replace(self.entry, files=files, file_hashes=hashes, originals=originals)
 
     def pause_seconds(self) -> float:
         """How long to wait before the next poll; 0 when it is due."""

@@ -70,6 +70,10 @@ class Service:
     logins: PendingLogins | None = None
     """Where a key can be got for callers on this machine; None for nowhere."""
 
+    def saves_for(self, context: Context) -> bool:
+        """Whether pictures are saved on the caller's own machine."""
+        return _is_local(context) and self.saves is not False
+
     def caller(self, context: Context) -> Caller:
         provider, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
         pay_seconds = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS

@@ -130,10 +130,13 @@ def _require_yes(answer: ElicitResult | None) -> None:
 
 
 def _schema(question: NotConfirmed) -> dict[str, Any]:
-    """Two choices and no default: a box to tick is accepted unticked, which says nothing."""
+    """Two choices and no default: a box to tick is accepted unticked, which says nothing.
+
+    No comes first: Codex puts its cursor on the first, and Enter there must not pay.
+    """
     several = f" for {question.count}" if question.count > 1 else ""
-    choices = [f"{_YES}{_amount(question)}{several}", _NO]
-    pay = {"type": "string", "title": "Pay this price?", "enum": choices}
+    choices = [_NO, f"{_YES}{_amount(question)}{several}"]
+    pay = {"type": "string", "title": "Your answer", "enum": choices}
     return {"type": "object", "properties": {"pay": pay}, "required": ["pay"]}
 
 

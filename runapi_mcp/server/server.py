@@ -82,12 +82,20 @@ class _Handlers:
         self._tools = tools
         self._framing = gallery.page_meta(service.upstream.base_url)
 
-    async def list_tools(self, _: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[describe(tool) for tool in self._tools.values()])
+    async def list_tools(
+        self, context: Context, _: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        return ListToolsResult(tools=[describe(tool) for tool in self._tools_for(context).values()])
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
+        tools = self._tools_for(context)
         # A task in place of a result is the extension's, which the SDK's types do not know.
-        return cast("CallToolResult", await call_tool(self._service, self._tools, context, params))
+        return cast("CallToolResult", await call_tool(self._service, tools, context, params))
+
+    def _tools_for(self, context: Context) -> Mapping[str, Tool]:
+        if self._service.saves_for(context):
+            return self._tools
+        return {name: tool for name, tool in self._tools.items() if not tool.needs_disk}
 
     async def list_resources(
         self, _: Context, __: PaginatedRequestParams | None
@@ -141,8 +149,8 @@ def describe(tool: Tool) -> McpTool:
         annotations=ToolAnnotations(
             read_only_hint=tool.effect == "reads",
             destructive_hint=False,
-            idempotent_hint=tool.effect != "pays",
-            open_world_hint=True,
+            idempotent_hint=tool.effect in ("reads", "changes"),
+            open_world_hint=tool.effect != "writes",
         ),
         _meta=dict(gallery.TOOL_META) if tool.output is TaskFacts else None,
     )

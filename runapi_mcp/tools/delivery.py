@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -20,8 +20,8 @@ from runapi_mcp.base.json_values import as_list
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import name_of
-from runapi_mcp.images.naming import default_stem
-from runapi_mcp.images.picture import Picture, PictureRequest, SavedPicture, WantedPicture
+from runapi_mcp.images.naming import default_stem, split_suffix
+from runapi_mcp.images.picture import Picture, PictureRequest, Place, SavedPicture, WantedPicture
 from runapi_mcp.orders.ledger import Entry, Ledger, write_or_log
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -133,10 +133,16 @@ async def _record_files(
         told = [next(following) for _ in tracked.task.image_urls]
         files = tuple(str(picture.path or "") for picture in told)
         hashes = tuple(picture.sha256 for picture in told)
-        entry = tracked.entry
-        if entry and any(files) and (files, hashes) != (entry.files, entry.file_hashes):
-            tracked.record_files(files, hashes)
-            await write_or_log(ledger.record_files(entry.key, files, hashes))
+        originals = tuple(map(_original, told)) if any(each.original for each in told) else ()
+        entry, news = tracked.entry, (files, hashes, originals)
+        if entry and any(files) and news != (entry.files, entry.file_hashes, entry.originals):
+            tracked.record_files(*news)
+            await write_or_log(ledger.record_files(entry.key, *news))
+
+
+def _original(picture: Picture) -> tuple[str, str]:
+    kept = picture.original
+    return (str(kept.path), kept.sha256) if kept else ("", "")
 
 
 def _request(
@@ -144,16 +150,27 @@ def _request(
 ) -> PictureRequest:
     first = drawn[0]
     target = first.entry.save_as if first.entry else None
+    name, suffix = split_suffix(name_of(target or ""))
+    usual = _name(first, now)
     return PictureRequest(
         wanted=_wanted(drawn, now),
         set_id=_set_id(first),
         set_size=_count(first) * max(len(tracked.task.image_urls) for tracked in drawn),
-        folder=_folder(options, target) if options.saves else None,
-        name=name_of(target) if target else _name(first, now),
+        place=_place(options, target, name or usual),
         preview_px=preview_px,
         caller=options.caller,
         fetch_by=_fetch_by(options.answer_by),
+        suffix=suffix,
+        originals=(_place(options, None, usual) or _place(options, target, usual)),
     )
+
+
+def _place(options: DeliveryOptions, target: str | None, name: str) -> Place | None:
+    """Where a picture is saved under this name, in the folder of its target."""
+    folder = _folder(options, target) if options.saves else None
+    if folder is None:
+        return None
+    return Place(folder, name, options.picture_store.folders.has_sidecars(folder))
 
 
 def _set_id(tracked: TrackedTask) -> str:
@@ -172,7 +189,8 @@ def _wanted(
             url=url,
             about=_about(tracked),
             number=_number(tracked, index),
-            saved=_saved(tracked, index) if are_saved else None,
+            saved=_nth(tracked, index, saved_pictures) if are_saved else None,
+            original=_nth(tracked, index, kept_originals) if are_saved else None,
             age_seconds=_age_seconds(tracked, now),
         )
         for tracked in drawn
@@ -182,16 +200,30 @@ def _wanted(
 
 def saved_pictures(entry: Entry) -> list[SavedPicture | None]:
     """Where the images of a task were saved, in their order; None for one that was not."""
-    levels = name_of(entry.save_as or "").count("/")
     return [
-        SavedPicture(Path(file), levels, sha256) if file else None
+        SavedPicture(Path(file), _levels(entry, file), sha256) if file else None
         for file, sha256 in zip_longest(entry.files, entry.file_hashes, fillvalue="")
     ]
 
 
-def _saved(tracked: TrackedTask, index: int) -> SavedPicture | None:
-    saved = saved_pictures(tracked.entry) if tracked.entry else []
-    return saved[index] if index < len(saved) else None
+def kept_originals(entry: Entry) -> list[SavedPicture | None]:
+    """Where the images of a task were kept as they came; None for one that was saved so."""
+    return [
+        SavedPicture(Path(file), 0, sha256) if file else None for file, sha256 in entry.originals
+    ]
+
+
+def _levels(entry: Entry, file: str) -> int:
+    """How many folders the name of a file has; none where it was only kept as it came."""
+    is_original = any(file == kept for kept, _ in entry.originals)
+    return 0 if is_original else name_of(entry.save_as or "").count("/")
+
+
+def _nth(
+    tracked: TrackedTask, index: int, files: Callable[[Entry], list[SavedPicture | None]]
+) -> SavedPicture | None:
+    found = files(tracked.entry) if tracked.entry else []
+    return found[index] if index < len(found) else None
 
 
 def _number(tracked: TrackedTask, index: int) -> int:

@@ -11,6 +11,7 @@ from pydantic import MISSING
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
+from runapi_mcp.images.naming import split_suffix
 from runapi_mcp.orders.orders import Order, OrderWithdrawn
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -80,6 +81,7 @@ async def _check(
     sources = await check_sources(
         names_of(params), caller.orders, caller.delivery, caller.wait.report
     )
+    stem, suffix = split_suffix(target or "")
     purchase = Purchase(
         variant=variant,
         settings=params.model_dump(exclude={SOURCES_FIELD}),
@@ -87,7 +89,8 @@ async def _check(
         came_at=caller.wait.came_at,
         count=options.count,
         sources=tuple(each.source for each in sources),
-        save_as=target,
+        save_as=None if target is None else stem,
+        suffix=suffix,
         redrawn=None if options.redraw is MISSING else options.redraw,
     )
     return purchase, sources, options

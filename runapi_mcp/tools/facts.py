@@ -46,12 +46,17 @@ class TaskFacts(Facts):
 
     joined: str | MISSING = _optional("Given when this call went on with an earlier one.")
     image_paths: list[str] | MISSING = _optional("Where the images are saved: absolute paths.")
+    original_paths: list[str] | MISSING = _optional(
+        "The same as they came, where save_as asks for another format."
+    )
     status: Status
     task_id: str
     task_ids: list[str] | MISSING = _optional("Of all images of the call, each a task of its own.")
     failed: list[str] | MISSING = _optional("Which images of the call there are none of, and why.")
     model: str | MISSING = MISSING
     image_sizes: list[str] | MISSING = _optional("Width x height in pixels.")
+    image_bytes: list[int] | MISSING = _optional("How large the files are.")
+    image_seconds: list[float] | MISSING = _optional("How long each took from the request on.")
     image_urls: list[str] | MISSING = _optional("Temporary addresses of the finished images.")
     expires: str | MISSING = _optional("Until about when the addresses work.")
     not_saved: str | MISSING = _optional("Why an image is not on the disk.")
@@ -160,6 +165,8 @@ def _line_text(name: str, value: object) -> str:
     if not isinstance(value, list):
         return f"{name}: {_value_text(name, value)}"
     items = cast("list[object]", value)
+    if all(isinstance(item, int | float) for item in items):
+        return f"{name}: {', '.join(map(str, items))}"
     return "\n".join([f"{name}:", *(f"- {_item_text(item)}" for item in items)])
 
 

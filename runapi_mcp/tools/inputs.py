@@ -10,7 +10,8 @@ from runapi_mcp.base.catalog import VARIANTS, Variant, by_model
 from runapi_mcp.base.catalog.fields import Capability
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS
-from runapi_mcp.images.naming import normalise_name
+from runapi_mcp.images.naming import normalise_name, split_suffix
+from runapi_mcp.tools.source_names import Address, parse_name
 
 DEFAULT_LISTED: Final = 10
 MOST_LISTED: Final = 50
@@ -39,6 +40,26 @@ def _known_variant(value: str, info: ValidationInfo) -> str:
     raise ValueError(f"must be one of {', '.join(models)}{meant}")
 
 
+def _path_or_task_id(value: str) -> str:
+    try:
+        is_address = isinstance(parse_name(value), Address)
+    except ValueError:
+        is_address = True
+    if is_address:
+        raise ValueError("must be the path of an image, or the task_id of an earlier answer")
+    return value
+
+
+def _name_of_a_format(value: str) -> str:
+    name = normalise_name(value)
+    if not split_suffix(name)[1]:
+        raise ValueError("must end in .png, .jpg, .jpeg or .webp")
+    return name
+
+
+_Side = Annotated[int, Field(ge=16, le=16_384), _RANGE_IN_WORDS]
+
+
 class Waiting(Capability):
     wait_seconds: Annotated[
         Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS), _RANGE_IN_WORDS] | MISSING,
@@ -53,8 +74,41 @@ class Waiting(Capability):
 class SaveAs(Capability):
     save_as: Annotated[
         Annotated[str, AfterValidator(normalise_name)] | MISSING,
-        Field(description="File name or path."),
+        Field(description="File path; .png, .jpg or .webp sets the format."),
     ] = MISSING
+
+
+class ConversionOptions(Capability):
+    """What another file of an image is to be."""
+
+    source: Annotated[str, AfterValidator(_path_or_task_id), Field(description="Path or task_id.")]
+
+    save_as: Annotated[
+        str, AfterValidator(_name_of_a_format), Field(description="Path with suffix.")
+    ]
+
+    width: Annotated[_Side | MISSING, Field(description="16-16384 px.")] = MISSING
+
+    height: Annotated[_Side | MISSING, Field(description="16-16384 px.")] = MISSING
+
+    fit: Annotated[
+        Literal["cover", "contain"], Field(description="cover crops to width x height.")
+    ] = "cover"
+
+    quality: Annotated[
+        Annotated[int, Field(ge=1, le=100), _RANGE_IN_WORDS] | MISSING,
+        Field(description="1-100, of JPEG and WebP."),
+    ] = MISSING
+
+    def is_met_by(self, width: int, height: int) -> bool:
+        """Whether a picture of this size is as large as asked."""
+        asked = [
+            (wanted, made)
+            for wanted, made in ((self.width, width), (self.height, height))
+            if wanted is not MISSING
+        ]
+        alike = [wanted == made for wanted, made in asked]
+        return all(alike) if self.fit == "cover" else not asked or any(alike)
 
 
 class PreviewSize(Capability):

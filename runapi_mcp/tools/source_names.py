@@ -43,7 +43,11 @@ _COUNT_FIELD: Final = "output_count"
 SourceName = Address | LocalPath | EarlierTask
 
 
-def _parse_name(name: str) -> SourceName:
+def parse_name(name: str) -> SourceName:
+    """
+    Raises:
+        ValueError: "must ..." what it is to be, where it is an address that is none.
+    """
     plain = bare(name)
     scheme = _scheme_of(plain)
     if scheme in ("http", "https") or not plain or len(name) > MAX_URL_CHARACTERS:
@@ -64,7 +68,7 @@ def _scheme_of(name: str) -> str:
 
 
 # How many there may be, its row alone says.
-_NAMES: Final = list[Annotated[str, AfterValidator(_parse_name)]]
+_NAMES: Final = list[Annotated[str, AfterValidator(parse_name)]]
 
 
 @cache

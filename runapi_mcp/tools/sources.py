@@ -27,7 +27,7 @@ from runapi_mcp.orders.ledger import Entry, Ledger, read_or_none, write_or_log
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Source
 from runapi_mcp.providers.port import Provider, UploadedFile
-from runapi_mcp.tools.delivery import saved_pictures
+from runapi_mcp.tools.delivery import kept_originals, saved_pictures
 from runapi_mcp.tools.source_names import Address, EarlierTask, LocalPath, SourceName
 from runapi_mcp.tools.tool import DeliveryOptions
 
@@ -113,7 +113,7 @@ def _by_address(url: str) -> CheckedSource:
 async def _check_file(name: str, options: DeliveryOptions) -> CheckedSource:
     from runapi_mcp.images.local_image import read_local_file
 
-    read = partial(read_local_file, _path_of(name), options.picture_store.folders)
+    read = partial(read_local_file, path_of(name), options.picture_store.folders)
     image = await _strip(read, options)
     named = {"path": str(image.path), "sha256": image.sha256}
     return CheckedSource(Source(f"sha256:{image.sha256}", named, url=None), image)
@@ -134,33 +134,35 @@ async def _check_task(task_id: str, orders: Orders, options: DeliveryOptions) ->
     return CheckedSource(Source(identity, named, task.image_urls[0]))
 
 
-def _saved_for_good(entry: Entry, now: float) -> SavedPicture | None:
-    """Where the first image of a task was saved, if RunAPI may have it no longer."""
-    age_seconds = now - (entry.ended_at or entry.begun_at)
-    saved = next(filter(None, saved_pictures(entry)), None)
-    return saved if age_seconds > SURE_IMAGE_SECONDS else None
+def _saved_for_good(entry: Entry, now: float) -> list[SavedPicture]:
+    """Where the first image of a task is, as it came before what was made of it, if RunAPI may have
+    it no longer."""
+    if now - (entry.ended_at or entry.begun_at) <= SURE_IMAGE_SECONDS:
+        return []
+    first = next(filter(None, saved_pictures(entry)), None)
+    return list(filter(None, (*kept_originals(entry)[:1], first)))
 
 
 async def _saved_image(
     task_id: str, entry: Entry, now: float, options: DeliveryOptions
 ) -> LocalImage | None:
     """The image of a task as it was saved; None where RunAPI's own is to be taken."""
-    saved = _saved_for_good(entry, now)
-    if saved is None:
-        return None
     from runapi_mcp.images.local_image import read_saved_file
 
-    try:
-        return await _strip(partial(read_saved_file, saved, task_id), options)
-    except Failure as failure:
-        # Moved, deleted or edited since; RunAPI may still have its own.
-        if now - entry.drawn_since <= IMAGE_SECONDS:
-            return None
-        raise Refused(
-            failure.happened,
-            f"The image of task {task_id} was saved there, and RunAPI no longer has it: give the "
-            "path or URL of the image to start from.",
-        ) from failure
+    lost: Failure | None = None
+    for saved in _saved_for_good(entry, now):
+        try:
+            return await _strip(partial(read_saved_file, saved, task_id), options)
+        except Failure as failure:  # moved, deleted or edited since
+            lost = failure
+    # RunAPI may still have its own.
+    if lost is None or now - entry.drawn_since <= IMAGE_SECONDS:
+        return None
+    raise Refused(
+        lost.happened,
+        f"The image of task {task_id} was saved there, and RunAPI no longer has it: give the "
+        "path or URL of the image to start from.",
+    ) from lost
 
 
 async def _strip(read: Callable[[], LocalFile], options: DeliveryOptions) -> LocalImage:
@@ -170,7 +172,12 @@ async def _strip(read: Callable[[], LocalFile], options: DeliveryOptions) -> Loc
     return await strip_for_upload(file, options.picture_store.decoders, options.caller)
 
 
-def _path_of(name: str) -> str:
+def path_of(name: str) -> str:
+    """The path that a name of a local image is, also where it is a `file:` URL.
+
+    Raises:
+        Refused: it is none of this machine.
+    """
     url = bare(name)
     if not url.lower().startswith("file:"):
         return name

@@ -5,6 +5,7 @@ from typing import Final
 
 from runapi_mcp.base.catalog import Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
+from runapi_mcp.tools.convert_tool import CONVERT_IMAGE
 from runapi_mcp.tools.drawing import drawing_tool
 from runapi_mcp.tools.login_tool import LOGIN
 from runapi_mcp.tools.pricing import CHECK_BALANCE, pricing_tool
@@ -17,7 +18,8 @@ _FACTS: Final = (
     "with it; list_tasks finds a lost one. The same call again gets the same image, for nothing, "
     "until it arrived or was used; redraw with its task_id draws a new one, count several. Failed "
     "images are not charged. Images are saved as files; the answer begins with their paths, and "
-    "save_as names them. preview_px 0 leaves the preview out. Image URLs last about 7 days. "
+    "save_as names them, its suffix sets the format. preview_px 0 leaves the preview out. "
+    "Image URLs last about 7 days. "
     "Flux 2 at RunAPI has no seed, steps or guidance. Arguments are checked before anything is "
     "paid."
 )
@@ -47,5 +49,6 @@ def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
         LIST_TASKS,
         pricing_tool(variants),
         CHECK_BALANCE,
+        CONVERT_IMAGE,
         LOGIN,
     )

@@ -11,6 +11,7 @@ from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.redaction import quote
 from runapi_mcp.images.picture import Picture
+from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.delivery import expiry_of
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
@@ -96,12 +97,15 @@ def result_of(
     facts = TaskFacts(
         joined=joined_words(outcome) or MISSING,
         image_paths=[picture.place for picture in pictures if picture.path] or MISSING,
+        original_paths=list(filter(None, (each.original_place for each in pictures))) or MISSING,
         status=status,
         task_id=first.task.id,
         task_ids=list(outcome.siblings) or MISSING,
         failed=_failed(outcome) or MISSING,
         model=first.task.model or MISSING,
         image_sizes=[f"{info.width}x{info.height}" for info in infos] or MISSING,
+        image_bytes=[info.byte_size for info in infos] or MISSING,
+        image_seconds=_seconds(outcome) or MISSING,
         image_urls=urls or MISSING,
         expires=(expiry_of(first.entry, made_at) if urls else None) or MISSING,
         not_saved=_not_saved(pictures) or MISSING,
@@ -182,6 +186,13 @@ def _number(tracked: TrackedTask) -> int:
     return tracked.entry.number if tracked.entry else 1
 
 
+def _seconds(outcome: TaskOutcome) -> list[float]:
+    """How long each picture took, from the request on; nothing where one was not watched."""
+    drawn = [tracked.entry for tracked in outcome.tasks if tracked.task.image_urls]
+    seconds = [_seconds_of(entry) for entry in drawn if entry and entry.drawn]
+    return seconds if len(seconds) == len(drawn) else []
+
+
 def _price(outcome: TaskOutcome, price: Price | None) -> tuple[float | None, str | None]:
     """What is not charged yet will cost and who says so; nothing once all charges are known."""
     priced = [_price_of(tracked, price) for tracked in outcome.tasks]
@@ -200,6 +211,11 @@ def _price_of(tracked: TrackedTask, price: Price | None) -> tuple[float | None, 
     if entry is not None and entry.price_cents is not None:
         return entry.price_cents, "the price when it was ordered"
     return (None, None) if price is None else (None, price_basis(price))
+
+
+def _seconds_of(entry: Entry) -> float:
+    _, done_seconds = entry.drawn or (0.0, 0.0)
+    return round(entry.drawn_since - entry.begun_at + done_seconds, 1)
 
 
 def _sum(amounts: Iterable[float | None]) -> float | None:

@@ -171,7 +171,7 @@ class Tool:
     name: str
     title: str
     description: str
-    effect: Literal["reads", "changes", "pays"]
+    effect: Literal["reads", "changes", "writes", "pays"]
     inputs: tuple[type[Capability], ...]
     output: type[BaseModel]
     run: Callable[[Caller, RawArguments], Awaitable[ToolResult]]
@@ -179,3 +179,5 @@ class Tool:
     Raises:
         Failure: what went wrong and what to do, in words a model can use.
     """
+    needs_disk: bool = False
+    """Whether it is offered only where pictures are saved on the caller's own machine."""

@@ -28,7 +28,8 @@ class Activity:
 
     def __init__(self) -> None:
         self.requests_in_hand: set[RequestId] = set()
-        """Those that nobody has an answer to yet, be it on its way or not."""
+        """Those that have no answer yet. One that leaves may be read before that is noticed here,
+        and its id used anew."""
         self._outboxes: dict[RequestId, Outbox] = {}
         """Of those whose answer is not out."""
         self._said_at = anyio.current_time()
@@ -39,8 +40,8 @@ class Activity:
         return anyio.current_time() - self._said_at
 
     def awaits(self, request_id: RequestId | None) -> bool:
-        """Whether the answer to a request of this id is not out yet."""
-        return request_id is not None and coerce_request_id(request_id) in self._outboxes
+        """Whether there is no answer yet to a request of this id."""
+        return request_id is not None and coerce_request_id(request_id) in self.requests_in_hand
 
     def repeats(self, message: object) -> bool:
         """Whether it is a request of the id of one that is still in hand."""

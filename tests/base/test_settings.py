@@ -300,6 +300,7 @@ def test_the_ledger_keeps_90_days_or_as_many_as_are_wanted(value: str, days: flo
             for value in ("some", "-1", "0", "0.5", "1e9", "nan")
         ),
         ("RUNAPI_MCP_TASKS", "perhaps", "neither on nor off. Set it to 1 or 0, or unset it"),
+        ("RUNAPI_SIDECAR", "perhaps", "neither on nor off. Set it to 1 or 0, or unset it"),
         ("RUNAPI_LEDGER_PROMPTS", "perhaps", "neither on nor off. Set it to 1 or 0, or unset it"),
     ],
 )
@@ -318,6 +319,11 @@ def test_a_number_or_switch_that_cannot_be_used_is_refused_with_what_can(
 def test_tasks_and_kept_prompts_are_on_until_switched_off(value: str, on: bool) -> None:  # noqa: FBT001 - a parameter
     loaded = load({"RUNAPI_MCP_TASKS": value, "RUNAPI_LEDGER_PROMPTS": value})
     assert (loaded.mcp_tasks, loaded.ledger.keep_prompts) == (on, on)
+
+
+@pytest.mark.parametrize(("value", "kept"), [("", None), ("on", True), ("OFF", False)])
+def test_whether_jsons_are_kept_is_open_until_it_is_said(value: str, kept: bool | None) -> None:  # noqa: FBT001 - a parameter
+    assert load({"RUNAPI_SIDECAR": value}).pictures.sidecars is kept
 
 
 @pytest.mark.parametrize("value", ["off", "OFF", "0", "false", "no"])

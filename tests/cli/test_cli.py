@@ -26,7 +26,7 @@ from tests.support.processes import (
 
 pytestmark = pytest.mark.anyio
 
-READERS = ["get_task", "list_tasks", "check_pricing", "check_balance", "login"]
+READERS = ["get_task", "list_tasks", "check_pricing", "check_balance", "convert_image", "login"]
 HOW_TO_GET_A_KEY = (
     "Call login, or run `runapi-mcp login`; or create a key at https://runapi.ai and set it as "
     "RUNAPI_API_KEY in the server's environment. RUNAPI_SANDBOX=1 needs none."

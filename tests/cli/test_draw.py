@@ -390,3 +390,30 @@ def test_a_terminal_that_shows_less_is_shown_less(environment: dict[str, str]) -
     program = "from runapi_mcp.cli import spinner\nwith spinner.spinning('turning'): pass"
     _, said = at_terminal(program=("-c", program), environment=environment)
     assert said.startswith("\r| 0 s  turning") if "TERM" not in environment else said == ""
+
+
+@pytest.mark.parametrize("suffix", ["webp", "jpg", "jpeg"])
+async def test_the_suffix_decides_the_format(suffix: str, tmp_path: Path) -> None:
+    async with person(tmp_path) as at:
+        name = f"hero.{suffix}"
+        (tmp_path / "hero.png").write_text("another picture")
+        (tmp_path / name).write_text("mine")
+        for number in (1, 2):
+            drawn = await at.draw(FOX, "-o", name, "--force")
+            assert (drawn.returncode, len(at.tasks)) == (0, number)
+            assert drawn.stdout == f"{tmp_path}/{name}\n"
+    with Image.open(tmp_path / name) as picture:
+        assert picture.format == ("WEBP" if suffix == "webp" else "JPEG")
+    assert set(at.files()) == {"hero.png", name} - {"hero.webp"}
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 2
+
+
+async def test_a_picture_in_another_format_than_was_asked_is_no_success(tmp_path: Path) -> None:
+    """The same call joined one that names another format."""
+    async with person(tmp_path) as at:
+        await at.with_(**MEANWHILE).draw(FOX, "-o", "fox.png")
+        joined = await at.draw(FOX, "-o", "fox.webp")
+        assert (joined.returncode, joined.stdout) == (3, f"{at.tasks[0]}\n")
+        assert f"Saved: {tmp_path}/fox.png, in another format than -o names\n" in joined.stderr
+        assert (await at.draw(FOX, "-o", "fox.png")).stdout == f"{tmp_path}/fox.png\n"
+        assert len(at.tasks) == 1

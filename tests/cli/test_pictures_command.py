@@ -125,7 +125,7 @@ FETCHES = f"`runapi-mcp tasks {task_id(1)}` fetches it, as long as RunAPI has it
         ("fox", leave, {}, "'fox' is not a task id. `runapi-mcp tasks` lists them."),
         (None, leave, {}, "--open needs a TASK_ID. `runapi-mcp tasks` lists them."),
     ],
-    ids=str,
+    ids=["gone", "changed", "no screen", "far", "no opener", "unknown", "no id", "none named"],
 )
 async def test_what_cannot_be_opened_is_said_in_a_sentence(
     asked: str | None,

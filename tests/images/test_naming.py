@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runapi_mcp.images.naming import default_stem, normalise_name
+from runapi_mcp.images.naming import IMAGE_SUFFIXES, default_stem, normalise_name, split_suffix
 from tests.support.drafts import NEWS, TASK_ID, files, save
 
 DAY = date(2026, 11, 20)
@@ -49,7 +49,10 @@ def test_a_checked_name_is_legal_on_every_system_and_checked_again_stays_as_it_i
     except ValueError as error:
         assert str(error).startswith("must ")  # noqa: PT017 - most texts are refused
         return
-    assert_legal_everywhere(name)
+    stem, suffix = split_suffix(name)
+    assert suffix in ("", *IMAGE_SUFFIXES)
+    assert stem + suffix == name
+    assert_legal_everywhere(stem)
     assert normalise_name(name) == name
 
 
@@ -57,7 +60,7 @@ def test_a_checked_name_is_legal_on_every_system_and_checked_again_stays_as_it_i
 @given(TEXTS)
 def test_any_name_that_passes_lands_in_the_folder_and_nowhere_else(text: str) -> None:
     try:
-        name = normalise_name(text)
+        name, _ = split_suffix(normalise_name(text))
     except ValueError:
         return
     with TemporaryDirectory() as place:
@@ -119,14 +122,15 @@ def test_a_picture_is_named_for_its_day_what_it_shows_and_its_task(prompt: str, 
     ("save_as", "name"),
     [
         ("fox", "fox"),
-        ("  fox.png \n", "fox"),
-        ("fox.JPG", "fox"),
-        ("fox.png.webp", "fox"),
-        ("animals/red fox.jpeg", "animals/red fox"),
+        ("  fox.png \n", "fox.png"),
+        ("fox.JPG", "fox.jpg"),
+        ("fox.png.webp", "fox.webp"),
+        ("animals/red fox.jpeg", "animals/red fox.jpeg"),
         ("animals\\red\\fox", "animals/red/fox"),
         ("animals.png/fox", "animals.png/fox"),
         ("fox.v2", "fox.v2"),
-        ("fox.tiff", "fox.tiff"),
+        ("fox.gif.png", "fox.gif.png"),
+        ("fox.gif/owl", "fox.gif/owl"),
         ("fu\u0308chse", "f\xfcchse"),
         ("雪/赤い狐🦊", "雪/赤い狐🦊"),
         ("$(fox) & 'co'; #1", "$(fox) & 'co'; #1"),
@@ -150,6 +154,7 @@ UNSEEN = "must be visible text, without control, bidirectional or other invisibl
 FORBIDDEN = 'must not contain any of < > : " | ? * ~'
 EDGES = "must not have a space around any part of it, or a dot at the end of one"
 DEVICE = "must not be a name that Windows keeps for devices, such as CON, NUL or COM1"
+OTHER = "must end in .png, .jpg, .jpeg or .webp, or in no suffix of a picture"
 LONG = "must have at most 120 characters and 238 bytes a part"
 DEEP = "must have at most 8 levels"
 
@@ -187,6 +192,7 @@ REFUSED: Mapping[str, Sequence[str]] = {
         *("Aux.png", "conin$", "COM0"),
     ],
     LONG: ["x" * 121, "狐" * 80, "🦊" * 60, f"a/{'x' * 5_000}", "x" * 5_000 + ".png"],
+    OTHER: ["fox.tiff", "fox.AVIF", "img/fox.svg", "fox.png.gif", "a.heic"],
     DEEP: ["a/b/c/d/e/f/g/h/i", "../" * 50 + "fox"],
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 
 from runapi_mcp.images.folders import Folders
 from tests.support.ledgers import answers
@@ -127,6 +127,11 @@ async def test_over_http_pictures_are_saved_only_where_the_operator_says_so(
             result = await draw(client)
             paid = net.paid_requests()
             named = await client.call_tool(DRAW, {"prompt": QUICK, "save_as": "fox"})
+            tools = {tool.name for tool in (await client.list_tools()).tools}
+            with pytest.raises(MCPError, match="There is no tool 'convert_image'"):
+                await client.call_tool("convert_image", {"source": "a.png", "save_as": "b.png"})
+    assert "get_task" in tools
+    assert "convert_image" not in tools
     assert len(previews(result)) == 1
     if save == "on":
         assert path_of(result).parent == tmp_path

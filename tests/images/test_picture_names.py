@@ -19,9 +19,7 @@ pytestmark = pytest.mark.anyio
         ("assets\\hero.png", "assets/hero.png"),
         ("hero.png", "hero.png"),
         ("hero.PNG", "hero.png"),
-        ("hero.jpg", "hero.png"),
         ("hero.webp.png", "hero.png"),
-        ("hero.svg", "hero.svg.png"),
         ("v1.2", "v1.2.png"),
         ("雪の狐", "雪の狐.png"),
     ],
@@ -36,11 +34,11 @@ async def test_a_picture_is_saved_under_the_name_it_is_given(
 
 @pytest.mark.parametrize(
     "save_as",
-    ["", " ", ".", "..", "../fox", "a/../../fox", "a/./fox", "/etc/fox", "//host/fox", "\\fox",
+    [".", "..", "../fox", "a/../../fox", "a/./fox", "/etc/fox", "//host/fox", "\\fox",
      "C:\\fox", "c:fox", "~/fox", "~root/fox", ".git/hooks/fox", "a/.hidden", "fox/", "a//b",
      "fox\0", "fo\nx", "fox\u202egnp", "NUL", "aux.png", "a/COM1", "fox.", "a /b", "fox:stream",
      "fo*x", "x" * 121, "雪" * 81, "a/" * 8 + "fox", ".png", "file:///etc/fox",
-     7, True, ["fox"], {"name": "fox"}],
+     "hero.svg", "img/hero.GIF", "hero.avif", 7, True, ["fox"], {"name": "fox"}],
 )  # fmt: skip
 async def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_paid(
     save_as: object, tmp_path: Path

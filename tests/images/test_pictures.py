@@ -50,6 +50,8 @@ async def test_a_picture_is_saved_as_it_came_and_its_path_is_the_first_fact(
             "task_id": task_id,
             "model": "flux-2-pro-text-to-image",
             "image_sizes": ["1024x1024"],
+            "image_bytes": [path.stat().st_size],
+            "image_seconds": facts(result)["image_seconds"],
             "image_urls": [f"http://127.0.0.1/images/{task_id}.png"],
             "expires": facts(result)["expires"],
             "cost_cents": 5,
@@ -100,13 +102,13 @@ async def test_several_images_of_one_task_are_numbered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("form", "suffix"), [("JPEG", ".jpg"), ("WEBP", ".webp"), ("PNG", ".png")])
-async def test_the_suffix_is_that_of_the_content_whatever_it_was_called(
+async def test_without_a_suffix_it_gets_that_of_the_content_whatever_it_was_called(
     form: str, suffix: str, tmp_path: Path
 ) -> None:
     content = encoded(Image.new("RGB", (300, 200)), form)
     lying = httpx.Response(200, content=content, headers={"Content-Type": "text/html"})
     async with made_up(lambda _: lying, Folders(tmp_path), [f"{ORIGIN}/fox.gif"]) as client:
-        result = await client.call_tool(DRAW, {**FOX, "save_as": "fox.png"})
+        result = await client.call_tool(DRAW, {**FOX, "save_as": "fox"})
     assert path_of(result) == tmp_path / f"fox{suffix}"
     assert path_of(result).read_bytes() == content
 

@@ -94,10 +94,7 @@ BOMB = png("L", (8_000, 8_000))
     ("content", "why"),
     [
         (b"<html>Access denied</html>", "The file is not a whole PNG, JPEG or WebP image."),
-        (
-            encoded(Image.new("RGB", (30, 20)), "GIF"),
-            "The file is not a whole PNG, JPEG or WebP image.",
-        ),
+        (encoded(Image.new("RGB", (30, 20)), "GIF"), "The file is GIF."),
         (png()[: len(png()) // 2], "The file is not a whole PNG, JPEG or WebP image."),
         (png()[:30], "The file is not a whole PNG, JPEG or WebP image."),
         (bytes(1_000), "The file is not a whole PNG, JPEG or WebP image."),

@@ -24,8 +24,6 @@ pytestmark = pytest.mark.anyio
 ERA = pytest.mark.parametrize("era", ERAS)
 DRAW, DEAR = "flux_2_pro_text_to_image", "flux_2_max_text_to_image"
 FOX = {"prompt": "a fox"}
-UNPRICED = FOX | {"aspect_ratio": "1:1"}
-"""For the variant whose price only the live list tells."""
 LARGE_FOX = FOX | {"output_resolution": "2k"}
 UNPRICED = FOX | {"aspect_ratio": "1:1"}
 """For the variant whose price only the live list tells."""
@@ -80,8 +78,8 @@ async def test_a_yes_pays_once_and_the_question_says_the_price_and_what_is_left(
         "properties": {
             "pay": {
                 "type": "string",
-                "title": "Pay this price?",
-                "enum": ["Yes, pay $0.05", "No"],
+                "title": "Your answer",
+                "enum": ["No", "Yes, pay $0.05"],
             }
         },
         "required": ["pay"],
@@ -103,7 +101,7 @@ async def test_several_are_one_question_with_the_sum(era: str, count: object) ->
         "These 4 images (Flux 2 Pro: text to image) cost $0.20 together. Today's budget leaves "
         '$0.22 before them. They show: "a fox". Draw them?'
     )
-    assert question.requested_schema["properties"]["pay"]["enum"] == ["Yes, pay $0.20 for 4", "No"]
+    assert question.requested_schema["properties"]["pay"]["enum"] == ["No", "Yes, pay $0.20 for 4"]
 
 
 @ERA

@@ -9,7 +9,7 @@ import httpx
 
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import Folders
-from runapi_mcp.images.picture import Picture, PictureRequest, SavedPicture, WantedPicture
+from runapi_mcp.images.picture import Picture, PictureRequest, Place, SavedPicture, WantedPicture
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.images.workers import Workers
 from tests.support.decoding import WORKERS
@@ -44,12 +44,12 @@ async def collect(
     fields: Mapping[str, Any] = {
         "set_id": "task-1",
         "set_size": len(pictures),
-        "name": "fox",
         "preview_px": 64,
         "caller": "me",
         "fetch_by": anyio.current_time() + FETCH_SECONDS,
     }
-    request = PictureRequest(tuple(pictures), folder=folder, **{**fields, **given})
+    place = None if folder is None else Place(folder, given.pop("name", "fox"))
+    request = PictureRequest(tuple(pictures), place=place, **{**fields, **given})
     store = PictureStore("https://runapi.ai", Folders(), httpx.MockTransport(keeper), workers)
     return await store.collect(request, report or _ignore)
 

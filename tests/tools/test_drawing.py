@@ -1,5 +1,6 @@
 """A picture is drawn: the whole way of a paid call, through the front door."""
 
+import anyio
 import pytest
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
@@ -21,18 +22,22 @@ def smallest_arguments(variant: Variant) -> dict[str, object]:
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.model)
 async def test_every_variant_draws_one_picture_for_one_price(variant: Variant, era: str) -> None:
     async with world(era=era) as w:
+        began = anyio.current_time()
         result = await w.call(variant.tool_name, smallest_arguments(variant))
         task_id = facts(result)["task_id"]
         assert facts(result) == {
             "status": "completed",
             "task_id": task_id,
             "model": variant.model,
+            "image_seconds": facts(result)["image_seconds"],
             "image_urls": [f"http://127.0.0.1/images/{task_id}.png"],
             "expires": utc(NOON + 7 * 86_400),
             "cost_cents": w.spent_cents,
             "next": "The image URLs expire about 7 days after drawing; download what should last.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
         }
+        [seconds] = facts(result)["image_seconds"]
+        assert seconds == pytest.approx(anyio.current_time() - began, abs=0.1)
         assert w.spent_cents > 0
         assert w.wire.paths("POST") == [f"/api/v1/{variant.service}/{variant.action}"]
         assert not result.is_error

@@ -81,6 +81,8 @@ def row(text: str) -> dict[str, Any]:
 def read(name: str, value: str) -> object:
     if name.endswith("_cents"):
         return json.loads(value.partition(" ")[0])
+    if name in ("image_bytes", "image_seconds"):
+        return json.loads(f"[{value}]")
     return json.loads(value) if name in ("prompt", "delivered") else value
 
 

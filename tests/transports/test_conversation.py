@@ -124,6 +124,17 @@ async def test_an_answer_cancelled_before_it_is_out_is_not_confirmed_by_the_next
         assert talk.confirmed == []
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_an_id_is_free_as_soon_as_its_answer_may_be_read(era: str) -> None:
+    async with talking(era, writer_seconds=1) as talk:
+        await talk.call(1)
+        await anyio.sleep(1.5)  # the opening's answer is out, and this one on its way
+        await talk.call(1)
+        await settled()
+        assert talk.log.count(("sent", 1)) == 2
+        assert talk.confirmed == [1, 1]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One call: when it comes, how long it takes, and when it is cancelled if it is."""

@@ -47,6 +47,7 @@ TOOLS = [
     "list_tasks",
     "check_pricing",
     "check_balance",
+    "convert_image",
     "login",
 ]
 

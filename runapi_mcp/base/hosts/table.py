@@ -42,7 +42,8 @@ HOSTS: Final = (
         http=Http({"type": "http"}, last={"timeout": _CALL_MS}),
         reference="${%s}",
         next_step="Start a new session, or /mcp and reconnect.",
-        # 30 minutes over stdio, 5 over HTTP. A task shows its person a raw id and no price, and its
+        # 30 minutes over stdio, 5 over HTTP. Its model gets previews, links and the structure, its
+        # person the progress. A task shows its person a raw id and no price, and its
         # model a note on a file instead of the picture (2.1.332, interactive).
         client=ClientProfile(
             ("claude-code",),
@@ -79,6 +80,8 @@ HOSTS: Final = (
         http=Http(
             headers=None, bearer="bearer_token_env_var", last={"tool_timeout_sec": CALL_SECONDS}
         ),
+        # Its person sees the last three lines of an answer, the link among them; its model, outside
+        # the code mode, the structure alone. A question's cursor is on its first choice (0.171).
         client=ClientProfile(
             ("codex-mcp-client",), 300, 300, takes_every_answer=True, takes_links=True
         ),

@@ -81,6 +81,8 @@ class PictureSettings:
     """Whether answers may carry a small picture."""
     input_dirs: tuple[Path, ...]
     """Where local images may be taken from, besides the usual places."""
+    sidecars: bool | None
+    """Whether a JSON is kept beside each picture; None for not in a project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ def _pictures(environ: Mapping[str, str]) -> PictureSettings:
         save=values.choice(environ, "RUNAPI_SAVE"),
         preview=values.switch(environ, "RUNAPI_PREVIEW", default=True),
         input_dirs=values.folders(environ, "RUNAPI_INPUT_DIRS"),
+        sidecars=values.choice(environ, "RUNAPI_SIDECAR"),
     )
 
 

@@ -26,6 +26,7 @@ NAMES: Final = frozenset(
         "RUNAPI_SANDBOX",
         "RUNAPI_SANDBOX_DRAW_SECONDS",
         "RUNAPI_SAVE",
+        "RUNAPI_SIDECAR",
         "RUNAPI_VARIANTS",
         "RUNAPI_WAIT_SECONDS",
     }

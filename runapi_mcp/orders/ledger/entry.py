@@ -49,7 +49,8 @@ class Entry:
     sources: tuple[Mapping[str, str], ...] = ()
     """What it is made from, in the caller's words: `path` and `sha256`, `task_id` or `url`."""
     save_as: str | None = None
-    """Where to: a folder, `/./` and the name, decided at ordering; a bare name in older entries."""
+    """Where to: a folder, `/./` and the name, decided at ordering; a bare name in older entries.
+    Its suffix says the format; without one it is saved as it comes."""
     price_cents: float | None = None
     """What it is expected to cost; None when nobody knows."""
     status: OrderStatus = "intended"
@@ -60,6 +61,8 @@ class Entry:
     """Where the images were saved: absolute paths, in their order; "" for one that was not."""
     file_hashes: tuple[str, ...] = ()
     """The SHA-256 of each file as it was saved; missing or "" where an earlier version saved it."""
+    originals: tuple[tuple[str, str], ...] = ()
+    """Path and SHA-256 of each image as it came, where another format was asked for; else ""."""
     cost_cents: float | None = None
     error: str | None = None
     ended_at: float | None = None

@@ -96,7 +96,17 @@ class Ledger(Protocol):
         """
         ...
 
-    async def record_files(self, key: str, files: Sequence[str], hashes: Sequence[str]) -> None: ...
+    async def record_files(
+        self,
+        key: str,
+        files: Sequence[str],
+        hashes: Sequence[str],
+        originals: Sequence[tuple[str, str]] = (),
+    ) -> None: ...
+
+    async def record_use(self, caller: str, use: Use) -> None:
+        """Settle the calls of pictures that were used without another call for one."""
+        ...
 
     async def record_handover(self, call_id: str, at: float, *, surely: bool) -> None:
         """Write down when an answer with all pictures of a call left; for sure, it is settled.

@@ -205,14 +205,17 @@ async def test_what_a_wrong_clock_settled_in_the_future_is_settled(book: Book) -
     [
         Use(task_ids=("task 1",)),
         Use(redrawn="task 1"),
-        Use(paths=("/pictures/1.png", "/elsewhere.png")),
+        Use(paths=("/pictures/1.webp", "/elsewhere.png")),
+        Use(paths=("/pictures/1.png",)),
         Use(urls=IMAGE),
     ],
 )
-@pytest.mark.parametrize("by", ["a new call", "one that joins in time", "one that joins late"])
+@pytest.mark.parametrize(
+    "by", ["a new call", "one that joins in time", "one that joins late", "no call"]
+)
 async def test_a_used_picture_settles_its_call(book: Book, use: Use, by: str) -> None:
     await book.end("1", fingerprint=FOX)
-    await book.one.record_files("1", ["/pictures/1.png"], ["ab"])
+    await book.one.record_files("1", ["/pictures/1.webp"], ["ab"], [("/pictures/1.png", "cd")])
     await book.end("2", image_urls=("https://cdn.example/2.png",))
     await anyio.sleep(1)
     joining = wanted("4", fingerprint="2")
@@ -221,6 +224,8 @@ async def test_a_used_picture_settles_its_call(book: Book, use: Use, by: str) ->
         await book.other.intend(new, use, clock(), allow_all)
     elif by == "one that joins in time":
         await book.other.find_alike(joining[0], use, clock())
+    elif by == "no call":
+        await book.other.record_use(ME, use)
     else:
         await book.other.intend(joining, use, clock(), allow_up_to(0))
     assert await book.again() is None
@@ -233,6 +238,7 @@ async def test_another_callers_use_settles_nothing(book: Book) -> None:
     use = Use("task 1", ("task 1",), urls=IMAGE)
     yours = wanted("2", caller="you", fingerprint="2")
     await book.one.intend(yours, use, clock(), allow_all)
+    await book.one.record_use("you", use)
     assert await book.again() == "1"
 
 
@@ -450,14 +456,15 @@ async def test_to_write_of_what_is_not_there_is_a_failure(book: Book) -> None:
 
 async def test_files_and_a_handover_are_kept_and_the_first_handover_counts(book: Book) -> None:
     await book.end("1")
-    await book.one.record_files("1", ["/pictures/1.png", ""], ["ab", ""])
+    originals = (("", ""), ("/pictures/1.webp", "cd"))
+    await book.one.record_files("1", ["/pictures/1.png", ""], ["ab", ""], originals)
     first = clock()
     await book.one.record_handover("1", first, surely=False)
     await anyio.sleep(60)
     await book.other.record_handover("1", clock(), surely=False)
     seen = await book.other.by_task(ME, "task 1")
     assert seen is not None
-    assert seen.file_hashes == ("ab", "")
+    assert (seen.file_hashes, seen.originals) == (("ab", ""), originals)
     assert (seen.files, seen.handed_over_at) == (("/pictures/1.png", ""), first)
 
 

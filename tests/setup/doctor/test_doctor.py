@@ -23,7 +23,7 @@ def test_a_healthy_entry_is_fine(home: Home) -> None:
     home.claude()
     told = home.doctor(status=0)
     assert told.severities() == {"fine"}
-    assert "14 tools" in told.one("start", "starts in")["what"]
+    assert "15 tools" in told.one("start", "starts in")["what"]
     assert "RUNAPI_API_KEY in the environment, accepted; $" in told.one("key", "accepted")["what"]
 
 

@@ -78,6 +78,21 @@ def decoded_at(path: str) -> bytes:
     return decoded(Path(path).read_bytes()).tobytes()
 
 
+@pytest.mark.parametrize("lost", [False, True])
+async def test_an_old_picture_that_was_converted_is_taken_as_it_came_if_that_is_there(
+    *, lost: bool, tmp_path: Path
+) -> None:
+    async with remixing(tmp_path, saves=True) as w:
+        drawn = facts(await w.call(DRAW, {"prompt": "a fox", "save_as": "fox.jpg"}))
+        await anyio.sleep(145 * 3600)
+        gone = drawn["original_paths" if lost else "image_paths"][0]
+        (tmp_path / "pictures" / gone).unlink()
+        result = await w.call(REMIX, asking(drawn["task_id"]))
+        assert not result.is_error, said(result)
+        [source] = await sources_of(w)
+        assert decoded(source).format == ("JPEG" if lost else "PNG")
+
+
 async def test_an_old_picture_whose_file_is_gone_is_said_to_be_so(tmp_path: Path) -> None:
     async with remixing(tmp_path, saves=True) as w:
         drawn = await w.call(DRAW, {"prompt": "a fox"})

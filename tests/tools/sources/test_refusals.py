@@ -18,6 +18,7 @@ from tests.support.photos import (
     asking,
     assert_free,
     jpeg,
+    moving,
     of_many_pixels,
     photo,
     picture,
@@ -34,6 +35,19 @@ ERA = pytest.mark.parametrize("era", ERAS)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 IN_REAL_TIME = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 NO_IMAGE = "is not a whole PNG, JPEG or WebP image"
+NAMED = {
+    "HEIC": [b"\0\0\0\x18ftypheic", b"\0\0\0\x18ftypmif1\0\0\0\0heic", b"\0\0\0\x18ftyphevx"],
+    "JPEG XL": [b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"],
+    "JPEG 2000": [b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"],
+    "Photoshop": [b"8BPS\0\1"],
+    "PDF": [b"%PDF-1.7"],
+    "SVG": [
+        b'<svg xmlns="http://www.w3.org"/>',
+        b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn -->\n<svg>',
+        b"\n <!DOCTYPE svg>\n<svg\n>",
+    ],
+}
+"""How files of these formats begin."""
 
 
 def write(here: Path, name: str, content: bytes) -> str:
@@ -41,6 +55,12 @@ def write(here: Path, name: str, content: bytes) -> str:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     return str(path)
+
+
+def bmp_of_many_pixels() -> bytes:
+    """A BMP that says it is large."""
+    plain = encoded(picture(), "BMP")
+    return plain[:18] + (10_000).to_bytes(4, "little") + (6_000).to_bytes(4, "little") + plain[26:]
 
 
 def pipe(here: Path) -> str:
@@ -145,9 +165,42 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     },
     "a text": (lambda here: write(here, "fox.png", b"a fox in the snow\n"), NO_IMAGE),
     "nothing at all": (lambda here: write(here, "fox.png", b""), NO_IMAGE),
-    "a GIF": (lambda here: write(here, "fox.png", encoded(picture(), "GIF")), NO_IMAGE),
-    "a TIFF": (lambda here: write(here, "fox.png", encoded(picture(), "TIFF")), NO_IMAGE),
-    "an SVG": (lambda here: write(here, "fox.png", b'<svg xmlns="http://www.w3.org"/>'), NO_IMAGE),
+    **{
+        f"{kind}: {head!r}": (
+            lambda here, head=head: write(here, "fox.png", head + bytes(100)),
+            f"fox.png: The file is {kind}. Save the image as PNG, JPEG or WebP. This call",
+        )
+        for kind, heads in NAMED.items()
+        for head in heads
+    },
+    "a moving GIF": (
+        lambda here: write(here, "fox.png", moving("GIF")),
+        "The file is GIF with several images. Save the one that is meant as PNG, JPEG or WebP.",
+    ),
+    "a TIFF of two pages": (
+        lambda here: write(here, "fox.png", moving("TIFF")),
+        "The file is TIFF with several images.",
+    ),
+    "a camera's raw picture": (
+        lambda here: write(here, "fox.dng", encoded(picture(), "TIFF", tiffinfo={0xFE: 1})),
+        "The file is TIFF with several images.",
+    ),
+    "a moving AVIF": (
+        lambda here: write(here, "fox.avif", moving("AVIF")),
+        "The file is AVIF with several images.",
+    ),
+    "a cut BMP": (
+        lambda here: write(here, "fox.bmp", encoded(picture(), "BMP")[:-40]),
+        "The file is not a whole BMP image.",
+    ),
+    "a BMP of 60 million pixels": (
+        lambda here: write(here, "fox.bmp", bmp_of_many_pixels()),
+        "The file is not a whole BMP image.",
+    ),
+    "a BMP of one pixel": (
+        lambda here: write(here, "fox.bmp", encoded(picture(size=(1, 1)), "BMP")),
+        "is 1 x 1 pixels. Each side must have 16 to 16,384",
+    ),
     "EPS, which runs programs": (
         lambda here: write(here, "fox.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
         NO_IMAGE,

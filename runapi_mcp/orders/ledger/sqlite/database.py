@@ -129,6 +129,9 @@ MIGRATIONS: Final = (
         WHERE drawn_seconds IS NOT NULL;
     CREATE TABLE forgetting (before REAL NOT NULL, proposed_at REAL NOT NULL);
     """,
+    """
+    ALTER TABLE calls ADD COLUMN originals TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 """What leads from each version of the schema to the next. Never changed, only added to."""
 

@@ -113,9 +113,23 @@ class SqliteLedger:
         changes = [queries.RECORD, queries.SETTLE_IF_NOTHING_COMES]
         await self._change(queries.BY_KEY, row, changes)
 
-    async def record_files(self, key: str, files: Sequence[str], hashes: Sequence[str]) -> None:
-        row = {"key": key, "files": json.dumps(files), "hashes": json.dumps(hashes)}
+    async def record_files(
+        self,
+        key: str,
+        files: Sequence[str],
+        hashes: Sequence[str],
+        originals: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        lists = {"files": files, "hashes": hashes, "originals": originals}
+        row = {"key": key, **{name: json.dumps(each) for name, each in lists.items()}}
         await self._change(queries.BY_KEY, row, [queries.RECORD_FILES])
+
+    async def record_use(self, caller: str, use: Use) -> None:
+        def settle(opened: OpenLedger) -> None:
+            with opened.database.transaction() as connection:
+                self._settle(caller, use, connection)
+
+        await self._use(settle)
 
     async def record_handover(self, call_id: str, at: float, *, surely: bool) -> None:
         row = {"call_id": call_id, "at": at, "surely": surely}
@@ -357,7 +371,8 @@ def _gives_nothing(entry: Entry, now: float) -> bool:
 
 
 def _is_used(entry: Entry, use: Use) -> bool:
-    return bool({*entry.files} & {*use.paths} or {*entry.image_urls} & {*use.urls})
+    paths = {*entry.files, *(path for path, _ in entry.originals)}
+    return bool(paths & {*use.paths} or {*entry.image_urls} & {*use.urls})
 
 
 def _is_from_later(call: Call, now: float) -> bool:

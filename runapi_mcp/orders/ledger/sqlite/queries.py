@@ -65,7 +65,8 @@ RECORD_DOUBT: Final = """
         unanswered = CASE WHEN :answered AND open_sends = :sends THEN 0 ELSE unanswered END
     WHERE key = :key"""
 RECORD_FILES: Final = """
-    UPDATE calls SET files = :files, file_hashes = :hashes WHERE key = :key"""
+    UPDATE calls SET files = :files, file_hashes = :hashes, originals = :originals
+    WHERE key = :key"""
 RECORD_HANDOVER: Final = """
     UPDATE calls SET handed_over_at = coalesce(handed_over_at, :at),
         settled_at = CASE WHEN :surely THEN coalesce(settled_at, :at) ELSE settled_at END
@@ -213,6 +214,7 @@ def to_entry(row: sqlite3.Row) -> Entry:
         image_urls=_texts(row["image_urls"]),
         files=_texts(row["files"]),
         file_hashes=_texts(row["file_hashes"]),
+        originals=tuple(_pair(pair) for pair in as_list(read_json(row["originals"]))),
         drawn=to_interval(row),
         sandbox=bool(row["sandbox"]),
         unanswered=bool(row["unanswered"]),
@@ -232,6 +234,11 @@ def to_interval(row: sqlite3.Row) -> tuple[float, float] | None:
 
 def _texts(column: str) -> tuple[str, ...]:
     return tuple(map(str, as_list(read_json(column))))
+
+
+def _pair(pair: object) -> tuple[str, str]:
+    path, sha256, *_ = [*map(str, as_list(pair)), "", ""]
+    return path, sha256
 
 
 def _named(source: object) -> dict[str, str]:
