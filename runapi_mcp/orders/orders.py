@@ -178,10 +178,12 @@ class Orders:
 
     async def remaining_cents(self) -> float | None:
         """What may still be spent today; None where no budget is set, or nobody can tell."""
-        if not self.has_budget:
-            return None
-        spending = await read_or_none(self.ledger.spending(self._provider.caller_id))
+        spending = await self.spending_today() if self.has_budget else None
         return None if spending is None else self.limits.remaining_cents(spending)
+
+    async def spending_today(self) -> Spending | None:
+        """What this caller's calls of today cost; None where nobody can tell."""
+        return await read_or_none(self.ledger.spending(self._provider.caller_id))
 
     async def _track(self, task_id: str) -> TrackedTask:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))

@@ -63,6 +63,7 @@ class TaskFacts(Facts):
     cost_cents: Cents | MISSING = _optional("The recorded charge in US cents.")
     price_cents: Cents | MISSING = _optional("What is not charged yet will cost, in US cents.")
     price_basis: str | MISSING = _optional("Where the price comes from.")
+    spent_today_cents: Cents | MISSING = _optional("What today's calls cost, in US cents.")
     left_today_cents: Cents | MISSING = _optional(
         "What the user's daily budget leaves, in US cents."
     )

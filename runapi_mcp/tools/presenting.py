@@ -55,9 +55,11 @@ async def _present(
     await orders.follow(outcome.tasks, follow_seconds, report)
     wanted_px = MISSING if outcome.preview_px is None else outcome.preview_px
     pictures = await deliver(outcome.tasks, caller.delivery, orders.ledger, report, wanted_px)
+    today = await orders.spending_today()
     return result_of(
         replace(outcome, pictures=pictures),
         price=price,
-        left_cents=await orders.remaining_cents(),
+        spent_cents=today and today.total_cents,
+        left_cents=today and orders.limits.remaining_cents(today),
         made_at=made_at,
     )

@@ -80,12 +80,14 @@ def result_of(
     outcome: TaskOutcome,
     *,
     price: Price | None = None,
+    spent_cents: float | None = None,
     left_cents: float | None = None,
     made_at: float | None = None,
 ) -> ToolResult:
     """The result of a wait: images, failed tasks, or some that are still running.
 
-    `made_at` is when the task was made, where the ledger does not know it.
+    `spent_cents` is what today has cost; `made_at` when the task was made, where the ledger does
+    not know it.
     """
     tasks, pictures = [tracked.task for tracked in outcome.tasks], outcome.pictures
     first, status = outcome.first, _status(tasks)
@@ -112,6 +114,7 @@ def result_of(
         cost_cents=known(_sum(task.cost_cents for task in tasks)),
         price_cents=known(price_cents),
         price_basis=basis or MISSING,
+        spent_today_cents=tidy(spent_cents) if spent_cents else MISSING,
         left_today_cents=known(left_cents),
         error=_error(outcome) or MISSING,
         request_id=(first.task.request_id if bad_end else None) or MISSING,

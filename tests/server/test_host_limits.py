@@ -92,7 +92,7 @@ async def test_whatever_hangs_an_unknown_host_is_answered_in_its_minute(
         result = await w.call(REMIX, asking(source) | {"count": count})
         assert anyio.current_time() <= (58 if where == "image" else 50)
         is_free = where in ("prepare", "upload", "confirm", "all")
-        assert ("Nothing was paid" in said(result)) == is_free
+        assert ("paid nothing" in said(result) or "Nothing was paid" in said(result)) == is_free
         known = all(task_id in said(result) for task_id in w.task_ids)
         assert known or "RunAPI may or may not have charged this." in said(result)
         w.sandbox.faults.injected.clear()
@@ -113,7 +113,7 @@ async def test_a_request_that_outlasts_the_hosts_time_goes_on_and_the_same_call_
         w.sandbox.faults.inject("created", "slow", seconds=19, times=count)
         doubtful = await w.call(REMIX, call)
         assert anyio.current_time() <= 47
-        assert "RunAPI has not answered yet. Whether RunAPI made and charged" in said(doubtful)
+        assert "RunAPI has not answered yet. RunAPI may or may not have charged" in said(doubtful)
         assert "Call again with the same arguments" in said(doubtful)
         await anyio.sleep(30)
         assert w.task_count == count

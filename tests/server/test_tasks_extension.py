@@ -94,8 +94,9 @@ async def test_another_server_that_remembers_nothing_answers_for_the_task() -> N
         task = await ordered(w, **FOX)
         ended = await followed(other, task)
         told = (await followed(w, task))["result"]["structuredContent"]
-        # When it was ordered, the other does not know.
+        # When it was ordered, and what today has cost, the other does not know.
         assert told.pop("image_seconds")
+        assert told.pop("spent_today_cents") == 5
         assert ended["result"]["structuredContent"] == told
         assert ended["createdAt"] == task["createdAt"]
         assert w.spent_cents == 5

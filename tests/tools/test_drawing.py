@@ -33,6 +33,7 @@ async def test_every_variant_draws_one_picture_for_one_price(variant: Variant, e
             "image_urls": [f"http://127.0.0.1/images/{task_id}.png"],
             "expires": utc(NOON + 7 * 86_400),
             "cost_cents": w.spent_cents,
+            "spent_today_cents": w.spent_cents,
             "next": "The image URLs expire about 7 days after drawing; download what should last.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
         }
