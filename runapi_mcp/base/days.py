@@ -7,7 +7,7 @@ one day.
 
 import time
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
@@ -30,12 +30,28 @@ def day_of(at: float, zone: str | None = None) -> tuple[float, float]:
         return begins, begins + DAY_SECONDS
 
 
+def month_since(at: float, zone: str | None = None) -> float:
+    """When the month around an instant begins; calendars are as in `day_of`."""
+    try:
+        calendar = _calendar(zone)
+        first = date.fromordinal(calendar(at)).replace(day=1)
+        return _beginning(first.toordinal(), calendar)
+    except (ValueError, OverflowError, OSError):
+        first = datetime.fromtimestamp(at, UTC).replace(day=1)
+        return first.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
 def date_of(at: float) -> date:
     """The date by this machine's calendar; the first of all, where it has none for then."""
     try:
         return date.fromordinal(_calendar(None)(at))
     except (ValueError, OverflowError, OSError):
         return date.fromordinal(_EPOCH)
+
+
+def local_time(at: float) -> str:
+    """A moment by this machine's clock, as `2026-11-21 14:03`."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def is_readable(zone: str) -> bool:

@@ -21,7 +21,9 @@ from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS, host_named
 from runapi_mcp.base.redaction import Secrets
 from runapi_mcp.cli.event_loop import run_interruptible
-from runapi_mcp.cli.host_choice import current_machine, open_install_log
+from runapi_mcp.cli.host_choice import complete_host, current_machine, open_install_log
+from runapi_mcp.cli.printing import can_write, writable
+from runapi_mcp.cli.spinner import spinning
 from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, Severity
 from runapi_mcp.setup.doctor.fix import Fix, confirm, fix
 from runapi_mcp.setup.doctor.launch_plan import LaunchPlan
@@ -53,8 +55,7 @@ class _LineStyle:
         """Without secrets, in letters that the terminal takes and that do nothing else to it."""
         hidden = self.secrets.hide(text)
         shown = "".join(letter if letter.isprintable() else "?" for letter in hidden)
-        encoding = sys.stdout.encoding or "ascii"
-        return shown if _can_write(shown) else shown.encode(encoding, "replace").decode(encoding)
+        return writable(shown, sys.stdout)
 
     def shorten(self, text: str) -> str:
         return text.replace(f"{self.home}/", "~/") if self.home not in ("", "/") else text
@@ -67,7 +68,7 @@ class _LineStyle:
 
 
 @click.command("doctor")
-@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@click.argument("hosts", metavar="[HOST]...", nargs=-1, shell_complete=complete_host)
 @click.option("--json", "as_json", is_flag=True, help="All findings as JSON.")
 @click.option(
     "--fix", "mends", is_flag=True, help="Mend what can be mended safely, and say what was done."
@@ -121,7 +122,8 @@ def _look(
     # Before the event loop, which would keep Ctrl-C from the prompt.
     inventory = take_inventory(machine, named or HOSTS, wait_seconds, may_run)
     examine = partial(diagnose, inventory, wait_seconds, named=bool(named))
-    return run_interruptible(examine), inventory.secrets
+    with spinning("starting each host's server and asking RunAPI"):
+        return run_interruptible(examine), inventory.secrets
 
 
 def _nobody(_entry: ConfigEntry, _plan: LaunchPlan) -> bool:
@@ -172,7 +174,7 @@ def _say_json(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
         "mended": [{"what": secrets.hide(each.what), "worked": each.worked} for each in fixes],
     }
     text = json.dumps(facts, indent=2, ensure_ascii=False)
-    click.echo(text if _can_write(text) else json.dumps(facts, indent=2))
+    click.echo(text if can_write(text, sys.stdout) else json.dumps(facts, indent=2))
 
 
 def _say(diagnosis: Diagnosis, secrets: Secrets, fixes: list[Fix]) -> None:
@@ -197,7 +199,7 @@ def _echo(line: str) -> None:
 
 def _line_style(secrets: Secrets) -> _LineStyle:
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
-    is_plain = not _can_write("".join(_FINE_MARKS.values()) + "→")
+    is_plain = not can_write("".join(_FINE_MARKS.values()) + "→", sys.stdout)
     marks, arrow = (_PLAIN_MARKS, "->") if is_plain else (_FINE_MARKS, "→")
     return _LineStyle(width, marks, arrow, str(Path("~").expanduser()), secrets)
 
@@ -235,11 +237,3 @@ def _finding(found: Finding, style: _LineStyle) -> list[str]:
         else:
             lines.append(_INDENT + styled)
     return lines
-
-
-def _can_write(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

@@ -25,8 +25,14 @@ from runapi_mcp.setup.install.installer import (
     is_ours_in,
 )
 
+
+def complete_host(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    """The hosts whose name a person has begun, for their shell."""
+    return [host.name for host in HOSTS if host.name.startswith(begun)]
+
+
 _OPTIONS: Final = (
-    click.argument("hosts", metavar="[HOST]...", nargs=-1),
+    click.argument("hosts", metavar="[HOST|all]...", nargs=-1, shell_complete=complete_host),
     click.option(
         "--scope",
         type=click.Choice(["user", "project"]),
@@ -39,6 +45,7 @@ _OPTIONS: Final = (
     ),
     click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON."),
 )
+_ALL: Final = "all"
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
@@ -105,16 +112,15 @@ def choose_hosts(
 ) -> list[Host]:
     """The hosts that were named; else of those on this machine, what a person says.
 
-    `only` limits what is offered to hosts in this state. Without a terminal nothing is asked: what
-    could be named is listed, and nothing chosen.
+    `only` limits what is offered to hosts in this state: that is what `all` names too. Without a
+    terminal nothing is asked: what could be named is listed, and nothing chosen.
     """
-    if names:
+    takes_all = [name.lower() for name in names] == [_ALL]
+    if names and not takes_all:
         return list(dict.fromkeys(map(host_named, names)))
-    machine = current_machine()
-    hosts = [host for host in detect_hosts(machine) if scope == "user" or host.project]
-    project = _project(scope, machine)
-    statuses = [_status(host, host_file_path(host, scope, machine), project) for host in hosts]
-    offered = [status for status in statuses if only in (None, status.state)]
+    offered = _offered(scope, only)
+    if takes_all and offered:
+        return [status.host for status in offered]
     if as_json:
         click.echo(json.dumps([status.as_dict() for status in offered], indent=2))
         return []
@@ -130,9 +136,18 @@ def choose_hosts(
 
 
 def change_each(
-    hosts: Sequence[Host], scope: InstallScope, plan: Plan, *, dry_run: bool, as_json: bool
+    hosts: Sequence[Host],
+    scope: InstallScope,
+    plan: Plan,
+    check: Callable[[Change], None] | None = None,
+    *,
+    dry_run: bool,
+    as_json: bool,
 ) -> list[Change]:
-    """Plans and makes each host's change, and says what came of it; returns those that worked."""
+    """Plans and makes each host's change, and says what came of it; returns those that worked.
+
+    `check` raises for a change that is not to be made.
+    """
     machine, log = current_machine(), open_install_log()
     project = _project(scope, machine)
     results: list[dict[str, object]] = []
@@ -142,6 +157,8 @@ def change_each(
         for host in hosts:
             try:
                 change = plan(host, host_file_path(host, scope, machine), log, project=project)
+                if check and not dry_run:
+                    check(change)
                 backup = None if dry_run else apply(change, log)
             except Failure as failure:
                 results.append({"host": host.name, "outcome": "failed", "error": str(failure)})
@@ -154,6 +171,15 @@ def change_each(
     if as_json:
         click.echo(json.dumps(results, indent=2, ensure_ascii=False))
     return changes
+
+
+def _offered(scope: InstallScope, only: State | None) -> list[HostStatus]:
+    """The hosts on this machine that have a file of this scope, in this state."""
+    machine = current_machine()
+    hosts = [host for host in detect_hosts(machine) if scope == "user" or host.project]
+    project = _project(scope, machine)
+    statuses = [_status(host, host_file_path(host, scope, machine), project) for host in hosts]
+    return [status for status in statuses if only in (None, status.state)]
 
 
 def _project(scope: InstallScope, machine: Machine) -> Path | None:
@@ -193,8 +219,8 @@ def _ask(hosts: list[Host]) -> list[Host]:
 
 
 def _picked(words: list[str], hosts: list[Host]) -> list[Host]:
-    if words in (["all"], ["none"]):
-        return hosts if words == ["all"] else []
+    if words in ([_ALL], ["none"]):
+        return hosts if words == [_ALL] else []
     by_number = {str(number): host for number, host in enumerate(hosts, 1)}
     for word in words:
         if word.isdecimal() and word not in by_number:

@@ -27,9 +27,10 @@ from runapi_mcp.cli.host_choice import (
     open_install_log,
     takes_hosts,
 )
+from runapi_mcp.cli.own_name import typed
 from runapi_mcp.setup.install.host_entry import EntrySpec, key_source, new_entry
 from runapi_mcp.setup.install.installer import Change, entry_text, host_file_path, plan_install
-from runapi_mcp.setup.install.start_command import Program, launch_command, typed_command
+from runapi_mcp.setup.install.start_command import Program, launch_command
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -58,28 +59,32 @@ class _Variables:
     help="A variable for the server; without a value, your own of that name is handed on.",
 )
 @click.option(
+    "--sandbox", is_flag=True, help="Practise without a key: the same as --env RUNAPI_SANDBOX=1."
+)
+@click.option(
     "--key-in-host-file",
     is_flag=True,
     help="Write the API key into the host's file too, instead of RunAPI's config file alone.",
 )
 @click.option("--print", "only_print", is_flag=True, help="Print the entry alone, for pasting.")
-def command(
+def command(  # noqa: PLR0913 - click gives one for each option
     *,
     hosts: tuple[str, ...],
     scope: InstallScope,
     url: str | None,
     variables: tuple[str, ...],
+    sandbox: bool,
     key_in_host_file: bool,
     dry_run: bool,
     only_print: bool,
     as_json: bool,
 ) -> None:
-    """Give HOSTs these tools; without a name, show the hosts on this machine and ask.
+    """Give HOSTs these tools, or all on this machine; without a name, show them and ask.
 
     Each host's file is merged into: comments, order and other servers stay as they are, and a copy
     of the file as it was is kept beside it. A key goes to RunAPI's config file.
     """
-    given = _parse_variables(variables)
+    given = _parse_variables((*variables, *(["RUNAPI_SANDBOX=1"] if sandbox else [])))
     _refuse_contradictions(url, given, scope, key_in_host_file=key_in_host_file)
     chosen = choose_hosts(hosts, scope, as_json=as_json)
     if not chosen:
@@ -178,7 +183,7 @@ def _refuse_contradictions(
         return
     if given.values or given.names or (given.key and not key_in_host_file):
         raise Refused(
-            "A server that runs elsewhere takes no --env.",
+            "A server that runs elsewhere takes no --env and no --sandbox.",
             "Set it where that server runs; a key that the host shall send needs "
             "--key-in-host-file too.",
         )
@@ -211,8 +216,8 @@ def _save_key(given: _Variables, *, dry_run: bool, aside: bool) -> None:
         click.echo(f"The API key {word} to {file.path}, which you alone can read.", err=aside)
     elif kept.secret is None and not given.is_sandbox:
         click.echo(
-            f"There is no API key yet: run {typed_command(Program.current(), sys.argv[0])} login. "
-            "Until then, --env RUNAPI_SANDBOX=1 practises without one.",
+            f"There is no API key yet: run {typed('login')}. "
+            "Until then, --sandbox practises without one.",
             err=aside,
         )
 

@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from contextlib import nullcontext
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Final, cast
 
@@ -12,10 +14,12 @@ from runapi_mcp.base.errors import Failure
 from runapi_mcp.cli.crashes import EXIT_STATUS, log_crashes_beside, tell_crash
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.printing import NotPrinted
+from runapi_mcp.cli.spinner import spinning
 
 _COMMANDS: Final = {
     "serve": "Serve tools to a host over stdio (the default) or HTTP.",
     "demo": "Draw a picture in the sandbox, as an agent would.",
+    "draw": "Draw a picture yourself, and pay for it.",
     "install": "Give your coding agents these tools.",
     "uninstall": "Take them out of your agents again.",
     "doctor": "Find out what is wrong, and what mends it.",
@@ -27,6 +31,8 @@ _COMMANDS: Final = {
 }
 """Commands by the module that holds each. Their help stands here so that listing loads none."""
 
+_LONG: Final = ("demo", "draw", "install", "doctor")
+
 
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -35,15 +41,33 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"runapi_mcp.cli.{cmd_name}").command
+        # Imports alone may take longer than a person waits for a sign of life.
+        shows_life = cmd_name in _LONG and not ctx.resilient_parsing
+        with spinning("starting") if shows_life else nullcontext():
+            command: click.Command = import_module(f"runapi_mcp.cli.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            close = get_close_matches(args[0].lower(), _COMMANDS, n=1)
+            advice = (
+                f"Did you mean {close[0]}?" if close else f"Name one of {', '.join(_COMMANDS)}."
+            )
+            ctx.fail(f"There is no command {args[0]!r}. {advice}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, invoke_without_command=True)
+@click.group(
+    cls=_Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="runapi-mcp", message="%(prog)s %(version)s")
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
 @click.pass_context
@@ -57,8 +81,14 @@ def command(ctx: click.Context, *, sandbox: bool) -> None:
 
         over_stdio(sandbox=sandbox)
     elif sandbox:
-        name = ctx.invoked_subcommand
-        raise click.UsageError(f"--sandbox before a command does nothing: write {name} --sandbox.")
+        raise click.UsageError(_sandbox_advice(ctx, ctx.invoked_subcommand))
+
+
+def _sandbox_advice(ctx: click.Context, name: str) -> str:
+    chosen = cast("click.Group", ctx.command).get_command(ctx, name)
+    takes_it = chosen and any("--sandbox" in param.opts for param in chosen.params)
+    advice = f"write {name} --sandbox" if takes_it else f"leave it out, {name} has none"
+    return f"--sandbox before a command does nothing: {advice}."
 
 
 def run() -> None:
@@ -71,7 +101,7 @@ def run() -> None:
     log_to_stderr()
     log_crashes_beside()
     try:
-        command()
+        command(complete_var="_RUNAPI_MCP_COMPLETE")  # the same however it was started
     except Exception as error:  # noqa: BLE001 - the last place where it can be told
         failure = _the_failure(error)
         if failure is None:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from runapi_mcp.base.errors import Failure
 
@@ -30,12 +30,27 @@ def printing() -> Generator[None]:
         raise NotPrinted(happened, "Send it elsewhere.") from error
 
 
+def can_write(text: str, file: TextIO) -> bool:
+    """Whether the file's encoding has all its letters."""
+    try:
+        text.encode(file.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def writable(text: str, file: TextIO) -> str:
+    """The text, with a question mark for each letter that the file's encoding has not."""
+    encoding = file.encoding or "ascii"
+    return text if can_write(text, file) else text.encode(encoding, "replace").decode(encoding)
+
+
 class Printed:
-    """Stdout as a file of which each failure is a sentence."""
+    """Stdout as a file that takes every letter, and of which each failure is a sentence."""
 
     def write(self, text: str) -> int:
         with printing():
-            return sys.stdout.write(text)
+            return sys.stdout.write(writable(text, sys.stdout))
 
     def flush(self) -> None:
         with printing():

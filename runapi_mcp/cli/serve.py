@@ -89,7 +89,7 @@ def over_stdio(*, sandbox: bool) -> None:
 async def _serve_stdio(*, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(_settings(sandbox=sandbox), share_key=False) as (server, background):
+    async with _server(load_settings(sandbox=sandbox), share_key=False) as (server, background):
         await serve_stdio(server, background)
 
 
@@ -116,7 +116,7 @@ async def _serve_http(
         serves = f"http://{name}:{number}{prefix}/mcp (SSE: {prefix}/sse{more})"
         click.echo(f"runapi-mcp serves {serves}", err=True)
 
-    loaded = _settings(sandbox=sandbox)
+    loaded = load_settings(sandbox=sandbox)
     needs_key = not share_key and not loaded.sandbox
     async with (
         _server(loaded, share_key=share_key, is_far=True) as (server, background),
@@ -126,7 +126,8 @@ async def _serve_http(
         await serve_http(app, sock, announce, loaded.http, networks)
 
 
-def _settings(*, sandbox: bool) -> Settings:
+def load_settings(*, sandbox: bool) -> Settings:
+    """The settings of this process; what a person should hear of them is logged."""
     from runapi_mcp.base import settings
 
     loaded = settings.load(sandbox=sandbox)
@@ -166,14 +167,13 @@ async def _server(
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
-    """A new sandbox has its own key for everybody: a real one does not belong there."""
-    from runapi_mcp.base.settings import Key, key_now
+    """A new sandbox has its own key for everybody."""
+    from runapi_mcp.base.settings import key_now
+    from runapi_mcp.cli.composition import address_and_key
     from runapi_mcp.server import Keys
 
-    if not loaded.sandbox:
-        http = "brought or own" if share_key else "brought"
-        return loaded.base_url, Keys(loaded.key, http, partial(key_now, loaded.base_url))
-    from runapi_mcp.sandbox.app import start_in_thread
-
-    running = start_in_thread(loaded.sandbox_draw_seconds)
-    return running.base_url, Keys(Key(running.key), "own")
+    base_url, key = address_and_key(loaded)
+    if loaded.sandbox:
+        return base_url, Keys(key, "own")
+    http = "brought or own" if share_key else "brought"
+    return base_url, Keys(key, http, partial(key_now, base_url))

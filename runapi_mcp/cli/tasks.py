@@ -62,6 +62,7 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
         click.echo(f"No ledger is kept on the disk: {why}.", err=True)
     async with aclosing(ledger_of(loaded)) as ledger:
         entries = await ledger.entries(None, show, limit)
+        sums = await _sums(ledger, loaded.ledger.zone)
     with printing():
         if as_json:
             click.echo(json.dumps([_known(entry) for entry in entries], indent=2))
@@ -70,6 +71,19 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
         else:
             for entry in entries:
                 _show(entry)
+            if entries:
+                click.echo(sums)
+
+
+async def _sums(ledger: SqliteLedger, zone: str | None) -> str:
+    """What today and this month have cost, all keys together."""
+    from runapi_mcp.base.catalog.money import dollars
+    from runapi_mcp.base.days import day_of, month_since
+
+    now = ledger.now()
+    today = await ledger.total_cost_cents(day_of(now, zone)[0])
+    month = await ledger.total_cost_cents(month_since(now, zone))
+    return f"Spent today {dollars(today)}, this month {dollars(month)}."
 
 
 async def _open(loaded: Settings, task_id: str | None) -> None:
@@ -163,20 +177,31 @@ def _known(entry: Entry) -> dict[str, Any]:
 
 def _show(entry: Entry) -> None:
     """When, how it stands, what it cost, what drew it; its id, and the prompt; where it is."""
+    from runapi_mcp.base.days import local_time
     from runapi_mcp.base.printable import printable_path
-    from runapi_mcp.tools.facts import utc
     from runapi_mcp.tools.reading import ADVICE_IN_DOUBT, short_prompt
 
     status, color = _standing(entry)
     model = entry.model.removeprefix("flux-2-")
-    click.echo(f"{utc(entry.begun_at)}  ", nl=False)
+    click.echo(f"{local_time(entry.begun_at)}  ", nl=False)
     click.secho(f"{status:<23}", fg=color, nl=False)
     click.echo(f"{_money(entry):>8}  {model}")
     click.secho(f"  {entry.task_id or 'no task is known':<36}  {short_prompt(entry)}", dim=True)
     if entry.doubt is not None:
         click.secho(f"  It {ADVICE_IN_DOUBT[entry.doubt]}", dim=True)
+    if entry.status in ("failed", "lost"):
+        click.secho(f"  {_reason(entry)}", dim=True)
     for file in filter(None, entry.files):
         click.secho(f"  {printable_path(file)}", dim=True)
+
+
+def _reason(entry: Entry) -> str:
+    from runapi_mcp.base.redaction import quote
+
+    if entry.status == "lost":
+        return "RunAPI no longer knows this task."
+    who = "RunAPI's sandbox" if entry.sandbox else "RunAPI"
+    return f"{who} says: {quote(entry.error)}" if entry.error else f"{who} gave no reason."
 
 
 def _standing(entry: Entry) -> tuple[str, str]:

@@ -26,6 +26,8 @@ class Folders:
     input_dirs: tuple[Path, ...] = ()
     sidecars: bool | None = None
     """Whether a JSON is kept beside each picture; None for those in the output folder."""
+    named_dir: Path | None = None
+    """Where the pictures go that are named, for whoever types a path."""
 
     def has_sidecars(self, folder: Path) -> bool:
         """Whether a JSON is kept beside each picture that is saved in a folder."""
@@ -39,6 +41,8 @@ class Folders:
         One that the caller names goes into the project the server was started in, if there is one:
         `assets/hero` means a place there. Everything else goes into the output folder.
         """
+        if named and self.named_dir is not None:
+            return self.named_dir
         if self.output_dir is None and named and (project := _project()) is not None:
             return project
         return self.output_folder

@@ -57,6 +57,7 @@ async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResu
         raise Refused(*_TOO_SLOW) from error
     while True:
         order = await caller.orders.join(purchase) or await _intend(caller, purchase)
+        caller.ordered.append(order)
         try:
             paid = await _pay(caller, order, sources)
         except OrderWithdrawn:

@@ -13,7 +13,7 @@ from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
-from runapi_mcp.orders.orders import Orders
+from runapi_mcp.orders.orders import Order, Orders
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Provider
 
@@ -160,6 +160,8 @@ class Caller:
     yes: str | None = None
     as_task: bool = False
     """Whether the caller takes the task at once and follows it by itself."""
+    ordered: list[Order] = field(default_factory=list[Order])
+    """What this call has ordered so far, for whoever leaves before its answer."""
 
 
 @dataclass(frozen=True, slots=True)

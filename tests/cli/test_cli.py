@@ -92,6 +92,7 @@ def test_help_lists_the_commands_and_loads_none_of_them() -> None:
     assert [line.split()[0] for line in told.stdout.partition("Commands:\n")[2].splitlines()] == [
         "serve",
         "demo",
+        "draw",
         "install",
         "uninstall",
         "doctor",
@@ -106,10 +107,43 @@ def test_help_lists_the_commands_and_loads_none_of_them() -> None:
     assert loaded.isdisjoint({"mcp", "pydantic", "anyio", "uvicorn"} | ONLY_WHEN_NEEDED)
 
 
-def test_an_unknown_command_is_refused() -> None:
-    refused = finished("draw")
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("instal", "Did you mean install?"),
+        ("DRAW", "Did you mean draw?"),
+        ("task", "Did you mean tasks?"),
+        ("xyzzy", "Name one of serve, demo, draw, "),
+    ],
+)
+def test_an_unknown_command_is_refused_with_the_one_that_was_meant(name: str, advice: str) -> None:
+    refused = finished(name)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.endswith("\nError: No such command 'draw'.\n")
+    assert f"\nError: There is no command {name!r}. {advice}" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("dr", ["draw"]),
+        ("install c", ["claude-code", "claude-desktop", "cline", "codex", "copilot", "cursor"]),
+        ("doctor codex cu", ["cursor"]),
+        ("draw --variant k", ["klein"]),
+        ("tasks --show ", ["recent", "running", "undelivered"]),
+    ],
+)
+def test_a_shell_completes_what_was_begun(typed: str, offered: list[str]) -> None:
+    words = f"runapi-mcp {typed}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    told = finished(environment={"_RUNAPI_MCP_COMPLETE": "bash_complete", **asked})
+    assert (told.returncode, told.stderr) == (0, "")
+    assert sorted(told.stdout.split()) == [f"plain,{each}" for each in offered]
+
+
+@pytest.mark.parametrize("command", [(), ("install",), ("draw",), ("tasks",)])
+def test_help_is_given_for_its_short_name_too(command: tuple[str, ...]) -> None:
+    short, long = finished(*command, "-h"), finished(*command, "--help")
+    assert (short.returncode, short.stdout) == (0, long.stdout)
 
 
 @pytest.mark.parametrize(
@@ -235,9 +269,21 @@ async def test_over_http_nothing_is_loaded_before_a_call_needs_it() -> None:
     assert imported(running.stderr.seen).isdisjoint(ONLY_WHEN_NEEDED)
 
 
-def test_a_sandbox_asked_for_before_the_command_is_refused_and_never_ignored() -> None:
-    ran = finished("--sandbox", "serve")
-    assert "--sandbox before a command does nothing: write serve --sandbox." in ran.stderr
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("serve", "write serve --sandbox."),
+        ("draw", "write draw --sandbox."),
+        ("install", "write install --sandbox."),
+        ("demo", "leave it out, demo has none."),
+        ("tasks", "leave it out, tasks has none."),
+    ],
+)
+def test_a_sandbox_asked_for_before_the_command_is_refused_and_never_ignored(
+    name: str, advice: str
+) -> None:
+    ran = finished("--sandbox", name, *(["a fox"] if name == "draw" else []))
+    assert f"--sandbox before a command does nothing: {advice}" in ran.stderr
     assert ran.returncode == 2
 
 

@@ -68,8 +68,8 @@ async def test_a_login_that_waits_for_a_person_saves_nothing(shown: str) -> None
 @pytest.mark.parametrize(
     ("arguments", "stream", "words", "status"),
     [
-        (("demo",), "stdout", "no key, no cost", 1),
-        (("demo",), "stdout", "→ flux_2_pro_text_to_image", 1),
+        (("demo",), "stdout", "no key, no cost", 130),
+        (("demo",), "stdout", "→ flux_2_pro_text_to_image", 130),
         (("serve", "--http", "--port", "0"), "stderr", "serves http://", 0),
         (("pictures", "--no-browser"), "stdout", "Ctrl-C ends it.", 0),
         (("sandbox", "--port", "0"), "stderr", "The sandbox answers at ", 0),
@@ -83,6 +83,8 @@ async def test_what_it_has_begun_ends(
         interrupt(running)
         assert await running.end() == status
     assert not any("Traceback" in line or "Warning" in line for line in running.stderr.seen)
+    # It was practice: no task goes on.
+    assert not any("get_task" in line for line in running.stderr.seen)
 
 
 @pytest.mark.parametrize(

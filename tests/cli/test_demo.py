@@ -2,34 +2,36 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.support.processes import run_alone
+from runapi_mcp.setup.install.start_command import Program, typed_command
+from tests.support.processes import LIMIT_SECONDS, run_alone
 
 
-def demo(home: Path, *arguments: str, draw_seconds: str = "0") -> subprocess.CompletedProcess[str]:
-    environment = {
-        "HOME": str(home),
-        "RUNAPI_SANDBOX_DRAW_SECONDS": draw_seconds,
-        "PATH": "/usr/bin:/bin",
-    }
-    return run_alone(("demo", *arguments), environment)
+def demo(
+    home: Path, *arguments: str, draw_seconds: str = "0", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    places = {"HOME": str(home), "TMPDIR": str(home), "PATH": "/usr/bin:/bin"}
+    practice = {"RUNAPI_SANDBOX_DRAW_SECONDS": draw_seconds}
+    return run_alone(("demo", *arguments), {**places, **practice, **environment})
 
 
 def test_the_demo_draws_a_picture_and_remixes_it(tmp_path: Path) -> None:
     ran = demo(tmp_path, "a red fox in the snow", "--variant", "flex", "--ratio", "16:9")
     paths = [Path(found) for found in re.findall(r"✓ (/.*\.png)", ran.stdout)]
-    assert [path.parent for path in paths] == [tmp_path / "Pictures" / "runapi"] * 2
+    (folder,) = {path.parent for path in paths}
+    assert (folder.parent, folder.name[:12]) == (tmp_path, "runapi-demo-")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d-red-fox-in-the-snow-[0-9a-f]{4}\.png", paths[0].name)
     for path in paths:
         with Image.open(path) as image:
             assert image.size == (1360, 768)
     assert "→ flux_2_flex_text_to_image  a red fox in the snow" in ran.stdout
     assert "→ flux_2_flex_remix_image  the same scene on a violet night" in ran.stdout
-    assert ran.stdout.count("price $0.14, in sandbox money") == 2
+    assert ran.stdout.count("price $0.14, in pretend money") == 2
     assert len(re.findall(r"task [0-9a-f-]{36}", ran.stdout)) == 2
     assert (ran.returncode, ran.stderr) == (0, "")
 
@@ -55,8 +57,10 @@ def test_a_picture_never_lands_on_another_and_the_folder_is_mine(tmp_path: Path)
     [
         (["a fox [[fail: no foxes]]"], 'says: "no foxes"'),
         (["x"], "prompt must be text of 3-5000 characters, not 'x'."),
-        (["a fox", "--variant", "max", "--resolution", "2k"], "output_resolution must be 1k"),
-        (["a fox", "--variant", "klein", "--resolution", "2k"], "is not for this tool"),
+        (["a fox", "--remix", "x"], "prompt must be text of 3-5000 characters, not 'x'."),
+        (["a fox", "--ratio", "7"], "--ratio must be one of 1:1,"),
+        (["a fox", "--variant", "max", "--resolution", "2k"], "--resolution must be 1k"),
+        (["a fox", "--variant", "klein", "--resolution", "2k"], "leave out --resolution"),
         (
             ["a fox", "--output", "/dev/null/pictures"],
             "The picture was not saved in /dev/null/pictures",
@@ -70,6 +74,61 @@ def test_what_goes_wrong_is_said_without_a_traceback(
     assert sentence in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.returncode == 2
+
+
+def test_its_arguments_are_checked_before_a_server_starts(tmp_path: Path) -> None:
+    assert demo(tmp_path, "a fox", "--remix", "x", draw_seconds="never").stdout == ""
+
+
+def test_pictures_go_where_the_users_own_go(tmp_path: Path) -> None:
+    ran = demo(tmp_path, "a fox", "--no-remix", RUNAPI_OUTPUT_DIR=str(tmp_path / "mine"))
+    assert f"✓ {tmp_path}/mine/" in ran.stdout
+
+
+def test_at_the_end_it_says_what_a_stand_in_is_and_what_to_type_next(tmp_path: Path) -> None:
+    typed = typed_command(Program(sys.executable, Path(sys.prefix), {}), "__main__.py")
+    assert demo(tmp_path, "a fox", "--no-remix", PATH="").stdout.endswith(
+        "\nThe sandbox stands in for RunAPI: its pictures are stand-ins. For real ones:\n"
+        f"  {typed} login\n  {typed} install\n"
+    )
+
+
+def encoded(encoding: str, home: Path, *command: str) -> bytes:
+    """What a program prints in an encoding."""
+    ran = subprocess.run(  # noqa: S603 - this very program
+        [sys.executable, *command],
+        env={
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "RUNAPI_SANDBOX_DRAW_SECONDS": "0",
+            "PYTHONIOENCODING": encoding,
+        },
+        capture_output=True,
+        timeout=LIMIT_SECONDS,
+        check=True,
+    )
+    assert ran.stderr == b""
+    return ran.stdout
+
+
+def test_a_demo_is_printed_in_ascii_too(tmp_path: Path) -> None:
+    printed = encoded("ascii", tmp_path, "-m", "runapi_mcp", "demo", "łis ü", "--no-remix")
+    assert b"-> flux_2_pro_text_to_image  ?is ?" in printed
+    assert f"ok {tmp_path}/runapi-demo-".encode() in printed
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "utf-16"])
+def test_every_output_encoding_is_written(encoding: str, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "teal").save(picture := tmp_path / "łis.png")
+    stage = (
+        "import sys; from pathlib import Path; from runapi_mcp.cli.demo_view import Stage; "
+        "stage = Stage(); stage.ready(1, ['a tool'])\nwith stage.calling('a tool', 'łis'): pass\n"
+        "stage.picture(Path(sys.argv[1]), {'task_id': 'one', 'cost_cents': 5}); stage.close()"
+    )
+    printed = encoded(encoding, tmp_path, "-c", stage, str(picture)).decode(encoding)
+    mark = "✓" if encoding == "utf-16" else "ok"
+    assert f"{mark} the server started in 1.0 s" in printed
+    assert "price $0.05, in pretend money" in printed
 
 
 def test_a_picture_that_takes_long_is_waited_for(tmp_path: Path) -> None:

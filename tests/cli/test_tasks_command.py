@@ -1,14 +1,17 @@
 """`runapi-mcp tasks`: what a person in a terminal is shown of the ledger, and fetches from it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import anyio
 import anyio.to_thread
@@ -108,6 +111,27 @@ async def test_a_failed_task_is_told_by_the_status_too(tmp_path: Path) -> None:
 
 
 @IN_REAL_TIME
+async def test_a_list_says_why_a_task_failed_in_local_time_and_what_was_spent(
+    tmp_path: Path,
+) -> None:
+    async with terminal(tmp_path) as at:
+        await at.tasks(await at.ordered("a fox [[fail: no foxes]]"))
+        for prompt in ("an owl", "an elk"):
+            await at.tasks(await at.ordered(prompt))
+        with other(at.ledger) as earlier:
+            month = "begun_at = begun_at - 3000000, made_at = made_at - 3000000"
+            earlier.execute(f"UPDATE calls SET {month} WHERE arguments LIKE '%elk%'")  # noqa: S608 - words of ours
+        there = {**at.environment, "TZ": "Pacific/Kiritimati"}
+        run = partial(finished, "tasks", environment=there)
+        listed = (await anyio.to_thread.run_sync(run)).stdout.splitlines()
+        [newest, *_] = await at.listed()
+    begun_at = datetime.fromtimestamp(newest["begun_at"], ZoneInfo("Pacific/Kiritimati"))
+    assert listed[0].startswith(f"{begun_at:%Y-%m-%d %H:%M}  completed ")
+    assert '  RunAPI\'s sandbox says: "no foxes"' in listed
+    assert listed[-1] == "Spent today $0.05, this month $0.05."
+
+
+@IN_REAL_TIME
 async def test_a_running_task_says_what_to_type_next(tmp_path: Path) -> None:
     async with terminal(tmp_path) as at:
         task_id = await at.ordered("a fox [[never]]")
@@ -139,7 +163,8 @@ async def test_calls_without_a_task_say_how_they_stand_and_what_the_same_call_do
             await running.write(*opening("auto"), call(1, "auto", SLOW))
             await at.net.next_paid_request()
             lose_the_tasks(at.ledger)
-            slow, fox, owl = (await at.tasks()).stdout.split("UTC  ")[1:]
+            begin = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d  ", re.MULTILINE)
+            slow, fox, owl = begin.split((await at.tasks()).stdout)[1:]
     assert slow.startswith("being ordered ")
     assert "It is being ordered just now;" in slow
     assert fox.startswith("in doubt ")

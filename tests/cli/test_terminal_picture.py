@@ -165,7 +165,7 @@ def _columns_of_sixels(band: str) -> set[int]:
 
 def test_half_blocks_stand_in_a_rectangle_below_the_facts(tmp_path: Path) -> None:
     printed = on_terminal(tmp_path, XTERM)
-    after = printed.partition("in sandbox money")[2].splitlines()[1:]
+    after = printed.partition("in pretend money")[2].splitlines()[1:]
     rows = [line for line in after if "▀" in line]
     assert after[: len(rows)] == rows
     assert [len(HALF_BLOCK.findall(row)) for row in rows] == [32] * 9

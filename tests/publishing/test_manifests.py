@@ -290,3 +290,10 @@ def test_the_compose_file_serves_this_machine_only() -> None:
     assert re.findall(r"ports: (.*)", compose) == ['["127.0.0.1:8765:8765"]']
     assert "--share-key" not in compose
     assert "RUNAPI_API_KEY" not in compose
+
+
+def test_an_older_python_is_told_so_before_any_dependency_is_looked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needs = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    marker = f"python_version {project['requires-python'][:2]} '{project['requires-python'][2:]}'"
+    assert [each for each in needs if not each.endswith(marker)] == []

@@ -42,7 +42,7 @@ _ROOT = Path(__file__).parents[2]
 _PROGRAM = str(Path(runapi_mcp.__file__).with_name("__main__.py"))
 _LATE = ("PIL.Image", "anyio._backends._asyncio", "httpcore", "rich.console")
 """What is only imported where it is used."""
-_READ_BY_PYTHON = ("PYTHONIOENCODING", "PYTHONPROFILEIMPORTTIME", "PYTHONUTF8", "LD_PRELOAD")
+_READ_BY_PYTHON = ("PYTHONIOENCODING", "PYTHONPROFILEIMPORTTIME", "PYTHONUTF8", "LD_PRELOAD", "TZ")
 """What the interpreter itself, or what loads it, reads when it starts."""
 
 

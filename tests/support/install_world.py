@@ -24,8 +24,7 @@ KEY = "sandbox-key-of-a-test"
 TYPED = typed_command(Program(sys.executable, Path(sys.prefix), os.environ), "__main__.py")
 """How these tests start the program."""
 NO_KEY = (
-    f"There is no API key yet: run {TYPED} login. "
-    "Until then, --env RUNAPI_SANDBOX=1 practises without one.\n"
+    f"There is no API key yet: run {TYPED} login. Until then, --sandbox practises without one.\n"
 )
 OTHERS = {
     "json": '{"before": [1,2 ], "%s": { "other":{"command":"x"} },\n  "after": null}',

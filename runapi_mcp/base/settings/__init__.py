@@ -26,6 +26,7 @@ __all__ = [
     "KEEP_DAYS",
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
+    "OUTPUT_DIR",
     "HttpCaps",
     "Key",
     "KeyFile",
@@ -43,6 +44,7 @@ __all__ = [
 KEEP_DAYS: Final = 90.0
 MOST_DAYS: Final = 36_500
 LONGEST_WAIT_SECONDS: Final = 600
+OUTPUT_DIR: Final = "RUNAPI_OUTPUT_DIR"
 _LEDGER_NAME: Final = "ledger.sqlite3"
 _LEDGER_ADVICE: Final = (
     "Set RUNAPI_LEDGER to an absolute path, or RUNAPI_LEDGER=off to pay without a ledger."
@@ -148,8 +150,10 @@ def key_now(base_url: str, environ: Mapping[str, str] | None = None) -> Key:
 
 
 def sandbox_environment() -> dict[str, str]:
-    """What a server started for practice may inherit: how the sandbox behaves, and no key."""
-    return {name: value for name, value in os.environ.items() if name.startswith("RUNAPI_SANDBOX")}
+    """What a server started for practice may inherit: how the sandbox behaves, where pictures go,
+    and no key."""
+    inherited = ("RUNAPI_SANDBOX", OUTPUT_DIR)
+    return {name: value for name, value in os.environ.items() if name.startswith(inherited)}
 
 
 def _limits(environ: Mapping[str, str]) -> LimitSettings:
@@ -161,9 +165,9 @@ def _limits(environ: Mapping[str, str]) -> LimitSettings:
 
 
 def _pictures(environ: Mapping[str, str]) -> PictureSettings:
-    output_dirs = values.folders(environ, "RUNAPI_OUTPUT_DIR")
+    output_dirs = values.folders(environ, OUTPUT_DIR)
     if len(output_dirs) > 1:
-        raise NotConfigured("RUNAPI_OUTPUT_DIR names several folders.", "Name one.")
+        raise NotConfigured(f"{OUTPUT_DIR} names several folders.", "Name one.")
     return PictureSettings(
         output_dir=next(iter(output_dirs), None),
         save=values.choice(environ, "RUNAPI_SAVE"),

@@ -10,6 +10,7 @@ from typing import Final
 
 from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.errors import KeyMissing, KeyRejected, RateLimited
+from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host
 from runapi_mcp.base.settings import Key, config_path
 from runapi_mcp.base.settings.keys import CONFIG_FILE, KEY_NAMES
 from runapi_mcp.base.settings.names import misspelt_names
@@ -25,6 +26,7 @@ from runapi_mcp.setup.doctor.server_environment import (
     odd_config,
 )
 
+NO_KEY: Final = "there is no API key"
 _UNPAID: Final = "every call that draws is refused"
 
 
@@ -70,6 +72,20 @@ def check_key(server: ServerEnvironment) -> Iterator[Finding]:
     yield from _check_templates(server)
 
 
+def check_sent_key(entry: ConfigEntry) -> Finding:
+    """That a server elsewhere is sent no key: it answers all the same."""
+    title = entry.host.title
+    what = f"no API key is in the environment of {title}, which would send {KEY_VARIABLE}"
+    why = "every call that draws is refused, unless the server has a key of its own"
+    mend = f"set {KEY_VARIABLE} where {title} is started"
+    return of_entry(warning("key", what, why, mend))
+
+
+def no_key_in(host: Host) -> str:
+    """What is said of a host's server that has no key, where others have one."""
+    return f"no API key is in the environment that {host.title} gives its server"
+
+
 def check_acceptance(server: ServerEnvironment, answer: RunapiAnswer) -> Iterator[Finding]:
     key = server.settings.key if server.settings else Key(None)
     source = server.source_of(key.source)
@@ -99,7 +115,7 @@ def _missing(server: ServerEnvironment, missing: KeyMissing | None) -> Finding:
         remedy = fix_commands.install_remedy(entry) if entry.host.stdio.names else None
         return of_entry(problem("key", what, _UNPAID, fix_commands.renew(entry), remedy))
     if not (missing and missing.source):
-        return problem("key", "there is no API key", _UNPAID, fix_commands.login())
+        return problem("key", NO_KEY, _UNPAID, fix_commands.login())
     if missing.source == BASE_URL_NAME:
         return problem("key", missing.happened.rstrip("."), _UNPAID, _allow_address(server))
     in_file = missing.source == CONFIG_FILE

@@ -10,6 +10,7 @@ from typing import Final
 from runapi_mcp.base.hosts.host import CALL_SECONDS
 from runapi_mcp.base.hosts.launch_environment import fill_in, handed_on, without_secrets
 from runapi_mcp.base.hosts.machine import Machine
+from runapi_mcp.base.settings.values import is_leftover
 from runapi_mcp.setup.doctor.mcp_config import ConfigEntry
 
 _TIMEOUTS: Final = ("timeout", "tool_timeout_sec")
@@ -56,6 +57,8 @@ class ConnectPlan:
     url: str
     headers: Mapping[str, str]
     allowed_seconds: float
+    lacks_key: bool = False
+    """Whether the entry names a variable for the key, and none is in the host's environment."""
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -65,7 +68,9 @@ class ConnectPlan:
 def plan_launch(entry: ConfigEntry, machine: Machine) -> LaunchPlan | ConnectPlan:
     allowed_seconds = _allowed_seconds(entry, machine)
     if entry.url:
-        return ConnectPlan(entry.url, _headers(entry, machine), allowed_seconds)
+        named = _headers(entry, machine)
+        sent = {name: text for name, text in named.items() if not _is_unfilled(text)}
+        return ConnectPlan(entry.url, sent, allowed_seconds, lacks_key=len(sent) < len(named))
     words = tuple(_filled(word, entry, machine) for word in entry.words)
     environ = environment_of(entry, machine)
     if entry.is_of_project:
@@ -112,8 +117,13 @@ def _headers(entry: ConfigEntry, machine: Machine) -> dict[str, str]:
     if shape and shape.bearer:
         name = entry.inner.get(shape.bearer)
         key = machine.environ.get(name, "") if isinstance(name, str) else ""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {"Authorization": f"Bearer {key}"}
     return {name: fill_in(text, entry.host, machine.environ) for name, text in headers.items()}
+
+
+def _is_unfilled(header: str) -> bool:
+    key = header.removeprefix("Bearer").strip()
+    return not key or is_leftover(key)
 
 
 def _allowed_seconds(entry: ConfigEntry, machine: Machine) -> float:

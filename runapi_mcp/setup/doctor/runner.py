@@ -1,6 +1,7 @@
 """The whole look at a machine, in three phases: entries are read, servers probed, both judged."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -18,7 +19,14 @@ from runapi_mcp.setup.doctor.check_entries import (
     check_neighbours,
     note_neighbours,
 )
-from runapi_mcp.setup.doctor.check_key import check_acceptance, check_key, check_settings
+from runapi_mcp.setup.doctor.check_key import (
+    NO_KEY,
+    check_acceptance,
+    check_key,
+    check_sent_key,
+    check_settings,
+    no_key_in,
+)
 from runapi_mcp.setup.doctor.check_network import check_answer, check_way
 from runapi_mcp.setup.doctor.check_start import StartCheck
 from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, note, problem, warning
@@ -117,7 +125,7 @@ def _judge(inventory: Inventory, *, named: bool, in_time: bool) -> Diagnosis:
     for subject, found in zip(inventory.subjects, findings, strict=True):
         with subject.section.telling_crashes():
             subject.section.add(_start_findings(subject, inventory))
-        subject.section.add(each for each in found if each not in common)
+        subject.section.add(_of_host(each, subject) for each in found if each not in common)
         subject.section.add(_refusal(subject, found, inventory))
     if inventory.subjects[0].entry is None:
         machine.add([note("hosts", "no host has this server yet", mend=fix_commands.install())])
@@ -131,6 +139,8 @@ def _start_findings(subject: Subject, inventory: Inventory) -> Iterator[Finding]
         yield from check_entry(entry)
     if subject.obstacle and entry and not entry.is_off:
         yield subject.obstacle
+    if entry and isinstance(subject.plan, ConnectPlan) and subject.plan.lacks_key:
+        yield check_sent_key(entry)
     if subject.result:
         yield from StartCheck(subject.plan, subject.result, entry, inventory.secrets).findings()
 
@@ -166,6 +176,13 @@ def _common(findings: Sequence[Sequence[Finding]]) -> list[Finding]:
         for found in first
         if not found.of_entry and all(found in others for others in findings)
     ]
+
+
+def _of_host(found: Finding, subject: Subject) -> Finding:
+    """The finding; where others have a key, in words that tell whose server has none."""
+    if found.what != NO_KEY or subject.entry is None:
+        return found
+    return replace(found, what=no_key_in(subject.entry.host))
 
 
 def _refusal(subject: Subject, found: Sequence[Finding], inventory: Inventory) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from runapi_mcp.base.errors import NotConfigured, Refused
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, InstallScope
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS
+from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.redaction import Secrets, plain_words_in, secrets_by_sight, secrets_in
 from runapi_mcp.base.texts import (
     InsertionContext,
@@ -194,6 +195,17 @@ def plan_restore(host: Host, path: Path, log: InstallLog, project: Path | None =
     return _checked(Change(host, restored, "restored", was.text, log.read(file.path)))
 
 
+def written_since(change: Change) -> str:
+    """What a restored backup undoes besides this server's entry, as a diff; empty for nothing."""
+    if change.file.data is None:
+        return ""
+    now, then = (_without_entry(change, text) for text in (change.file.text, change.text))
+    if not change.record.sha256 and _others(change, now) == _others(change, then):
+        # What uninstall left behind can only be told by what it means.
+        return ""
+    return replace(change, file=replace(change.file, text=now), text=then).diff()
+
+
 def apply(change: Change, log: InstallLog) -> Path | None:
     """Makes a change; returns the backup of what was there.
 
@@ -213,6 +225,34 @@ def apply(change: Change, log: InstallLog) -> Path | None:
         with suppress(NotConfigured):
             log.erase(file.path)
     return backup
+
+
+def _without_entry(change: Change, text: str) -> str:
+    dialect, path = change.host.dialect, entry_path(change.host)
+    try:
+        if read_entry(text, dialect, path) is None:
+            return text
+        return remove_entry(text, dialect, path, change.record.around)
+    except UnusableText:
+        return text
+
+
+def _others(change: Change, text: str) -> object:
+    """What a text says without this server's entry and what only leads to it."""
+    try:
+        return _pruned(parse_text(text, change.host.dialect).value, entry_path(change.host))
+    except UnusableText:
+        return text
+
+
+def _pruned(value: object, path: KeyPath) -> object:
+    name, *rest = path
+    kept = dict(as_object(value))
+    if name not in kept:
+        return value
+    below = kept.pop(name)
+    inner = _pruned(below, tuple(rest)) if rest else None
+    return {**kept, name: inner} if inner else kept
 
 
 def _delete(change: Change) -> Path | None:

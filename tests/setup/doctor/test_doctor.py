@@ -48,6 +48,14 @@ def test_no_key(home: Home) -> None:
     assert (found["severity"], found["mend"]) == ("problem", LOGIN)
 
 
+def test_no_key_for_one_host_of_two(home: Home) -> None:
+    home.claude()
+    home.cursor({**OURS, "env": {"RUNAPI_API_KEY": KEY}})
+    del home.environ["RUNAPI_API_KEY"]
+    found = home.doctor().one("key", "no API key is in the environment that Claude Code gives")
+    assert (found["severity"], found["about"], found["mend"]) == ("problem", "Claude Code", LOGIN)
+
+
 def test_something_that_is_no_key(home: Home) -> None:
     home.claude()
     home.environ["RUNAPI_API_KEY"] = "my key"
@@ -329,9 +337,27 @@ def test_a_server_at_an_address(home: Home) -> None:
         address = serving.stderr.readline().split()[2]
         home.claude({"type": "http", "url": address})
         assert "14 tools" in home.doctor(status=0).one("start", "answers in")["what"]
+        assert_no_key_is_no_missing_server(home, address)
     finally:
         serving.kill()
         serving.communicate(timeout=LIMIT_SECONDS)
+
+
+def assert_no_key_is_no_missing_server(home: Home, address: str) -> None:
+    """Hosts that would send a key that is not there: the server is found, and the key missed."""
+    del home.environ["RUNAPI_API_KEY"]
+    sent = {"Authorization": "Bearer ${RUNAPI_API_KEY}"}
+    home.claude({"type": "http", "url": address, "headers": sent})
+    of_cursor = {"Authorization": "Bearer ${env:RUNAPI_API_KEY}"}
+    home.cursor({"url": address, "headers": of_cursor})
+    codex = f'[mcp_servers.runapi]\nurl = "{address}"\nbearer_token_env_var = "RUNAPI_API_KEY"\n'
+    home.write(".codex/config.toml", codex)
+    told = home.doctor(status=0)
+    for title in ("Claude Code", "Cursor", "Codex"):
+        found = told.one("key", f"no API key is in the environment of {title}, which would send")
+        assert found["mend"] == f"set RUNAPI_API_KEY where {title} is started"
+        assert found["severity"] == "warning"
+    assert [each["severity"] for each in told.findings if each["check"] == "start"] == ["fine"] * 3
 
 
 # Network, proxy, certificates, clock.

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.doctor_world import KEY, OURS, PATIENTLY, SAYS, US, Home
 from tests.support.processes import LIMIT_SECONDS
+from tests.support.terminal import lines_left
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and terminals are POSIX's")
 
@@ -37,7 +38,7 @@ def in_a_terminal(home: Home, columns: int) -> str:
     finally:
         os.close(shown)
         running.wait(LIMIT_SECONDS)
-    return text.decode().replace("\r\n", "\n")
+    return "\n".join(lines_left(text.decode()))
 
 
 def plain(text: str) -> str:

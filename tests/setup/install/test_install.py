@@ -160,7 +160,7 @@ def test_a_few_backups_are_kept_and_the_newest_can_be_put_back() -> None:
     assert len(list(path.parent.glob("*.bak"))) == 3
     with_entry = finished("install", "claude-code") and path.read_text()
     keep(path, "ruined")
-    ran = finished("uninstall", "claude-code", "--restore")
+    ran = finished("uninstall", "claude-code", "--restore", "--yes")
     assert ran.returncode == 0
     assert (path.read_text(), "runapi" in with_entry) == ('{"mine": 1}', True)
 

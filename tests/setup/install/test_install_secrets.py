@@ -178,7 +178,9 @@ def test_with_an_address_it_is_said_which_key_the_host_sends(name: str) -> None:
 def test_a_key_for_an_address_is_not_taken_and_put_where_no_host_reads_it() -> None:
     url = "https://draw.example/mcp"
     ran = finished("install", "cursor", "--http", url, "--env", f"RUNAPI_API_KEY={KEY}")
-    assert ran.stderr.startswith("runapi-mcp: A server that runs elsewhere takes no --env. ")
+    assert ran.stderr.startswith(
+        "runapi-mcp: A server that runs elsewhere takes no --env and no --sandbox. "
+    )
     assert everything(home()) == set()
 
 

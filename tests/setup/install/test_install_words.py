@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runapi_mcp.base.hosts.table import HOSTS
+import pytest
+
+from runapi_mcp.base.hosts.table import HOSTS, host_named
 from tests.support.install_world import NO_KEY, everything, home, keep, one_server
 from tests.support.processes import LIMIT_SECONDS, finished
+from tests.support.terminal import at_terminal
 
 
 def test_files_that_are_not_for_changing_are_named_and_left() -> None:
@@ -173,3 +176,65 @@ def test_print_with_json_is_json() -> None:
     [told] = json.loads(finished("install", "cursor", "--print", "--json").stdout)
     assert (told["host"], told["file"]) == ("cursor", str(home() / ".cursor" / "mcp.json"))
     assert told["entry"] == finished("install", "cursor", "--print").stdout
+
+
+def test_all_names_each_host_on_this_machine_and_all_that_have_an_entry() -> None:
+    for folder in (".codex", ".cursor", ".warp"):
+        (home() / folder).mkdir()
+    path = {"PATH": ""}
+    ran = finished("install", "all", environment=path)
+    assert [line for line in ran.stdout.splitlines() if ": added." in line] == [
+        f"{host_named(name).title}: added. {host_named(name).next_step}"
+        for name in ("codex", "cursor", "warp")
+    ]
+    assert finished("uninstall", "warp").returncode == 0
+    gone = finished("uninstall", "ALL", environment=path)
+    assert (gone.returncode, gone.stdout.count(": removed.")) == (0, 2)
+
+
+def test_a_sandbox_is_installed_by_its_short_name() -> None:
+    ran = finished("install", "kiro", "--sandbox")
+    assert (ran.returncode, "no API key" in ran.stdout) == (0, False)
+    short = (home() / ".kiro/settings/mcp.json").read_text()
+    assert finished("uninstall", "kiro").returncode == 0
+    assert finished("install", "kiro", "--env", "RUNAPI_SANDBOX=1").returncode == 0
+    assert (home() / ".kiro/settings/mcp.json").read_text() == short
+
+
+LATER = '{"theme": "dark"}'
+CHANGES = {
+    "added": ("{}", LATER),
+    "removed": (LATER, "{}"),
+    "ruined": (LATER, "ruined {"),
+    "beside the entry": (
+        "{}",
+        '{"mcpServers": {"other": {"command": "x"}, "runapi": {"command": "runapi-mcp"}}}',
+    ),
+}
+"""What a file was when install came, and what somebody else made of it since."""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_backup_comes_back_over_what_others_wrote_only_after_a_yes(change: str) -> None:
+    before, after = CHANGES[change]
+    keep(path := home() / ".cursor" / "mcp.json", before)
+    assert finished("install", "cursor").returncode == 0
+    path.write_text(after)
+    restore = ("uninstall", "cursor", "--restore")
+    refused = finished(*restore)
+    assert (refused.returncode, refused.stdout, path.read_text()) == (2, "", after)
+    assert "Cursor: written since the backup, and undone with it:" in refused.stderr
+    assert f"\n-{after}\n" in refused.stderr or '"other"' in refused.stderr
+    assert "Nothing was changed. Add --yes to restore it all the same." in refused.stderr
+    status, said = at_terminal(*restore, answers="n\n")
+    assert (status, "It was not put back." in said, path.read_text()) == (2, True, after)
+    status, said = at_terminal(*restore, answers="y\n")
+    assert (status, "Cursor: restored." in said, path.read_text()) == (0, True, before)
+
+
+def test_a_backup_comes_back_without_a_terminal_after_a_yes_beforehand() -> None:
+    keep(path := home() / ".cursor" / "mcp.json", "{}")
+    assert finished("install", "cursor").returncode == 0
+    path.write_text(LATER)
+    assert finished("uninstall", "cursor", "--restore", "--yes").returncode == 0
+    assert path.read_text() == "{}"

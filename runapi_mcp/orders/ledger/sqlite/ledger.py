@@ -171,6 +171,11 @@ class SqliteLedger:
         [row] = await self._rows(queries.SPENDING, self._today(caller))
         return queries.to_spending(row)
 
+    async def total_cost_cents(self, since: float) -> float:
+        """What everybody's pictures cost that were made since then."""
+        [row] = await self._rows(queries.SPENT_SINCE, {"since": since})
+        return row["spent_cents"]
+
     async def intervals(
         self, model: str, output_resolution: str | None, limit: int
     ) -> list[tuple[float, float]]:

@@ -164,6 +164,11 @@ SPENDING: Final = f"""
                       THEN price_cents END) AS reserved_cents
     FROM ({_OF_THE_DAY})"""
 
+SPENT_SINCE: Final = """
+    SELECT total(CASE status WHEN 'completed' THEN coalesce(cost_cents, price_cents)
+                             WHEN 'failed' THEN cost_cents END) AS spent_cents
+    FROM calls WHERE coalesce(made_at, begun_at) >= :since"""
+
 COUNT: Final = "SELECT count(*) AS calls FROM calls"
 COUNT_BY_FATE: Final = f"""
     SELECT count(*) AS calls, count(CASE WHEN status = 'intended' THEN 1 END) AS in_doubt,
