@@ -18,8 +18,7 @@ Failure                    one sentence on what happened, one on what to do
             └── NotConnected   nothing was sent
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from runapi_mcp.base.printable import on_one_line
 
@@ -63,8 +62,7 @@ class LedgerUnusable(NotConfigured):
     """The ledger cannot be read or written. Nothing is paid without it unless the user says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     """The facts of an HTTP answer that belong in an error.
 
     `status` is None when there was no answer. `task_id` is the provider's, where a failed answer

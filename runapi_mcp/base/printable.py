@@ -1,7 +1,11 @@
 """Texts and paths as what shows them can print them."""
 
-from pathlib import Path
-from typing import Final, cast
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LONGEST_ECHO: Final = 60
 

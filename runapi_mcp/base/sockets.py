@@ -1,25 +1,8 @@
-"""Listening sockets, and which addresses are this machine."""
+"""Listening sockets."""
 
 import socket
-from typing import Final
-from urllib.parse import urlsplit
 
 from runapi_mcp.base.errors import NotConfigured
-
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host in LOOPBACK:
-        return True
-    # Imported here, because every start would pay for what few addresses need.
-    from ipaddress import ip_address
-
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import anyio
@@ -34,7 +33,7 @@ def ledger_of(settings: Settings) -> SqliteLedger:
 
 
 def shared_state_of(settings: Settings, ledger: SqliteLedger) -> SharedState:
-    limits = Limits(**asdict(settings.limits))
+    limits = Limits(*settings.limits)
     return SharedState(ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
 
 

@@ -167,7 +167,7 @@ def _attempt(call: DrawCall, yes: str | None) -> int:
 
 
 def _ask(question: NotConfirmed) -> None:
-    from runapi_mcp.base.catalog.money import dollars
+    from runapi_mcp.base.amounts import dollars
 
     several = question.count > 1
     cost = "an unknown amount" if question.price.cents is None else dollars(question.price.cents)

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import click
 
-from runapi_mcp.base.catalog.money import dollars
+from runapi_mcp.base.amounts import dollars
 from runapi_mcp.base.days import local_time
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.printable import printable_path

@@ -12,14 +12,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import click
-from pydantic import SecretStr
 
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host, Http, InstallScope
-from runapi_mcp.base.settings import Key, KeyFile, config_path, parse_key, read_config
+from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.base.settings import Key, config_path, parse_key, read_config
+from runapi_mcp.base.settings.key_file import KeyFile
 from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
 from runapi_mcp.base.settings.values import switch
-from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.cli.host_choice import (
     change_each,
     choose_hosts,

@@ -14,11 +14,12 @@ import click
 
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import Refused
+from runapi_mcp.base.settings.key_file import KeyFile
 from runapi_mcp.cli.desktop import has_browser, open_browser
 from runapi_mcp.cli.event_loop import run_interruptible
 
 if TYPE_CHECKING:
-    from runapi_mcp.base.settings import Key, KeyFile
+    from runapi_mcp.base.settings import Key
     from runapi_mcp.login.login_flow import Login
 
 LONGEST_INPUT: Final = 4096
@@ -44,7 +45,7 @@ def command(
             "Pipe it: runapi-mcp login --key - < FILE",
         )
     kept_url = None if base_url is None else settings.check_url(base_url.strip().rstrip("/"))
-    address, key_file = kept_url or settings.load().base_url, settings.KeyFile.of()
+    address, key_file = kept_url or settings.load().base_url, KeyFile.of()
     try:
         if key is None:
             opens = not no_browser
@@ -64,7 +65,7 @@ def command(
 async def _through_browser(
     address: str, key_file: KeyFile, kept_url: str | None, *, opens: bool
 ) -> None:
-    from runapi_mcp.base.catalog.money import dollars
+    from runapi_mcp.base.amounts import dollars
     from runapi_mcp.login import LOGIN_SECONDS
     from runapi_mcp.login.login_flow import open_login
     from runapi_mcp.providers.runapi import RunAPI
@@ -84,7 +85,7 @@ async def _through_browser(
 
 
 def _keep_given(address: str, key_file: KeyFile, kept_url: str | None) -> None:
-    from runapi_mcp.base.catalog.money import dollars
+    from runapi_mcp.base.amounts import dollars
     from runapi_mcp.login.login_flow import KeyKeeper
     from runapi_mcp.providers.runapi import RunAPI
 

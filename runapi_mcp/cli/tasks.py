@@ -77,7 +77,7 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
 
 async def _sums(ledger: SqliteLedger, zone: str | None) -> str:
     """What today and this month have cost, all keys together."""
-    from runapi_mcp.base.catalog.money import dollars
+    from runapi_mcp.base.amounts import dollars
     from runapi_mcp.base.days import day_of, month_since
 
     now = ledger.now()
@@ -222,7 +222,7 @@ def _standing(entry: Entry) -> tuple[str, str]:
 
 
 def _money(entry: Entry) -> str:
-    from runapi_mcp.base.catalog.money import dollars
+    from runapi_mcp.base.amounts import dollars
 
     if entry.status == "failed":
         return dollars(entry.cost_cents or 0)

@@ -12,7 +12,6 @@ from urllib.parse import urlencode, urlsplit
 
 import anyio
 import anyio.to_thread
-from pydantic import SecretStr
 
 from runapi_mcp.base.errors import (
     Failure,
@@ -24,8 +23,10 @@ from runapi_mcp.base.errors import (
     RequestRefused,
 )
 from runapi_mcp.base.redaction import quote
-from runapi_mcp.base.settings import KEY_PAGE, Key, KeyFile
-from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.base.settings import KEY_PAGE, Key
+from runapi_mcp.base.settings.key_file import KeyFile
+from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.login import pages
 from runapi_mcp.login.listener import CallbackListener, LoginCallback, open_listener
 from runapi_mcp.login.pages import Page

@@ -11,7 +11,8 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from runapi_mcp.base.errors import Failure, NotConfigured
-from runapi_mcp.base.settings import Key, KeyFile
+from runapi_mcp.base.settings import Key
+from runapi_mcp.base.settings.key_file import KeyFile
 from runapi_mcp.providers.port import Upstream
 
 if TYPE_CHECKING:

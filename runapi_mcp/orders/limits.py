@@ -1,9 +1,8 @@
 """What the user allows to be spent. Money is in US cents."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from runapi_mcp.base.catalog.money import dollars, tidy
+from runapi_mcp.base.amounts import dollars, tidy
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import NotAllowed
 from runapi_mcp.base.settings import LimitSettings
@@ -26,9 +25,10 @@ class NotConfirmed(Exception):
         """What a yes has to bring back."""
 
 
-@dataclass(frozen=True, slots=True)
 class Limits(LimitSettings):
     """What the limits mean for a call."""
+
+    __slots__ = ()
 
     def remaining_cents(self, spending: Spending) -> float | None:
         """What may still be spent today; None without a daily limit."""

@@ -8,7 +8,7 @@ import anyio.to_thread
 import httpx
 
 from runapi_mcp.base.redaction import excerpt
-from runapi_mcp.base.sockets import LOOPBACK
+from runapi_mcp.base.urls import LOOPBACK
 from runapi_mcp.outbound.ssrf_guard import may_be_public
 
 MOST_QUOTED_CHARACTERS: Final = 200

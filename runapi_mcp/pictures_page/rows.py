@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from runapi_mcp.base.amounts import dollars
 from runapi_mcp.base.catalog import VARIANTS, Variant, by_model
-from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.purchase import SOURCES_FIELD

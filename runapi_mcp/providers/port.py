@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from runapi_mcp.base.catalog import Variant
-from runapi_mcp.base.catalog.money import Balance
+from runapi_mcp.base.catalog.balance import Balance
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.settings import Key

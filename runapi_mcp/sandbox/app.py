@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
-from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.sockets import listen
 from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.sandbox.faults import Faults, TornConnection

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.task import Status
-from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.sandbox.endpoints import Endpoint, endpoints_of
 from runapi_mcp.sandbox.faults import Faults, Script, script_of
 from runapi_mcp.sandbox.http_messages import (

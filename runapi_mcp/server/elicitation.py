@@ -16,7 +16,7 @@ from mcp_types import (
     InputRequiredResult,
 )
 
-from runapi_mcp.base.catalog.money import dollars
+from runapi_mcp.base.amounts import dollars
 from runapi_mcp.base.errors import NotAllowed
 from runapi_mcp.base.json_values import as_text
 from runapi_mcp.base.printable import on_one_line

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pydantic import MISSING
 
-from runapi_mcp.base.catalog.money import tidy
+from runapi_mcp.base.amounts import tidy
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.redaction import quote

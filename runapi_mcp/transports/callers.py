@@ -10,7 +10,7 @@ from mcp.server.auth.provider import AccessToken
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from runapi_mcp.base.sockets import LOOPBACK
+from runapi_mcp.base.urls import LOOPBACK
 from runapi_mcp.server.request_keys import brought_key
 
 _SITE_BITS: Final = 64

@@ -11,7 +11,8 @@ from starlette.applications import Starlette
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.settings import HttpCaps
-from runapi_mcp.base.sockets import LOOPBACK, listen
+from runapi_mcp.base.sockets import listen
+from runapi_mcp.base.urls import LOOPBACK
 from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.transports.connections import BoundedConnection, Connections, Network
 from runapi_mcp.transports.process import leave_soon, settle_memory

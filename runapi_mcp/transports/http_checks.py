@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runapi_mcp.base.sockets import LOOPBACK
+from runapi_mcp.base.urls import LOOPBACK
 from runapi_mcp.transports.paths import PUBLIC_PATHS
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^][:@/]+)(?::([0-9]{1,5}))?")

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from runapi_mcp.base.redaction import (
     HIDDEN,
@@ -19,6 +18,7 @@ from runapi_mcp.base.redaction import (
     secrets_by_sight,
     secrets_in,
 )
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.providers.runapi import RunAPI

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -268,7 +267,7 @@ def test_every_setting_is_known_by_its_name() -> None:
     room = Path(settings.__file__).parent
     sources = "".join(path.read_text() for path in room.glob("*.py") if path.name != "names.py")
     quoted = set(re.findall(r'"(RUNAPI_[A-Z_]*[A-Z])"', sources))
-    caps = {f"RUNAPI_HTTP_{name.upper()}" for name in asdict(HttpCaps())}
+    caps = {f"RUNAPI_HTTP_{name.upper()}" for name in HttpCaps()._asdict()}
     assert quoted | caps == names.NAMES
 
 
@@ -491,9 +490,9 @@ def test_an_address_that_readers_differ_in_is_none(url: str, tmp_path: Path) -> 
 def test_each_cap_over_http_has_its_variable_and_its_row() -> None:
     rows = (Path(__file__).parents[2] / "docs" / "hosting.md").read_text(encoding="utf-8")
     told = {name: int(default) for name, default in re.findall(r"\| `(\w+)` \| (\d+) \|", rows)}
-    assert told == asdict(HttpCaps())
+    assert told == HttpCaps()._asdict()
     environment = {f"RUNAPI_HTTP_{name.upper()}": str(at) for at, name in enumerate(told, 1)}
-    assert asdict(load(environment).http) == dict(zip(told, range(1, 99), strict=False))
+    assert load(environment).http._asdict() == dict(zip(told, range(1, 99), strict=False))
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "nan"])

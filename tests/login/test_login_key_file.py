@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import DEFAULT_BASE_URL as BASE_URL
-from runapi_mcp.base.settings import KeyFile, key_now, load
+from runapi_mcp.base.settings import key_now, load
+from runapi_mcp.base.settings.key_file import KeyFile
 
 KEY = SecretStr("sk-0123456789")
 KEY_NAMES = ("api_key", "apiKey")

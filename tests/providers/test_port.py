@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
-from pydantic import SecretStr
 
 from runapi_mcp.base.catalog import Variant
-from runapi_mcp.base.catalog.money import Balance
+from runapi_mcp.base.catalog.balance import Balance
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import OutOfCredit, TaskNotFound
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.port import (
     CREATE_SECONDS,

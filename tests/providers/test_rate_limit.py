@@ -11,10 +11,10 @@ import httpx
 import pytest
 from mcp import Client
 from mcp_types import CallToolResult
-from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.base.catalog import VARIANTS
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits

@@ -4,9 +4,9 @@ import logging
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from runapi_mcp.base.errors import KeyMissing, NotConfigured
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.port import Provider
 from runapi_mcp.providers.runapi import RunAPI

@@ -21,10 +21,10 @@ from mcp.server.lowlevel import Server
 from mcp.shared.memory import create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
 from mcp_types import Implementation
-from pydantic import SecretStr
 
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.errors import LedgerUnusable
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.orders.ledger import Entry

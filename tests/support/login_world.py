@@ -12,7 +12,7 @@ import anyio
 import httpx
 
 from runapi_mcp.base.errors import Failure
-from runapi_mcp.base.settings import KeyFile
+from runapi_mcp.base.settings.key_file import KeyFile
 from runapi_mcp.login.login_flow import LoggedIn, Login, open_login
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox

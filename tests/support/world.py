@@ -15,9 +15,9 @@ import anyio
 import httpx
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
-from pydantic import SecretStr
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore

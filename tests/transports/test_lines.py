@@ -11,9 +11,9 @@ import httpx
 import pytest
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
-from pydantic import SecretStr
 
 from runapi_mcp.base.catalog import VARIANTS
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.providers.runapi import RunAPI

@@ -9,12 +9,12 @@ from typing import Final
 import anyio
 import httpx
 import pytest
-from pydantic import SecretStr
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.redaction import HIDDEN
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.cli.log_lines import LONGEST_LINE, LineFormatter
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger

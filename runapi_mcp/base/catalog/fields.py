@@ -6,7 +6,6 @@ pydantic would find those by reading source, which costs a start 30 ms.
 """
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     MISSING,
@@ -17,6 +16,8 @@ from pydantic import (
     Field,
     StringConstraints,
 )
+
+from runapi_mcp.base.urls import is_http
 
 MAX_SOURCES = 8
 MAX_URL_CHARACTERS = 4096
@@ -37,18 +38,6 @@ def require_http_url(value: str) -> str:
     if not is_http(value):
         raise ValueError("must be a full http:// or https:// URL, in ASCII without spaces")
     return value
-
-
-def is_http(value: str) -> bool:
-    """Whether a text is a whole http(s) URL that a request line can carry."""
-    if not value.isascii() or not value.isprintable() or " " in value:
-        return False
-    try:
-        parts = urlsplit(value)
-        # Reading the port raises for one that cannot be.
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _not_a_boolean(value: object) -> object:

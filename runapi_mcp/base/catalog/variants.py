@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
+from runapi_mcp.base.amounts import dollars
 from runapi_mcp.base.catalog import fields
 from runapi_mcp.base.catalog.fields import Params
-from runapi_mcp.base.catalog.money import dollars
 from runapi_mcp.base.catalog.price import Schedule
 from runapi_mcp.base.catalog.tiers import FLEX, KLEIN, MAX, PRO, Tier
 from runapi_mcp.base.errors import NotConfigured

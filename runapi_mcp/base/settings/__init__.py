@@ -1,16 +1,16 @@
 """What the `RUNAPI_*` variables and RunAPI's config file say. The only room that reads them."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runapi_mcp.base.errors import LedgerUnusable, NotConfigured
 from runapi_mcp.base.settings import values
+from runapi_mcp.base.settings.config_file import config_location, config_path, read_config
 from runapi_mcp.base.settings.http_caps import HttpCaps, read_caps
-from runapi_mcp.base.settings.key_file import KeyFile, config_path, read_config
 from runapi_mcp.base.settings.keys import (
     KEY_PAGE,
     Key,
@@ -21,6 +21,9 @@ from runapi_mcp.base.settings.keys import (
 from runapi_mcp.base.settings.names import misspelt_names, require_limits_spelt
 from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = [
     "DEFAULT_BASE_URL",
     "KEEP_DAYS",
@@ -29,7 +32,6 @@ __all__ = [
     "OUTPUT_DIR",
     "HttpCaps",
     "Key",
-    "KeyFile",
     "LimitSettings",
     "Settings",
     "check_url",
@@ -51,8 +53,7 @@ _LEDGER_ADVICE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LimitSettings:
+class LimitSettings(NamedTuple):
     """The user's limits in US cents; None where there is none."""
 
     per_call_cents: float | None = None
@@ -61,8 +62,7 @@ class LimitSettings:
     """A dearer call is made only after a person said yes."""
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSettings:
+class LedgerSettings(NamedTuple):
     locate: Callable[[], Path] | None
     """Tells its path, when that is needed; None for no ledger on the disk."""
     keep_days: float
@@ -71,8 +71,7 @@ class LedgerSettings:
     """By whose calendar a day of the budget begins; None for this machine's."""
 
 
-@dataclass(frozen=True, slots=True)
-class PictureSettings:
+class PictureSettings(NamedTuple):
     output_dir: Path | None
     """None for the usual places."""
     save: bool | None
@@ -85,8 +84,7 @@ class PictureSettings:
     """Whether a JSON is kept beside each picture; None for not in a project."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     base_url: str
     key: Key
     variants: tuple[str, ...] | None
@@ -98,6 +96,8 @@ class Settings:
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
+    front: bool
+    """Whether what hosts ask at the start may be answered before the SDK is imported."""
     sandbox: bool
     sandbox_draw_seconds: float | None
     """How long the sandbox takes for a picture; None for as long as life does."""
@@ -113,7 +113,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     """
     environ = os.environ if environ is None else environ
     require_limits_spelt(environ)
-    file, broken = read_config(config_path(environ))
+    file, broken = read_config(config_location(environ))
     key, key_warnings = find_key(environ, file, broken)
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
@@ -129,6 +129,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         http=read_caps(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
+        front=values.switch(environ, "RUNAPI_MCP_FRONT", default=True),
         sandbox=sandbox,
         sandbox_draw_seconds=values.number(environ, "RUNAPI_SANDBOX_DRAW_SECONDS", "seconds", 3600),
         warnings=(
@@ -145,7 +146,7 @@ def key_now(base_url: str, environ: Mapping[str, str] | None = None) -> Key:
     A server asks at every call, so that a login or logout elsewhere needs no restart.
     """
     environ = os.environ if environ is None else environ
-    file, broken = read_config(config_path(environ))
+    file, broken = read_config(config_location(environ))
     return require_same_trust(find_key(environ, file, broken)[0], base_url, file)
 
 
@@ -184,6 +185,8 @@ def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
         where = None
     # Where a home is, is looked for when the ledger is needed.
     if where is not None and not off and not where.startswith("~"):
+        from pathlib import Path
+
         values.require_absolute("RUNAPI_LEDGER", Path(where))
     if off and not sandbox and values.stated(environ, "RUNAPI_DAILY_BUDGET"):
         raise NotConfigured(
@@ -202,6 +205,8 @@ def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
 
 def _ledger_path(where: str | None) -> Path:
     # Imported here, because every start would pay for it.
+    from pathlib import Path
+
     from platformdirs import user_state_path
 
     try:

@@ -1,16 +1,14 @@
 """What callers over HTTP may take of a server, one and all together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, NamedTuple
 
 from runapi_mcp.base.settings import values
 
 _MOST: Final = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class HttpCaps:
+class HttpCaps(NamedTuple):
     """Each is set by a variable of its name: `RUNAPI_HTTP_SESSIONS`.
 
     A caller is a key; without one it is an address. "Keyless" are requests without a key to a
@@ -47,7 +45,7 @@ class HttpCaps:
 
 def read_caps(environ: Mapping[str, str]) -> HttpCaps:
     given = {
-        field.name: values.number(environ, f"RUNAPI_HTTP_{field.name.upper()}", "units", _MOST, 1)
-        for field in fields(HttpCaps)
+        name: values.number(environ, f"RUNAPI_HTTP_{name.upper()}", "units", _MOST, 1)
+        for name in HttpCaps._fields
     }
     return HttpCaps(**{name: int(value) for name, value in given.items() if value is not None})

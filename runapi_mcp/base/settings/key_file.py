@@ -1,20 +1,17 @@
-"""RunAPI's config file, which its own programs write too: read, and the key kept in it, with the
-address that it is for."""
+"""The key kept in RunAPI's config file, with the address that it is for."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from pydantic import SecretStr
-
 from runapi_mcp.base.atomic_files import make_folders, write_whole
 from runapi_mcp.base.errors import NotConfigured
-from runapi_mcp.base.json_values import is_bounded, is_object
+from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.base.settings.config_file import config_path, irregularity, read_config
 from runapi_mcp.base.settings.values import kept_address, may_go_to
 
 _NAME: Final = "api_key"
@@ -24,46 +21,6 @@ _OLDER_ADDRESS_NAME: Final = "baseUrl"
 _BOM: Final = "\ufeff"
 _EMPTY: Final = "{}\n"
 _ADVICE: Final = "Correct it, or move it away; a key may also be set as RUNAPI_API_KEY."
-
-
-def config_path(environ: Mapping[str, str]) -> Path | None:
-    """RunAPI's config file, which its own CLI and servers share; None for a user without a home."""
-    home = environ.get("HOME") or environ.get("USERPROFILE")
-    try:
-        folder = Path(home) if home else Path.home()
-    except RuntimeError:
-        return None
-    return folder / ".config" / "runapi" / "config.json"
-
-
-def irregularity(path: Path) -> str | None:
-    """What is wrong with something else in a file's place: a pipe would be waited for forever."""
-    if path.is_file() or not path.exists():
-        return None
-    return f"{path} cannot be read: it is not a regular file."
-
-
-def read_config(path: Path | None) -> tuple[Mapping[str, object], str | None]:
-    """The file's entries, and a sentence naming the file when it cannot be used."""
-    if path is None:
-        return {}, None
-    try:
-        if irregular := irregularity(path):
-            return {}, irregular
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return {}, None
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, f"{path} cannot be read: {error}."
-    try:
-        entries: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return {}, f"{path} is not valid JSON: {error}."
-    if not is_bounded(entries, len(text)):
-        return {}, f"{path} is not valid JSON: it is nested too deeply."
-    if not is_object(entries):
-        return {}, f"{path} must hold a JSON object."
-    return entries, None
 
 
 class KeyFile:

@@ -1,11 +1,10 @@
 """The API key: where it is looked for, and what no key can be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-from pydantic import SecretStr
+from typing import NamedTuple
 
 from runapi_mcp.base.errors import KeyMissing
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings.values import (
     BASE_URL_NAME,
     is_leftover,
@@ -19,8 +18,7 @@ CONFIG_FILE = "RunAPI's config file"
 SHORTEST_KEY = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """An API key; or none, and the failure that says why."""
 
     secret: SecretStr | None

@@ -1,7 +1,6 @@
 """The names of all settings, and which of them a name like it was meant to be."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Final, NamedTuple
 
 from runapi_mcp.base.errors import NotConfigured
@@ -11,7 +10,7 @@ LIMIT_NAMES: Final = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI
 NAMES: Final = frozenset(
     {
         *LIMIT_NAMES,
-        *(f"RUNAPI_HTTP_{field.name.upper()}" for field in fields(HttpCaps)),
+        *(f"RUNAPI_HTTP_{name.upper()}" for name in HttpCaps._fields),
         "RUNAPI_API_KEY",
         "RUNAPI_BASE_URL",
         "RUNAPI_BUDGET_TIMEZONE",
@@ -20,6 +19,7 @@ NAMES: Final = frozenset(
         "RUNAPI_LEDGER",
         "RUNAPI_LEDGER_DAYS",
         "RUNAPI_LEDGER_PROMPTS",
+        "RUNAPI_MCP_FRONT",
         "RUNAPI_MCP_TASKS",
         "RUNAPI_OUTPUT_DIR",
         "RUNAPI_PREVIEW",

@@ -1,17 +1,21 @@
-"""How a text from the environment becomes a value, or a sentence that says what is allowed."""
+"""How a text from the environment becomes a value, or a sentence that says what is allowed.
+
+An idle server holds no more than this: what few settings need is imported where one is set.
+"""
+
+from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from runapi_mcp.base.catalog.fields import is_http
-from runapi_mcp.base.catalog.money import tidy
-from runapi_mcp.base.days import is_readable
+from runapi_mcp.base.amounts import tidy
 from runapi_mcp.base.errors import NotConfigured
-from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.base.urls import is_http, is_loopback
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_BASE_URL = "https://runapi.ai"
 BASE_URL_NAME: Final = "RUNAPI_BASE_URL"
@@ -94,7 +98,11 @@ def names(environ: Mapping[str, str], name: str) -> tuple[str, ...] | None:
 
 def folders(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
     """Absolute paths, separated as in PATH; none when it is unset."""
-    value = stated(environ, name) or ""
+    value = stated(environ, name)
+    if value is None:
+        return ()
+    from pathlib import Path
+
     try:
         paths = [Path(part).expanduser() for part in value.split(os.pathsep) if part.strip()]
     except RuntimeError as error:
@@ -116,7 +124,11 @@ def require_absolute(name: str, path: Path) -> None:
 def unknown_zone(environ: Mapping[str, str]) -> str | None:
     """What is to be said of a time zone that nobody knows, and is UTC therefore."""
     zone = stated(environ, ZONE)
-    if zone is None or is_readable(zone):
+    if zone is None:
+        return None
+    from runapi_mcp.base.days import is_readable
+
+    if is_readable(zone):
         return None
     return f"{ZONE} names no time zone that is known here: the budget's days are those of UTC."
 
@@ -167,6 +179,8 @@ def cents(environ: Mapping[str, str], name: str) -> float | None:
             f"{name} holds a placeholder that the host left unfilled: the limit is not known.",
             "Fill it in, or take the variable out.",
         )
+    from decimal import Decimal, InvalidOperation
+
     try:
         dollars = Decimal(amount)
     except InvalidOperation:

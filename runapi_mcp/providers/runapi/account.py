@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from runapi_mcp.base.catalog.money import Balance
+from runapi_mcp.base.catalog.balance import Balance
 from runapi_mcp.base.json_values import Json, as_number, as_object, as_text
 from runapi_mcp.base.redaction import Secret
 from runapi_mcp.base.settings import parse_key

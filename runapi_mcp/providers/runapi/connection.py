@@ -1,7 +1,6 @@
 """HTTP itself: one client for all callers. The only module of this room that imports httpx."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import anyio
@@ -20,7 +19,7 @@ from runapi_mcp.base.errors import (
 from runapi_mcp.base.json_values import is_object
 from runapi_mcp.base.redaction import quote
 from runapi_mcp.base.settings import KEY_PAGE, Key
-from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.outbound.ssrf_guard import Resolve, resolve_host
 from runapi_mcp.outbound.targets import Unreached, parse_url
 from runapi_mcp.outbound.way_out import WayOut
@@ -131,7 +130,7 @@ class Connection:
             return Reply({}, headers, answer)
         body = bodies.parse(content, secret)
         if request.pays:
-            answer = replace(answer, task_id=answer.task_id or named_task(body))
+            answer = answer._replace(task_id=answer.task_id or named_task(body))
         if not response.is_success:
             raise to_failure(answer, body, reads_task=request.reads_task)
         if not is_object(body):

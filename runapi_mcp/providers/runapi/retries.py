@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 import anyio
@@ -34,7 +34,7 @@ class _Tries:
             self.answered &= is_answered(failure)
         self.task_id = failure.answer.task_id or self.task_id
         failure.in_doubt, failure.answered = self.in_doubt, self.answered
-        failure.answer = replace(failure.answer, task_id=self.task_id)
+        failure.answer = failure.answer._replace(task_id=self.task_id)
         return failure
 
     def are_worth_another(self, failure: ProviderFailure) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from runapi_mcp.base.amounts import tidy
 from runapi_mcp.base.catalog import Variant
-from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS, is_http
-from runapi_mcp.base.catalog.money import tidy
+from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS
 from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.errors import ProviderDown
@@ -18,6 +18,7 @@ from runapi_mcp.base.json_values import (
     as_object,
     as_text,
 )
+from runapi_mcp.base.urls import is_http
 from runapi_mcp.providers.runapi.failures import parse_message
 from runapi_mcp.providers.runapi.messages import Reply, Request, incomplete
 

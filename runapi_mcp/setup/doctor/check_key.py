@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from runapi_mcp.base.catalog.money import dollars
+from runapi_mcp.base.amounts import dollars
 from runapi_mcp.base.errors import KeyMissing, KeyRejected, RateLimited
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host
 from runapi_mcp.base.settings import Key, config_path

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from runapi_mcp.base.errors import Failure, NotConfigured, RateLimited, Unreachable
 from runapi_mcp.base.settings import DEFAULT_BASE_URL
-from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.findings import Finding, fine, of_entry, problem, warning
 from runapi_mcp.setup.doctor.mcp_config import is_odd

@@ -12,7 +12,7 @@ import httpx
 
 from runapi_mcp import __version__
 from runapi_mcp.base.redaction import Secrets, excerpt
-from runapi_mcp.base.sockets import is_loopback
+from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.setup.doctor import fix_commands
 from runapi_mcp.setup.doctor.check_entries import NO_TOOLS
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, problem, warning

@@ -13,8 +13,8 @@ from runapi_mcp.base.errors import Failure, NotConfigured
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, Http
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.json_values import Json, as_list, as_number, as_object
-from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.base.texts import UnusableText, parse_text
+from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.setup.install.host_entry import command_words, entry_url, owner_of, unwrap_entry
 from runapi_mcp.setup.install.host_file import read_host_file
 from runapi_mcp.setup.install.installer import host_file_path

@@ -7,9 +7,9 @@ from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
 
 import anyio
-from pydantic import SecretStr
 
 from runapi_mcp.base.errors import Failure, Unreachable
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.providers.runapi.messages import Reply, Request

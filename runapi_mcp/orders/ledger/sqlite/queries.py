@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from runapi_mcp.base.catalog.money import tidy
+from runapi_mcp.base.amounts import tidy
 from runapi_mcp.base.json_values import as_list, as_object
 from runapi_mcp.orders.ledger.entry import Entry, Spending
 from runapi_mcp.orders.ledger.port import Selection
