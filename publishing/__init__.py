@@ -10,6 +10,7 @@ from publishing import (
     bundle,
     container,
     directories,
+    front_answers,
     host_entries,
     host_pages,
     install_links,
@@ -26,6 +27,7 @@ __all__ = ["Project", "Start", "Starts", "generated", "read_project", "unexpecte
 GENERATORS = (
     registry,
     tool_snapshot,
+    front_answers,
     host_entries,
     install_links,
     plugin,

@@ -10,5 +10,7 @@ DESCRIPTION: Final = (
 OWNER: Final = "runapi-mcp"
 REPOSITORY: Final = f"https://github.com/{OWNER}/runapi-mcp"
 ISSUES: Final = f"{REPOSITORY}/issues"
+COMPLETION: Final = "_RUNAPI_MCP_COMPLETE"
+"""The variable by which a shell asks for completions."""
 REGISTRY_NAME: Final = f"io.github.{OWNER}/runapi-mcp"
 """The reverse-DNS name that the MCP Registry knows it by."""

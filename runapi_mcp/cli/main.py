@@ -1,20 +1,26 @@
 """The command line: finds a command, loads only that one, and says failures in a sentence."""
 
+from __future__ import annotations
+
 import sys
 import warnings
 from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
 from runapi_mcp import __version__
 from runapi_mcp.base.errors import Failure
+from runapi_mcp.base.identity import COMPLETION
 from runapi_mcp.cli.crashes import EXIT_STATUS, log_crashes_beside, tell_crash
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.printing import NotPrinted
 from runapi_mcp.cli.spinner import spinning
+
+if TYPE_CHECKING:
+    from runapi_mcp.front.serving import Begun
 
 _COMMANDS: Final = {
     "serve": "Serve tools to a host over stdio (the default) or HTTP.",
@@ -79,7 +85,7 @@ def command(ctx: click.Context, *, sandbox: bool) -> None:
     if ctx.invoked_subcommand is None:
         from runapi_mcp.cli.serve import over_stdio
 
-        over_stdio(sandbox=sandbox)
+        over_stdio(ctx.obj, sandbox=sandbox)
     elif sandbox:
         raise click.UsageError(_sandbox_advice(ctx, ctx.invoked_subcommand))
 
@@ -91,17 +97,17 @@ def _sandbox_advice(ctx: click.Context, name: str) -> str:
     return f"--sandbox before a command does nothing: {advice}."
 
 
-def run() -> None:
+def run(begun: Begun | None = None) -> None:
     """Run the command line; a failure is a sentence on stderr and a status, not a traceback.
 
-    A crash is a line on stderr, and a status of its own.
+    A crash is a line on stderr, and a status of its own. `begun` is a conversation to go on with.
     """
     # What Pillow has to say of an odd image, our own words say.
     warnings.filterwarnings("ignore", module="PIL")
     log_to_stderr()
     log_crashes_beside()
     try:
-        command(complete_var="_RUNAPI_MCP_COMPLETE")  # the same however it was started
+        command(complete_var=COMPLETION, obj=begun)  # the same however it was started
     except Exception as error:  # noqa: BLE001 - the last place where it can be told
         failure = _the_failure(error)
         if failure is None:

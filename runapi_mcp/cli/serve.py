@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from runapi_mcp.base.background import Background
     from runapi_mcp.base.settings import Settings
+    from runapi_mcp.front.serving import Begun
     from runapi_mcp.server import Keys
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ _HINT = (
 )
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
-def command(
+@click.pass_obj
+def command(  # noqa: PLR0913 - an option each, and the conversation
+    begun: Begun | None,
     *,
     http: bool,
     host: str | None,
@@ -77,20 +80,21 @@ def command(
             "Add --http.",
         )
     else:
-        over_stdio(sandbox=sandbox)
+        over_stdio(begun, sandbox=sandbox)
 
 
-def over_stdio(*, sandbox: bool) -> None:
-    if sys.stdin.isatty():
+def over_stdio(begun: Begun | None, *, sandbox: bool) -> None:
+    """Serve a host, from where another has begun to."""
+    if begun is None and sys.stdin.isatty():
         click.echo(_HINT, err=True)
-    run_interruptible(partial(_serve_stdio, sandbox=sandbox))
+    run_interruptible(partial(_serve_stdio, begun, sandbox=sandbox))
 
 
-async def _serve_stdio(*, sandbox: bool) -> None:
+async def _serve_stdio(begun: Begun | None, *, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
     async with _server(load_settings(sandbox=sandbox), share_key=False) as (server, background):
-        await serve_stdio(server, background)
+        await serve_stdio(server, background, begun)
 
 
 async def _serve_http(

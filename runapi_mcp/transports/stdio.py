@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from io import TextIOWrapper
 from typing import Any
@@ -16,21 +16,32 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 
 from runapi_mcp.base.background import Background
+from runapi_mcp.front.pipes import Pipes
+from runapi_mcp.front.serving import Begun
+from runapi_mcp.front.starter import Starter
 from runapi_mcp.transports.activity import Activity
 from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.incoming import NoMessage, message_of, values_in
 from runapi_mcp.transports.orphans import until_abandoned
 from runapi_mcp.transports.process import leave, leave_soon, settle_memory
+from runapi_mcp.transports.replay import Replay
 
 
-async def serve_stdio(server: Server[Any], background: Background) -> None:
-    stdin, stdout, activity = _Stdin(), _Stdout(), Activity()
+async def serve_stdio(
+    server: Server[Any], background: Background, begun: Begun | None = None
+) -> None:
+    """Serve one host, from where another has begun to."""
+    pipes, opening = begun or (Pipes.own(), [])
+    replay = Replay(opening)
+    stdin, stdout, activity = _Stdin(pipes), _Stdout(pipes, replay), Activity()
     settle_memory()
     try:
-        async with _ended_from_outside(activity, background) as reasons:
+        async with _ended_from_outside(activity, background, pipes.starter) as reasons:
             with stdout.broken:
                 async with background.running():
-                    await converse(server, Messages(stdin.read_line), stdout, activity)
+                    await converse(
+                        server, Messages(stdin.read_line, replay.messages), stdout, activity
+                    )
         if reasons or stdout.broken.cancel_called:
             # The thread that reads stdin cannot be woken: joining it would last until the host
             # closes the pipe.
@@ -43,10 +54,12 @@ async def serve_stdio(server: Server[Any], background: Background) -> None:
 class Messages:
     """The host's messages, and what is wrong with what is none."""
 
-    def __init__(self, read_line: Callable[[], Awaitable[str]]) -> None:
-        """`read_line` gives an empty text once there are no more."""
+    def __init__(
+        self, read_line: Callable[[], Awaitable[str]], opening: Sequence[SessionMessage] = ()
+    ) -> None:
+        """`read_line` gives an empty text once there are no more; `opening` came before it."""
         self._read_line = read_line
-        self._read: deque[SessionMessage | NoMessage] = deque()
+        self._read: deque[SessionMessage | NoMessage] = deque(opening)
 
     async def __anext__(self) -> SessionMessage | NoMessage:
         while not self._read:
@@ -74,22 +87,13 @@ def _messages_in(line: str) -> Iterator[SessionMessage | NoMessage]:
             yield no_message
 
 
-def _claim(fd: int, other: int) -> int:
-    """A descriptor of our own for what `fd` is, which from here on is the other."""
-    own = os.dup(fd)
-    os.dup2(other, fd)
-    with suppress(OSError):
-        rebind_std_handle_to_fd(fd)
-    return own
-
-
 class _Stdin:
-    """The protocol's stdin; what else of this process or its children reads it finds its end."""
-
-    def __init__(self) -> None:
-        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - it is no path to work with
-            own = _claim(0, nothing.fileno())
-        self._lines = TextIOWrapper(os.fdopen(own, "rb"), "utf-8", errors="replace")
+    def __init__(self, pipes: Pipes) -> None:
+        # Windows has handles besides descriptors, and children inherit those.
+        for descriptor in (0, 1):
+            with suppress(OSError):
+                rebind_std_handle_to_fd(descriptor)
+        self._lines = TextIOWrapper(pipes.reader(), "utf-8", errors="replace")
 
     async def read_line(self) -> str:
         """A line; empty at the end. Once there are no more, the process ends soon."""
@@ -104,18 +108,21 @@ class _Stdin:
 
 
 class _Stdout:
-    """The protocol's stdout, where what was sent is out; other prints go to stderr.
+    """The protocol's stdout, where what was sent is out.
 
     Not the SDK's: that one does not tell when a message is out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pipes: Pipes, replay: Replay) -> None:
         self.broken = anyio.CancelScope()
         """Cancelled when nobody reads it any more."""
-        self._own = _claim(1, 2)
+        self._own = pipes.stdout
         self._turns = anyio.Lock()
+        self._replay = replay
 
     async def send(self, item: SessionMessage) -> None:
+        if self._replay.is_answered_by(item):
+            return
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
         try:
             async with self._turns:
@@ -135,7 +142,7 @@ class _Stdout:
 
 @asynccontextmanager
 async def _ended_from_outside(
-    activity: Activity, background: Background
+    activity: Activity, background: Background, starter: Starter
 ) -> AsyncGenerator[list[str]]:
     """A scope that is cancelled by SIGINT, SIGTERM and the end of whoever started this process.
 
@@ -154,7 +161,7 @@ async def _ended_from_outside(
             group.cancel_scope.cancel()
 
         async def watch() -> None:
-            await until_abandoned(activity, background)
+            await until_abandoned(activity, background, starter)
             end("abandoned")
 
         group.start_soon(watch)

@@ -32,6 +32,7 @@ HOW_TO_GET_A_KEY = (
     "RUNAPI_API_KEY in the server's environment. RUNAPI_SANDBOX=1 needs none."
 )
 TELL_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
+NOT_BY_AN_IDLE_SERVER = {"mcp", "pydantic", "anyio", "asyncio", "click", "dataclasses", "logging"}
 ONLY_WHEN_NEEDED = {
     "httpx",
     "PIL",
@@ -255,8 +256,25 @@ async def test_a_key_is_found_where_runapi_keeps_it(
 async def test_over_stdio_nothing_is_loaded_before_a_call_needs_it() -> None:
     async with program(environment=TELL_IMPORTS) as running:
         await tools(running)
+        assert imported(running.stderr.seen).isdisjoint(NOT_BY_AN_IDLE_SERVER | ONLY_WHEN_NEEDED)
+        await running.write(request(2, "resources/list", "auto"))
+        await running.answer(2)
     assert "mcp" in imported(running.stderr.seen)
     assert imported(running.stderr.seen).isdisjoint(ONLY_WHEN_NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("command", "unneeded"),
+    [
+        (["tasks"], {"mcp", "httpx", "PIL", "uvicorn", "starlette"}),
+        (["install", "--help"], {"mcp", "httpx", "PIL", "uvicorn", "starlette", "sqlite3"}),
+    ],
+)
+def test_a_command_loads_nothing_that_it_does_not_use(
+    command: list[str], unneeded: set[str]
+) -> None:
+    ran = finished(*command, environment=TELL_IMPORTS)
+    assert imported(ran.stderr.splitlines()).isdisjoint(unneeded)
 
 
 async def test_over_http_nothing_is_loaded_before_a_call_needs_it() -> None:

@@ -17,8 +17,8 @@ from tests.support.world import ERAS
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows tells of no parent's end")
 
 IMPATIENT = """
-from runapi_mcp.transports import orphans
-orphans.SILENT_SECONDS, orphans.LOOK_EVERY_SECONDS = 0.5, 0.05
+from runapi_mcp.front import starter
+starter.SILENT_SECONDS, starter.LOOK_EVERY_SECONDS = 0.5, 0.05
 from runapi_mcp.__main__ import main
 main()
 """
