@@ -38,8 +38,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from figures import Limits, Milliseconds, Ratio, at_least_two, print_times
 from host import ERAS, RUNAPI_MCP, Era, Host, Json, clean_environ
 
-MOST_FROM_MEMORY: Final = 1.5
-MOST_CREATE: Final = 3.0
+MOST_FROM_MEMORY: Final = 1.3
+MOST_CREATE: Final = 2.2
 MOST_LEDGER_MS: Final = 5.0
 CREATE_PAUSE_SECONDS: Final = 0.1
 

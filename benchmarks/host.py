@@ -75,6 +75,10 @@ class Host:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def connect(self) -> Json:
         """What the server says of itself; in the handshake era also the handshake."""
         if self._era == "2026-07-28":
