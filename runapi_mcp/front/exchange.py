@@ -60,10 +60,9 @@ class Exchange:
         """Nothing to say to a word about the handshake, or about folders, which nobody asks for."""
         if self._version not in HANDSHAKE_VERSIONS or message.get("params", {}) != {}:
             return None
-        if message["method"] == _INITIALIZED:
+        if message["method"] == _INITIALIZED and message not in self.opening:
             self.opening.append(message)
-            return b""
-        return b"" if message["method"] == _ROOTS_CHANGED else None
+        return b"" if message["method"] in (_INITIALIZED, _ROOTS_CHANGED) else None
 
     def _version_of(self, message: Json) -> str | None:
         """The version in which a request is to be answered; None where it is not understood."""

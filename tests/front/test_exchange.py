@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
 from runapi_mcp.base.catalog import VARIANTS, Variant, select
 from runapi_mcp.base.json_values import Json
@@ -174,9 +175,15 @@ def test_what_is_not_written_down_is_not_answered(names: list[str]) -> None:
     assert not snapshot(names).is_usable
 
 
+def test_the_versions_are_those_of_the_sdk() -> None:
+    assert HANDSHAKE_VERSIONS == HANDSHAKE_PROTOCOL_VERSIONS
+    assert (MODERN_VERSION,) == MODERN_PROTOCOL_VERSIONS
+
+
 ODD = {
     "an id of a half": '{"jsonrpc":"2.0","id":1.5,"method":"ping"}\n',
     "an id of 1.0": '{"jsonrpc":"2.0","id":1.0,"method":"ping"}\n',
+    "an id of minus nothing": '{"jsonrpc":"2.0","id":-0.0,"method":"ping"}\n',
     "an id of true": '{"jsonrpc":"2.0","id":true,"method":"ping"}\n',
     "an id of null": '{"jsonrpc":"2.0","id":null,"method":"ping"}\n',
     "a huge id": '{"jsonrpc":"2.0","id":9007199254740993000,"method":"ping"}\n',

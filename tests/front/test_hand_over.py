@@ -121,6 +121,16 @@ async def test_an_id_may_be_used_again_by_what_needs_the_server(era: str) -> Non
         assert "ui://runapi/gallery.html" in line
 
 
+async def test_what_a_host_said_of_itself_is_known_after_the_hand_over() -> None:
+    said_first = json.loads(opening("legacy")[0])
+    said_first["params"]["capabilities"] = {"elicitation": {}}
+    async with program("--sandbox", environment={"RUNAPI_CONFIRM_OVER": "0.01"}) as running:
+        await running.write(json.dumps(said_first), *opening("legacy")[1:])
+        await running.answer(0)
+        await running.write(call(1, "legacy", "a fox"))
+        await running.stdout.holding('"method":"elicitation/create"')
+
+
 @pytest.mark.parametrize("cut", [0, 1, 60, -1, None])
 @ERA
 def test_the_end_of_its_input_ends_it_at_every_byte(era: str, cut: int | None) -> None:
