@@ -15,15 +15,11 @@ from runapi_mcp.base.errors import Failure, NotConfigured, Refused
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, InstallScope
 from runapi_mcp.base.hosts.machine import Machine, platform_of
 from runapi_mcp.base.hosts.table import HOSTS, host_named
+from runapi_mcp.setup.install.change import Change
+from runapi_mcp.setup.install.host_places import detect_hosts, host_file_path
 from runapi_mcp.setup.install.install_log import InstallLog
-from runapi_mcp.setup.install.installer import (
-    Change,
-    apply,
-    detect_hosts,
-    host_file_path,
-    installed_entry,
-    is_ours_in,
-)
+from runapi_mcp.setup.install.installed_entry import installed_entry, is_ours_in
+from runapi_mcp.setup.install.installer import apply
 
 
 def complete_host(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
