@@ -43,7 +43,7 @@ def staged(home: Path, terminal: Mapping[str, str], columns: int = 80) -> str:
 def stage(home: Path) -> Sequence[str]:
     """The program that shows a picture of the size that the demo draws."""
     picture = home / "fox.png"
-    Image.radial_gradient("L").resize((1360, 768)).convert("RGB").save(picture)
+    Image.effect_noise((1360, 768), 50).convert("RGB").save(picture)
     return sys.executable, "-c", STAGE, str(picture)
 
 
