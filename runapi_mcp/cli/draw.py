@@ -13,6 +13,7 @@ from runapi_mcp.base.catalog import VARIANTS, Action, Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import Failure, KeyMissing, NotAllowed
 from runapi_mcp.cli.command_words import require_usable
+from runapi_mcp.cli.draw_request import DrawRequest
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.output_path import OutputPath
 from runapi_mcp.cli.own_name import typed
@@ -107,8 +108,8 @@ def command(  # noqa: PLR0913 - click gives one for each option
     variant = _variant(tier, "remix_image" if sources else "text_to_image")
     if force and output is None:
         raise click.UsageError("--force is for the file of -o: name it too.")
-    # Not before: what these import takes its time.
-    from runapi_mcp.cli.draw_call import DrawCall, DrawRequest
+    # Not before: what this imports takes its time.
+    from runapi_mcp.cli.draw_call import DrawCall
 
     request = DrawRequest(
         variant, prompt, tuple(sources), ratio, resolution, count, output, replaces=force
