@@ -128,7 +128,7 @@ def choose_hosts(
     _list(offered)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return []
-    return _ask([status.host for status in offered])
+    return _ask([status.host for status in offered], only)
 
 
 def change_each(
@@ -203,9 +203,11 @@ def _list(offered: Sequence[HostStatus]) -> None:
         click.echo("Name those that you mean.")
 
 
-def _ask(hosts: list[Host]) -> list[Host]:
+def _ask(hosts: list[Host], only: State | None) -> list[Host]:
     """Those that a person picks, by number or name; asked again until all of it is understood."""
-    question = "Which? Numbers or names, all, or nothing to leave"
+    verb = "Uninstall from" if only == "installed" else "Install into"
+    numbers = "1" if len(hosts) == 1 else f"1 {len(hosts)}"
+    question = f"{verb} which? ({numbers}, names, all; Enter cancels)"
     while True:
         answer: str = click.prompt(question, default="", show_default=False)
         try:
@@ -244,7 +246,7 @@ def _say(change: Change, backup: Path | None, *, dry_run: bool) -> None:
         return
     click.echo(f"{change.host.title}: {change.outcome}.{_next_step(change)}\n  {change.file.path}")
     if backup:
-        click.echo(f"  as it was: {backup}")
+        click.echo(f"  backup: {backup}")
 
 
 def _next_step(change: Change) -> str:
@@ -252,4 +254,4 @@ def _next_step(change: Change) -> str:
         return ""
     if change.outcome in ("added", "updated"):
         return f" {change.host.next_step}"
-    return f" {change.host.title} notices at its next start."
+    return f" Restart {change.host.title}."

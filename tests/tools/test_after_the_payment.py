@@ -46,7 +46,7 @@ ANSWERING: list[tuple[Any, str]] = [
     (presenting, "deliver"),
     (presenting, "result_of"),
     (task_outcomes, "_price"),
-    (Orders, "remaining_cents"),
+    (Orders, "spending_today"),
     (PictureStore, "collect"),
     (PictureStore, "lock_for"),
     (delivery, "_folder"),
