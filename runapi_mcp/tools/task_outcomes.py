@@ -13,7 +13,7 @@ from runapi_mcp.base.redaction import quote
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
-from runapi_mcp.tools.delivery import expiry_of
+from runapi_mcp.tools.entry_files import expiry_of
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
 from runapi_mcp.tools.next_step import NAMES_NONE, next_step
 from runapi_mcp.tools.tool import TaskOutcome, ToolResult
