@@ -22,6 +22,7 @@ from runapi_mcp.cli.serve import load_settings
 from runapi_mcp.cli.spinner import spinning
 
 if TYPE_CHECKING:
+    from runapi_mcp.base.settings import Settings
     from runapi_mcp.cli.draw_call import DrawCall
     from runapi_mcp.orders.limits import NotConfirmed
 
@@ -108,15 +109,12 @@ def command(  # noqa: PLR0913 - click gives one for each option
     variant = _variant(tier, "remix_image" if sources else "text_to_image")
     if force and output is None:
         raise click.UsageError("--force is for the file of -o: name it too.")
-    # Not before: what this imports takes its time.
-    from runapi_mcp.cli.draw_call import DrawCall
-
     request = DrawRequest(
         variant, prompt, tuple(sources), ratio, resolution, count, output, replaces=force
     )
     require_usable(variant, request.arguments())
     loaded = load_settings(sandbox=sandbox)
-    sys.exit(_exit_status(DrawCall(request, loaded, as_json=as_json), agreed=yes))
+    sys.exit(_exit_status(request, loaded, as_json=as_json, agreed=yes))
 
 
 def _variant(tier: str, action: Action) -> Variant:
@@ -126,10 +124,12 @@ def _variant(tier: str, action: Action) -> Variant:
     return able[tier]
 
 
-def _exit_status(call: DrawCall, *, agreed: bool) -> int:
-    from runapi_mcp.cli.draw_call import INTERRUPTED
+def _exit_status(request: DrawRequest, settings: Settings, *, as_json: bool, agreed: bool) -> int:
+    # Not before: what these import takes its time.
+    from runapi_mcp.cli.draw_call import INTERRUPTED, DrawCall
     from runapi_mcp.cli.draw_words import FAILED, NOT_HERE, failure_words, may_have_paid
 
+    call = DrawCall(request, settings, as_json=as_json)
     try:
         return _call(call, agreed=agreed)
     except KeyMissing as failure:
