@@ -24,7 +24,14 @@ class OutputPath:
         Raises:
             ValueError: no picture can have this path; in words that follow what was given.
         """
-        path = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - links are followed by nobody here
+        given = Path(os.path.expanduser(text))  # noqa: PTH111 - Path raises for an unknown user
+        # The folder without links, as pictures are saved: /tmp is one on macOS.
+        try:
+            path = Path(os.path.realpath(given.parent)) / given.name
+        except FileNotFoundError as error:  # where we run was removed
+            raise ValueError("is in a directory that is not there any more") from error
+        if not text:
+            raise ValueError("is no name: give one such as fox.png")
         if text.endswith(("/", os.sep)) or path.is_dir():
             raise ValueError("is a folder: name a file in it, such as fox.png")
         if path.suffix.lower() not in IMAGE_SUFFIXES:
@@ -35,6 +42,18 @@ class OutputPath:
     def numbered(self, number: int, count: int) -> Path:
         """Where one goes of so many pictures."""
         return self.path if count == 1 else self.path.with_stem(f"{self.path.stem}-{number}")
+
+    def require_folder(self) -> None:
+        """
+        Raises:
+            Refused: no file can be made there.
+        """
+        nearest = next(each for each in self.path.parents if os.path.lexists(each))
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+            raise Refused(
+                f"No file can be made in {printable_path(nearest)}.",
+                "Nothing was paid. Name a file in another folder.",
+            )
 
     def require_free(self, count: int) -> None:
         """
