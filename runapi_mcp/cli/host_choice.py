@@ -115,12 +115,13 @@ def choose_hosts(
     `only` limits what is offered to hosts in this state: that is what `all` names too. Without a
     terminal nothing is asked: what could be named is listed, and nothing chosen.
     """
-    takes_all = [name.lower() for name in names] == [_ALL]
-    if names and not takes_all:
-        return list(dict.fromkeys(map(host_named, names)))
+    named = [host_named(name) for name in names if name.lower() != _ALL]
+    takes_all = len(named) < len(names)
+    if named and not takes_all:
+        return list(dict.fromkeys(named))
     offered = _offered(scope, only)
-    if takes_all and offered:
-        return [status.host for status in offered]
+    if takes_all and (named or offered):
+        return list(dict.fromkeys([*named, *(status.host for status in offered)]))
     if as_json:
         click.echo(json.dumps([status.as_dict() for status in offered], indent=2))
         return []
@@ -248,7 +249,7 @@ def _say(change: Change, backup: Path | None, *, dry_run: bool) -> None:
         return
     click.echo(f"{change.host.title}: {change.outcome}.{_next_step(change)}\n  {change.file.path}")
     if backup:
-        click.echo(f"  as it was: {backup}")
+        click.echo(f"  backup: {backup}")
 
 
 def _next_step(change: Change) -> str:
@@ -256,4 +257,4 @@ def _next_step(change: Change) -> str:
         return ""
     if change.outcome in ("added", "updated"):
         return f" {change.host.next_step}"
-    return f" {change.host.title} notices at its next start."
+    return f" Restart {change.host.title}."

@@ -70,7 +70,7 @@ def _install(section: Section, log: InstallLog) -> Fix:
         return Fix(f"{host.title} stays as it is: {failure}", worked=False)
     if change.changes_nothing:
         return Fix(f"{host.title} stays as it is: install writes the same", worked=False)
-    kept = f"; as it was: {backup}" if backup else ""
+    kept = f"; backup: {backup}" if backup else ""
     what = f"{host.title}: {', '.join(_changed(change))} anew in {section.file}{kept}"
     return Fix(what, place=section.place)
 
