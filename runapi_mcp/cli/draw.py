@@ -15,7 +15,7 @@ from runapi_mcp.base.errors import Failure, KeyMissing, NotAllowed
 from runapi_mcp.cli.command_words import require_usable
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.output_path import OutputPath
-from runapi_mcp.cli.own_name import typed
+from runapi_mcp.cli.own_name import as_typed, typed
 from runapi_mcp.cli.printing import NotPrinted
 from runapi_mcp.cli.serve import load_settings
 from runapi_mcp.cli.spinner import spinning
@@ -182,4 +182,4 @@ def _ask(question: NotConfirmed) -> None:
 
 
 def _complain(sentence: str) -> None:
-    click.echo(f"runapi-mcp: {sentence}", err=True)
+    click.echo(f"runapi-mcp: {as_typed(sentence)}", err=True)
