@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from runapi_mcp.base.catalog import VARIANTS, Action, Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from runapi_mcp.orders.limits import NotConfirmed
 
 MOST_DRAWN: Final = 8
+
+
+def _complete_file(*begun: object) -> list[CompletionItem]:
+    """That a file is meant, which shells know more of."""
+    return [CompletionItem(begun[-1], type="file")]
 
 
 class _OutputFile(click.ParamType[OutputPath]):
@@ -48,6 +54,7 @@ class _OutputFile(click.ParamType[OutputPath]):
     "sources",
     multiple=True,
     metavar="PATH|ID",
+    shell_complete=_complete_file,
     help="An image to start from: a path, a task id or an address. Up to 8 times.",
 )
 @click.option(
@@ -71,6 +78,7 @@ class _OutputFile(click.ParamType[OutputPath]):
     "-o",
     "--output",
     type=_OutputFile(),
+    shell_complete=_complete_file,
     help="Where to; the suffix decides the format. Without it, a name in your pictures folder.",
 )
 @click.option("--force", is_flag=True, help="Replace the file that -o names.")
