@@ -10,6 +10,7 @@ from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.naming import IMAGE_SUFFIXES, normalise_name
 
+_LONGEST_PART_BYTES: Final = 255
 _JPEG: Final = {".jpg": ".jpeg"}
 
 
@@ -32,7 +33,7 @@ class OutputPath:
             raise ValueError("is in a directory that is not there any more") from error
         if not text:
             raise ValueError("is no name: give one such as fox.png")
-        if text.endswith(("/", os.sep)) or path.is_dir():
+        if text.endswith(("/", os.sep)) or os.path.isdir(path):  # noqa: PTH112 - Path raises for what it may not see
             raise ValueError("is a folder: name a file in it, such as fox.png")
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise ValueError(f"must end in {', '.join(IMAGE_SUFFIXES[:-1])} or .webp")
@@ -49,7 +50,8 @@ class OutputPath:
             Refused: no file can be made there.
         """
         nearest = next(each for each in self.path.parents if os.path.lexists(each))
-        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        is_usable = os.path.isdir(nearest) and os.access(nearest, os.W_OK | os.X_OK)  # noqa: PTH112 - likewise
+        if not is_usable or any(map(_is_too_long, self.path.parts)):
             raise Refused(
                 f"No file can be made in {printable_path(nearest)}.",
                 "Nothing was paid. Name a file in another folder.",
@@ -70,6 +72,10 @@ class OutputPath:
 
     def has_format_of(self, path: Path) -> bool:
         return _format(path) == _format(self.path)
+
+
+def _is_too_long(part: str) -> bool:
+    return len(os.fsencode(part)) > _LONGEST_PART_BYTES
 
 
 def _format(path: Path) -> str:

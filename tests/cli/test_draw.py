@@ -348,14 +348,28 @@ async def test_a_path_in_a_directory_that_was_removed_is_refused(tmp_path: Path)
     assert b"'fox.png' is in a directory that is not there any more." in ran.stderr
 
 
-@pytest.mark.parametrize("where", ["file/fox.png", "file/new/fox.png", "dangling/fox.png"])
-async def test_where_no_file_can_be_made_nothing_is_paid(where: str, tmp_path: Path) -> None:
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("where", "nearest"),
+    [
+        ("file/fox.png", "/file"),
+        ("file/new/fox.png", "/file"),
+        ("dangling/fox.png", "/file"),
+        (f"{LONG}/fox.png", ""),
+        (f"new/{LONG}/fox.png", ""),
+    ],
+)
+async def test_where_no_file_can_be_made_nothing_is_paid(
+    where: str, nearest: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to("file")
     async with person(tmp_path) as at:
         refused = await at.draw(FOX, "-o", where)
         assert (refused.returncode, refused.stdout, at.tasks) == (1, "", [])
-    assert refused.stderr.startswith(f"runapi-mcp: No file can be made in {tmp_path}/file.")
+    assert refused.stderr.startswith(f"runapi-mcp: No file can be made in {tmp_path}{nearest}.")
 
 
 @SIGNALS
