@@ -14,6 +14,7 @@ from runapi_mcp.base.catalog import VARIANTS, Action, Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import Failure, KeyMissing, NotAllowed
 from runapi_mcp.cli.command_words import require_usable
+from runapi_mcp.cli.draw_request import DrawRequest
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.output_path import OutputPath
 from runapi_mcp.cli.own_name import as_typed, typed
@@ -22,6 +23,7 @@ from runapi_mcp.cli.serve import load_settings
 from runapi_mcp.cli.spinner import spinning
 
 if TYPE_CHECKING:
+    from runapi_mcp.base.settings import Settings
     from runapi_mcp.cli.draw_call import DrawCall
     from runapi_mcp.orders.limits import NotConfirmed
 
@@ -115,15 +117,12 @@ def command(  # noqa: PLR0913 - click gives one for each option
     variant = _variant(tier, "remix_image" if sources else "text_to_image")
     if force and output is None:
         raise click.UsageError("--force is for the file of -o: name it too.")
-    # Not before: what these import takes its time.
-    from runapi_mcp.cli.draw_call import DrawCall, DrawRequest
-
     request = DrawRequest(
         variant, prompt, tuple(sources), ratio, resolution, count, output, replaces=force
     )
     require_usable(variant, request.arguments())
     loaded = load_settings(sandbox=sandbox)
-    sys.exit(_exit_status(DrawCall(request, loaded, as_json=as_json), agreed=yes))
+    sys.exit(_exit_status(request, loaded, as_json=as_json, agreed=yes))
 
 
 def _variant(tier: str, action: Action) -> Variant:
@@ -133,10 +132,12 @@ def _variant(tier: str, action: Action) -> Variant:
     return able[tier]
 
 
-def _exit_status(call: DrawCall, *, agreed: bool) -> int:
-    from runapi_mcp.cli.draw_call import INTERRUPTED
+def _exit_status(request: DrawRequest, settings: Settings, *, as_json: bool, agreed: bool) -> int:
+    # Not before: what these import takes its time.
+    from runapi_mcp.cli.draw_call import INTERRUPTED, DrawCall
     from runapi_mcp.cli.draw_words import FAILED, NOT_HERE, failure_words, may_have_paid
 
+    call = DrawCall(request, settings, as_json=as_json)
     try:
         return _call(call, agreed=agreed)
     except KeyMissing as failure:

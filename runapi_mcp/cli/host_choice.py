@@ -15,15 +15,11 @@ from runapi_mcp.base.errors import Failure, NotConfigured, Refused
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, InstallScope
 from runapi_mcp.base.hosts.machine import Machine, platform_of
 from runapi_mcp.base.hosts.table import HOSTS, host_named
+from runapi_mcp.setup.install.change import Change
+from runapi_mcp.setup.install.host_places import detect_hosts, host_file_path
 from runapi_mcp.setup.install.install_log import InstallLog
-from runapi_mcp.setup.install.installer import (
-    Change,
-    apply,
-    detect_hosts,
-    host_file_path,
-    installed_entry,
-    is_ours_in,
-)
+from runapi_mcp.setup.install.installed_entry import installed_entry, is_ours_in
+from runapi_mcp.setup.install.installer import apply
 
 
 def complete_host(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
@@ -133,7 +129,7 @@ def choose_hosts(
     _list(offered)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return []
-    return _ask([status.host for status in offered])
+    return _ask([status.host for status in offered], only)
 
 
 def change_each(
@@ -208,9 +204,11 @@ def _list(offered: Sequence[HostStatus]) -> None:
         click.echo("Name those that you mean.")
 
 
-def _ask(hosts: list[Host]) -> list[Host]:
+def _ask(hosts: list[Host], only: State | None) -> list[Host]:
     """Those that a person picks, by number or name; asked again until all of it is understood."""
-    question = "Which? Numbers or names, all, or nothing to leave"
+    verb = "Uninstall from" if only == "installed" else "Install into"
+    numbers = "1" if len(hosts) == 1 else f"1 {len(hosts)}"
+    question = f"{verb} which? ({numbers}, names, all; Enter cancels)"
     while True:
         answer: str = click.prompt(question, default="", show_default=False)
         try:

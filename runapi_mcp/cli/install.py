@@ -29,8 +29,11 @@ from runapi_mcp.cli.host_choice import (
     takes_hosts,
 )
 from runapi_mcp.cli.own_name import typed
+from runapi_mcp.setup.install.change import Change
 from runapi_mcp.setup.install.host_entry import EntrySpec, key_source, new_entry
-from runapi_mcp.setup.install.installer import Change, entry_text, host_file_path, plan_install
+from runapi_mcp.setup.install.host_places import host_file_path
+from runapi_mcp.setup.install.installed_entry import entry_text
+from runapi_mcp.setup.install.installer import plan_install
 from runapi_mcp.setup.install.start_command import Program, launch_command
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -170,13 +170,6 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated() -> None:
     assert config() == {}
 
 
-def test_login_without_a_network_fails_and_saves_nothing() -> None:
-    ended = piped(KEY.encode(), "http://127.0.0.1:9")
-    assert ended.returncode == 2
-    assert "RunAPI did not answer at http://127.0.0.1:9" in ended.stderr
-    assert config() == {}
-
-
 def test_logout_removes_the_key_and_nothing_else() -> None:
     saved({"api_key": KEY, "apiKey": "older", "base_url": "https://runapi.ai"})
     ended = finished("logout")

@@ -11,9 +11,11 @@ from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.settings import config_path
 from runapi_mcp.base.texts import read_entry
 from runapi_mcp.setup.doctor.findings import Diagnosis, Section
+from runapi_mcp.setup.install.change import Change
 from runapi_mcp.setup.install.host_entry import EntrySpec
 from runapi_mcp.setup.install.install_log import InstallLog
-from runapi_mcp.setup.install.installer import Change, apply, entry_path, plan_install
+from runapi_mcp.setup.install.installed_entry import entry_path
+from runapi_mcp.setup.install.installer import apply, plan_install
 from runapi_mcp.setup.install.start_command import Program, launch_command
 
 
