@@ -153,6 +153,11 @@ async def test_a_picture_is_made_from_a_file_anywhere_and_from_a_task(
         (("a fox", "-o", ".fox.png"), "'.fox.png' must not be hidden"),
         (("a fox", "-o", ""), "'' is no name: give one such as fox.png."),
         (("a fox", "-o", "~nobody-here/.fox.png"), "must not be hidden"),
+        (
+            ("a fox", "--from", "ftp://x"),
+            "--from must be an http or https URL, a path or a task_id",
+        ),
+        (("a fox", *["--from", "https://x/a"] * 9), "--from must be given at most 8 times, not 9."),
         (("a fox", "--force"), "--force is for the file of -o"),
     ],
 )
