@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from runapi_mcp.base.catalog import VARIANTS, Action, Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
@@ -16,7 +17,7 @@ from runapi_mcp.cli.command_words import require_usable
 from runapi_mcp.cli.draw_request import DrawRequest
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.output_path import OutputPath
-from runapi_mcp.cli.own_name import typed
+from runapi_mcp.cli.own_name import as_typed, typed
 from runapi_mcp.cli.printing import NotPrinted
 from runapi_mcp.cli.serve import load_settings
 from runapi_mcp.cli.spinner import spinning
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from runapi_mcp.orders.limits import NotConfirmed
 
 MOST_DRAWN: Final = 8
+
+
+def _complete_file(*begun: object) -> list[CompletionItem]:
+    """That a file is meant, which shells know more of."""
+    return [CompletionItem(begun[-1], type="file")]
 
 
 class _OutputFile(click.ParamType[OutputPath]):
@@ -50,6 +56,7 @@ class _OutputFile(click.ParamType[OutputPath]):
     "sources",
     multiple=True,
     metavar="PATH|ID",
+    shell_complete=_complete_file,
     help="An image to start from: a path, a task id or an address. Up to 8 times.",
 )
 @click.option(
@@ -73,6 +80,7 @@ class _OutputFile(click.ParamType[OutputPath]):
     "-o",
     "--output",
     type=_OutputFile(),
+    shell_complete=_complete_file,
     help="Where to; the suffix decides the format. Without it, a name in your pictures folder.",
 )
 @click.option("--force", is_flag=True, help="Replace the file that -o names.")
@@ -183,4 +191,4 @@ def _ask(question: NotConfirmed) -> None:
 
 
 def _complain(sentence: str) -> None:
-    click.echo(f"runapi-mcp: {sentence}", err=True)
+    click.echo(f"runapi-mcp: {as_typed(sentence)}", err=True)

@@ -97,8 +97,10 @@ class DrawCall:
 
     async def _draw(self, caller: Caller) -> ToolResult:
         output = self._request.output
-        if output is not None and not self._request.replaces and not await self._is_mine(caller):
-            output.require_free(self._request.count)
+        if output is not None and not await self._is_mine(caller):
+            output.require_folder()
+            if not self._request.replaces:
+                output.require_free(self._request.count)
         tool = drawing.drawing_tool(self._request.variant)
         result = await tool.run(caller, self._request.arguments())
         if output is None or result.task is None:

@@ -111,12 +111,13 @@ def choose_hosts(
     `only` limits what is offered to hosts in this state: that is what `all` names too. Without a
     terminal nothing is asked: what could be named is listed, and nothing chosen.
     """
-    takes_all = [name.lower() for name in names] == [_ALL]
-    if names and not takes_all:
-        return list(dict.fromkeys(map(host_named, names)))
+    named = [host_named(name) for name in names if name.lower() != _ALL]
+    takes_all = len(named) < len(names)
+    if named and not takes_all:
+        return list(dict.fromkeys(named))
     offered = _offered(scope, only)
-    if takes_all and offered:
-        return [status.host for status in offered]
+    if takes_all and (named or offered):
+        return list(dict.fromkeys([*named, *(status.host for status in offered)]))
     if as_json:
         click.echo(json.dumps([status.as_dict() for status in offered], indent=2))
         return []

@@ -18,6 +18,7 @@ from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import KEY_VARIABLE, Host, Http, InstallScope
 from runapi_mcp.base.settings import Key, KeyFile, config_path, parse_key, read_config
 from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
+from runapi_mcp.base.settings.names import require_limits_spelt
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.sockets import is_loopback
 from runapi_mcp.cli.host_choice import (
@@ -148,6 +149,8 @@ def _parse_variables(words: Sequence[str]) -> _Variables:
             values[name] = _writable(value, f"--env {name}")
         else:
             names.append(name)
+    # The server would not start with it.
+    require_limits_spelt(dict.fromkeys([*values, *names], "given"))
     exported = {name: os.environ[name] for name in names if name in os.environ}
     is_sandbox = switch({**exported, **values}, "RUNAPI_SANDBOX", default=False)
     key = _key_among(values)

@@ -130,7 +130,9 @@ def _save(content: bytes, target: str, delivery: DeliveryOptions) -> Path:
     stem, suffix = split_suffix(name_of(target))
     place = Place(folder, stem, has_sidecars=False)
     member = SetMember(hashlib.sha256(content).hexdigest())
-    return save_conversion(content, place, suffix, member, {"set": member.set_id})
+    about: dict[str, object] = {"set": member.set_id}
+    # hero.webp beside the hero.png that it is made of is what a page needs.
+    return save_conversion(content, place, suffix, member, about, taking=(suffix,))
 
 
 CONVERT_IMAGE: Final = Tool(

@@ -190,6 +190,8 @@ def test_all_names_each_host_on_this_machine_and_all_that_have_an_entry() -> Non
     assert finished("uninstall", "warp").returncode == 0
     gone = finished("uninstall", "ALL", environment=path)
     assert (gone.returncode, gone.stdout.count(": removed.")) == (0, 2)
+    both = finished("install", "kiro", "all", "codex", environment=path)
+    assert (both.returncode, both.stdout.count(": added.")) == (0, 4)
 
 
 def test_a_sandbox_is_installed_by_its_short_name() -> None:
