@@ -26,7 +26,6 @@ async def test_at_the_limit_the_answer_is_the_id_and_get_task_and_no_error(era: 
             "model": "flux-2-pro-text-to-image",
             "price_cents": 5,
             "price_basis": "reserved by the sandbox",
-            "spent_today_cents": 5,
             "next": "Call get_task with this task_id, or make the same call again: it goes on with "
             "this one and pays nothing. A different call pays for another image.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",
