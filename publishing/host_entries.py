@@ -9,7 +9,7 @@ from runapi_mcp.base.hosts.host import KEY_VARIABLE
 from runapi_mcp.base.hosts.table import host_named
 from runapi_mcp.base.texts import ServerEntry
 from runapi_mcp.setup.install.host_entry import EntrySpec, new_entry
-from runapi_mcp.setup.install.installer import entry_text
+from runapi_mcp.setup.install.installed_entry import entry_text
 
 _QUESTION: Final = "runapi-api-key"
 

@@ -15,7 +15,7 @@ from runapi_mcp.base.hosts.host import (
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS
 from runapi_mcp.setup.install.host_entry import EntrySpec, new_entry
-from runapi_mcp.setup.install.installer import entry_text
+from runapi_mcp.setup.install.installed_entry import entry_text
 from runapi_mcp.setup.install.start_command import PACKAGE
 
 _UVX: Final = "/home/you/.local/bin/uvx"

@@ -35,7 +35,7 @@ def printable_path(path: Path | str) -> str:
 def echo(value: object) -> str:
     """A value as its caller gave it: on one line, short, and only what is printable."""
     if isinstance(value, list):
-        return f"{len(cast('list[object]', value))} items"
+        return f"a list of {len(cast('list[object]', value))}"
     if isinstance(value, str) and len(value) > LONGEST_ECHO:
         return f"{len(value)} characters beginning {value[:LONGEST_ECHO]!r}"
     return ascii(value)[:LONGEST_ECHO] if not isinstance(value, str) else repr(value)

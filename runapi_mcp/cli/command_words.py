@@ -1,5 +1,6 @@
 """The words of tools as a person types them, and what is wrong with them before anything begins."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,8 +9,10 @@ import click
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.errors import Refused
 
+_NUMBERED: Final = re.compile(r"source_image_urls\[\d+\]")
 # A person types options, and calls nothing.
 _COMMAND_WORDS: Final = {
+    "be an array of 1-8 URLs, paths or task_ids, not a list of": "be given at most 8 times, not",
     "source_image_urls": "--from",
     "aspect_ratio": "--ratio",
     "output_resolution": "--resolution",
@@ -25,6 +28,7 @@ _COMMAND_WORDS: Final = {
 
 def in_command_words(sentence: str) -> str:
     """What a tool says, with this command's own names."""
+    sentence = _NUMBERED.sub("--from", sentence)
     for tool_words, own in _COMMAND_WORDS.items():
         sentence = sentence.replace(tool_words, own)
     return sentence

@@ -15,7 +15,7 @@ from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
-from runapi_mcp.tools.delivery import LONGEST_FETCH_SECONDS
+from runapi_mcp.tools.picture_request import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, DeliveryOptions, Wait
 
 if TYPE_CHECKING:

@@ -8,23 +8,31 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from runapi_mcp.base.catalog import VARIANTS, Action, Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import Failure, KeyMissing, NotAllowed
 from runapi_mcp.cli.command_words import require_usable
+from runapi_mcp.cli.draw_request import DrawRequest
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.output_path import OutputPath
-from runapi_mcp.cli.own_name import typed
+from runapi_mcp.cli.own_name import as_typed, typed
 from runapi_mcp.cli.printing import NotPrinted
 from runapi_mcp.cli.serve import load_settings
 from runapi_mcp.cli.spinner import spinning
 
 if TYPE_CHECKING:
+    from runapi_mcp.base.settings import Settings
     from runapi_mcp.cli.draw_call import DrawCall
     from runapi_mcp.orders.limits import NotConfirmed
 
 MOST_DRAWN: Final = 8
+
+
+def _complete_file(*begun: object) -> list[CompletionItem]:
+    """That a file is meant, which shells know more of."""
+    return [CompletionItem(begun[-1], type="file")]
 
 
 class _OutputFile(click.ParamType[OutputPath]):
@@ -48,6 +56,7 @@ class _OutputFile(click.ParamType[OutputPath]):
     "sources",
     multiple=True,
     metavar="PATH|ID",
+    shell_complete=_complete_file,
     help="An image to start from: a path, a task id or an address. Up to 8 times.",
 )
 @click.option(
@@ -71,6 +80,7 @@ class _OutputFile(click.ParamType[OutputPath]):
     "-o",
     "--output",
     type=_OutputFile(),
+    shell_complete=_complete_file,
     help="Where to; the suffix decides the format. Without it, a name in your pictures folder.",
 )
 @click.option("--force", is_flag=True, help="Replace the file that -o names.")
@@ -107,15 +117,12 @@ def command(  # noqa: PLR0913 - click gives one for each option
     variant = _variant(tier, "remix_image" if sources else "text_to_image")
     if force and output is None:
         raise click.UsageError("--force is for the file of -o: name it too.")
-    # Not before: what these import takes its time.
-    from runapi_mcp.cli.draw_call import DrawCall, DrawRequest
-
     request = DrawRequest(
         variant, prompt, tuple(sources), ratio, resolution, count, output, replaces=force
     )
     require_usable(variant, request.arguments())
     loaded = load_settings(sandbox=sandbox)
-    sys.exit(_exit_status(DrawCall(request, loaded, as_json=as_json), agreed=yes))
+    sys.exit(_exit_status(request, loaded, as_json=as_json, agreed=yes))
 
 
 def _variant(tier: str, action: Action) -> Variant:
@@ -125,10 +132,12 @@ def _variant(tier: str, action: Action) -> Variant:
     return able[tier]
 
 
-def _exit_status(call: DrawCall, *, agreed: bool) -> int:
-    from runapi_mcp.cli.draw_call import INTERRUPTED
+def _exit_status(request: DrawRequest, settings: Settings, *, as_json: bool, agreed: bool) -> int:
+    # Not before: what these import takes its time.
+    from runapi_mcp.cli.draw_call import INTERRUPTED, DrawCall
     from runapi_mcp.cli.draw_words import FAILED, NOT_HERE, failure_words, may_have_paid
 
+    call = DrawCall(request, settings, as_json=as_json)
     try:
         return _call(call, agreed=agreed)
     except KeyMissing as failure:
@@ -182,4 +191,4 @@ def _ask(question: NotConfirmed) -> None:
 
 
 def _complain(sentence: str) -> None:
-    click.echo(f"runapi-mcp: {sentence}", err=True)
+    click.echo(f"runapi-mcp: {as_typed(sentence)}", err=True)

@@ -1,4 +1,4 @@
-"""The call behind `runapi-mcp draw`: from what was typed to printed paths, as a host's goes."""
+"""The call behind `runapi-mcp draw`: from a request to printed paths, as a host's goes."""
 
 import logging
 import os
@@ -6,13 +6,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Final
 
 import anyio
 
-from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.settings import Settings
 from runapi_mcp.cli import draw_words
 from runapi_mcp.cli.composition import (
@@ -21,9 +19,9 @@ from runapi_mcp.cli.composition import (
     ledger_of,
     shared_state_of,
 )
+from runapi_mcp.cli.draw_request import DrawRequest
 from runapi_mcp.cli.output_path import OutputPath, move
 from runapi_mcp.cli.spinner import Spinner
-from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.naming import normalise_name
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders import tracked_task
@@ -37,49 +35,6 @@ PATIENCE_SECONDS: Final = 2.0
 INTERRUPTED: Final = 130
 """The exit status after Ctrl-C."""
 _MOST_UNDELIVERED: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class DrawRequest:
-    """What was typed."""
-
-    variant: Variant
-    prompt: str
-    sources: tuple[str, ...] = ()
-    aspect_ratio: str | None = None
-    output_resolution: str | None = None
-    count: int = 1
-    output: OutputPath | None = None
-    replaces: bool = False
-    """Whether a file at `output` may be replaced."""
-
-    def arguments(self) -> dict[str, object]:
-        """The arguments of the variant's tool."""
-        given = {
-            "prompt": self.prompt,
-            "source_image_urls": [str(_file(name) or name) for name in self.sources] or None,
-            "aspect_ratio": self.aspect_ratio,
-            "output_resolution": self.output_resolution,
-            "count": self.count,
-            "save_as": self.output and self.output.path.name,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-    def folders(self, settings: Settings) -> Folders:
-        """Where pictures go and come from: whoever typed a path means the file there."""
-        files = filter(None, map(_file, self.sources))
-        return Folders(
-            settings.pictures.output_dir,
-            (*settings.pictures.input_dirs, *(file.parent for file in files)),
-            settings.pictures.sidecars,
-            named_dir=self.output and self.output.path.parent,
-        )
-
-
-def _file(name: str) -> Path | None:
-    """The file that a source is, without links; None for a task's id, an address, a mistake."""
-    path = os.path.expanduser(name)  # noqa: PTH111 - Path.exists raises for a name that is too long
-    return Path(os.path.realpath(path)) if os.path.exists(path) else None  # noqa: PTH110 - likewise
 
 
 class DrawCall:
@@ -142,8 +97,10 @@ class DrawCall:
 
     async def _draw(self, caller: Caller) -> ToolResult:
         output = self._request.output
-        if output is not None and not self._request.replaces and not await self._is_mine(caller):
-            output.require_free(self._request.count)
+        if output is not None and not await self._is_mine(caller):
+            output.require_folder()
+            if not self._request.replaces:
+                output.require_free(self._request.count)
         tool = drawing.drawing_tool(self._request.variant)
         result = await tool.run(caller, self._request.arguments())
         if output is None or result.task is None:

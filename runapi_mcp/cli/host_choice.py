@@ -15,15 +15,11 @@ from runapi_mcp.base.errors import Failure, NotConfigured, Refused
 from runapi_mcp.base.hosts.host import ENTRY_NAME, Host, InstallScope
 from runapi_mcp.base.hosts.machine import Machine, platform_of
 from runapi_mcp.base.hosts.table import HOSTS, host_named
+from runapi_mcp.setup.install.change import Change
+from runapi_mcp.setup.install.host_places import detect_hosts, host_file_path
 from runapi_mcp.setup.install.install_log import InstallLog
-from runapi_mcp.setup.install.installer import (
-    Change,
-    apply,
-    detect_hosts,
-    host_file_path,
-    installed_entry,
-    is_ours_in,
-)
+from runapi_mcp.setup.install.installed_entry import installed_entry, is_ours_in
+from runapi_mcp.setup.install.installer import apply
 
 
 def complete_host(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
@@ -115,12 +111,13 @@ def choose_hosts(
     `only` limits what is offered to hosts in this state: that is what `all` names too. Without a
     terminal nothing is asked: what could be named is listed, and nothing chosen.
     """
-    takes_all = [name.lower() for name in names] == [_ALL]
-    if names and not takes_all:
-        return list(dict.fromkeys(map(host_named, names)))
+    named = [host_named(name) for name in names if name.lower() != _ALL]
+    takes_all = len(named) < len(names)
+    if named and not takes_all:
+        return list(dict.fromkeys(named))
     offered = _offered(scope, only)
-    if takes_all and offered:
-        return [status.host for status in offered]
+    if takes_all and (named or offered):
+        return list(dict.fromkeys([*named, *(status.host for status in offered)]))
     if as_json:
         click.echo(json.dumps([status.as_dict() for status in offered], indent=2))
         return []
@@ -132,7 +129,7 @@ def choose_hosts(
     _list(offered)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return []
-    return _ask([status.host for status in offered])
+    return _ask([status.host for status in offered], only)
 
 
 def change_each(
@@ -207,9 +204,11 @@ def _list(offered: Sequence[HostStatus]) -> None:
         click.echo("Name those that you mean.")
 
 
-def _ask(hosts: list[Host]) -> list[Host]:
+def _ask(hosts: list[Host], only: State | None) -> list[Host]:
     """Those that a person picks, by number or name; asked again until all of it is understood."""
-    question = "Which? Numbers or names, all, or nothing to leave"
+    verb = "Uninstall from" if only == "installed" else "Install into"
+    numbers = "1" if len(hosts) == 1 else f"1 {len(hosts)}"
+    question = f"{verb} which? ({numbers}, names, all; Enter cancels)"
     while True:
         answer: str = click.prompt(question, default="", show_default=False)
         try:
@@ -248,7 +247,7 @@ def _say(change: Change, backup: Path | None, *, dry_run: bool) -> None:
         return
     click.echo(f"{change.host.title}: {change.outcome}.{_next_step(change)}\n  {change.file.path}")
     if backup:
-        click.echo(f"  as it was: {backup}")
+        click.echo(f"  backup: {backup}")
 
 
 def _next_step(change: Change) -> str:
@@ -256,4 +255,4 @@ def _next_step(change: Change) -> str:
         return ""
     if change.outcome in ("added", "updated"):
         return f" {change.host.next_step}"
-    return f" {change.host.title} notices at its next start."
+    return f" Restart {change.host.title}."

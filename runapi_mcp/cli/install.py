@@ -19,6 +19,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key, config_path, parse_key, read_config
 from runapi_mcp.base.settings.key_file import KeyFile
 from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
+from runapi_mcp.base.settings.names import require_limits_spelt
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.cli.host_choice import (
@@ -29,8 +30,11 @@ from runapi_mcp.cli.host_choice import (
     takes_hosts,
 )
 from runapi_mcp.cli.own_name import typed
+from runapi_mcp.setup.install.change import Change
 from runapi_mcp.setup.install.host_entry import EntrySpec, key_source, new_entry
-from runapi_mcp.setup.install.installer import Change, entry_text, host_file_path, plan_install
+from runapi_mcp.setup.install.host_places import host_file_path
+from runapi_mcp.setup.install.installed_entry import entry_text
+from runapi_mcp.setup.install.installer import plan_install
 from runapi_mcp.setup.install.start_command import Program, launch_command
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -146,6 +150,8 @@ def _parse_variables(words: Sequence[str]) -> _Variables:
             values[name] = _writable(value, f"--env {name}")
         else:
             names.append(name)
+    # The server would not start with it.
+    require_limits_spelt(dict.fromkeys([*values, *names], "given"))
     exported = {name: os.environ[name] for name in names if name in os.environ}
     is_sandbox = switch({**exported, **values}, "RUNAPI_SANDBOX", default=False)
     key = _key_among(values)

@@ -17,6 +17,7 @@ from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.settings.key_file import KeyFile
 from runapi_mcp.cli.desktop import has_browser, open_browser
 from runapi_mcp.cli.event_loop import run_interruptible
+from runapi_mcp.cli.own_name import typed
 
 if TYPE_CHECKING:
     from runapi_mcp.base.settings import Key
@@ -127,10 +128,11 @@ def _show(login: Login) -> None:
 
 def _show_other_ways(login: Login) -> None:
     forward = f"ssh -N -L {login.port}:127.0.0.1:{login.port} {login.hostname}"
+    by_hand = typed("login --key -")
     click.echo(
         "\nThe browser must run on this machine. Over SSH, run this first where the browser is:\n\n"
         f"  {forward}\n\n"
-        f"Or stop this, create a key at {settings.KEY_PAGE}, and run `runapi-mcp login --key -`."
+        f"Or stop this, create a key at {settings.KEY_PAGE}, and run `{by_hand}`."
     )
 
 

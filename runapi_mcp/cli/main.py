@@ -16,7 +16,8 @@ from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.identity import COMPLETION
 from runapi_mcp.cli.crashes import EXIT_STATUS, log_crashes_beside, tell_crash
 from runapi_mcp.cli.log_lines import log_to_stderr
-from runapi_mcp.cli.printing import NotPrinted
+from runapi_mcp.cli.own_name import as_typed
+from runapi_mcp.cli.printing import NotPrinted, open_missing_streams
 from runapi_mcp.cli.spinner import spinning
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def run(begun: Begun | None = None) -> None:
 
     A crash is a line on stderr, and a status of its own. `begun` is a conversation to go on with.
     """
+    open_missing_streams()
     # What Pillow has to say of an odd image, our own words say.
     warnings.filterwarnings("ignore", module="PIL")
     log_to_stderr()
@@ -115,7 +117,7 @@ def run(begun: Begun | None = None) -> None:
             sys.exit(EXIT_STATUS)
         # Who closes a pipe wants no more of it.
         if not isinstance(failure.__cause__, BrokenPipeError):
-            click.echo(f"runapi-mcp: {failure}", err=True)
+            click.echo(f"runapi-mcp: {as_typed(str(failure))}", err=True)
         sys.exit(1 if isinstance(failure, NotPrinted) else 2)
 
 

@@ -10,6 +10,7 @@ from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.naming import IMAGE_SUFFIXES, normalise_name
 
+_LONGEST_PART_BYTES: Final = 255
 _JPEG: Final = {".jpg": ".jpeg"}
 
 
@@ -24,8 +25,15 @@ class OutputPath:
         Raises:
             ValueError: no picture can have this path; in words that follow what was given.
         """
-        path = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - links are followed by nobody here
-        if text.endswith(("/", os.sep)) or path.is_dir():
+        given = Path(os.path.expanduser(text))  # noqa: PTH111 - Path raises for an unknown user
+        # The folder without links, as pictures are saved: /tmp is one on macOS.
+        try:
+            path = Path(os.path.realpath(given.parent)) / given.name
+        except FileNotFoundError as error:  # where we run was removed
+            raise ValueError("is in a directory that is not there any more") from error
+        if not text:
+            raise ValueError("is no name: give one such as fox.png")
+        if text.endswith(("/", os.sep)) or os.path.isdir(path):  # noqa: PTH112 - Path raises for what it may not see
             raise ValueError("is a folder: name a file in it, such as fox.png")
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise ValueError(f"must end in {', '.join(IMAGE_SUFFIXES[:-1])} or .webp")
@@ -35,6 +43,19 @@ class OutputPath:
     def numbered(self, number: int, count: int) -> Path:
         """Where one goes of so many pictures."""
         return self.path if count == 1 else self.path.with_stem(f"{self.path.stem}-{number}")
+
+    def require_folder(self) -> None:
+        """
+        Raises:
+            Refused: no file can be made there.
+        """
+        nearest = next(each for each in self.path.parents if os.path.lexists(each))
+        is_usable = os.path.isdir(nearest) and os.access(nearest, os.W_OK | os.X_OK)  # noqa: PTH112 - likewise
+        if not is_usable or any(map(_is_too_long, self.path.parts)):
+            raise Refused(
+                f"No file can be made in {printable_path(nearest)}.",
+                "Nothing was paid. Name a file in another folder.",
+            )
 
     def require_free(self, count: int) -> None:
         """
@@ -51,6 +72,10 @@ class OutputPath:
 
     def has_format_of(self, path: Path) -> bool:
         return _format(path) == _format(self.path)
+
+
+def _is_too_long(part: str) -> bool:
+    return len(os.fsencode(part)) > _LONGEST_PART_BYTES
 
 
 def _format(path: Path) -> str:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from runapi_mcp.base.errors import Failure
@@ -11,6 +11,17 @@ from runapi_mcp.base.errors import Failure
 
 class NotPrinted(Failure):
     """Stdout took no more."""
+
+
+def open_missing_streams() -> None:
+    """Whoever started us without one of the three streams has /dev/null there.
+
+    Else a file that is opened later, the ledger, would get the number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 @contextmanager

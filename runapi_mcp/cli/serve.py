@@ -14,6 +14,7 @@ import click
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.log_lines import log_to_stderr
+from runapi_mcp.cli.own_name import as_typed
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -86,7 +87,7 @@ def command(  # noqa: PLR0913 - an option each, and the conversation
 def over_stdio(begun: Begun | None, *, sandbox: bool) -> None:
     """Serve a host, from where another has begun to."""
     if begun is None and sys.stdin.isatty():
-        click.echo(_HINT, err=True)
+        click.echo(as_typed(_HINT), err=True)
     run_interruptible(partial(_serve_stdio, begun, sandbox=sandbox))
 
 

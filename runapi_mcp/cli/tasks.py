@@ -14,6 +14,7 @@ import click
 from runapi_mcp.base import settings
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.cli.event_loop import run_interruptible
+from runapi_mcp.cli.own_name import as_typed
 from runapi_mcp.cli.printing import printing
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ async def _say_nothing(_: str) -> None:
 def _facts(result: ToolResult) -> dict[str, object]:
     """The facts of a task, with what a person in a terminal does next."""
     facts = result.facts.model_dump()
-    again = f"`runapi-mcp tasks {facts['task_id']}`"
+    again = as_typed(f"`runapi-mcp tasks {facts['task_id']}`")
     if facts["status"] not in ("completed", "failed"):
         facts["next"] = f"{again} fetches the image once it is drawn, and costs nothing."
     elif facts["status"] == "completed" and ("not_saved" in facts or "image_urls" not in facts):

@@ -7,12 +7,8 @@ import click
 from runapi_mcp.base.errors import Refused
 from runapi_mcp.base.hosts.host import InstallScope
 from runapi_mcp.cli.host_choice import change_each, choose_hosts, takes_hosts
-from runapi_mcp.setup.install.installer import (
-    Change,
-    plan_restore,
-    plan_uninstall,
-    written_since,
-)
+from runapi_mcp.setup.install.change import Change, written_since
+from runapi_mcp.setup.install.installer import plan_restore, plan_uninstall
 
 
 @click.command("uninstall")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Final
 
@@ -9,7 +10,7 @@ import anyio.to_thread
 
 from runapi_mcp.images.decoder import CONVERT, Conversion, Job
 from runapi_mcp.images.decoding import Decoders
-from runapi_mcp.images.naming import SetMember
+from runapi_mcp.images.naming import IMAGE_SUFFIXES, SetMember
 from runapi_mcp.images.other_formats import HEAD_BYTES, other_format
 from runapi_mcp.images.picture import LARGEST_IMAGE_BYTES, Place
 from runapi_mcp.images.saving import Draft
@@ -51,14 +52,19 @@ async def convert(
 
 
 def save_conversion(
-    content: bytes, place: Place, suffix: str, member: SetMember, about: dict[str, object]
+    content: bytes,
+    place: Place,
+    suffix: str,
+    member: SetMember,
+    about: dict[str, object],
+    taking: Collection[str] = IMAGE_SUFFIXES,
 ) -> Path:
-    """Where the picture is, saved beside what has its name. Blocks.
+    """Where the picture is, saved beside what has its name, with the suffixes `taking`. Blocks.
 
     Raises:
         NotSaved
     """
-    draft = Draft.begin(place.folder, place.name, member)
+    draft = Draft.begin(place.folder, place.name, member, taking)
     draft.write(content)
     return draft.commit(suffix, about, keep_sidecar=place.has_sidecars)
 

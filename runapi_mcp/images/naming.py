@@ -106,7 +106,7 @@ def normalise_name(save_as: str) -> str:
             if is_refused(component):
                 raise ValueError(why)
     if not suffix and name.lower().endswith(OTHER_SUFFIXES):
-        raise ValueError("must end in .png, .jpg, .jpeg or .webp, or in no suffix of a picture")
+        raise ValueError("must end in .png, .jpg, .jpeg or .webp, or have no suffix")
     return name + suffix
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import BinaryIO, Final
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.directory import Directory, open_directory
-from runapi_mcp.images.naming import SetMember
+from runapi_mcp.images.naming import IMAGE_SUFFIXES, SetMember
 from runapi_mcp.images.picture import LARGEST_IMAGE_BYTES, SavedPicture
 from runapi_mcp.images.set_names import SetNames, read_sidecar
 
@@ -49,24 +49,33 @@ class Draft:
     def __init__(
         self,
         directory: Directory,
-        stem: str,
-        member: SetMember,
+        names: SetNames,
         file: tuple[str, BinaryIO],
         resources: ExitStack,
     ) -> None:
         self._directory = directory
-        self._names = SetNames(directory, stem, member)
+        self._names = names
         self._temporary, self._file = file
         self._resources = resources
 
     @classmethod
-    def begin(cls, folder: Path, name: str, member: SetMember) -> "Draft":
-        """An empty draft of `name`, as `naming` gives it; folders on the way are made, and stay."""
+    def begin(
+        cls,
+        folder: Path,
+        name: str,
+        member: SetMember,
+        taking: Collection[str] = IMAGE_SUFFIXES,
+    ) -> "Draft":
+        """An empty draft of `name`, as `naming` gives it; folders on the way are made, and stay.
+
+        The name is taken by files with the suffixes `taking`.
+        """
         *parts, stem = name.split("/")
         with _explain_errors(folder), ExitStack() as resources:
             directory = resources.enter_context(open_directory(folder, parts, make=True))
             file = resources.enter_context(directory.temporary_file())
-            return cls(directory, stem, member, file, resources.pop_all())
+            names = SetNames(directory, stem, member, taking)
+            return cls(directory, names, file, resources.pop_all())
 
     def write(self, content: bytes) -> None:
         with self._discard_on_failure():
@@ -88,10 +97,11 @@ class Draft:
 
         The name is the wanted one, or with -2 to -9, or with four hex digits: the one where its
         siblings are, by the `set` or `task_id` of their JSONs, else the first of which no picture
-        of any suffix has any of the set's names, nor any JSON of one, since fox.png beside fox.jpg
-        reads as one picture twice. Where an earlier draft left the same picture, by size, `sha256`
-        and `task_id`, under one of the names tried, that one is the answer and nothing is written;
-        where it left the JSON alone, the picture comes back to it.
+        of the suffixes `taking` has any of the set's names, nor any JSON of one: as a rule of any
+        suffix, since fox.png beside fox.jpg reads as one picture twice. Where an earlier draft left
+        the same picture, by size, `sha256` and `task_id`, under one of the names tried, that one is
+        the answer and nothing is written; where it left the JSON alone, the picture comes back to
+        it.
         """
         sidecar = json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n"
         with self._discard_on_failure():

@@ -27,6 +27,8 @@ class SetNames:
     stem: str
     """The wanted one."""
     member: SetMember
+    suffixes: Collection[str] = IMAGE_SUFFIXES
+    """Those with which a file takes a name."""
 
     def numbered(self) -> list[str]:
         """The stems that are likely."""
@@ -67,14 +69,14 @@ class SetNames:
                     self.directory.remove(f"{each}.json")
 
     def _files(self, name: str) -> list[str]:
-        sidecars = [f"{name}{suffix}.json" for suffix in IMAGE_SUFFIXES]
+        sidecars = [f"{name}{suffix}.json" for suffix in self.suffixes]
         return [*self._pictures(name), *filter(self.directory.exists, sidecars)]
 
     def _pictures(self, name: str) -> list[str]:
-        return list(filter(self.directory.exists, (name + suffix for suffix in IMAGE_SUFFIXES)))
+        return list(filter(self.directory.exists, (name + suffix for suffix in self.suffixes)))
 
     def _is_sibling(self, name: str) -> bool:
-        return any(self._is_of_set(name + suffix) for suffix in IMAGE_SUFFIXES)
+        return any(self._is_of_set(name + suffix) for suffix in self.suffixes)
 
     def _is_of_set(self, picture: str) -> bool:
         told = read_sidecar(self.directory, picture)

@@ -103,7 +103,7 @@ class Poller:
             cost_cents=task.cost_cents,
             error=task.error,
             sandbox=task.sandbox,
-            drawn=interval or tracked.entry.drawn,
+            drawn=tracked.entry.drawn or interval,  # who looks later knows less
         )
         if seen != tracked.entry:
             ended_at = tracked.entry.ended_at or (self._ledger.now() if task.ended else None)

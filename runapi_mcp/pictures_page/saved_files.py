@@ -8,7 +8,7 @@ from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.picture import SavedPicture
 from runapi_mcp.images.saving import open_saved
 from runapi_mcp.orders.ledger import Entry
-from runapi_mcp.tools.delivery import saved_pictures
+from runapi_mcp.tools.entry_files import saved_pictures
 
 
 class NotHere(Failure):

@@ -171,6 +171,8 @@ def _in_protocol(context: Context, facts: dict[str, Any], result: ToolResult) ->
     pictures = result.task.pictures if result.task else ()
 
     def told() -> list[ContentBlock]:
+        if not pictures:
+            return [TextContent(text=to_text(facts))]
         size, with_links = len(json.dumps([facts, for_page])), _client(context).takes_links
         return blocks(to_text(facts), size, pictures, with_links=with_links)
 

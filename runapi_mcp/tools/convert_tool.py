@@ -18,9 +18,10 @@ from runapi_mcp.images.naming import SetMember, split_suffix
 from runapi_mcp.images.picture import LARGEST_IMAGE_BYTES, Place
 from runapi_mcp.orders.ledger import Use, write_or_log
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import kept_originals, saved_pictures, target_of
+from runapi_mcp.tools.entry_files import kept_originals, saved_pictures
 from runapi_mcp.tools.facts import Facts
 from runapi_mcp.tools.inputs import ConversionOptions
+from runapi_mcp.tools.picture_request import target_of
 from runapi_mcp.tools.source_names import EarlierTask, parse_name
 from runapi_mcp.tools.sources import path_of
 from runapi_mcp.tools.tool import Caller, DeliveryOptions, RawArguments, Tool, ToolResult
@@ -129,7 +130,9 @@ def _save(content: bytes, target: str, delivery: DeliveryOptions) -> Path:
     stem, suffix = split_suffix(name_of(target))
     place = Place(folder, stem, has_sidecars=False)
     member = SetMember(hashlib.sha256(content).hexdigest())
-    return save_conversion(content, place, suffix, member, {"set": member.set_id})
+    about: dict[str, object] = {"set": member.set_id}
+    # hero.webp beside the hero.png that it is made of is what a page needs.
+    return save_conversion(content, place, suffix, member, about, taking=(suffix,))
 
 
 CONVERT_IMAGE: Final = Tool(

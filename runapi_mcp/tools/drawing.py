@@ -16,9 +16,9 @@ from runapi_mcp.orders.orders import Order, OrderWithdrawn
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.delivery import target_of
 from runapi_mcp.tools.facts import TaskFacts
 from runapi_mcp.tools.inputs import DrawingOptions
+from runapi_mcp.tools.picture_request import target_of
 from runapi_mcp.tools.presenting import present
 from runapi_mcp.tools.source_names import names_of, params_as_named
 from runapi_mcp.tools.sources import CheckedSource, Uploader, check_sources, upload_sources

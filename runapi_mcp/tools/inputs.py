@@ -53,10 +53,9 @@ def _path_or_task_id(value: str) -> str:
 
 
 def _name_of_a_format(value: str) -> str:
-    name = normalise_name(value)
-    if not split_suffix(name)[1]:
+    if not split_suffix(value.strip())[1]:
         raise ValueError("must end in .png, .jpg, .jpeg or .webp")
-    return name
+    return normalise_name(value)
 
 
 _Side = Annotated[int, Field(ge=16, le=16_384), _RANGE_IN_WORDS]

@@ -55,7 +55,8 @@ async def _present(
     await orders.follow(outcome.tasks, follow_seconds, report)
     wanted_px = MISSING if outcome.preview_px is None else outcome.preview_px
     pictures = await deliver(outcome.tasks, caller.delivery, orders.ledger, report, wanted_px)
-    today = await orders.spending_today()
+    # While it is drawn, only a budget is worth another look at the ledger.
+    today = await orders.spending_today() if outcome.all_ended or orders.has_budget else None
     return result_of(
         replace(outcome, pictures=pictures),
         price=price,

@@ -27,7 +27,7 @@ from runapi_mcp.orders.ledger import Entry, Ledger, read_or_none, write_or_log
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Source
 from runapi_mcp.providers.port import Provider, UploadedFile
-from runapi_mcp.tools.delivery import kept_originals, saved_pictures
+from runapi_mcp.tools.entry_files import kept_originals, saved_pictures
 from runapi_mcp.tools.source_names import Address, EarlierTask, LocalPath, SourceName
 from runapi_mcp.tools.tool import DeliveryOptions
 

@@ -1,8 +1,8 @@
 """What became of a task, as the facts a model needs."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TypedDict
 
 from pydantic import MISSING
 
@@ -13,63 +13,12 @@ from runapi_mcp.base.redaction import quote
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
-from runapi_mcp.tools.delivery import expiry_of
+from runapi_mcp.tools.entry_files import expiry_of
 from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
-from runapi_mcp.tools.tool import TaskOutcome, ToolResult, is_in_doubt
+from runapi_mcp.tools.next_step import NAMES_NONE, next_step
+from runapi_mcp.tools.tool import TaskOutcome, ToolResult
 
-_SAVED = (
-    "Tell the user the path. To change the image, give its path or task_id as source_image_urls "
-    "to a remix tool."
-)
-_SAVED_FAR = (
-    "The path is on the server: give the user the URL, which expires. To change the image, give "
-    "its task_id or URL as source_image_urls to a remix tool."
-)
-_NOT_SAVED = (
-    "Download the image from image_urls before it expires, or call get_task with this task_id: "
-    "that tries to save it again and costs nothing."
-)
-_NO_ADDRESS = (
-    "RunAPI gave no address that an image may be fetched from. Call get_task with this task_id to "
-    "try again, which costs nothing; if it stays so, report the task_id to RunAPI."
-)
-_ONLY_URLS = "The image URLs expire about 7 days after drawing; download what should last."
-_RUNNING = (
-    "Call get_task with this task_id, or make the same call again: it goes on with this one and "
-    "pays nothing. A different call pays for another image."
-)
-_FAILED = "Failed images are not charged. Change the prompt or the source images and call again."
-_MODERATED = (
-    "Failed images are not charged. That was moderation, and the same words are likely to fail "
-    "again. What usually helps: describe what is to be seen instead of naming real people, brands "
-    "or characters; leave out violence, nudity and drugs; try each source image alone."
-)
-_MODERATION = re.compile(
-    r"moderat|polic(y|ies)|nsfw|safety|sensitive|inappropriate|prohibited|flagged|not allowed",
-    re.IGNORECASE,
-)
-"""What such reasons say; RunAPI has no code for it."""
-_CHARGED = "RunAPI recorded a charge for this failed image; compare check_balance."
 _NO_REASON = "RunAPI gave no reason."
-_NAMES_NONE = "RunAPI says completed but names no image."
-_EMPTY = (
-    f"{_NAMES_NONE} Compare check_balance, and report the task_id to RunAPI if it was charged. The "
-    "same call draws, and pays for, a new image."
-)
-_RUN_TOGETHER = (
-    "Make the same call again: it goes on with these images and pays nothing; get_task answers for "
-    "one of task_ids. A different call pays for others."
-)
-_SOME_FAILED = (
-    "The same call gives the others again; for as many as are missing, call with the same "
-    "arguments and"
-)
-_SOME_CHARGED = "Compare check_balance: what failed may be charged."
-_SOME_FREE = "Failed images are not charged."
-_IN_DOUBT = (
-    "Make the same call again: it asks about what is in doubt under its idempotency key, gives the "
-    "others again, and nothing is charged twice."
-)
 _TROUBLE = (
     "The task is paid for and can be found: call get_task with this task_id, or take the images "
     "from image_urls."
@@ -90,27 +39,18 @@ def result_of(
     not know it.
     """
     tasks, pictures = [tracked.task for tracked in outcome.tasks], outcome.pictures
-    first, status = outcome.first, _status(tasks)
-    infos = [picture.info for picture in pictures if picture.info]
-    urls = [picture.url for picture in pictures if picture.url]
+    first, status, failed = outcome.first, _status(tasks), _failed(outcome)
     price_cents, basis = _price(outcome, price)
-    is_empty = not any(task.image_urls for task in tasks)
-    bad_end = status == "failed" or (status == "completed" and is_empty)
+    bad_end = _is_bad_end(status, tasks)
     facts = TaskFacts(
         joined=joined_words(outcome) or MISSING,
-        image_paths=[picture.place for picture in pictures if picture.path] or MISSING,
-        original_paths=list(filter(None, (each.original_place for each in pictures))) or MISSING,
         status=status,
         task_id=first.task.id,
         task_ids=list(outcome.siblings) or MISSING,
-        failed=_failed(outcome) or MISSING,
+        failed=failed or MISSING,
         model=first.task.model or MISSING,
-        image_sizes=[f"{info.width}x{info.height}" for info in infos] or MISSING,
-        image_bytes=[info.byte_size for info in infos] or MISSING,
         image_seconds=_seconds(outcome) or MISSING,
-        image_urls=urls or MISSING,
-        expires=(expiry_of(first.entry, made_at) if urls else None) or MISSING,
-        not_saved=_not_saved(pictures) or MISSING,
+        expires=_expiry(outcome, made_at) or MISSING,
         cost_cents=known(_sum(task.cost_cents for task in tasks)),
         price_cents=known(price_cents),
         price_basis=basis or MISSING,
@@ -118,8 +58,9 @@ def result_of(
         left_today_cents=known(left_cents),
         error=_error(outcome) or MISSING,
         request_id=(first.task.request_id if bad_end else None) or MISSING,
-        next=_next(outcome, status, pictures),
+        next=next_step(outcome, status, len(failed)),
         notice=_notice(tasks, pictures) or MISSING,
+        **_picture_facts(pictures),
     )
     return ToolResult(facts, failed=bad_end, task=outcome)
 
@@ -138,6 +79,47 @@ def plain_result_of(outcome: TaskOutcome, trouble: str, urls: Sequence[str]) -> 
     return ToolResult(facts, task=replace(outcome, pictures=()))
 
 
+def joined_words(outcome: TaskOutcome) -> str | None:
+    """What a call is told first that went on with an earlier one."""
+    if outcome.joined_at is None:
+        return None
+    several, moment = len(outcome.siblings) > 1, utc(outcome.joined_at)
+    what, new = (
+        ("These are the images", "new ones") if several else ("This is the image", "a new one")
+    )
+    return (
+        f"{what} of the identical call of {moment}, given again and charged once. To draw and pay "
+        f"for {new}, make the same call with redraw: {outcome.first.task.id}"
+    )
+
+
+class _PictureFacts(TypedDict):
+    image_paths: list[str] | MISSING
+    original_paths: list[str] | MISSING
+    image_sizes: list[str] | MISSING
+    image_bytes: list[int] | MISSING
+    image_urls: list[str] | MISSING
+    not_saved: str | MISSING
+
+
+def _picture_facts(pictures: Sequence[Picture]) -> _PictureFacts:
+    infos = [picture.info for picture in pictures if picture.info]
+    reasons = dict.fromkeys(picture.not_saved or "" for picture in pictures)
+    return {
+        "image_paths": [picture.place for picture in pictures if picture.path] or MISSING,
+        "original_paths": list(filter(None, (each.original_place for each in pictures))) or MISSING,
+        "image_sizes": [f"{info.width}x{info.height}" for info in infos] or MISSING,
+        "image_bytes": [info.byte_size for info in infos] or MISSING,
+        "image_urls": [picture.url for picture in pictures if picture.url] or MISSING,
+        "not_saved": " ".join(reasons).strip() or MISSING,
+    }
+
+
+def _expiry(outcome: TaskOutcome, made_at: float | None) -> str | None:
+    has_urls = any(picture.url for picture in outcome.pictures)
+    return expiry_of(outcome.first.entry, made_at) if has_urls else None
+
+
 def _notice(tasks: Sequence[Task], pictures: Sequence[Picture]) -> str:
     sandbox = SANDBOX_NOTICE if any(task.sandbox for task in tasks) else ""
     reasons = filter(None, (each.why_no_preview for each in pictures))
@@ -154,18 +136,9 @@ def _status(tasks: Sequence[Task]) -> Status:
     return "completed" if any(task.status == "completed" for task in tasks) else "failed"
 
 
-def joined_words(outcome: TaskOutcome) -> str | None:
-    """What a call is told first that went on with an earlier one."""
-    if outcome.joined_at is None:
-        return None
-    several, moment = len(outcome.siblings) > 1, utc(outcome.joined_at)
-    what, new = (
-        ("These are the images", "new ones") if several else ("This is the image", "a new one")
-    )
-    return (
-        f"{what} of the identical call of {moment}, given again and charged once. To draw and pay "
-        f"for {new}, make the same call with redraw: {outcome.first.task.id}"
-    )
+def _is_bad_end(status: Status, tasks: Sequence[Task]) -> bool:
+    is_empty = not any(task.image_urls for task in tasks)
+    return status == "failed" or (status == "completed" and is_empty)
 
 
 def _failed(outcome: TaskOutcome) -> list[str]:
@@ -182,7 +155,7 @@ def _failed(outcome: TaskOutcome) -> list[str]:
 
 
 def _why(task: Task) -> str:
-    return _NAMES_NONE if task.status == "completed" else _reason(task)
+    return NAMES_NONE if task.status == "completed" else _reason(task)
 
 
 def _number(tracked: TrackedTask) -> int:
@@ -240,42 +213,3 @@ def _reason(task: Task) -> str:
     """Why it failed, in words that are marked as RunAPI's."""
     who = "RunAPI's sandbox" if task.sandbox else "RunAPI"
     return f"{who} says: {quote(task.error)}" if task.error else _NO_REASON
-
-
-def _not_saved(pictures: Sequence[Picture]) -> str | None:
-    return " ".join(dict.fromkeys(picture.not_saved or "" for picture in pictures)).strip() or None
-
-
-def _next(outcome: TaskOutcome, status: Status, pictures: Sequence[Picture]) -> str:
-    tasks = [tracked.task for tracked in outcome.tasks]
-    if status not in ("completed", "failed"):
-        return _RUN_TOGETHER if len(tasks) > 1 else _RUNNING
-    if any(map(is_in_doubt, outcome.failures.values())):
-        return _IN_DOUBT
-    if status == "failed":
-        return _why_and_what_helps(tasks)
-    if not any(task.image_urls for task in tasks):
-        return _EMPTY
-    if missing := len(_failed(outcome)):
-        return f"{_cost_of_failed(tasks)} {_SOME_FAILED} count: {missing}."
-    if not any(picture.path or picture.url for picture in pictures):
-        return _NO_ADDRESS
-    if _not_saved(pictures):
-        return _NOT_SAVED
-    saved = [picture for picture in pictures if picture.path]
-    if not saved:
-        return _ONLY_URLS
-    return _SAVED_FAR if saved[0].is_far else _SAVED
-
-
-def _why_and_what_helps(failed: Sequence[Task]) -> str:
-    if any(task.cost_cents for task in failed):
-        return _CHARGED
-    is_moderated = any(_MODERATION.search(task.error or "") for task in failed)
-    return _MODERATED if is_moderated else _FAILED
-
-
-def _cost_of_failed(tasks: Sequence[Task]) -> str:
-    empty = (task for task in tasks if not task.image_urls)
-    doubtful = any(task.cost_cents or task.status == "completed" for task in empty)
-    return _SOME_CHARGED if doubtful else _SOME_FREE

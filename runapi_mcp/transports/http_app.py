@@ -44,12 +44,7 @@ def http_app(
     before all its paths where its clients find it, as "/flux".
     """
     caps = caps or HttpCaps()
-    kept = StreamableHTTPSessionManager(
-        server,
-        session_idle_timeout=caps.session_idle_hours * 3600,
-        max_request_body_size=caps.body_bytes,
-        max_sessions=None,
-    )
+    kept = _keeping_manager(server, caps)
     passing = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
     @asynccontextmanager
@@ -57,25 +52,25 @@ def http_app(
         async with kept.run(), passing.run():
             yield
 
-    admission = Middleware(
-        Admission,
-        caps=caps,
-        keyless_app=_mcp_app(passing) if needs_key else None,
-        sessions=Sessions(caps, partial(_end_session, kept)),
-    )
-    return Starlette(
-        routes=[
-            Route(MCP_PATH, _mcp_app(kept)),
-            *_sse_routes(server, caps),
-            *public_routes(needs_key=needs_key),
-        ],
-        middleware=[
-            Middleware(PathMiddleware, root_path=root_path),
-            Middleware(HeadCheck, allowed_hosts=allowed_hosts),
-            Middleware(AnswerMiddleware),
-            admission,
-        ],
-        lifespan=lifespan,
+    keyless_app = _mcp_app(passing) if needs_key else None
+    sessions = Sessions(caps, partial(_end_session, kept))
+    middleware = [
+        Middleware(PathMiddleware, root_path=root_path),
+        Middleware(HeadCheck, allowed_hosts=allowed_hosts),
+        Middleware(AnswerMiddleware),
+        Middleware(Admission, caps=caps, keyless_app=keyless_app, sessions=sessions),
+    ]
+    mcp_routes = [Route(MCP_PATH, _mcp_app(kept)), *_sse_routes(server, caps)]
+    routes = [*mcp_routes, *public_routes(needs_key=needs_key)]
+    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+
+
+def _keeping_manager(server: Server[Any], caps: HttpCaps) -> StreamableHTTPSessionManager:
+    return StreamableHTTPSessionManager(
+        server,
+        session_idle_timeout=caps.session_idle_hours * 3600,
+        max_request_body_size=caps.body_bytes,
+        max_sessions=None,
     )
 
 

@@ -17,14 +17,9 @@ from runapi_mcp.base.hosts.host import (
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS, client_profile, host_named
 from runapi_mcp.setup.install.host_entry import EntrySpec
+from runapi_mcp.setup.install.host_places import detect_hosts, host_file_path
 from runapi_mcp.setup.install.install_log import InstallLog
-from runapi_mcp.setup.install.installer import (
-    apply,
-    detect_hosts,
-    host_file_path,
-    plan_install,
-    plan_uninstall,
-)
+from runapi_mcp.setup.install.installer import apply, plan_install, plan_uninstall
 
 NOVA = Host(
     name="nova",

@@ -228,6 +228,8 @@ def test_what_is_no_amount_in_dollars_is_refused_with_how_to_write_one(
         ("RUNAPI_MAX_COST_PERCALL", "RUNAPI_MAX_COST_PER_CALL"),
         ("RUNAPI_MAX_COSTS_PER_CALLS", "RUNAPI_MAX_COST_PER_CALL"),
         ("RUNAPI_CONFIRMOVER", "RUNAPI_CONFIRM_OVER"),
+        ("runapi_daily_budget", "RUNAPI_DAILY_BUDGET"),
+        ("Runapi_Confirm_Over", "RUNAPI_CONFIRM_OVER"),
         ("RUNAPI_CONFRIM_OVER", "RUNAPI_CONFIRM_OVER"),
     ],
 )

@@ -131,6 +131,8 @@ def test_an_unknown_command_is_refused_with_the_one_that_was_meant(name: str, ad
         ("doctor codex cu", ["cursor"]),
         ("draw --variant k", ["klein"]),
         ("tasks --show ", ["recent", "running", "undelivered"]),
+        ("draw fox -o he", ["file,he"]),
+        ("draw fox --from ./he", ["file,./he"]),
     ],
 )
 def test_a_shell_completes_what_was_begun(typed: str, offered: list[str]) -> None:
@@ -138,7 +140,9 @@ def test_a_shell_completes_what_was_begun(typed: str, offered: list[str]) -> Non
     asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
     told = finished(environment={"_RUNAPI_MCP_COMPLETE": "bash_complete", **asked})
     assert (told.returncode, told.stderr) == (0, "")
-    assert sorted(told.stdout.split()) == [f"plain,{each}" for each in offered]
+    assert sorted(told.stdout.split()) == [
+        each if "," in each else f"plain,{each}" for each in offered
+    ]
 
 
 @pytest.mark.parametrize("command", [(), ("install",), ("draw",), ("tasks",)])

@@ -151,6 +151,13 @@ async def test_a_picture_is_made_from_a_file_anywhere_and_from_a_task(
         (("a fox", "-o", "fox.gif"), "'fox.gif' must end in .png, .jpg, .jpeg or .webp."),
         (("a fox", "-o", "."), "'.' is a folder: name a file in it"),
         (("a fox", "-o", ".fox.png"), "'.fox.png' must not be hidden"),
+        (("a fox", "-o", ""), "'' is no name: give one such as fox.png."),
+        (("a fox", "-o", "~nobody-here/.fox.png"), "must not be hidden"),
+        (
+            ("a fox", "--from", "ftp://x"),
+            "--from must be an http or https URL, a path or a task_id",
+        ),
+        (("a fox", *["--from", "https://x/a"] * 9), "--from must be given at most 8 times, not 9."),
         (("a fox", "--force"), "--force is for the file of -o"),
     ],
 )
@@ -323,6 +330,69 @@ async def test_a_file_goes_into_any_folder_which_is_made(tmp_path: Path) -> None
         drawn = await at.draw(FOX, "-o", "../" + tmp_path.name + "/new/fólder/fox.png")
     assert drawn.stdout == f"{tmp_path}/new/fólder/fox.png\n"
     assert (tmp_path / "new/fólder/fox.png").exists()
+
+
+@SIGNALS
+async def test_a_folder_may_be_a_link_as_tmp_is_on_macos(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    async with person(tmp_path) as at:
+        for options in ((), ("--force",)):
+            drawn = await at.draw(FOX, "-o", "link/fox.png", *options)
+            assert (drawn.returncode, drawn.stdout) == (0, f"{tmp_path}/real/fox.png\n")
+            assert "is there already" not in drawn.stderr
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["fox.png"]
+
+
+@SIGNALS
+async def test_a_path_in_a_directory_that_was_removed_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "runapi_mcp", "draw", FOX, "--sandbox", "-o", "fox.png"]
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    ran = await anyio.run_process(["sh", "-c", script, "sh", *command], cwd=tmp_path, check=False)
+    assert ran.returncode == 2
+    assert b"'fox.png' is in a directory that is not there any more." in ran.stderr
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("where", "nearest"),
+    [
+        ("file/fox.png", "/file"),
+        ("file/new/fox.png", "/file"),
+        ("dangling/fox.png", "/file"),
+        (f"{LONG}/fox.png", ""),
+        (f"new/{LONG}/fox.png", ""),
+    ],
+)
+async def test_where_no_file_can_be_made_nothing_is_paid(
+    where: str, nearest: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "dangling").symlink_to("file")
+    async with person(tmp_path) as at:
+        refused = await at.draw(FOX, "-o", where)
+        assert (refused.returncode, refused.stdout, at.tasks) == (1, "", [])
+    assert refused.stderr.startswith(f"runapi-mcp: No file can be made in {tmp_path}{nearest}.")
+
+
+@SIGNALS
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_a_stream_that_is_closed_costs_what_it_would_have_shown(
+    closed: str, tmp_path: Path
+) -> None:
+    async with person(tmp_path) as at:
+        command = [sys.executable, "-m", "runapi_mcp", "draw", FOX, "-o", "fox.png"]
+        ran = await anyio.run_process(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *command],
+            env={**os.environ, **at.all()},
+            cwd=tmp_path,
+            check=False,
+        )
+        assert ran.returncode == 0
+    assert b"Traceback" not in ran.stderr
+    assert is_small(tmp_path / "fox.png")
 
 
 async def test_a_file_that_came_in_the_way_stays_and_the_picture_is_beside_it(

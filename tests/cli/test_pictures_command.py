@@ -10,6 +10,7 @@ import pytest
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.desktop import open_file, show_in_folder
+from tests.support.install_world import TYPED
 from tests.support.past_pictures import past_pictures, prompts_of, task_id
 from tests.support.processes import finished, program
 
@@ -94,8 +95,8 @@ def change(file: Path) -> None:
 
 
 NOBODY = task_id(99)
-ASKS = f"`runapi-mcp tasks {NOBODY}` asks RunAPI for it."
-FETCHES = f"`runapi-mcp tasks {task_id(1)}` fetches it, as long as RunAPI has it."
+ASKS = f"`{TYPED} tasks {NOBODY}` asks RunAPI for it."
+FETCHES = f"`{TYPED} tasks {task_id(1)}` fetches it, as long as RunAPI has it."
 
 
 @pytest.mark.parametrize(
@@ -122,8 +123,8 @@ FETCHES = f"`runapi-mcp tasks {task_id(1)}` fetches it, as long as RunAPI has it
             {},
             f"Task {NOBODY} is not in this machine's ledger. {ASKS}",
         ),
-        ("fox", leave, {}, "'fox' is not a task id. `runapi-mcp tasks` lists them."),
-        (None, leave, {}, "--open needs a TASK_ID. `runapi-mcp tasks` lists them."),
+        ("fox", leave, {}, f"'fox' is not a task id. `{TYPED} tasks` lists them."),
+        (None, leave, {}, f"--open needs a TASK_ID. `{TYPED} tasks` lists them."),
     ],
     ids=["gone", "changed", "no screen", "far", "no opener", "unknown", "no id", "none named"],
 )

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from tests.support.install_world import TYPED
 from tests.support.ledgers import answers, other
 from tests.support.processes import (
     DRAW,
@@ -138,7 +139,7 @@ async def test_a_running_task_says_what_to_type_next(tmp_path: Path) -> None:
         fetched = await at.tasks(task_id)
         assert fetched.returncode == 0
         assert fetched.stdout.splitlines()[-2] == (
-            f"next: `runapi-mcp tasks {task_id}` fetches the image once it is drawn, and costs "
+            f"next: `{TYPED} tasks {task_id}` fetches the image once it is drawn, and costs "
             "nothing."
         )
 

@@ -37,9 +37,14 @@ def environment(home: Path, terminal: Mapping[str, str]) -> dict[str, str]:
 
 def staged(home: Path, terminal: Mapping[str, str], columns: int = 80) -> str:
     """How the demo shows a picture on a terminal that says this of itself."""
+    return on_terminal(home, terminal, stage(home), columns)
+
+
+def stage(home: Path) -> Sequence[str]:
+    """The program that shows a picture of the size that the demo draws."""
     picture = home / "fox.png"
-    Image.new("RGB", (320, 180), "teal").save(picture)
-    return on_terminal(home, terminal, (sys.executable, "-c", STAGE, str(picture)), columns)
+    Image.effect_noise((1360, 768), 50).convert("RGB").save(picture)
+    return sys.executable, "-c", STAGE, str(picture)
 
 
 def on_terminal(
@@ -113,7 +118,7 @@ def test_a_terminal_that_cannot_or_must_not_gets_the_words_alone(
     terminal: dict[str, str], tmp_path: Path
 ) -> None:
     printed = staged(tmp_path, terminal)
-    assert "320 x 180" in printed
+    assert "1360 x 768" in printed
     assert ways(printed) == []
 
 
@@ -124,7 +129,8 @@ def test_a_terminal_too_narrow_for_the_picture_gets_none(tmp_path: Path) -> None
 @pytest.mark.parametrize("forced", [{}, {"FORCE_COLOR": "1"}], ids=["as is", "colour forced"])
 def test_what_is_piped_has_no_picture(forced: dict[str, str], tmp_path: Path) -> None:
     env = environment(tmp_path, {"TERM": "xterm-kitty", "COLORTERM": "truecolor", **forced})
-    ran = subprocess.run(DEMO, env=env, capture_output=True, timeout=LIMIT_SECONDS, check=True)  # noqa: S603 - our own command
+    program = stage(tmp_path)
+    ran = subprocess.run(program, env=env, capture_output=True, timeout=LIMIT_SECONDS, check=True)  # noqa: S603 - our own command
     assert ways(ran.stdout.decode()) == []
     assert forced or b"\x1b" not in ran.stdout
 
@@ -140,7 +146,7 @@ def test_kitty_is_given_the_whole_picture_in_chunks_and_asked_nothing(tmp_path: 
 
 
 def test_iterm2_is_told_how_wide_and_given_the_whole_picture(tmp_path: Path) -> None:
-    printed = on_terminal(tmp_path, {**XTERM, "TERM_PROGRAM": "iTerm.app"})
+    printed = staged(tmp_path, {**XTERM, "TERM_PROGRAM": "iTerm.app"})
     [(about, encoded)] = ITERM2.findall(printed)
     content = b64decode(encoded)
     assert about == f"size={len(content)};width=32;preserveAspectRatio=1;inline=1"
@@ -149,7 +155,7 @@ def test_iterm2_is_told_how_wide_and_given_the_whole_picture(tmp_path: Path) -> 
 
 
 def test_sixels_fill_the_picture_to_its_edges(tmp_path: Path) -> None:
-    [(width, height, body)] = SIXEL.findall(on_terminal(tmp_path, {"TERM": "foot"}))
+    [(width, height, body)] = SIXEL.findall(staged(tmp_path, {"TERM": "foot"}))
     assert (width, height) == ("320", "181")
     bands = re.sub(r"#\d+;2;\d+;\d+;\d+", "", body).split("-")
     assert len(bands) == 31
@@ -164,7 +170,7 @@ def _columns_of_sixels(band: str) -> set[int]:
 
 
 def test_half_blocks_stand_in_a_rectangle_below_the_facts(tmp_path: Path) -> None:
-    printed = on_terminal(tmp_path, XTERM)
+    printed = staged(tmp_path, XTERM)
     after = printed.partition("in pretend money")[2].splitlines()[1:]
     rows = [line for line in after if "▀" in line]
     assert after[: len(rows)] == rows

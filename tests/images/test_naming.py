@@ -154,7 +154,7 @@ UNSEEN = "must be visible text, without control, bidirectional or other invisibl
 FORBIDDEN = 'must not contain any of < > : " | ? * ~'
 EDGES = "must not have a space around any part of it, or a dot at the end of one"
 DEVICE = "must not be a name that Windows keeps for devices, such as CON, NUL or COM1"
-OTHER = "must end in .png, .jpg, .jpeg or .webp, or in no suffix of a picture"
+OTHER = "must end in .png, .jpg, .jpeg or .webp, or have no suffix"
 LONG = "must have at most 120 characters and 238 bytes a part"
 DEEP = "must have at most 8 levels"
 

@@ -55,6 +55,7 @@ async def test_a_picture_is_saved_as_it_came_and_its_path_is_the_first_fact(
             "image_urls": [f"http://127.0.0.1/images/{task_id}.png"],
             "expires": facts(result)["expires"],
             "cost_cents": 5,
+            "spent_today_cents": 5,
             "next": "Tell the user the path. To change the image, give its path or task_id as "
             "source_image_urls to a remix tool.",
             "notice": "From the sandbox: a practice answer, not RunAPI; no real money moved.",

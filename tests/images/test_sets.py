@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runapi_mcp.images.naming import IMAGE_SUFFIXES, SetMember
-from tests.images.test_failed_saving import STEPS, crash, faulty
+from tests.images.test_failed_saving import CHANGES, crash, faulty
 from tests.support.drafts import begin, elsewhere, files, save
 from tests.support.processes import LIMIT_SECONDS
 
@@ -117,7 +117,7 @@ def test_a_set_of_one_task_that_an_older_version_saved_in_part_stays_together(
 
 
 def save_set_with_crash(folder: Path, step: int) -> list[str]:
-    with faulty(step, crash, (*STEPS, "os.remove")):
+    with faulty(step, crash, CHANGES):
         return save_set(folder, "ours")
 
 

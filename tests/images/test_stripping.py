@@ -27,10 +27,10 @@ from tests.support.photos import (
     remixing,
     seed_of,
     sources_of,
+    uploaded,
     webp,
     with_exif,
 )
-from tests.support.world import said
 
 pytestmark = pytest.mark.anyio
 MAKERS = {"JPEG": jpeg, "PNG": png, "WEBP": webp}
@@ -48,18 +48,6 @@ WHERE_THE_CORNER_IS_SEEN: dict[int, set[str]] = {
     8: {BOTTOM},
 }
 """By EXIF's orientation: 1 to 4 are seen as they are wide, 5 to 8 lie on their side."""
-
-
-async def uploaded(folder: Path, content: bytes) -> bytes:
-    """What RunAPI holds once an image has been a source."""
-    path = folder / "photos" / "photo"
-    path.parent.mkdir()
-    path.write_bytes(content)
-    async with remixing(folder) as w:
-        result = await w.call(REMIX, asking(path))
-        assert not result.is_error, said(result)
-        [held] = await sources_of(w)
-        return held
 
 
 def is_red(image: Image.Image, seen: set[str]) -> bool:

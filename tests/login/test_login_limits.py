@@ -10,11 +10,14 @@ import pytest
 from anyio.abc import SocketStream
 
 from runapi_mcp.base.errors import ProviderDown, Unreachable
+from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.base.settings import Key
 from runapi_mcp.login.listener import LARGEST_HEAD_BYTES, READ_SECONDS, receive_request, write_page
+from runapi_mcp.login.login_flow import KeyKeeper, NotLoggedIn
 from runapi_mcp.login.pages import NOTHING_HERE
 from runapi_mcp.providers.port import IssuedKey, LoginGrant
 from runapi_mcp.providers.runapi import RunAPI
-from tests.support.login_world import GOOD_KEY
+from tests.support.login_world import GOOD_KEY, config, key_file
 
 pytestmark = pytest.mark.anyio
 GRANT = LoginGrant("the code", "the verifier", 1234, "a machine")
@@ -66,6 +69,16 @@ async def test_an_exchange_is_repeated_while_runapi_is_down() -> None:
         return answers.pop(0)
 
     assert (await asked(answer)).key.reveal() == GOOD_KEY
+
+
+async def test_a_key_that_nobody_can_check_is_not_saved() -> None:
+    async def refuses(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused")
+
+    async with aclosing(RunAPI("https://runapi.ai", httpx.MockTransport(refuses))) as upstream:
+        with pytest.raises(NotLoggedIn, match=r"RunAPI did not answer.*Nothing was saved"):
+            await KeyKeeper(upstream, key_file(), None).keep(Key(SecretStr(GOOD_KEY)))
+    assert config() == {}
 
 
 class Trickle:

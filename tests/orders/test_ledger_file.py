@@ -15,8 +15,8 @@ import anyio
 import pytest
 
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
-from runapi_mcp.orders.ledger.sqlite.database import MIGRATIONS, VERSION
 from runapi_mcp.orders.ledger.sqlite.ledger import run_in_place
+from runapi_mcp.orders.ledger.sqlite.migrations import MIGRATIONS, VERSION
 from tests.support.ledgers import answers, contents, ledger_at, other
 from tests.support.photos import REMIX, URL, asking, photo, remixing, uploads
 from tests.support.processes import finished, network, program

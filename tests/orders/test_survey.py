@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runapi_mcp.orders.ledger.sqlite.database import VERSION, Database
+from runapi_mcp.orders.ledger.sqlite.database import Database
+from runapi_mcp.orders.ledger.sqlite.migrations import VERSION
 from runapi_mcp.orders.ledger.sqlite.survey import LedgerSurvey, survey
 from tests.support.ledgers import ledger_at, other
 from tests.support.unwritable import POSIX_MODES, unwritable

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from runapi_mcp.base.hosts.host import Host
 from runapi_mcp.base.hosts.machine import Machine
 from runapi_mcp.base.hosts.table import HOSTS, host_named
-from runapi_mcp.setup.install.installer import host_file_path
+from runapi_mcp.setup.install.host_places import host_file_path
 from runapi_mcp.setup.install.start_command import Program, typed_command
 from tests.support.processes import LIMIT_SECONDS
 from tests.support.unwritable import as_a_user

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.sandbox.faults import Where
 from tests.support.pictures import decoded, encoded, held
-from tests.support.world import NO_PICTURES, World, facts, world
+from tests.support.world import NO_PICTURES, World, facts, said, world
 
 SECRET: Final = b"53.5511-north-9.9937-east-of-Ada"
 """Stands in everything that is nobody's business."""
@@ -200,6 +200,18 @@ async def assert_free(w: World) -> None:
 async def sources_of(w: World, number: int = -1) -> list[bytes]:
     """The images that a paid request names, as RunAPI holds them."""
     return [await held(w, url) for url in bodies(w)[number]["source_image_urls"]]
+
+
+async def uploaded(folder: Path, content: bytes) -> bytes:
+    """What RunAPI holds once an image with this content has been a source."""
+    path = folder / "photos" / "photo"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    async with remixing(folder) as w:
+        result = await w.call(REMIX, asking(path))
+        assert not result.is_error, said(result)
+        [held] = await sources_of(w)
+        return held
 
 
 def _of_png(content: bytes) -> list[str]:

@@ -21,7 +21,7 @@ from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.poller import Poller
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server import calls, content
-from runapi_mcp.tools import delivery, presenting, task_outcomes
+from runapi_mcp.tools import picture_request, presenting, task_outcomes
 from tests.support.world import ERAS, KEY, World, facts, said, world
 
 pytestmark = pytest.mark.anyio
@@ -46,14 +46,14 @@ ANSWERING: list[tuple[Any, str]] = [
     (presenting, "deliver"),
     (presenting, "result_of"),
     (task_outcomes, "_price"),
-    (Orders, "remaining_cents"),
+    (Orders, "spending_today"),
     (PictureStore, "collect"),
     (PictureStore, "lock_for"),
-    (delivery, "_folder"),
-    (delivery, "default_stem"),
-    (delivery, "date_of"),
-    (delivery, "_about"),
-    (delivery, "expiry_of"),
+    (picture_request, "target_folder"),
+    (picture_request, "default_stem"),
+    (picture_request, "date_of"),
+    (picture_request, "_about"),
+    (picture_request, "expiry_of"),
     (calls, "to_text"),
     (calls, "blocks"),
     (calls, "_meta_for_page"),

@@ -173,15 +173,26 @@ async def test_a_lower_quality_is_a_smaller_file(suffix: str, project: Path) -> 
 
 async def test_nothing_is_written_over_and_the_same_again_is_the_same_file(project: Path) -> None:
     path = kept(project, png(size=WIDE))
-    (project / "hero.png").write_text("mine")
+    (project / "hero.webp").write_text("mine")
     async with world(folders=Folders()) as w:
         question = {"source": path.name, "save_as": "hero.webp", "width": 100}
         for _ in range(2):
             assert path_of(await w.call(CONVERT, question)) == project / "hero-2.webp"
         other = await w.call(CONVERT, {**question, "width": 50})
         assert path_of(other) == project / "hero-3.webp"
-    assert (project / "hero.png").read_text() == "mine"
-    assert files_in(project) == ["hero-2.webp", "hero-3.webp", "hero.png", "photo"]
+    assert (project / "hero.webp").read_text() == "mine"
+    assert files_in(project) == ["hero-2.webp", "hero-3.webp", "hero.webp", "photo"]
+
+
+async def test_other_formats_of_a_picture_have_its_name(project: Path) -> None:
+    kept(project, png(size=WIDE), "hero.png")
+    suffixes = [".webp", ".jpg", ".jpeg"]
+    async with world(folders=Folders()) as w:
+        for suffix in suffixes:
+            question = {"source": "hero.png", "save_as": f"hero{suffix}"}
+            for _ in range(2):
+                assert path_of(await w.call(CONVERT, question)) == project / f"hero{suffix}"
+    assert files_in(project) == sorted(["hero.png", *(f"hero{suffix}" for suffix in suffixes)])
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -195,7 +206,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an SVG": ({"source": "logo.svg"}, "logo.svg: The file is SVG. Save the image as PNG, JPEG or"),
     "an unknown task": ({"source": TASK_ID}, f"No saved image of task {TASK_ID} was found."),
     "no suffix": ({"save_as": "hero"}, "save_as must end in .png, .jpg, .jpeg or .webp"),
-    "another suffix": ({"save_as": "hero.gif"}, "save_as must end in .png, .jpg, .jpeg or .webp"),
+    "another suffix": ({"save_as": "hero.gif"}, "must end in .png, .jpg, .jpeg or .webp, not"),
     "an absolute name": ({"save_as": "/hero.png"}, "save_as must be relative to the output folder"),
     "a way out": ({"save_as": "../hero.png"}, "save_as must stay in the output folder"),
     "a hidden name": ({"save_as": ".git/hero.png"}, "save_as must not be hidden"),

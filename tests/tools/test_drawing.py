@@ -42,6 +42,9 @@ async def test_every_variant_draws_one_picture_for_one_price(variant: Variant, e
         assert w.spent_cents > 0
         assert w.wire.paths("POST") == [f"/api/v1/{variant.service}/{variant.action}"]
         assert not result.is_error
+        await anyio.sleep(60)
+        later = await w.call("get_task", {"task_id": task_id})
+        assert facts(later)["image_seconds"] == [seconds]
 
 
 async def test_waiting_zero_seconds_answers_at_once_with_the_id_and_the_price() -> None:

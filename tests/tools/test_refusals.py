@@ -92,12 +92,12 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     (
         REMIX,
         FOX | {"source_image_urls": []},
-        "an array of 1-8 URLs, paths or task_ids, not 0 items.",
+        "an array of 1-8 URLs, paths or task_ids, not a list of 0.",
     ),
     (
         REMIX,
         FOX | {"source_image_urls": [SOURCE] * 9},
-        "an array of 1-8 URLs, paths or task_ids, not 9 items.",
+        "an array of 1-8 URLs, paths or task_ids, not a list of 9.",
     ),
     *[
         (REMIX, FOX | {"source_image_urls": given}, "source_image_urls must be an array")
@@ -132,7 +132,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     (
         MAX_REMIX,
         MAX_FOX | {"source_image_urls": [SOURCE] * 2},
-        "an array of one URL, path or task_id, not 2 items.",
+        "an array of one URL, path or task_id, not a list of 2.",
     ),
     (MAX_REMIX, REMIX_FOX | {"aspect_ratio": "auto"}, "aspect_ratio must be one of 1:1,"),
     ("get_task", {}, "task_id is required"),

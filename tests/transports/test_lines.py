@@ -183,7 +183,7 @@ def faulty(era: str) -> Mapping[str, tuple[str, Any, int, str]]:
             json.dumps(asking(era) | {"params": ["a"]}),
             1,
             -32600,
-            "params must be an object, not 1 items.",
+            "params must be an object, not a list of 1.",
         ),
         "params in a text": (
             json.dumps(asking(era) | {"params": "{}"}),
@@ -201,7 +201,7 @@ def faulty(era: str) -> Mapping[str, tuple[str, Any, int, str]]:
             json.dumps(calling(era, arguments=["a", "b"])),
             1,
             -32602,
-            "params.arguments must be an object, not 2 items.",
+            "params.arguments must be an object, not a list of 2.",
         ),
         "a tool's name that is none": (
             json.dumps(asking(era, "tools/call", name=5)),

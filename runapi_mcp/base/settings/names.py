@@ -47,7 +47,7 @@ def misspelt_names(environ: Mapping[str, str]) -> Iterator[Misspelt]:
     """What is set under a name that is not a setting's and is within two edits of one."""
     for name, value in environ.items():
         given = name.upper()
-        if given in NAMES or not value.strip():
+        if name in NAMES or not value.strip():
             continue
         # A limit counts whatever its name begins with; of the rest, others have names like ours.
         meant = NAMES if given.startswith(_PREFIX) else LIMIT_NAMES

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import AsyncIterable, Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 from runapi_mcp.base.catalog.fields import MAX_URL_CHARACTERS
@@ -74,7 +74,7 @@ def sanitise(value: object, secret: str) -> object:
     value = _each_text(value, _tidy)
     if not secret:
         return value
-    key = Secret(secret)
+    key = _secret(secret)
     # Searched once as a whole: RunAPI hardly ever echoes a key, and an answer may be megabytes.
     if not key.is_in(json.dumps(value, ensure_ascii=False)):
         return value
@@ -84,7 +84,13 @@ def sanitise(value: object, secret: str) -> object:
 def sanitise_text(text: str, secret: str) -> str:
     """A header, or words about a failed request, likewise."""
     text = _tidy(text)
-    return Secret(secret).hide(text, KEY_HIDDEN) if secret else text
+    return _secret(secret).hide(text, KEY_HIDDEN) if secret else text
+
+
+@lru_cache(maxsize=64)
+def _secret(value: str) -> Secret:
+    # Its forms take longer to make than to look for, and each header of an answer is looked at.
+    return Secret(value)
 
 
 def _tidy(text: str) -> str:

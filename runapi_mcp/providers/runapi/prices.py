@@ -1,6 +1,6 @@
 """Prices: RunAPI's live schedules and quotes, kept in memory, with the dated snapshot behind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -40,11 +40,19 @@ class Prices:
 
     async def of(self, calls: Sequence[PricedCall]) -> list[Price]:
         """The price of each call. Looking them up takes no longer than looking up one."""
-        async with anyio.create_task_group() as group:
-            for service in {variant.service for variant, _ in calls}:
-                own = [call for call in calls if call[0].service == service]
-                group.start_soon(self._list_of(service).look_up, own)
+        missing = [(prices, own) for prices, own in self._by_list(calls) if prices.misses(own)]
+        # A task costs more than all the rest where everything is known.
+        if missing:
+            async with anyio.create_task_group() as group:
+                for prices, own in missing:
+                    group.start_soon(prices.look_up, own)
         return [self._list_of(variant.service).known((variant, size)) for variant, size in calls]
+
+    def _by_list(
+        self, calls: Sequence[PricedCall]
+    ) -> "Iterator[tuple[PriceList, Sequence[PricedCall]]]":
+        for service in {variant.service for variant, _ in calls}:
+            yield self._list_of(service), [call for call in calls if call[0].service == service]
 
     def _list_of(self, service: str) -> "PriceList":
         if service not in self._lists:
@@ -61,13 +69,17 @@ class PriceList:
         self._next_lookup_at = 0.0
         self._refreshing = anyio.Lock()
 
+    def misses(self, calls: Sequence[PricedCall]) -> bool:
+        """Whether something of these calls has to be looked up."""
+        is_old = anyio.current_time() >= self._next_lookup_at
+        return is_old or any(map(self._needs_a_quote, calls))
+
     async def look_up(self, calls: Sequence[PricedCall]) -> None:
         """Ask RunAPI for what is not known of these calls, for four seconds at most."""
-        if anyio.current_time() >= self._next_lookup_at or any(map(self._needs_a_quote, calls)):
-            with anyio.move_on_after(_LOOKUP_SECONDS) as limit:
-                await self._ask(calls)
-            if limit.cancelled_caught:
-                self._postpone_lookup()
+        with anyio.move_on_after(_LOOKUP_SECONDS) as limit:
+            await self._ask(calls)
+        if limit.cancelled_caught:
+            self._postpone_lookup()
 
     def known(self, call: PricedCall) -> Price:
         """What is known of a call's price without asking."""

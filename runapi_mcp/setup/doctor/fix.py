@@ -11,9 +11,11 @@ from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.settings import config_path
 from runapi_mcp.base.texts import read_entry
 from runapi_mcp.setup.doctor.findings import Diagnosis, Section
+from runapi_mcp.setup.install.change import Change
 from runapi_mcp.setup.install.host_entry import EntrySpec
 from runapi_mcp.setup.install.install_log import InstallLog
-from runapi_mcp.setup.install.installer import Change, apply, entry_path, plan_install
+from runapi_mcp.setup.install.installed_entry import entry_path
+from runapi_mcp.setup.install.installer import apply, plan_install
 from runapi_mcp.setup.install.start_command import Program, launch_command
 
 
@@ -70,7 +72,7 @@ def _install(section: Section, log: InstallLog) -> Fix:
         return Fix(f"{host.title} stays as it is: {failure}", worked=False)
     if change.changes_nothing:
         return Fix(f"{host.title} stays as it is: install writes the same", worked=False)
-    kept = f"; as it was: {backup}" if backup else ""
+    kept = f"; backup: {backup}" if backup else ""
     what = f"{host.title}: {', '.join(_changed(change))} anew in {section.file}{kept}"
     return Fix(what, place=section.place)
 

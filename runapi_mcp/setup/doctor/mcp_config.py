@@ -17,7 +17,7 @@ from runapi_mcp.base.texts import UnusableText, parse_text
 from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.setup.install.host_entry import command_words, entry_url, owner_of, unwrap_entry
 from runapi_mcp.setup.install.host_file import read_host_file
-from runapi_mcp.setup.install.installer import host_file_path
+from runapi_mcp.setup.install.host_places import host_file_path
 from runapi_mcp.setup.install.launchers import Command, guess_command
 
 EntryScope = Literal["user", "project", "local"]

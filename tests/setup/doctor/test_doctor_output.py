@@ -163,3 +163,4 @@ def test_a_host_that_is_none_is_refused(home: Home) -> None:
 def test_a_budget_is_not_asked_after_so_that_no_ledger_is_made(home: Home) -> None:
     home.claude({**OURS, "env": {"RUNAPI_DAILY_BUDGET": "2"}})
     home.doctor(status=0)
+    assert [*home.path.rglob("*ledger*")] == []

@@ -64,7 +64,7 @@ def test_other_servers_and_comments_stay_byte_for_byte(host: Host) -> None:
     ran = finished("install", host.name)
     [backup] = path.parent.glob(f"{path.name}.runapi-*.bak")
     assert ran.stdout == (
-        f"{host.title}: added. {host.next_step}\n  {path}\n  as it was: {backup}\n{NO_KEY}"
+        f"{host.title}: added. {host.next_step}\n  {path}\n  backup: {backup}\n{NO_KEY}"
     )
     assert backup.read_text() == text
     assert set(read(host, path)) == {"other", "runapi"}

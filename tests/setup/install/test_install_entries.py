@@ -42,7 +42,7 @@ def test_our_older_entry_is_updated_in_place_and_keeps_what_its_user_added(
     older = older.replace('"-P", "-m", "runapi_mcp"', '"runapi-mcp==0.0.1", "--sandbox"')
     path.write_text(older)
     ran = finished("install", host.name, "--env", "YOURS=2")
-    said = f"{host.title}: updated. {host.next_step}\n  {path}\n  as it was: "
+    said = f"{host.title}: updated. {host.next_step}\n  {path}\n  backup: "
     assert ran.stdout.startswith(said)
     entry = read(host, path)["runapi"]
     assert started(host, entry) == [sys.executable, "-P", "-m", "runapi_mcp", "--sandbox"]

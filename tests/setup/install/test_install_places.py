@@ -9,7 +9,7 @@ from runapi_mcp import __version__
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.hosts.machine import Machine, platform_of
 from runapi_mcp.base.hosts.table import HOSTS, host_named
-from runapi_mcp.setup.install.installer import host_file_path
+from runapi_mcp.setup.install.host_places import host_file_path
 from runapi_mcp.setup.install.launchers import guess_command
 from runapi_mcp.setup.install.start_command import Program, launch_command
 

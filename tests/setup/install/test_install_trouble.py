@@ -99,6 +99,16 @@ def test_words_that_are_no_text_are_refused(options: list[str], sentence: str) -
     assert (ran.returncode, ran.stderr) == (2, f"runapi-mcp: {sentence}\n")
 
 
+@pytest.mark.parametrize("given", ["RUNAPI_DALY_BUDGET=1", "RUNAPI_DALY_BUDGET"])
+def test_a_misspelt_limit_is_installed_nowhere(given: str) -> None:
+    ran = finished("install", "cursor", "--env", given)
+    assert (ran.returncode, everything(home())) == (2, set())
+    assert ran.stderr == (
+        "runapi-mcp: RUNAPI_DALY_BUDGET is no setting; did you mean RUNAPI_DAILY_BUDGET? The limit "
+        "would not hold. Correct the name, or unset it.\n"
+    )
+
+
 def test_an_older_entry_with_half_a_character_is_left_and_told() -> None:
     keep(path := home() / ".cursor" / "mcp.json", "")
     path.write_text(

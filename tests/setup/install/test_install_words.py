@@ -138,10 +138,10 @@ def test_who_takes_the_server_out_is_not_told_to_turn_it_on() -> None:
     keep(home() / ".cursor" / "mcp.json", "{}")
     assert finished("install", "cursor", "warp").returncode == 0
     ran = finished("uninstall", "cursor", "warp")
-    assert ran.stdout.splitlines()[::2][0] == "Cursor: removed. Cursor notices at its next start."
-    assert "Warp: removed. Warp notices at its next start." in ran.stdout
+    assert ran.stdout.splitlines()[::2][0] == "Cursor: removed. Restart Cursor."
+    assert "Warp: removed. Restart Warp." in ran.stdout
     ran = finished("uninstall", "cursor", "--restore")
-    assert ran.stdout.startswith("Cursor: restored. Cursor notices at its next start.\n")
+    assert ran.stdout.startswith("Cursor: restored. Restart Cursor.\n")
 
 
 def test_the_list_tells_another_server_from_ours_and_offers_only_ours_to_uninstall() -> None:
@@ -190,6 +190,8 @@ def test_all_names_each_host_on_this_machine_and_all_that_have_an_entry() -> Non
     assert finished("uninstall", "warp").returncode == 0
     gone = finished("uninstall", "ALL", environment=path)
     assert (gone.returncode, gone.stdout.count(": removed.")) == (0, 2)
+    both = finished("install", "kiro", "all", "codex", environment=path)
+    assert (both.returncode, both.stdout.count(": added.")) == (0, 4)
 
 
 def test_a_sandbox_is_installed_by_its_short_name() -> None:

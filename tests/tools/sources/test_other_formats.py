@@ -19,7 +19,7 @@ from tests.support.photos import (
     picture,
     png,
     remixing,
-    sources_of,
+    uploaded,
 )
 from tests.support.world import said
 
@@ -40,18 +40,6 @@ READ = {
 }
 if features.check("avif"):
     READ["AVIF"] = encoded(picture(), "AVIF", quality=100, subsampling="4:4:4", exif=exif(), **ICC)
-
-
-async def uploaded(folder: Path, content: bytes) -> bytes:
-    """What RunAPI holds once this was a source."""
-    path = folder / "photos" / "photo"
-    path.parent.mkdir()
-    path.write_bytes(content)
-    async with remixing(folder) as w:
-        result = await w.call(REMIX, asking(path))
-        assert not result.is_error, said(result)
-        [held] = await sources_of(w)
-        return held
 
 
 @pytest.mark.parametrize("kind", READ)

@@ -10,31 +10,31 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS, IMAGE_SECONDS
+from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
 from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import DOUBT_SECONDS, SEND_SECONDS, Doubt, Entry, Spending, Use
 from runapi_mcp.orders.ledger.port import Allow, AllowAgain, Call, Selection
 from runapi_mcp.orders.ledger.sqlite import queries
+from runapi_mcp.orders.ledger.sqlite.joining import alike
+from runapi_mcp.orders.ledger.sqlite.settling import (
+    hand_over_now,
+    is_from_later,
+    settle_used,
+    withdraw_never_sent,
+)
 
 if TYPE_CHECKING:
     import sqlite3
 
     from runapi_mcp.orders.ledger.sqlite.access import LedgerFile, OpenLedger
     from runapi_mcp.orders.ledger.sqlite.database import Database
-
-HANDOVER_SECONDS: Final = 15 * 60.0
-"""How long after an answer left the same call may mean that it did not arrive."""
-NEVER_SENT_SECONDS: Final = 15 * 60.0
-"""After so long nobody is about to send what never was."""
 
 _Done = TypeVar("_Done")
 Run = Callable[[Callable[[], object]], Awaitable[object]]
@@ -127,7 +127,7 @@ class SqliteLedger:
     async def record_use(self, caller: str, use: Use) -> None:
         def settle(opened: OpenLedger) -> None:
             with opened.database.transaction() as connection:
-                self._settle(caller, use, connection)
+                settle_used(caller, use, self.now(), connection)
 
         await self._use(settle)
 
@@ -238,11 +238,11 @@ class SqliteLedger:
     def _find_alike(
         self, wanted: Entry, use: Use, came_at: float, opened: OpenLedger
     ) -> list[Entry] | None:
-        found = self._alike(wanted, use, came_at, opened.database)
-        if found is not None and (use or _is_from_later(found, self.now())):
+        found = alike(wanted, use, came_at, self.now(), opened.database)
+        if found is not None and (use or is_from_later(found, self.now())):
             with opened.database.transaction() as connection:
-                self._settle(wanted.caller, use, connection)
-                self._hand_over_now(found, connection)
+                settle_used(wanted.caller, use, self.now(), connection)
+                hand_over_now(found, self.now(), connection)
         return found
 
     def _intend(
@@ -251,15 +251,15 @@ class SqliteLedger:
         self._tidy(opened)
         database, first = opened.database, wanted[0]
         with database.transaction() as connection:
-            self._withdraw_forgotten(first.caller, connection)
-            found = self._alike(first, use, came_at, database)
+            withdraw_never_sent(first.caller, self.now(), connection)
+            found = alike(first, use, came_at, self.now(), database)
             if found is None:
                 [today] = database.rows(queries.SPENDING, self._today(first.caller))
                 is_new = not database.rows(queries.BY_KEY, {"key": first.key})
                 allow(queries.to_spending(today), is_new)
                 connection.executemany(queries.INSERT, [queries.to_row(entry) for entry in wanted])
-            self._settle(first.caller, use, connection)
-            self._hand_over_now(found or (), connection)
+            settle_used(first.caller, use, self.now(), connection)
+            hand_over_now(found or (), self.now(), connection)
         return found or list(wanted)
 
     def _record_send(self, key: str, allow: AllowAgain, opened: OpenLedger) -> Entry:
@@ -281,57 +281,6 @@ class SqliteLedger:
         allow(lapsed, queries.to_spending(today))
         row = {"call_id": call_id, "now": now, "reserved_since": now - DOUBT_SECONDS}
         connection.execute(queries.RESERVE_AGAIN, row)
-
-    def _alike(
-        self, wanted: Entry, use: Use, came_at: float, database: Database
-    ) -> list[Entry] | None:
-        """The oldest identical call that may yet give its pictures; not one to be drawn again."""
-        parameters = {
-            "caller": wanted.caller,
-            "fingerprint": wanted.fingerprint,
-            "came_at": came_at,
-            "now": self.now(),
-            "handed_over_since": came_at - HANDOVER_SECONDS,
-        }
-        entries = map(queries.to_entry, database.rows(queries.ALIKE, parameters))
-        for _, members in groupby(entries, attrgetter("begun_at", "call_id")):
-            call = list(members)
-            redrawn = use.redrawn is not None and use.redrawn in [each.task_id for each in call]
-            if not (redrawn or all(_gives_nothing(each, came_at) for each in call)):
-                return call
-        return None
-
-    def _withdraw_forgotten(self, caller: str, connection: sqlite3.Connection) -> None:
-        now = self.now()
-        never_sent = {"caller": caller, "before": now - NEVER_SENT_SECONDS}
-        for (call_id,) in connection.execute(queries.NEVER_SENT, never_sent).fetchall():
-            for sql in (queries.WITHDRAW, queries.SETTLE_IF_NOTHING_COMES):
-                connection.execute(sql, {"call_id": call_id, "now": now})
-
-    def _settle(self, caller: str, use: Use, connection: sqlite3.Connection) -> None:
-        now = self.now()
-        for call_id in self._calls_used(caller, use, now, connection) if use else ():
-            connection.execute(queries.SETTLE, {"call_id": call_id, "now": now})
-
-    def _calls_used(
-        self, caller: str, use: Use, now: float, connection: sqlite3.Connection
-    ) -> set[str]:
-        found = {
-            row["call_id"]
-            for task_id in filter(None, (use.redrawn, *use.task_ids))
-            for row in connection.execute(queries.BY_TASK, {"caller": caller, "task_id": task_id})
-        }
-        if use.paths or use.urls:
-            parameters = {"caller": caller, "handed_over_since": now - HANDOVER_SECONDS}
-            unsettled = map(queries.to_entry, connection.execute(queries.UNSETTLED, parameters))
-            found |= {each.call_id for each in unsettled if _is_used(each, use)}
-        return found
-
-    def _hand_over_now(self, call: Call, connection: sqlite3.Connection) -> None:
-        """A hand-over dated in the future counts as just now."""
-        now = self.now()
-        if call and _is_from_later(call, now):
-            connection.execute(queries.HAND_OVER_NOW, {"call_id": call[0].call_id, "now": now})
 
     def _doubt(self, entry: Entry) -> Doubt | None:
         if entry.status != "intended":
@@ -361,22 +310,6 @@ class SqliteLedger:
         if not opened.is_tidy:
             forget_old(opened.database, self.now(), self._keep_seconds)
             opened.is_tidy = True
-
-
-def _gives_nothing(entry: Entry, now: float) -> bool:
-    """Whether there is no picture to be had, as far as the ledger knows, and nothing to be told."""
-    if entry.status == "completed":
-        return entry.drawn_since + IMAGE_SECONDS < now and not any(entry.files)
-    return entry.status == "refused"
-
-
-def _is_used(entry: Entry, use: Use) -> bool:
-    paths = {*entry.files, *(path for path, _ in entry.originals)}
-    return bool(paths & {*use.paths} or {*entry.image_urls} & {*use.urls})
-
-
-def _is_from_later(call: Call, now: float) -> bool:
-    return any((entry.handed_over_at or now) > now for entry in call)
 
 
 def _first(rows: list[sqlite3.Row]) -> sqlite3.Row:

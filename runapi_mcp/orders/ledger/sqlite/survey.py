@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from runapi_mcp.orders.ledger.sqlite import queries
-from runapi_mcp.orders.ledger.sqlite.database import VERSION, Database, LockTimeout, beside
+from runapi_mcp.orders.ledger.sqlite.database import Database, LockTimeout
+from runapi_mcp.orders.ledger.sqlite.ledger_files import beside
+from runapi_mcp.orders.ledger.sqlite.migrations import VERSION
 from runapi_mcp.orders.ledger.sqlite.unusable import BROKEN, Trouble, trouble_of
 
 _LOOKS: Final = 5

@@ -1,0 +1,100 @@
+"""What is to be done next about the images of a call, said to the model that called."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from runapi_mcp.base.catalog.task import Status, Task
+from runapi_mcp.tools.tool import TaskOutcome, is_in_doubt
+
+NAMES_NONE: Final = "RunAPI says completed but names no image."
+_SAVED: Final = (
+    "Tell the user the path. To change the image, give its path or task_id as source_image_urls "
+    "to a remix tool."
+)
+_SAVED_FAR: Final = (
+    "The path is on the server: give the user the URL, which expires. To change the image, give "
+    "its task_id or URL as source_image_urls to a remix tool."
+)
+_NOT_SAVED: Final = (
+    "Download the image from image_urls before it expires, or call get_task with this task_id: "
+    "that tries to save it again and costs nothing."
+)
+_NO_ADDRESS: Final = (
+    "RunAPI gave no address that an image may be fetched from. Call get_task with this task_id to "
+    "try again, which costs nothing; if it stays so, report the task_id to RunAPI."
+)
+_ONLY_URLS: Final = "The image URLs expire about 7 days after drawing; download what should last."
+_RUNNING: Final = (
+    "Call get_task with this task_id, or make the same call again: it goes on with this one and "
+    "pays nothing. A different call pays for another image."
+)
+_FAILED: Final = (
+    "Failed images are not charged. Change the prompt or the source images and call again."
+)
+_MODERATED: Final = (
+    "Failed images are not charged. That was moderation, and the same words are likely to fail "
+    "again. What usually helps: describe what is to be seen instead of naming real people, brands "
+    "or characters; leave out violence, nudity and drugs; try each source image alone."
+)
+_MODERATION: Final = re.compile(
+    r"moderat|polic(y|ies)|nsfw|safety|sensitive|inappropriate|prohibited|flagged|not allowed",
+    re.IGNORECASE,
+)
+"""What such reasons say; RunAPI has no code for it."""
+_CHARGED: Final = "RunAPI recorded a charge for this failed image; compare check_balance."
+_EMPTY: Final = (
+    f"{NAMES_NONE} Compare check_balance, and report the task_id to RunAPI if it was charged. The "
+    "same call draws, and pays for, a new image."
+)
+_RUN_TOGETHER: Final = (
+    "Make the same call again: it goes on with these images and pays nothing; get_task answers for "
+    "one of task_ids. A different call pays for others."
+)
+_SOME_FAILED: Final = (
+    "The same call gives the others again; for as many as are missing, call with the same "
+    "arguments and"
+)
+_SOME_CHARGED: Final = "Compare check_balance: what failed may be charged."
+_SOME_FREE: Final = "Failed images are not charged."
+_IN_DOUBT: Final = (
+    "Make the same call again: it asks about what is in doubt under its idempotency key, gives the "
+    "others again, and nothing is charged twice."
+)
+
+
+def next_step(outcome: TaskOutcome, status: Status, missing: int) -> str:
+    """What a model does now, where there are so many images of several missing."""
+    pictures = outcome.pictures
+    tasks = [tracked.task for tracked in outcome.tasks]
+    if status not in ("completed", "failed"):
+        return _RUN_TOGETHER if len(tasks) > 1 else _RUNNING
+    if any(map(is_in_doubt, outcome.failures.values())):
+        return _IN_DOUBT
+    if status == "failed":
+        return _why_and_what_helps(tasks)
+    if not any(task.image_urls for task in tasks):
+        return _EMPTY
+    if missing:
+        return f"{_cost_of_failed(tasks)} {_SOME_FAILED} count: {missing}."
+    if not any(picture.path or picture.url for picture in pictures):
+        return _NO_ADDRESS
+    if any(picture.not_saved for picture in pictures):
+        return _NOT_SAVED
+    saved = [picture for picture in pictures if picture.path]
+    if not saved:
+        return _ONLY_URLS
+    return _SAVED_FAR if saved[0].is_far else _SAVED
+
+
+def _why_and_what_helps(failed: Sequence[Task]) -> str:
+    if any(task.cost_cents for task in failed):
+        return _CHARGED
+    is_moderated = any(_MODERATION.search(task.error or "") for task in failed)
+    return _MODERATED if is_moderated else _FAILED
+
+
+def _cost_of_failed(tasks: Sequence[Task]) -> str:
+    empty = (task for task in tasks if not task.image_urls)
+    doubtful = any(task.cost_cents or task.status == "completed" for task in empty)
+    return _SOME_CHARGED if doubtful else _SOME_FREE
