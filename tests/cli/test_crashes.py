@@ -47,7 +47,8 @@ def test_a_crash_is_a_line_without_secrets_and_where_to_report_it(
 ) -> None:
     keep(home() / ".config" / "runapi" / "config.json", json.dumps({"api_key": KEY}))
     broken = broken_library(tmp_path, library, f"{WORDS} {KEY} {KEY[::-1]} {TOKEN}")
-    ran = finished(*command, environment={**broken, "OTHER_TOKEN": TOKEN})
+    # What is no message brings in the whole server.
+    ran = finished(*command, environment={**broken, "OTHER_TOKEN": TOKEN}, stdin=b"{}\n")
     *before, crash, report = ran.stderr.rstrip("\n").split("\n")
     assert (ran.returncode, report, ran.stdout) == (70, REPORT, "")
     assert crash.startswith(r"runapi-mcp: crashed\nTraceback (most recent call last):\n")

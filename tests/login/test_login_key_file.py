@@ -269,10 +269,7 @@ def test_what_the_environment_says_comes_before_the_file(file: KeyFile, tmp_path
     assert not key_now(BASE_URL, {**home, "RUNAPI_KEY": "${RUNAPI_KEY}"}).from_environment
 
 
-def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "home", no_home)
+@pytest.mark.usefixtures("without_a_home")
+def test_a_user_without_a_home_is_told_so() -> None:
     with pytest.raises(NotConfigured, match="no home"):
         KeyFile.of({})
