@@ -36,6 +36,8 @@ def serve(*, sandbox: bool) -> Begun | None:
     _leave_on_signals()
     exchange = Exchange(answers)
     _converse(exchange, pipes)
+    if sys.platform == "win32":
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return Begun(pipes, exchange.opening)
 
 
@@ -76,7 +78,7 @@ def _converse(exchange: Exchange, pipes: Pipes) -> None:
 def _leave_on_signals() -> None:
     """Nothing is in hand here; so it stays until whoever goes on handles them itself."""
     if sys.platform == "win32":
-        # A read of a pipe ends for no handler of Python's there.
+        # A read of a pipe ends for no handler of Python's there, only for the system's own.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         return
     for number in (signal.SIGINT, signal.SIGTERM):
