@@ -226,8 +226,8 @@ def test_a_limit_on_money_that_codex_does_not_hand_on(home: Home) -> None:
 
 
 def test_a_start_that_takes_longer_than_the_host_waits(home: Home) -> None:
-    home.codex("startup_timeout_sec = 0.1", HELD_BACK)
-    found = home.doctor().one("start", "and Codex waits 0.1 s")
+    home.codex("startup_timeout_sec = 0.001", HELD_BACK)
+    found = home.doctor().one("start", "and Codex waits 0.001 s")
     assert found["mend"] == f"{US} uninstall codex && {CODEX}"
 
 
