@@ -321,8 +321,8 @@ def modern_meta(draw: st.DrawFn) -> Json:
 def handshakes(draw: st.DrawFn) -> Json:
     params: Json = {
         "protocolVersion": draw(st.sampled_from([*HANDSHAKE_VERSIONS, MODERN_VERSION, "1"])),
-        "capabilities": draw(CAPABILITIES),
-        "clientInfo": draw(CLIENTS),
+        "capabilities": draw(st.sampled_from([*HOSTS.values()]) | CAPABILITIES),
+        "clientInfo": draw(st.just(CLIENT) | CLIENTS),
     }
     return {"method": "initialize", "params": params}
 
@@ -330,6 +330,13 @@ def handshakes(draw: st.DrawFn) -> Json:
 def requests(params: SearchStrategy[Any]) -> SearchStrategy[Json]:
     with_params = st.fixed_dictionaries({"method": METHODS}, optional={"params": params})
     return cast("SearchStrategy[Json]", with_params)
+
+
+def asking(*params: Json) -> SearchStrategy[Json]:
+    """What honest hosts ask at the start."""
+    methods = st.sampled_from([*sorted(LISTS), "ping", "server/discover"])
+    asked = st.fixed_dictionaries({"method": methods, "params": st.sampled_from(params)})
+    return cast("SearchStrategy[Json]", asked)
 
 
 NOTIFICATIONS = st.fixed_dictionaries(
@@ -342,7 +349,8 @@ IDS = st.integers(0, 2) | st.sampled_from(["0", "a"])
 @st.composite
 def conversations(draw: st.DrawFn, *, has_unique_ids: bool) -> list[str]:
     """A host that may be an honest one of an era, or anything."""
-    plain, modern = requests(optional_params(TOKENS)), requests(optional_params(modern_meta()))
+    plain = asking(NOTHING, {"_meta": {"progressToken": 1}}) | requests(optional_params(TOKENS))
+    modern = asking({"_meta": meta_of()}) | requests(optional_params(modern_meta()))
     era = draw(st.sampled_from([plain, modern, plain | modern]))
     opening = draw(st.lists(handshakes(), max_size=1)) if era is not modern else []
     messages = opening + draw(st.lists(era | NOTIFICATIONS, max_size=6))
