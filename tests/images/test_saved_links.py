@@ -114,7 +114,9 @@ async def test_what_an_earlier_version_saved_is_known_by_its_json_alone(
             connection.execute("UPDATE calls SET file_hashes = '[]'")
         if not has_json:
             beside(path_of(drawn)).unlink()
-        assert (path_of(await again(w, drawn)) == path_of(drawn)) == has_json
+        # Another server: this one may have the task in mind still, with its hash.
+        async with world(folders=folders, ledger=ledger, sandbox=w.sandbox) as later:
+            assert (path_of(await again(later, drawn)) == path_of(drawn)) == has_json
         with other(where) as connection:
             [(hashes,)] = connection.execute("SELECT file_hashes FROM calls").fetchall()
         assert len(json.loads(hashes)[0]) == 64
