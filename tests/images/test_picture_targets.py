@@ -106,7 +106,8 @@ async def test_an_order_of_an_earlier_version_has_a_name_alone(tmp_path: Path) -
             [(kept,)] = connection.execute("SELECT save_as FROM calls").fetchall()
             connection.execute("UPDATE calls SET save_as = 'img/fox'")
         assert kept == f"{tmp_path}/pictures/./assets/hero"
-        assert path_of(await again(w, lost)) == tmp_path / "pictures/img/fox.png"
+        async with world(folders=folders, ledger=ledger, sandbox=w.sandbox) as later:
+            assert path_of(await again(later, lost)) == tmp_path / "pictures/img/fox.png"
 
 
 @POSIX
