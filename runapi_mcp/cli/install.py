@@ -19,7 +19,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key, config_path, parse_key, read_config
 from runapi_mcp.base.settings.key_file import KeyFile
 from runapi_mcp.base.settings.keys import KEY_NAMES, find_key
-from runapi_mcp.base.settings.names import require_limits_spelt
+from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
 from runapi_mcp.base.settings.values import switch
 from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.cli.host_choice import (
@@ -151,7 +151,7 @@ def _parse_variables(words: Sequence[str]) -> _Variables:
         else:
             names.append(name)
     # The server would not start with it.
-    require_limits_spelt(dict.fromkeys([*values, *names], "given"))
+    require_no_limit(misspelt_names(dict.fromkeys([*values, *names], "given")))
     exported = {name: os.environ[name] for name in names if name in os.environ}
     is_sandbox = switch({**exported, **values}, "RUNAPI_SANDBOX", default=False)
     key = _key_among(values)

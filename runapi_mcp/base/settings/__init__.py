@@ -18,7 +18,7 @@ from runapi_mcp.base.settings.keys import (
     parse_key,
     require_same_trust,
 )
-from runapi_mcp.base.settings.names import misspelt_names, require_limits_spelt
+from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
 from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         NotConfigured: a value that cannot be used, named with what is allowed.
     """
     environ = os.environ if environ is None else environ
-    require_limits_spelt(environ)
+    misspelt = list(misspelt_names(environ))
+    require_no_limit(misspelt)
     file, broken = read_config(config_location(environ))
     key, key_warnings = find_key(environ, file, broken)
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
@@ -135,7 +136,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         warnings=(
             *filter(None, [broken, unknown_zone]),
             *key_warnings,
-            *map(str, misspelt_names(environ)),
+            *map(str, misspelt),
         ),
     )
 

@@ -1,6 +1,6 @@
 """The names of all settings, and which of them a name like it was meant to be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from runapi_mcp.base.errors import NotConfigured
@@ -57,13 +57,13 @@ def misspelt_names(environ: Mapping[str, str]) -> Iterator[Misspelt]:
             yield Misspelt(name, known)
 
 
-def require_limits_spelt(environ: Mapping[str, str]) -> None:
-    """Nothing, when every limit that somebody set is one.
+def require_no_limit(names: Iterable[Misspelt]) -> None:
+    """Nothing, when none of these was meant to be a limit.
 
     Raises:
-        NotConfigured: one is not, so that calls would be paid without it.
+        NotConfigured: one was, so that calls would be paid without it.
     """
-    for misspelt in misspelt_names(environ):
+    for misspelt in names:
         if misspelt.meant in LIMIT_NAMES:
             raise NotConfigured(
                 f"{misspelt} The limit would not hold.", "Correct the name, or unset it."
