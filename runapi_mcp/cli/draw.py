@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from runapi_mcp.base.catalog import VARIANTS, Action, Variant, tiers_of
+from runapi_mcp.base.catalog.fields import MOST_PICTURES
 from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import Failure, KeyMissing, NotAllowed
 from runapi_mcp.cli.command_words import require_usable
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.cli.draw_call import DrawCall
     from runapi_mcp.orders.limits import NotConfirmed
-
-MOST_DRAWN: Final = 8
 
 
 def _complete_file(*begun: object) -> list[CompletionItem]:
@@ -71,7 +70,7 @@ class _OutputFile(click.ParamType[OutputPath]):
 @click.option("--resolution", type=click.Choice(["1k", "2k"]), help="About 1 or 4 megapixels.")
 @click.option(
     "--count",
-    type=click.IntRange(1, MOST_DRAWN),
+    type=click.IntRange(1, MOST_PICTURES),
     default=1,
     show_default=True,
     help="How many pictures; each is paid.",
@@ -179,14 +178,13 @@ def _ask(question: NotConfirmed) -> None:
     from runapi_mcp.base.amounts import dollars
 
     several = question.count > 1
-    cost = "an unknown amount" if question.price.cents is None else dollars(question.price.cents)
     what = f"These {question.count} pictures cost" if several else "This picture costs"
     left = question.left_cents
     budget = "" if left is None else f" Today's budget leaves {dollars(left)}."
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        happened = f"{what} {cost}, and RUNAPI_CONFIRM_OVER asks a person first."
+        happened = f"{what} {question.amount}, and RUNAPI_CONFIRM_OVER asks a person first."
         raise NotAllowed(happened, "Nothing was paid. Add --yes to pay it.")
-    if not click.confirm(f"{what} {cost}.{budget} Pay it?", err=True):
+    if not click.confirm(f"{what} {question.amount}.{budget} Pay it?", err=True):
         raise NotAllowed("Not drawn.", "Nothing was paid.")
 
 

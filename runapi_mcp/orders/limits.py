@@ -24,6 +24,11 @@ class NotConfirmed(Exception):
         self.question = question
         """What a yes has to bring back."""
 
+    @property
+    def amount(self) -> str:
+        """The price as a person reads it."""
+        return "an unknown amount" if self.price.cents is None else dollars(self.price.cents)
+
 
 class Limits(LimitSettings):
     """What the limits mean for a call."""

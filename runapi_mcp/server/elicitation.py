@@ -135,20 +135,15 @@ def _schema(question: NotConfirmed) -> dict[str, Any]:
     No comes first: Codex puts its cursor on the first, and Enter there must not pay.
     """
     several = f" for {question.count}" if question.count > 1 else ""
-    choices = [_NO, f"{_YES}{_amount(question)}{several}"]
+    choices = [_NO, f"{_YES}{question.amount}{several}"]
     pay = {"type": "string", "title": "Your answer", "enum": choices}
     return {"type": "object", "properties": {"pay": pay}, "required": ["pay"]}
 
 
-def _amount(question: NotConfirmed) -> str:
-    cents = question.price.cents
-    return "an unknown amount" if cents is None else dollars(cents)
-
-
 def _price(title: str, question: NotConfirmed) -> str:
     if question.count > 1:
-        return f"These {question.count} images ({title}) cost {_amount(question)} together."
-    return f"This image ({title}) costs {_amount(question)}."
+        return f"These {question.count} images ({title}) cost {question.amount} together."
+    return f"This image ({title}) costs {question.amount}."
 
 
 def _left(question: NotConfirmed) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, cast
 from pydantic import MISSING, AfterValidator, Field, ValidationInfo, WithJsonSchema
 
 from runapi_mcp.base.catalog import VARIANTS, Variant, by_model
-from runapi_mcp.base.catalog.fields import Capability
+from runapi_mcp.base.catalog.fields import MOST_PICTURES, Capability
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS
 from runapi_mcp.images.naming import normalise_name, split_suffix
@@ -18,7 +18,6 @@ NAMES_FILE: Final = frozenset({"save_as"})
 DEFAULT_LISTED: Final = 10
 MOST_LISTED: Final = 50
 LARGEST_PREVIEW_PX: Final = 512
-MOST_PICTURES: Final = 8
 
 # Every drawing tool has these: the range is told once, in the description that no host drops.
 _RANGE_IN_WORDS: Final = WithJsonSchema({"type": "integer"})

@@ -20,6 +20,8 @@ from pydantic import (
 from runapi_mcp.base.urls import is_http
 
 MAX_SOURCES = 8
+MOST_PICTURES = 8
+"""Of one call; each is a task of its own."""
 MAX_URL_CHARACTERS = 4096
 
 Ratio = Literal["1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3"]
