@@ -24,7 +24,10 @@ class Preview:
     """A small picture: JPEG, or PNG where there is something to see through."""
 
     content: bytes
-    media_type: str
+
+    @property
+    def media_type(self) -> str:
+        return "image/png" if self.content.startswith(b"\x89PNG") else "image/jpeg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,7 @@ async def inspect(file: IO[bytes], request: PictureRequest, decoders: Decoders) 
     preview, no_preview = None, ""
     try:
         if content := await decoders.decode(job, file, request.caller, turn_seconds(request)):
-            media_type = "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
-            preview = Preview(content, media_type)
+            preview = Preview(content)
         elif request.preview_px:
             no_preview = "It does not fit into an answer."
     except NotDecoded as failure:

@@ -244,7 +244,7 @@ async def test_eight_pictures_that_compress_worst_are_all_shown_smaller(
 def test_where_the_words_are_long_links_are_left_out_before_previews(
     text_bytes: int, shown: int, linked: int
 ) -> None:
-    info = ImageInfo(PNG, 9, 9, 99, Preview(bytes(12_000), "image/png"))
+    info = ImageInfo(PNG, 9, 9, 99, Preview(b"\x89PNG".ljust(12_000)))
     pictures = [Picture(f"{ORIGIN}/{n}?{'a' * 2_000}", info=info) for n in range(8)]
     content = kinds(blocks("x" * text_bytes, 0, pictures, with_links=True))
     assert content == ["text", *["image"] * shown, *["resource_link"] * linked]
