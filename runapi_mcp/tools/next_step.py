@@ -29,11 +29,10 @@ _RUNNING: Final = (
     "Call get_task with this task_id, or make the same call again: it goes on with this one and "
     "pays nothing. A different call pays for another image."
 )
-_FAILED: Final = (
-    "Failed images are not charged. Change the prompt or the source images and call again."
-)
+_NOT_CHARGED: Final = "Failed images are not charged."
+_FAILED: Final = f"{_NOT_CHARGED} Change the prompt or the source images and call again."
 _MODERATED: Final = (
-    "Failed images are not charged. That was moderation, and the same words are likely to fail "
+    f"{_NOT_CHARGED} That was moderation, and the same words are likely to fail "
     "again. What usually helps: describe what is to be seen instead of naming real people, brands "
     "or characters; leave out violence, nudity and drugs; try each source image alone."
 )
@@ -56,7 +55,6 @@ _SOME_FAILED: Final = (
     "arguments and"
 )
 _SOME_CHARGED: Final = "Compare check_balance: what failed may be charged."
-_SOME_FREE: Final = "Failed images are not charged."
 _IN_DOUBT: Final = (
     "Make the same call again: it asks about what is in doubt under its idempotency key, gives the "
     "others again, and nothing is charged twice."
@@ -97,4 +95,4 @@ def _why_and_what_helps(failed: Sequence[Task]) -> str:
 def _cost_of_failed(tasks: Sequence[Task]) -> str:
     empty = (task for task in tasks if not task.image_urls)
     doubtful = any(task.cost_cents or task.status == "completed" for task in empty)
-    return _SOME_CHARGED if doubtful else _SOME_FREE
+    return _SOME_CHARGED if doubtful else _NOT_CHARGED

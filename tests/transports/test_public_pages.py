@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from urllib.parse import urljoin
 
 import httpx
@@ -22,22 +23,26 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@asynccontextmanager
+async def serving(*options: str) -> AsyncGenerator[str]:
+    """A server, and its address as it says it."""
+    command = ("serve", "--http", "--port", "0", *options)
+    async with network() as net, program(*command, environment=net.environment()) as running:
+        yield (await running.stderr.holding("runapi-mcp serves ")).split()[2]
+
+
 @pytest.fixture(scope="module")
 async def behind_a_prefix() -> AsyncGenerator[str]:
     """A server that its clients find below /flux: its own address, without that."""
-    command = ("serve", "--http", "--port", "0", "--root-path", "/flux/")
-    async with network() as net, program(*command, environment=net.environment()) as running:
-        line = await running.stderr.holding("runapi-mcp serves ")
-        assert line.split()[2].endswith("/flux/mcp")
-        yield line.split()[2].removesuffix("/flux/mcp")
+    async with serving("--root-path", "/flux/") as address:
+        assert address.endswith("/flux/mcp")
+        yield address.removesuffix("/flux/mcp")
 
 
 @pytest.fixture(scope="module")
 async def plain() -> AsyncGenerator[str]:
-    command = ("serve", "--http", "--port", "0", "--allow-host", "draw.example")
-    async with network() as net, program(*command, environment=net.environment()) as running:
-        line = await running.stderr.holding("runapi-mcp serves ")
-        yield line.split()[2].removesuffix("/mcp")
+    async with serving("--allow-host", "draw.example") as address:
+        yield address.removesuffix("/mcp")
 
 
 @pytest.mark.parametrize("era", ERAS)
