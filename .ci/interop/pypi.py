@@ -51,7 +51,10 @@ def program(cache: Path, package: str, name: str) -> list[str]:
         install([*pip, wanted], directory)
 
     directory = cached(cache, f"pypi {wanted} {PYTHON}", fill)
-    return ["env", f"PYTHONPATH={directory}", str(directory / "bin" / name)]
+    installed = directory / "bin" / name
+    # A script's first line names the Python that installed it, which may be gone by now.
+    python = [sys.executable] if installed.read_bytes().startswith(b"#!") else []
+    return ["env", f"PYTHONPATH={directory}", *python, str(installed)]
 
 
 def uv(cache: Path) -> list[str]:
