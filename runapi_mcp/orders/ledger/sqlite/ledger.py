@@ -66,7 +66,7 @@ class SqliteLedger:
         self.lasts = lasts
         self._locate = locate
         self._run = run
-        self._one_at_a_time = anyio.Lock()
+        self._one_at_a_time = anyio.Lock(fast_acquire=True)
         self._file: LedgerFile | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
         self._zone = zone
