@@ -77,16 +77,21 @@ class Orders:
         if self.limits.asks_for(purchase.total):
             purchase = approve(self._provider, purchase, yes)
 
+        # A yes that is given again has the key of the call that it was given to first.
+        is_allowed = False
+
         def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
+            nonlocal is_allowed
             self.limits.check(purchase.total, spending)
             if self.limits.asks_for(purchase.total) and not (purchase.is_agreed and is_new):
                 left = self.limits.remaining_cents(spending)
                 question = question_for(self._provider, purchase)
                 raise NotConfirmed(purchase.total, purchase.count, left, question)
+            is_allowed = True
 
         wanted = self._entries(purchase)
         entries = await self.ledger.intend(wanted, purchase.use, purchase.came_at, allow)
-        return Order(purchase, entries, is_new=entries[0].key == purchase.key)
+        return Order(purchase, entries, is_new=is_allowed and entries[0].key == purchase.key)
 
     async def add_sources(self, order: Order, urls: Sequence[str]) -> None:
         """Write down the whole request, now that RunAPI has all the images it starts from.

@@ -58,6 +58,10 @@ class Provider(Protocol):
         """
         ...
 
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        """Whether `prices` tells them at once, from memory."""
+        ...
+
     def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
         """The very text that a create sends: the same for the same arguments in the same order."""
         ...

@@ -56,7 +56,7 @@ async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResu
     except TimeoutError as error:
         raise Refused(*_TOO_SLOW) from error
     while True:
-        order = await caller.orders.join(purchase) or await _intend(caller, purchase)
+        order = await _order(caller, purchase)
         caller.ordered.append(order)
         try:
             paid = await _pay(caller, order, sources)
@@ -96,8 +96,12 @@ async def _check(
     return purchase, sources, options
 
 
-async def _intend(caller: Caller, purchase: Purchase) -> Order:
-    (price,) = await caller.provider.prices([(purchase.variant, purchase.output_resolution)])
+async def _order(caller: Caller, purchase: Purchase) -> Order:
+    priced = [(purchase.variant, purchase.output_resolution)]
+    # A replay is not to wait for prices that have to be looked up.
+    if not caller.provider.has_prices(priced) and (earlier := await caller.orders.join(purchase)):
+        return earlier
+    (price,) = await caller.provider.prices(priced)
     return await caller.orders.intend(replace(purchase, price=price), caller.yes)
 
 

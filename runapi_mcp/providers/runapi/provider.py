@@ -116,6 +116,9 @@ class RunapiProvider:
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         return await self._runapi.prices.of(calls)
 
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        return self._runapi.prices.are_known(calls)
+
     def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
         return encode({"model": variant.model, **arguments})
 
