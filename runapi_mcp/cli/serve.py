@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runapi_mcp.base.background import Background
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.front.serving import Begun
+    from runapi_mcp.orders.wakeups import Wakeups
     from runapi_mcp.server import Keys
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ async def _serve_http(
     share_key: bool,
     sandbox: bool,
 ) -> None:
+    from runapi_mcp.cli.fleet_parts import callback_parts_of
     from runapi_mcp.transports.http import bind, parse_networks, parse_root_path, serve_http
     from runapi_mcp.transports.http_app import http_app
 
@@ -123,11 +125,20 @@ async def _serve_http(
 
     loaded = load_settings(sandbox=sandbox)
     needs_key = not share_key and not loaded.sandbox
+    callbacks = callback_parts_of(loaded)
+    wakeups, before_checks = (callbacks.wakeups, [callbacks.endpoint]) if callbacks else (None, [])
     async with (
-        _server(loaded, share_key=share_key, is_far=True) as (server, background),
+        _server(loaded, share_key=share_key, is_far=True, wakeups=wakeups) as (server, background),
         background.running(),
     ):
-        app = http_app(server, allowed_hosts, loaded.http, needs_key=needs_key, root_path=prefix)
+        app = http_app(
+            server,
+            allowed_hosts,
+            loaded.http,
+            needs_key=needs_key,
+            root_path=prefix,
+            before_checks=before_checks,
+        )
         await serve_http(app, sock, announce, loaded.http, networks)
 
 
@@ -145,11 +156,12 @@ def load_settings(*, sandbox: bool) -> Settings:
 
 @asynccontextmanager
 async def _server(
-    loaded: Settings, *, share_key: bool, is_far: bool = False
+    loaded: Settings, *, share_key: bool, is_far: bool = False, wakeups: Wakeups | None = None
 ) -> AsyncGenerator[tuple[Server[Any], Background]]:
     """The server as the settings want it, on RunAPI or on a sandbox of its own.
 
-    Its background is to run while it serves. `is_far` tells that callers may be elsewhere.
+    Its background is to run while it serves. `is_far` tells that callers may be elsewhere, and
+    `wakeups` are told of callbacks.
     """
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
@@ -164,7 +176,7 @@ async def _server(
         aclosing(RunAPI(base_url)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        shared = shared_state_of(loaded, ledger)
+        shared = shared_state_of(loaded, ledger, wakeups)
         service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
         given = loaded.pictures.save

@@ -13,8 +13,12 @@ LOOKS: Final = 7.25
 """How many looks a usual task should take."""
 SHORTEST_GAP_SECONDS: Final = 0.25
 LONGEST_GAP_SECONDS: Final = 15.0
+OVERDUE_CHANCE: Final = 0.9
+"""How likely a task has ended that should have called back."""
+LONGEST_SAFETY_GAP_SECONDS: Final = 60.0
 
 _STEP_SECONDS: Final = 0.05
+_SAFETY_STEP_SECONDS: Final = 0.25
 _BROAD_SHARE: Final = 0.06
 _BROAD_SPREAD: Final = 0.9
 _SQRT_2: Final = math.sqrt(2)
@@ -36,6 +40,13 @@ class PollSchedule:
         while looks < 1.0:
             age += _STEP_SECONDS
             looks += self._looks_a_second(age) * _STEP_SECONDS
+        return age
+
+    def next_safety_look(self, age_seconds: float) -> float:
+        """The age at which a task that was still running at this age should have called back."""
+        age, latest = age_seconds, age_seconds + LONGEST_SAFETY_GAP_SECONDS
+        while age < latest and self.chance(age_seconds, age) < OVERDUE_CHANCE:
+            age += max(_SAFETY_STEP_SECONDS, age / 20)
         return age
 
     def chance(self, since_seconds: float, age_seconds: float) -> float:

@@ -37,11 +37,13 @@ def http_app(
     *,
     needs_key: bool,
     root_path: str = "",
+    before_checks: Sequence[Middleware] = (),
 ) -> Starlette:
     """The app; `allowed_hosts` are the names it answers to besides those of this machine.
 
     `needs_key` tells whether callers who bring no key are strangers; `root_path` is what stands
-    before all its paths where its clients find it, as "/flux".
+    before all its paths where its clients find it, as "/flux". `before_checks` takes out what is
+    for no client.
     """
     caps = caps or HttpCaps()
     kept = _keeping_manager(server, caps)
@@ -56,6 +58,7 @@ def http_app(
     sessions = Sessions(caps, partial(_end_session, kept))
     middleware = [
         Middleware(PathMiddleware, root_path=root_path),
+        *before_checks,
         Middleware(HeadCheck, allowed_hosts=allowed_hosts),
         Middleware(AnswerMiddleware),
         Middleware(Admission, caps=caps, keyless_app=keyless_app, sessions=sessions),
