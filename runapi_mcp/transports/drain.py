@@ -42,7 +42,7 @@ class LastAnswers:
 class Drain:
     seconds: float
     """All that leaving may take; 0 for leaving at once, where nobody else would serve."""
-    end_waits: Callable[[], None]
+    end_waits: Callable[[], object]
     """Has every call answered that only waits, now and from now on."""
     is_paying: Callable[[], bool]
     _begun: anyio.Event = field(default_factory=anyio.Event)

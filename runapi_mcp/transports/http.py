@@ -74,28 +74,28 @@ async def serve_http(
     app: Starlette,
     sock: socket.socket,
     on_ready: Callable[[], None],
+    drain: Drain | None = None,
     caps: HttpCaps | None = None,
     trusted_proxies: Sequence[Network] = (),
-    drain: Drain | None = None,
 ) -> None:
-    """Serve the app on a bound socket until a signal comes; `on_ready` says that it answers.
+    """Serve the app on a bound socket until it was told to leave, which it does as `drain` says.
 
-    With a `drain` it leaves as that wants it.
+    `on_ready` says that it answers.
     """
+    drain = drain or Drain(0, end_waits=bool, is_paying=bool)
     connections = Connections(caps or HttpCaps(), trusted_proxies)
     web_server = WebServer(
         app,
         on_ready=on_ready,
         on_end=leave_soon,
-        postpones=drain.postpones if drain else lambda _: False,
+        postpones=drain.postpones,
         protocol=partial(BoundedConnection, connections),
         trusted_proxies=[str(network) for network in trusted_proxies],
     )
     settle_memory()
     async with anyio.create_task_group() as group:
         group.start_soon(connections.cut_off_stalled)
-        if drain is not None:
-            group.start_soon(drain.lead_out, web_server)
+        group.start_soon(drain.lead_out, web_server)
         await web_server.serve(sockets=[sock])
         group.cancel_scope.cancel()
     # Uvicorn does not wait for what it cancelled, but a request that pays may end yet.
