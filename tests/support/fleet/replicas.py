@@ -1,8 +1,12 @@
 """Several servers of one database: started, killed, told to leave, started again at their ports."""
 
+import signal
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
 
 from tests.support.fleet.reserved_port import reserved_port
 from tests.support.processes import Program, program
@@ -12,13 +16,15 @@ DRAIN_SECONDS = 8
 
 @dataclass(slots=True)
 class Replica:
-    """One of them. What was said of one that has ended is forgotten."""
+    """One of them, which comes and goes at its port."""
 
     port: int
     environment: Mapping[str, str]
-    options: tuple[str, ...] = ("--drain-seconds", str(DRAIN_SECONDS))
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-    _program: Program | None = None
+    options: tuple[str, ...]
+    group: TaskGroup
+    _programs: list[Program] = field(default_factory=list[Program])
+    """All that have run here, the present one last."""
+    _is_over: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def url(self) -> str:
@@ -26,37 +32,39 @@ class Replica:
 
     @property
     def program(self) -> Program:
-        assert self._program is not None
-        return self._program
+        return self._programs[-1]
 
     async def start(self) -> None:
         """Return once it answers."""
-        command = ("serve", "--http", "--port", str(self.port), *self.options)
-        running = await self._stack.enter_async_context(
-            program(*command, environment=self.environment)
-        )
-        await running.stderr.holding("runapi-mcp serves ")
-        self._program = running
+        self._is_over = anyio.Event()
+        await self.group.start(self._run)
 
     async def kill(self) -> None:
         """End it with no time for a word."""
         self.program.process.kill()
-        await self._gone()
+        await self.ended()
+
+    def tell_to_leave(self) -> None:
+        self.program.process.send_signal(signal.SIGTERM)
 
     async def leave(self) -> int:
         """Tell it to leave; its exit status, once it has."""
-        self.program.process.terminate()
+        self.tell_to_leave()
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Its exit status, once it has ended."""
         status = await self.program.end()
-        await self._gone()
+        self._is_over.set()
         return status
 
-    async def aclose(self) -> None:
-        if self._program is not None:
-            await self.kill()
-
-    async def _gone(self) -> None:
-        self._program = None
-        await self._stack.aclose()
+    async def _run(self, *, task_status: TaskStatus[None]) -> None:
+        command = ("serve", "--http", "--port", str(self.port), *self.options)
+        async with program(*command, environment=self.environment) as running:
+            await running.stderr.holding("runapi-mcp serves ")
+            self._programs.append(running)
+            task_status.started()
+            await self._is_over.wait()
 
 
 @dataclass(slots=True)
@@ -77,12 +85,12 @@ async def replicas(
     count: int, environment: Mapping[str, str], *options: str
 ) -> AsyncGenerator[Fleet]:
     """So many servers that run; `environment` names their database and RunAPI."""
-    async with AsyncExitStack() as stack:
-        ports = [stack.enter_context(reserved_port()) for _ in range(count)]
-        fleet = Fleet([Replica(port, environment) for port in ports])
-        for replica in fleet.replicas:
-            if options:
-                replica.options = options
-            stack.push_async_callback(replica.aclose)
-            await replica.start()
-        yield fleet
+    options = options or ("--drain-seconds", str(DRAIN_SECONDS))
+    with ExitStack() as held:
+        ports = [held.enter_context(reserved_port()) for _ in range(count)]
+        async with anyio.create_task_group() as group:
+            fleet = Fleet([Replica(port, environment, options, group) for port in ports])
+            for replica in fleet.replicas:
+                await replica.start()
+            yield fleet
+            group.cancel_scope.cancel()
