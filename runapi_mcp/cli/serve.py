@@ -182,8 +182,9 @@ def load_settings(*, sandbox: bool) -> Settings:
     from runapi_mcp.base import settings
 
     loaded = settings.load(sandbox=sandbox)
-    secrets = [*loaded.fleet.secrets, *filter(None, [loaded.key.secret])]
-    log_to_stderr([secret.get_secret_value() for secret in secrets])
+    log_to_stderr(
+        [*loaded.fleet.hidden_words(), *([loaded.key.reveal()] if loaded.key.secret else [])]
+    )
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     return loaded
