@@ -1,5 +1,6 @@
 """What the settings make of a server that has an address of its own, or others beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.middleware import Middleware
@@ -11,19 +12,18 @@ from runapi_mcp.orders.wakeups import Wakeups
 
 
 @dataclass(frozen=True, slots=True)
-class CallbackParts:
-    wakeups: Wakeups
-    endpoint: Middleware
-
-
-def callback_parts_of(settings: Settings) -> CallbackParts | None:
+class FleetParts:
+    wakeups: Wakeups | None = None
     """How RunAPI calls back; None where it cannot, because no address is public."""
-    public_url, secrets, _ = settings.fleet
-    if public_url is None:
-        return None
-    addresses = CallbackAddresses(public_url, secrets)
+    before_checks: Sequence[Middleware] = ()
+
+
+def fleet_parts_of(settings: Settings) -> FleetParts:
+    if settings.fleet.public_url is None:
+        return FleetParts()
+    addresses = CallbackAddresses(settings.fleet.public_url, settings.fleet.secrets)
     wakeups = Wakeups(addresses.address_of)
     endpoint = Middleware(
         CallbackEndpoint, addresses=addresses, hear=wakeups.hear, caps=settings.http
     )
-    return CallbackParts(wakeups, endpoint)
+    return FleetParts(wakeups, [endpoint])

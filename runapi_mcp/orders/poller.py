@@ -59,7 +59,7 @@ class Poller:
         """
 
         async def poll_until_then() -> None:
-            with anyio.move_on_after(wait_seconds):
+            with self._shared.waits.up_to(wait_seconds):
                 async with anyio.create_task_group() as group:
                     for tracked in tasks:
                         group.start_soon(self._poll_until_ended, tracked)
