@@ -1,6 +1,6 @@
 """A callback that one server gets wakes whoever waits at another, through the database."""
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from runapi_mcp.orders.wakeups import Wakeups
 from runapi_mcp.postgres.pool import PostgresPool
 from runapi_mcp.postgres.schemas import migrate
 from tests.support.fleet.postgres_server import PostgresServer, running_server
+from tests.support.processes import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 LIMIT_SECONDS = 120
@@ -53,12 +54,6 @@ async def replica(url: SecretStr) -> AsyncGenerator[Replica]:
         await until(lambda: relay.is_listening)
         yield Replica(relay, wakeups)
         group.cancel_scope.cancel()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    with anyio.fail_after(LIMIT_SECONDS):
-        while not holds():  # noqa: ASYNC110 - what runs between real processes tells nobody
-            await anyio.sleep(0.01)
 
 
 @pytest.fixture
