@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runapi_mcp.base.errors import LedgerUnusable, NotConfigured
 from runapi_mcp.base.settings import values
 from runapi_mcp.base.settings.config_file import config_location, config_path, read_config
+from runapi_mcp.base.settings.fleet import FleetSettings, read_fleet
 from runapi_mcp.base.settings.http_caps import HttpCaps, read_caps
 from runapi_mcp.base.settings.keys import (
     KEY_PAGE,
@@ -30,6 +31,7 @@ __all__ = [
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
     "OUTPUT_DIR",
+    "FleetSettings",
     "HttpCaps",
     "Key",
     "LimitSettings",
@@ -93,6 +95,7 @@ class Settings(NamedTuple):
     ledger: LedgerSettings
     pictures: PictureSettings
     http: HttpCaps
+    fleet: FleetSettings
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
@@ -119,15 +122,17 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     unknown_zone = values.unknown_zone(environ)
+    fleet = read_fleet(environ)
     base_url = DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file)
     return Settings(
         base_url=base_url,
         key=require_same_trust(key, base_url, file),
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),
-        ledger=_ledger(environ, sandbox=sandbox),
+        ledger=_ledger(environ, fleet, sandbox=sandbox),
         pictures=_pictures(environ),
         http=read_caps(environ),
+        fleet=fleet,
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         front=values.switch(environ, "RUNAPI_MCP_FRONT", default=True),
@@ -179,8 +184,13 @@ def _pictures(environ: Mapping[str, str]) -> PictureSettings:
     )
 
 
-def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
+def _ledger(environ: Mapping[str, str], fleet: FleetSettings, *, sandbox: bool) -> LedgerSettings:
     where = values.stated(environ, "RUNAPI_LEDGER")
+    if where is not None and fleet.database_url is not None:
+        raise NotConfigured(
+            "RUNAPI_LEDGER and the database's address both say where the ledger is.",
+            "Unset one of them.",
+        )
     off = where is not None and where.lower() in values.OFF
     if where is not None and where.lower() in values.ON:
         where = None
