@@ -136,7 +136,8 @@ def load_settings(*, sandbox: bool) -> Settings:
     from runapi_mcp.base import settings
 
     loaded = settings.load(sandbox=sandbox)
-    log_to_stderr([loaded.key.reveal()] if loaded.key.secret else [])
+    secrets = [*loaded.fleet.secrets, *filter(None, [loaded.key.secret])]
+    log_to_stderr([secret.get_secret_value() for secret in secrets])
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     return loaded

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runapi_mcp.base.errors import LedgerUnusable, NotConfigured
 from runapi_mcp.base.settings import values
 from runapi_mcp.base.settings.config_file import config_location, config_path, read_config
+from runapi_mcp.base.settings.fleet import FleetSettings, read_fleet
 from runapi_mcp.base.settings.http_caps import HttpCaps, read_caps
 from runapi_mcp.base.settings.keys import (
     KEY_PAGE,
@@ -30,6 +31,7 @@ __all__ = [
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
     "OUTPUT_DIR",
+    "FleetSettings",
     "HttpCaps",
     "Key",
     "LimitSettings",
@@ -93,6 +95,7 @@ class Settings(NamedTuple):
     ledger: LedgerSettings
     pictures: PictureSettings
     http: HttpCaps
+    fleet: FleetSettings
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
@@ -128,6 +131,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         ledger=_ledger(environ, sandbox=sandbox),
         pictures=_pictures(environ),
         http=read_caps(environ),
+        fleet=read_fleet(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         front=values.switch(environ, "RUNAPI_MCP_FRONT", default=True),

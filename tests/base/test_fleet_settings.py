@@ -1,0 +1,78 @@
+"""What servers of one address have in common."""
+
+from pathlib import Path
+
+import pytest
+
+from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.settings import load
+
+SECRET, OLDER = "a-secret-of-the-fleet", "an-older-secret-of-it"
+
+
+def secrets_of(environ: dict[str, str]) -> list[str]:
+    return [secret.get_secret_value() for secret in load(environ).fleet.secrets]
+
+
+def test_a_server_alone_has_none_of_it() -> None:
+    assert load({}).fleet == (None, (), None)
+
+
+@pytest.mark.parametrize("between", [",", " ", "\n", ", "])
+def test_secrets_are_a_list(between: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{SECRET}{between}{OLDER}\n")
+    assert secrets_of({"RUNAPI_FLEET_SECRET": f"{SECRET}{between}{OLDER}"}) == [SECRET, OLDER]
+    file = {"RUNAPI_FLEET_SECRET_FILE": str(tmp_path / "secret")}
+    assert secrets_of(file) == [SECRET, OLDER]
+
+
+@pytest.mark.parametrize(
+    ("given", "public_url"),
+    [
+        ("https://mcp.example.com", "https://mcp.example.com"),
+        ("https://mcp.example.com/flux/", "https://mcp.example.com/flux"),
+        ("http://127.0.0.1:8765", "http://127.0.0.1:8765"),
+    ],
+)
+def test_the_address_from_outside(given: str, public_url: str) -> None:
+    environ = {"RUNAPI_PUBLIC_URL": given, "RUNAPI_FLEET_SECRET": SECRET}
+    assert load(environ).fleet.public_url == public_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["mcp.example.com", "http://mcp.example.com", "https://a.b?c=d", "https://me:pw@a.b", "-"],
+)
+def test_another_address_is_refused(url: str) -> None:
+    with pytest.raises(NotConfigured, match="RUNAPI_PUBLIC_URL is not an https address"):
+        load({"RUNAPI_PUBLIC_URL": url, "RUNAPI_FLEET_SECRET": SECRET})
+
+
+def test_an_address_needs_a_secret() -> None:
+    with pytest.raises(NotConfigured, match="RUNAPI_PUBLIC_URL needs RUNAPI_FLEET_SECRET"):
+        load({"RUNAPI_PUBLIC_URL": "https://mcp.example.com"})
+
+
+@pytest.mark.parametrize("secret", ["short", f"{SECRET} short", "${user_config.fleet_secret}"])
+def test_what_is_no_secret_is_refused_without_showing_it(secret: str) -> None:
+    with pytest.raises(NotConfigured, match="RUNAPI_FLEET_SECRET holds what is no secret") as told:
+        load({"RUNAPI_FLEET_SECRET": secret})
+    assert SECRET not in str(told.value)
+    assert "short" not in str(told.value)
+
+
+def test_a_secret_comes_from_one_place(tmp_path: Path) -> None:
+    path = str(tmp_path / "secret")
+    with pytest.raises(NotConfigured, match="are both set"):
+        load({"RUNAPI_FLEET_SECRET": SECRET, "RUNAPI_FLEET_SECRET_FILE": path})
+    with pytest.raises(NotConfigured, match="RUNAPI_FLEET_SECRET_FILE names cannot be read"):
+        load({"RUNAPI_FLEET_SECRET_FILE": path})
+    Path(path).touch()
+    with pytest.raises(NotConfigured, match="RUNAPI_FLEET_SECRET_FILE names an empty file"):
+        load({"RUNAPI_FLEET_SECRET_FILE": path})
+
+
+def test_requests_a_second_are_a_number() -> None:
+    assert load({"RUNAPI_REQUESTS_PER_SECOND": "5"}).fleet.requests_per_second == 5
+    with pytest.raises(NotConfigured, match="RUNAPI_REQUESTS_PER_SECOND is not a number"):
+        load({"RUNAPI_REQUESTS_PER_SECOND": "0"})
