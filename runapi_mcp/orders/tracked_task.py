@@ -22,7 +22,8 @@ LONGEST_BACKOFF_SECONDS: Final = 10.0
 
 def warn_unwaited(task_id: str) -> None:
     """Name a task whose callers have all left."""
-    logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
+    words = "stopped waiting; task %s goes on, and get_task finds it"
+    logger.warning(words, task_id, extra={"task_id": task_id})
 
 
 @dataclass(slots=True)
