@@ -20,6 +20,9 @@ Labels = Mapping[str, str]
 Listener = Callable[["Measure", float, Labels], None]
 """Told which row, how much, and the labels, checked. It must neither block nor raise."""
 
+# The semantic conventions' own, from a short answer to the longest wait.
+SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
+
 _listeners: Final[list[Listener]] = []
 
 
@@ -32,14 +35,16 @@ class Measure:
     unit: str
     description: str
     labels: Mapping[str, frozenset[str]]
-    """The values that each label may have, besides `other`."""
+    """The values that each label may have, besides `other`; one that is not told is left out."""
     buckets: tuple[float, ...] = ()
     """Of a histogram: where each ends."""
 
     def tell(self, amount: float, labels: Labels) -> None:
         if _listeners:
             checked = {
-                name: _known(labels.get(name, ""), values) for name, values in self.labels.items()
+                name: _known(labels[name], values)
+                for name, values in self.labels.items()
+                if name in labels
             }
             for listener in _listeners:
                 listener(self, amount, checked)
@@ -99,15 +104,13 @@ def _gauge(name: str, unit: str, description: str, **labels: frozenset[str]) -> 
 
 
 def _seconds(name: str, description: str, **labels: frozenset[str]) -> Histogram:
-    return Histogram("histogram", name, "s", description, labels, _SECONDS)
+    return Histogram("histogram", name, "s", description, labels, SECONDS)
 
 
 def _any_of(*values: str) -> frozenset[str]:
     return frozenset(values)
 
 
-# The semantic conventions' own, from a short answer to the longest wait.
-_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 _MODELS: Final = frozenset(variant.model for variant in VARIANTS)
 
 CALLS: Final = _counter(

@@ -15,6 +15,7 @@ from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.own_name import as_typed
+from runapi_mcp.cli.watching import Watch, parse_metrics_address
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -52,6 +53,12 @@ _HINT = (
     "--root-path", metavar="PATH", help="What stands before /mcp where clients find it: /flux."
 )
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
+@click.option(
+    "--metrics", metavar="HOST:PORT", help="Tell Prometheus how it goes, at /metrics on this port."
+)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="How the log looks; text without it."
+)
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - an option each, and the conversation
@@ -64,20 +71,29 @@ def command(  # noqa: PLR0913 - an option each, and the conversation
     trusted_proxy: Sequence[str],
     root_path: str | None,
     share_key: bool,
+    metrics: str | None,
+    log_format: str | None,
     sandbox: bool,
 ) -> None:
     """Serve the Flux 2 tools to a host.
 
     Over HTTP each request brings its own RunAPI key as Authorization: Bearer KEY.
     """
+    for_http = (
+        *(host, port is not None, allow_host, trusted_proxy, root_path, share_key),
+        *(metrics, log_format),
+    )
     if http:
+        if log_format == "json":
+            _log_json()
+        watch = Watch(parse_metrics_address(metrics) if metrics else None)
         address = (host or _HOST, _PORT if port is None else port)
         serve = partial(_serve_http, *address, allow_host, trusted_proxy, root_path or "")
-        run_interruptible(partial(serve, share_key=share_key, sandbox=sandbox))
-    elif host or port is not None or allow_host or trusted_proxy or root_path or share_key:
+        run_interruptible(partial(serve, watch=watch, share_key=share_key, sandbox=sandbox))
+    elif any(for_http):
         raise NotConfigured(
-            "--host, --port, --allow-host, --trusted-proxy, --root-path and --share-key are for "
-            "HTTP.",
+            "--host, --port, --allow-host, --trusted-proxy, --root-path, --share-key, --metrics "
+            "and --log-format are for HTTP.",
             "Add --http.",
         )
     else:
@@ -94,7 +110,8 @@ def over_stdio(begun: Begun | None, *, sandbox: bool) -> None:
 async def _serve_stdio(begun: Begun | None, *, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(load_settings(sandbox=sandbox), share_key=False) as (server, background):
+    loaded = load_settings(sandbox=sandbox)
+    async with _server(loaded, Watch(), share_key=False) as (server, background):
         await serve_stdio(server, background, begun)
 
 
@@ -105,6 +122,7 @@ async def _serve_http(
     trusted_proxies: Sequence[str],
     root_path: str,
     *,
+    watch: Watch,
     share_key: bool,
     sandbox: bool,
 ) -> None:
@@ -124,11 +142,17 @@ async def _serve_http(
     loaded = load_settings(sandbox=sandbox)
     needs_key = not share_key and not loaded.sandbox
     async with (
-        _server(loaded, share_key=share_key, is_far=True) as (server, background),
+        _server(loaded, watch, share_key=share_key, is_far=True) as (server, background),
         background.running(),
     ):
         app = http_app(server, allowed_hosts, loaded.http, needs_key=needs_key, root_path=prefix)
         await serve_http(app, sock, announce, loaded.http, networks)
+
+
+def _log_json() -> None:
+    from runapi_mcp.cli.json_log_lines import JsonFormatter
+
+    log_to_stderr(formatter=JsonFormatter)
 
 
 def load_settings(*, sandbox: bool) -> Settings:
@@ -145,7 +169,7 @@ def load_settings(*, sandbox: bool) -> Settings:
 
 @asynccontextmanager
 async def _server(
-    loaded: Settings, *, share_key: bool, is_far: bool = False
+    loaded: Settings, watch: Watch, *, share_key: bool, is_far: bool = False
 ) -> AsyncGenerator[tuple[Server[Any], Background]]:
     """The server as the settings want it, on RunAPI or on a sandbox of its own.
 
@@ -157,6 +181,7 @@ async def _server(
     from runapi_mcp.login import pending_logins
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
+    from runapi_mcp.tools import offered
 
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
@@ -164,12 +189,15 @@ async def _server(
         aclosing(RunAPI(base_url)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        shared = shared_state_of(loaded, ledger)
-        service = service_of(loaded, upstream, shared, keys, logins)
+        shared = shared_state_of(loaded, watch.ledger(ledger))
+        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
         given = loaded.pictures.save
         saves = not is_far if given is None else given
-        yield create_server(service, variants, saves=saves), shared.background
+        server = create_server(service, variants, saves=saves)
+        watch.server(server, [tool.name for tool in offered(variants)])
+        async with watch.running(shared.ledger):
+            yield server, shared.background
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:
