@@ -67,13 +67,17 @@ class ObservedLedger:
         with _timed("send"):
             return await self._ledger.record_send(key, allow)
 
+    async def claim_send(self, key: str) -> Entry | None:
+        with _timed("send"):
+            return await self._ledger.claim_send(key)
+
+    async def record_absence(self, key: str, at: float) -> Entry:
+        with _timed("record"):
+            return _told_no(await self._ledger.record_absence(key, at))
+
     async def record_no(self, key: str, sends: int) -> Entry:
         with _timed("record"):
-            entry = await self._ledger.record_no(key, sends)
-        if entry.status == "refused":
-            PICTURES.add(1, model=entry.model, outcome="refused")
-            MONEY.add(_price_cents([entry]), model=entry.model, kind="returned")
-        return entry
+            return _told_no(await self._ledger.record_no(key, sends))
 
     async def record_doubt(self, key: str, sends: int, *, answered: bool) -> None:
         with _timed("record"):
@@ -172,6 +176,13 @@ def _timed(operation: _Operation) -> Generator[None]:
 async def _read(reading: Awaitable[_Read]) -> _Read:
     with _timed("read"):
         return await reading
+
+
+def _told_no(entry: Entry) -> Entry:
+    if entry.status == "refused":
+        PICTURES.add(1, model=entry.model, outcome="refused")
+        MONEY.add(_price_cents([entry]), model=entry.model, kind="returned")
+    return entry
 
 
 def _tell_end(before: Entry, entry: Entry) -> None:
