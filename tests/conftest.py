@@ -8,6 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from runapi_mcp.base.secret import SecretStr
+from tests.support.fleet.postgres_server import (
+    NOT_RUN,
+    PostgresServer,
+    find_binaries,
+    running_server,
+)
 from tests.support.virtual_time import BACKEND
 
 # How fast examples are made and tried says what machine this is, and nothing of the program.
@@ -77,3 +84,18 @@ def _no_names_of_the_real_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", resolve_here)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for all tests of a process, which have a database each."""
+    if find_binaries() is None:
+        pytest.skip(NOT_RUN)
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def empty_database(postgres: PostgresServer) -> SecretStr:
+    """The address of a database in which nothing is."""
+    return postgres.url(postgres.create_database())

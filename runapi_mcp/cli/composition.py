@@ -15,6 +15,7 @@ from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
+from runapi_mcp.orders.wakeups import Wakeups
 from runapi_mcp.providers.port import Provider, Upstream
 from runapi_mcp.tools.picture_request import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, DeliveryOptions, Wait
@@ -33,9 +34,11 @@ def ledger_of(settings: Settings) -> SqliteLedger:
     )
 
 
-def shared_state_of(settings: Settings, ledger: Ledger) -> SharedState:
-    limits = Limits(*settings.limits)
-    return SharedState(ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
+def shared_state_of(
+    settings: Settings, ledger: Ledger, wakeups: Wakeups | None = None
+) -> SharedState:
+    limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
+    return SharedState(ledger, limits, keeps_prompts=keeps_prompts, wakeups=wakeups)
 
 
 def service_of(

@@ -32,6 +32,8 @@ class Poller:
         if tracked is None:
             timing = Timing(durations, self._made_at(entry))
             known[key] = tracked = TrackedTask(task, entry, timing)
+            if self._shared.wakeups is not None and entry is not None and not task.ended:
+                self._shared.wakeups.watch(entry, tracked)
         return tracked
 
     async def track_known(self, task_id: str, entry: Entry | None) -> TrackedTask:
@@ -58,7 +60,7 @@ class Poller:
         """
 
         async def poll_until_then() -> None:
-            with anyio.move_on_after(wait_seconds):
+            with self._shared.waits.up_to(wait_seconds):
                 async with anyio.create_task_group() as group:
                     for tracked in tasks:
                         group.start_soon(self._poll_until_ended, tracked)
@@ -76,8 +78,9 @@ class Poller:
     async def poll(self, tracked: TrackedTask) -> None:
         """Read the task once and record it; a failed read is recorded too."""
         variant = by_model(tracked.entry.model, self._shared.variants) if tracked.entry else None
+        tracked.begin_poll()
         try:
-            task = await self._provider.read(tracked.task.id, variant, tracked.timing.chance)
+            task = await self._provider.read(tracked.task.id, variant, tracked.urgency)
         except ProviderFailure as failure:
             tracked.record_failure(failure)
         else:

@@ -16,6 +16,8 @@ from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.payment import Paid, log_unheard
 from runapi_mcp.orders.tracked_task import TrackedTask
+from runapi_mcp.orders.waits import Waits
+from runapi_mcp.orders.wakeups import Wakeups
 
 MOST_KEPT_TASKS: Final = 200
 
@@ -30,6 +32,8 @@ class SharedState:
     """Without them, only the same call settles a doubt."""
     variants: Sequence[Variant] = VARIANTS
     """What can have been ordered, whatever is offered now."""
+    wakeups: Wakeups | None = None
+    """How callbacks reach those that wait; None where nobody can call back."""
     tracked: WeakValueDictionary[tuple[str, str], TrackedTask] = field(
         default_factory=WeakValueDictionary[tuple[str, str], TrackedTask]
     )
@@ -38,6 +42,7 @@ class SharedState:
         default_factory=dict[tuple[str, str | None], Durations]
     )
     """How long images take, by model and resolution."""
+    waits: Waits = field(default_factory=Waits)
     background: Background = field(default_factory=Background)
     payments: SingleFlight[Paid] = field(init=False)
     """The requests that pay and are under way, by idempotency key."""

@@ -32,7 +32,7 @@ from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
 from runapi_mcp.server.arrivals import arrived_at
-from runapi_mcp.server.client_capabilities import Context, speaks
+from runapi_mcp.server.client_capabilities import Context, client_name, speaks
 from runapi_mcp.server.content import PREVIEWS_LEFT_OUT, blocks, shows_all
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
 from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, returned_consent
@@ -256,8 +256,7 @@ def _is_local(context: Context) -> bool:
 
 
 def _client(context: Context) -> ClientProfile:
-    params = context.session.client_params
-    return client_profile(params.client_info.name if params else None)
+    return client_profile(client_name(context))
 
 
 def _reporter(context: Context) -> Report:

@@ -59,9 +59,9 @@ class ObservedLedger:
             MONEY.add(_price_cents(entries), model=model, kind="reserved")
         return entries
 
-    async def record_request(self, entry: Entry) -> Call:
+    async def record_request(self, wanted: Call) -> Call:
         with _timed("record"):
-            return await self._ledger.record_request(entry)
+            return await self._ledger.record_request(wanted)
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         with _timed("send"):

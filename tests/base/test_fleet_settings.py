@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import load
+from runapi_mcp.base.settings.fleet import passwords_in
 
 SECRET, OLDER = "a-secret-of-the-fleet", "an-older-secret-of-it"
 
@@ -15,7 +17,7 @@ def secrets_of(environ: dict[str, str]) -> list[str]:
 
 
 def test_a_server_alone_has_none_of_it() -> None:
-    assert load({}).fleet == (None, (), None)
+    assert load({}).fleet == (None, (), None, None)
 
 
 @pytest.mark.parametrize("between", [",", " ", "\n", ", "])
@@ -76,3 +78,52 @@ def test_requests_a_second_are_a_number() -> None:
     assert load({"RUNAPI_REQUESTS_PER_SECOND": "5"}).fleet.requests_per_second == 5
     with pytest.raises(NotConfigured, match="RUNAPI_REQUESTS_PER_SECOND is not a number"):
         load({"RUNAPI_REQUESTS_PER_SECOND": "0"})
+
+
+DATABASE = "postgresql://runapi:p%40ss@db-a,db-b:5432/runapi?target_session_attrs=read-write"
+
+
+def database_of(environ: dict[str, str]) -> str | None:
+    url = load(environ).fleet.database_url
+    return None if url is None else url.get_secret_value()
+
+
+def test_the_database_is_told_by_its_address_or_a_file_with_it(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(f"{DATABASE}\n")
+    assert database_of({"RUNAPI_DATABASE_URL": DATABASE}) == DATABASE
+    assert database_of({"RUNAPI_DATABASE_URL_FILE": str(tmp_path / "url")}) == DATABASE
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "runapi",
+        "mysql://u:secret-word@h/d",
+        "host=h password=secret-word",
+        "postgresql://u:secret@word@h/d",
+    ],
+)
+def test_another_database_is_refused_without_showing_its_password(url: str) -> None:
+    with pytest.raises(NotConfigured, match="holds no address of a PostgreSQL database") as told:
+        load({"RUNAPI_DATABASE_URL": url})
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "more", [{"RUNAPI_DATABASE_URL_FILE": "/elsewhere"}, {"RUNAPI_LEDGER": "/ledger"}]
+)
+def test_the_ledger_is_in_one_place(more: dict[str, str]) -> None:
+    with pytest.raises(NotConfigured, match="Unset one of them"):
+        load({"RUNAPI_DATABASE_URL": DATABASE, **more})
+
+
+@pytest.mark.parametrize(
+    ("url", "passwords"),
+    [
+        (DATABASE, {"p%40ss", "p@ss"}),
+        ("postgresql://runapi@db/runapi", set[str]()),
+        ("postgresql://db/runapi?password=a%2Fb&user=me", {"a/b"}),
+    ],
+)
+def test_its_passwords_are_known_so_that_nothing_shows_them(url: str, passwords: set[str]) -> None:
+    assert set(passwords_in(SecretStr(url))) == passwords

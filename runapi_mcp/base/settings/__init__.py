@@ -122,16 +122,17 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     unknown_zone = values.unknown_zone(environ)
+    fleet = read_fleet(environ)
     base_url = DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file)
     return Settings(
         base_url=base_url,
         key=require_same_trust(key, base_url, file),
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),
-        ledger=_ledger(environ, sandbox=sandbox),
+        ledger=_ledger(environ, fleet, sandbox=sandbox),
         pictures=_pictures(environ),
         http=read_caps(environ),
-        fleet=read_fleet(environ),
+        fleet=fleet,
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         front=values.switch(environ, "RUNAPI_MCP_FRONT", default=True),
@@ -183,8 +184,13 @@ def _pictures(environ: Mapping[str, str]) -> PictureSettings:
     )
 
 
-def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
+def _ledger(environ: Mapping[str, str], fleet: FleetSettings, *, sandbox: bool) -> LedgerSettings:
     where = values.stated(environ, "RUNAPI_LEDGER")
+    if where is not None and fleet.database_url is not None:
+        raise NotConfigured(
+            "RUNAPI_LEDGER and the database's address both say where the ledger is.",
+            "Unset one of them.",
+        )
     off = where is not None and where.lower() in values.OFF
     if where is not None and where.lower() in values.ON:
         where = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from runapi_mcp.base.errors import NotConfigured
@@ -14,8 +15,19 @@ PUBLIC_URL: Final = "RUNAPI_PUBLIC_URL"
 SECRET: Final = "RUNAPI_FLEET_SECRET"  # noqa: S105 - a variable's name
 SECRET_FILE: Final = "RUNAPI_FLEET_SECRET_FILE"  # noqa: S105 - another one's
 REQUESTS_PER_SECOND: Final = "RUNAPI_REQUESTS_PER_SECOND"
-FLEET_NAMES: Final = (PUBLIC_URL, SECRET, SECRET_FILE, REQUESTS_PER_SECOND)
+DATABASE_URL: Final = "RUNAPI_DATABASE_URL"
+DATABASE_URL_FILE: Final = "RUNAPI_DATABASE_URL_FILE"
+FLEET_NAMES: Final = (
+    PUBLIC_URL,
+    SECRET,
+    SECRET_FILE,
+    REQUESTS_PER_SECOND,
+    DATABASE_URL,
+    DATABASE_URL_FILE,
+)
 
+# A password with a bare @ would be taken for a part of the host, and shown with it.
+_POSTGRES: Final = re.compile(r"postgres(ql)?://[^@\s]+(@[^@\s]+)?")
 _SHORTEST_SECRET: Final = 16
 _MOST_REQUESTS: Final = 1_000
 _HOW_TO_MAKE_ONE: Final = "`openssl rand -hex 32` makes one."
@@ -28,6 +40,13 @@ class FleetSettings(NamedTuple):
     """The first signs, all verify."""
     requests_per_second: float | None
     """Of one key to RunAPI, from all servers together; None for what RunAPI is known to take."""
+    database_url: SecretStr | None
+    """Of the PostgreSQL that keeps the ledger of all servers; None for a file of this machine."""
+
+    def hidden_words(self) -> list[str]:
+        """What no log may show."""
+        passwords = passwords_in(self.database_url) if self.database_url else ()
+        return [*(secret.get_secret_value() for secret in self.secrets), *passwords]
 
 
 def read_fleet(environ: Mapping[str, str]) -> FleetSettings:
@@ -42,7 +61,7 @@ def read_fleet(environ: Mapping[str, str]) -> FleetSettings:
             f"Set it, the same for all servers. {_HOW_TO_MAKE_ONE}",
         )
     rate = values.number(environ, REQUESTS_PER_SECOND, "requests", _MOST_REQUESTS, 1)
-    return FleetSettings(public_url, secrets, rate)
+    return FleetSettings(public_url, secrets, rate, _database_url(environ))
 
 
 def _public_url(environ: Mapping[str, str]) -> str | None:
@@ -56,6 +75,36 @@ def _public_url(environ: Mapping[str, str]) -> str | None:
             "Set it to where the servers are reached from outside: https://mcp.example.com.",
         )
     return url.rstrip("/")
+
+
+def passwords_in(url: SecretStr) -> Iterator[str]:
+    """What must not be shown of a database's address, as it stands there and as it is meant."""
+    # Imported here, because few servers have a database.
+    from urllib.parse import parse_qs, unquote
+
+    address, _, query = url.get_secret_value().partition("?")
+    login, _, _ = address.partition("://")[2].partition("/")[0].rpartition("@")
+    _, _, password = login.partition(":")
+    yield from filter(None, [password, unquote(password)])
+    yield from parse_qs(query).get("password", [])
+
+
+def _database_url(environ: Mapping[str, str]) -> SecretStr | None:
+    value, path = values.stated(environ, DATABASE_URL), values.stated(environ, DATABASE_URL_FILE)
+    if value and path:
+        raise NotConfigured(
+            f"{DATABASE_URL} and {DATABASE_URL_FILE} are both set.", "Unset one of them."
+        )
+    name = DATABASE_URL if path is None else DATABASE_URL_FILE
+    url = value if path is None else values.file_text(name, path).strip()
+    if url is None:
+        return None
+    if not _POSTGRES.fullmatch(url):
+        raise NotConfigured(
+            f"{name} holds no address of a PostgreSQL database.",
+            "Write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE, with %40 for an @ in it.",
+        )
+    return SecretStr(url)
 
 
 def _secrets(environ: Mapping[str, str]) -> tuple[SecretStr, ...]:

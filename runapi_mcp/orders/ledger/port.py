@@ -58,8 +58,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def record_request(self, entry: Entry) -> Call:
-        """The call of an entry; the request of all of it is the entry's, unless it has one already.
+    async def record_request(self, wanted: Call) -> Call:
+        """The call of these entries; its requests are theirs, unless it has some already.
 
         To be written down before anything is sent.
         """

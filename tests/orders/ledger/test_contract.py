@@ -416,16 +416,20 @@ async def test_of_identical_calls_at_once_one_pays_and_the_others_join_it(book: 
     assert len(set(keys)) == 1
 
 
-async def test_of_two_uploads_the_first_request_is_that_of_all_pictures(book: Book) -> None:
+async def test_of_two_uploads_the_requests_of_the_first_count(book: Book) -> None:
     call = await book.one.intend(
         wanted("1", count=2, ready=False, request=None), NOTHING, clock(), allow_all
     )
     for number, ledger in enumerate((book.one, book.other)):
         urls = {"source_image_urls": [f"https://files.example/{number}"]}
         request = f"request {number}"
-        mine = replace(call[0], arguments=urls, request=request, ready=True)
+        mine = [
+            replace(each, arguments=urls, request=f"{request} of {each.number}", ready=True)
+            for each in call
+        ]
         counts = await ledger.record_request(mine)
-        assert [(each.ready, each.request) for each in counts] == [(True, "request 0")] * 2
+        assert [each.request for each in counts] == ["request 0 of 1", "request 0 of 2"]
+        assert all(each.ready for each in counts)
         assert counts[1].arguments == {"source_image_urls": ["https://files.example/0"]}
 
 
@@ -535,7 +539,7 @@ async def test_to_write_of_what_is_not_there_is_a_failure(book: Book) -> None:
     ledger, [gone] = book.one, wanted("gone")
     for write in (
         partial(ledger.record, gone),
-        partial(ledger.record_request, gone),
+        partial(ledger.record_request, [gone]),
         partial(ledger.record_send, gone.key, allow_again),
         partial(ledger.record_no, gone.key, 1),
         partial(ledger.record_doubt, gone.key, 1, answered=True),

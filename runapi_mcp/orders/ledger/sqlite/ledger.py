@@ -97,9 +97,8 @@ class SqliteLedger:
     async def intend(self, wanted: Call, use: Use, came_at: float, allow: Allow) -> list[Entry]:
         return await self._use(partial(self._intend, wanted, use, came_at, allow))
 
-    async def record_request(self, entry: Entry) -> list[Entry]:
-        row = queries.to_row(entry)
-        return await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
+    async def record_request(self, wanted: Call) -> list[Entry]:
+        return await self._use(partial(self._record_request, wanted))
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         return await self._use(partial(self._record_send, key, allow))
@@ -285,6 +284,13 @@ class SqliteLedger:
             settle_used(first.caller, use, self.now(), connection)
             hand_over_now(found or (), self.now(), connection)
         return found or list(wanted)
+
+    def _record_request(self, wanted: Call, opened: OpenLedger) -> list[Entry]:
+        database, rows = opened.database, [queries.to_row(entry) for entry in wanted]
+        with database.transaction() as connection:
+            _first(database.rows(queries.BY_CALL, rows[0]))
+            connection.executemany(queries.RECORD_REQUEST, rows)
+            return [queries.to_entry(row) for row in database.rows(queries.BY_CALL, rows[0])]
 
     def _record_send(self, key: str, allow: AllowAgain, opened: OpenLedger) -> Entry:
         database, row = opened.database, {"key": key, "now": self.now()}

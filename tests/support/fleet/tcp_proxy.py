@@ -1,0 +1,77 @@
+"""A network between two programs that can be cut, slowed, and go silent without a word."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import SocketAttribute, SocketStream
+
+_GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
+
+
+@dataclass(slots=True)
+class TcpProxy:
+    """What goes over it; each fault holds until it is taken back."""
+
+    target: tuple[str, int]
+    port: int = 0
+    delay_seconds: float = 0.0
+    """How late each piece arrives."""
+    is_half_open: bool = False
+    """Whether what is sent vanishes and no end of a connection is told, as when a cable is cut."""
+    refuses: bool = False
+    """Whether new connections are ended at once."""
+    connections: set[SocketStream] = field(default_factory=set[SocketStream])
+    """Those from the clients, while they are open."""
+
+    async def cut(self) -> None:
+        """End every connection there is."""
+        for connection in list(self.connections):
+            await anyio.aclose_forcefully(connection)
+
+    async def carry(self, client: SocketStream) -> None:
+        if self.refuses:
+            await anyio.aclose_forcefully(client)
+            return
+        try:
+            server = await anyio.connect_tcp(*self.target)
+        except OSError:
+            await anyio.aclose_forcefully(client)
+            return
+        self.connections.add(client)
+        try:
+            async with client, server, anyio.create_task_group() as group:
+                group.start_soon(self._pass_on, client, server)
+                group.start_soon(self._pass_on, server, client)
+        finally:
+            self.connections.discard(client)
+
+    async def _pass_on(self, source: SocketStream, sink: SocketStream) -> None:
+        with suppress(*_GONE):
+            async for piece in source:
+                await anyio.sleep(self.delay_seconds)
+                if not self.is_half_open:
+                    await sink.send(piece)
+        if self.is_half_open:
+            # The other side is left to believe that somebody is there.
+            await anyio.sleep_forever()
+        with suppress(*_GONE):
+            await sink.send_eof()
+        if source not in self.connections and sink not in self.connections:
+            return
+        await anyio.aclose_forcefully(sink)
+
+
+@asynccontextmanager
+async def tcp_proxy(host: str, port: int) -> AsyncGenerator[TcpProxy]:
+    """A proxy on a free port of this machine to an address."""
+    proxy = TcpProxy((host, port))
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+    proxy.port = int(listener.extra(SocketAttribute.local_port))  # noqa: S610 - not Django's
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, proxy.carry)
+        try:
+            yield proxy
+        finally:
+            group.cancel_scope.cancel()
