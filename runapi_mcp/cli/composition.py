@@ -10,6 +10,7 @@ from runapi_mcp.base.progress import Report
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS, Key, Settings
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.orders import Orders
@@ -34,7 +35,7 @@ def ledger_of(settings: Settings) -> SqliteLedger:
 
 
 def shared_state_of(
-    settings: Settings, ledger: SqliteLedger, wakeups: Wakeups | None = None
+    settings: Settings, ledger: Ledger, wakeups: Wakeups | None = None
 ) -> SharedState:
     limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
     return SharedState(ledger, limits, keeps_prompts=keeps_prompts, wakeups=wakeups)

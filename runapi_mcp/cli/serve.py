@@ -15,6 +15,7 @@ from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.own_name import as_typed
+from runapi_mcp.cli.watching import Watch, parse_metrics_address
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -63,6 +64,12 @@ _ONE_CALLER = (
     help=f"One of several: how long leaving may take after SIGTERM; {_DRAIN_SECONDS} without it.",
 )
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
+@click.option(
+    "--metrics", metavar="HOST:PORT", help="Tell Prometheus how it goes, at /metrics on this port."
+)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="How the log looks; text without it."
+)
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - an option each, and the conversation
@@ -76,26 +83,30 @@ def command(  # noqa: PLR0913 - an option each, and the conversation
     root_path: str | None,
     drain_seconds: int | None,
     share_key: bool,
+    metrics: str | None,
+    log_format: str | None,
     sandbox: bool,
 ) -> None:
     """Serve the Flux 2 tools to a host.
 
     Over HTTP each request brings its own RunAPI key as Authorization: Bearer KEY.
     """
+    for_http = (
+        *(host, port is not None, allow_host, trusted_proxy, root_path),
+        *(drain_seconds is not None, share_key, metrics, log_format),
+    )
     if http:
+        if log_format == "json":
+            _log_json()
+        watch = Watch(parse_metrics_address(metrics) if metrics else None)
         address = (host or _HOST, _PORT if port is None else port)
         names = (allow_host, trusted_proxy, root_path or "")
         serve = partial(_serve_http, *address, *names, drain_seconds)
-        run_interruptible(partial(serve, share_key=share_key, sandbox=sandbox))
-    elif (
-        host
-        or port is not None
-        or drain_seconds is not None
-        or any((allow_host, trusted_proxy, root_path, share_key))
-    ):
+        run_interruptible(partial(serve, watch=watch, share_key=share_key, sandbox=sandbox))
+    elif any(for_http):
         raise NotConfigured(
-            "--host, --port, --allow-host, --trusted-proxy, --root-path, --drain-seconds and "
-            "--share-key are for HTTP.",
+            "--host, --port, --allow-host, --trusted-proxy, --root-path, --drain-seconds, "
+            "--share-key, --metrics and --log-format are for HTTP.",
             "Add --http.",
         )
     else:
@@ -112,11 +123,12 @@ def over_stdio(begun: Begun | None, *, sandbox: bool) -> None:
 async def _serve_stdio(begun: Begun | None, *, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(load_settings(sandbox=sandbox), share_key=False) as (server, shared):
+    loaded = load_settings(sandbox=sandbox)
+    async with _server(loaded, Watch(), share_key=False) as (server, shared):
         await serve_stdio(server, shared.background, begun)
 
 
-async def _serve_http(
+async def _serve_http(  # noqa: PLR0913 - an option each
     host: str,
     port: int,
     allowed_hosts: Sequence[str],
@@ -124,6 +136,7 @@ async def _serve_http(
     root_path: str,
     drain_seconds: int | None,
     *,
+    watch: Watch,
     share_key: bool,
     sandbox: bool,
 ) -> None:
@@ -149,7 +162,7 @@ async def _serve_http(
 
     parts = fleet_parts_of(loaded)
     async with (
-        _server(loaded, parts, share_key=share_key, is_far=True) as (server, shared),
+        _server(loaded, watch, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
         drain = Drain(drain_seconds, shared.waits.end, lambda: not shared.payments.is_idle)
@@ -181,6 +194,12 @@ def _drain_seconds(given: int | None, *, is_one_of_several: bool) -> int:
     return 0
 
 
+def _log_json() -> None:
+    from runapi_mcp.cli.json_log_lines import JsonFormatter
+
+    log_to_stderr(formatter=JsonFormatter)
+
+
 def load_settings(*, sandbox: bool) -> Settings:
     """The settings of this process; what a person should hear of them is logged."""
     from runapi_mcp.base import settings
@@ -196,7 +215,12 @@ def load_settings(*, sandbox: bool) -> Settings:
 
 @asynccontextmanager
 async def _server(
-    loaded: Settings, parts: FleetParts | None = None, *, share_key: bool, is_far: bool = False
+    loaded: Settings,
+    watch: Watch,
+    parts: FleetParts | None = None,
+    *,
+    share_key: bool,
+    is_far: bool = False,
 ) -> AsyncGenerator[tuple[Server[Any], SharedState]]:
     """The server as the settings want it, on RunAPI or on a sandbox of its own.
 
@@ -209,6 +233,7 @@ async def _server(
     from runapi_mcp.login import pending_logins
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
+    from runapi_mcp.tools import offered
 
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
@@ -216,12 +241,16 @@ async def _server(
         aclosing(RunAPI(base_url)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        shared = shared_state_of(loaded, ledger, parts.wakeups if parts else None)
-        service = service_of(loaded, upstream, shared, keys, logins)
+        wakeups = parts.wakeups if parts else None
+        shared = shared_state_of(loaded, watch.ledger(ledger), wakeups)
+        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
         given = loaded.pictures.save
         saves = not is_far if given is None else given
-        yield create_server(service, variants, saves=saves), shared
+        server = create_server(service, variants, saves=saves)
+        watch.server(server, [tool.name for tool in offered(variants)])
+        async with watch.running(shared.ledger):
+            yield server, shared
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

@@ -20,6 +20,7 @@ import anyio.to_thread
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.base.redaction import crash_words
+from runapi_mcp.base.stages import stage
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 
@@ -89,8 +90,10 @@ class PictureStore:
         }
         missing = [one for one in request.wanted if pictures[one.number].path is None]
         if missing and (request.place or request.preview_px):
-            for number, fetched in (await self._fetch_all(request, missing, report)).items():
-                pictures[number] = fetched.after(pictures[number])
+            with stage("fetch"):
+                fetched = await self._fetch_all(request, missing, report)
+            for number, picture in fetched.items():
+                pictures[number] = picture.after(pictures[number])
         return tuple(pictures.values())
 
     async def _fetch_all(

@@ -11,6 +11,7 @@ from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.base.progress import Report, report_while
+from runapi_mcp.base.stages import stage
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
 from runapi_mcp.orders.shared_state import SharedState
@@ -67,7 +68,8 @@ class Poller:
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
             if wait_seconds > 0 and not all(tracked.task.ended for tracked in tasks):
-                await report_while(report, partial(_message, tasks), poll_until_then)
+                with stage("wait"):
+                    await report_while(report, partial(_message, tasks), poll_until_then)
         except BaseException:
             for tracked in tasks:
                 warn_unwaited(tracked.task.id)
