@@ -101,8 +101,19 @@ class PostgresLedger:
         # Nothing is sent before `record_send`, whose flush takes this along.
         return await self._database.write(lock, write, look, durable=False)
 
-    async def record_request(self, entry: Entry) -> list[Entry]:
-        return await self._change_call(statements.to_row(entry), [statements.RECORD_REQUEST])
+    async def record_request(self, wanted: Call) -> list[Entry]:
+        rows = [statements.to_row(entry) for entry in wanted]
+
+        async def write(transaction: LedgerTransaction) -> list[Entry]:
+            for row in rows:
+                await transaction.run(statements.RECORD_REQUEST, row)
+            return await look(transaction)
+
+        async def look(transaction: LedgerTransaction) -> list[Entry]:
+            return await transaction.entries(statements.BY_CALL, rows[0])
+
+        lock = _lock_of(statements.OWNER_OF_CALL, rows[0])
+        return await self._database.write(lock, write, look)
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         async def send(transaction: LedgerTransaction) -> Entry:
