@@ -14,6 +14,7 @@ from runapi_mcp.base.single_flight import SingleFlight
 from runapi_mcp.orders.durations import Durations
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.payment import Paid, log_unheard
 from runapi_mcp.orders.tracked_task import TrackedTask
 
@@ -30,6 +31,7 @@ class SharedState:
     """Without them, only the same call settles a doubt."""
     variants: Sequence[Variant] = VARIANTS
     """What can have been ordered, whatever is offered now."""
+    looks: LookBudget = field(default_factory=LookBudget)
     tracked: WeakValueDictionary[tuple[str, str], TrackedTask] = field(
         default_factory=WeakValueDictionary[tuple[str, str], TrackedTask]
     )
