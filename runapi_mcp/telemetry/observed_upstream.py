@@ -63,6 +63,9 @@ class _ObservedProvider:
     def seal(self, text: str) -> str:
         return self._provider.seal(text)
 
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        return self._provider.has_prices(calls)
+
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         with _timed("prices"):
             return await self._provider.prices(calls)

@@ -148,9 +148,9 @@ async def test_a_rolling_restart_costs_no_caller_an_error(there: Site, balancer:
                 await replica.start()
             restarted.set()
 
+        number = 0
         async with anyio.create_task_group() as group:
             group.start_soon(restart)
-            number = 0
             while not restarted.is_set():
                 group.start_soon(draw, number)
                 number += 1

@@ -328,6 +328,7 @@ async def test_what_two_lists_far_enough_apart_have_not_was_not_made(
 ) -> None:
     entry = await book.intend("1", vendor=RUNFLOW.name)
     await book.one.claim_send("1")
+    seen = entry
     for seconds in looks:
         seen = await book.other.record_absence("1", entry.begun_at + seconds)
     assert seen.status == status
