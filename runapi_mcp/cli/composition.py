@@ -21,6 +21,7 @@ from runapi_mcp.tools.picture_request import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, DeliveryOptions, Wait
 
 if TYPE_CHECKING:
+    from runapi_mcp.images.kept_pictures import KeptPictures
     from runapi_mcp.login import PendingLogins
     from runapi_mcp.server import Keys, Service
 
@@ -47,6 +48,7 @@ def service_of(
     shared: SharedState,
     keys: Keys,
     logins: PendingLogins | None,
+    kept: KeptPictures | None = None,
 ) -> Service:
     # Imported here, because commands that serve nothing need none of MCP.
     from runapi_mcp.server import Service
@@ -55,7 +57,7 @@ def service_of(
         upstream=upstream,
         shared=shared,
         keys=keys,
-        picture_store=_picture_store_of(settings, upstream.base_url),
+        picture_store=_picture_store_of(settings, upstream.base_url, kept),
         wait_seconds=settings.wait_seconds,
         gives_tasks=settings.mcp_tasks,
         saves=settings.pictures.save,
@@ -119,8 +121,9 @@ def _delivery(picture_store: PictureStore, *, saves: bool, wait_seconds: float) 
     )
 
 
-def _picture_store_of(settings: Settings, base_url: str) -> PictureStore:
+def _picture_store_of(
+    settings: Settings, base_url: str, kept: KeptPictures | None = None
+) -> PictureStore:
     pictures = settings.pictures
-    return PictureStore(
-        base_url, Folders(pictures.output_dir, pictures.input_dirs, pictures.sidecars)
-    )
+    folders = Folders(pictures.output_dir, pictures.input_dirs, pictures.sidecars)
+    return PictureStore(base_url, folders, kept=kept)

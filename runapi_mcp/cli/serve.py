@@ -241,9 +241,9 @@ async def _server(
         aclosing(RunAPI(base_url)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        wakeups = parts.wakeups if parts else None
+        wakeups, kept = (parts.wakeups, parts.kept) if parts else (None, None)
         shared = shared_state_of(loaded, watch.ledger(ledger), wakeups)
-        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins)
+        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins, kept)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
         given = loaded.pictures.save
         saves = not is_far if given is None else given
