@@ -138,6 +138,19 @@ async def test_an_answer_that_is_long_in_coming_begins_within_a_second(era: str)
 
 
 @ERA
+async def test_a_silent_answer_shows_life_so_that_a_proxy_finds_out_who_left(era: str) -> None:
+    async with site(era) as there:
+        visit, asked_at = there.call(1, seconds=100), anyio.current_time()
+        await visit.run()
+        moments = [0.0, *(at - asked_at for at, _ in visit.sent)]
+        gaps = list(zip(moments, moments[1:], strict=False))
+        # Whoever left is found out in the time that he had waited, and a little.
+        assert all(after - before <= max(before + 0.5, 0.5) for before, after in gaps)
+        assert all(after - before <= 15 for before, after in gaps)
+        assert visit.text.count(": ping") < 20
+
+
+@ERA
 @pytest.mark.parametrize("words", [0, 1])
 @pytest.mark.parametrize("seconds", [0, 0.2, 0.49, 0.5, 0.51, 3, 15, 16])
 async def test_an_answer_is_the_same_whenever_it_comes(
