@@ -13,6 +13,7 @@ import click
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.event_loop import run_interruptible
+from runapi_mcp.cli.fleet_database import open_database
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.own_name import as_typed
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
     from runapi_mcp.base.settings import Settings
+    from runapi_mcp.cli.fleet_parts import FleetParts
     from runapi_mcp.front.serving import Begun
     from runapi_mcp.orders.shared_state import SharedState
+    from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.server import Keys
 
 logger = logging.getLogger(__name__)
@@ -111,7 +114,11 @@ def over_stdio(begun: Begun | None, *, sandbox: bool) -> None:
 async def _serve_stdio(begun: Begun | None, *, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(load_settings(sandbox=sandbox), share_key=False) as (server, shared):
+    loaded = load_settings(sandbox=sandbox)
+    async with (
+        open_database(loaded) as pool,
+        _server(loaded, pool, share_key=False) as (server, shared),
+    ):
         await serve_stdio(server, shared.background, begun)
 
 
@@ -126,13 +133,14 @@ async def _serve_http(
     share_key: bool,
     sandbox: bool,
 ) -> None:
+    from runapi_mcp.cli.fleet_parts import fleet_parts_of
     from runapi_mcp.transports.drain import Drain
     from runapi_mcp.transports.http import bind, parse_networks, parse_root_path, serve_http
     from runapi_mcp.transports.http_app import http_app
 
     networks, prefix = parse_networks(trusted_proxies), parse_root_path(root_path)
     loaded = load_settings(sandbox=sandbox)
-    is_one_of_several = loaded.fleet.database_url is not None and not loaded.sandbox
+    is_one_of_several = loaded.uses_database
     drain_seconds = _drain_seconds(drain_seconds, is_one_of_several=is_one_of_several)
     sock = bind(host, port, allowed_hosts)
     address, number = sock.getsockname()[:2]
@@ -145,8 +153,10 @@ async def _serve_http(
         if share_key or is_one_of_several:
             click.echo(_ONE_CALLER, err=True)
 
+    parts = fleet_parts_of(loaded)
     async with (
-        _server(loaded, share_key=share_key, is_far=True) as (server, shared),
+        open_database(loaded) as pool,
+        _server(loaded, pool, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
         drain = Drain(drain_seconds, shared.waits.end, lambda: not shared.payments.is_idle)
@@ -157,6 +167,7 @@ async def _serve_http(
             needs_key=not share_key and not loaded.sandbox,
             keeps_sessions=not is_one_of_several,
             root_path=prefix,
+            before_checks=parts.before_checks,
             is_ready=lambda: drain.is_ready,
         )
         await serve_http(app, sock, announce, drain, loaded.http, networks)
@@ -192,12 +203,17 @@ def load_settings(*, sandbox: bool) -> Settings:
 
 @asynccontextmanager
 async def _server(
-    loaded: Settings, *, share_key: bool, is_far: bool = False
+    loaded: Settings,
+    pool: PostgresPool | None,
+    parts: FleetParts | None = None,
+    *,
+    share_key: bool,
+    is_far: bool = False,
 ) -> AsyncGenerator[tuple[Server[Any], SharedState]]:
     """The server as the settings want it, on RunAPI or on a sandbox of its own.
 
-    The background of its state is to run while it serves. `is_far` tells that callers may be
-    elsewhere.
+    The background of its state is to run while it serves. `parts` are what it is to others, and
+    `is_far` tells that callers may be elsewhere.
     """
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
@@ -208,11 +224,11 @@ async def _server(
 
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
-        aclosing(ledger_of(loaded)) as ledger,
+        aclosing(ledger_of(loaded, pool)) as ledger,
         aclosing(RunAPI(base_url)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        shared = shared_state_of(loaded, ledger)
+        shared = shared_state_of(loaded, ledger, parts.wakeups if parts else None)
         service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
         given = loaded.pictures.save

@@ -16,7 +16,7 @@ from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.payment import Paid, Payment
 from runapi_mcp.orders.poller import Poller, last_seen
-from runapi_mcp.orders.purchase import Encode, Purchase
+from runapi_mcp.orders.purchase import Encode, Purchase, RequestForm
 from runapi_mcp.orders.reconcile import reconcile_soon
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -96,8 +96,9 @@ class Orders:
         Raises:
             OrderWithdrawn
         """
-        entry = order.purchase.with_sources(order.entries[0], urls, self._encode(order.purchase))
-        order.entries = await self.ledger.record_request(entry)
+        form = self._form(order.purchase)
+        wanted = order.purchase.with_sources(order.entries, urls, form)
+        order.entries = await self.ledger.record_request(wanted)
         if all(entry.status == "refused" for entry in order.entries):
             raise OrderWithdrawn
 
@@ -189,8 +190,12 @@ class Orders:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))
 
     def _entries(self, purchase: Purchase) -> list[Entry]:
-        caller, now, encode = self._provider.caller_id, self.ledger.now(), self._encode(purchase)
-        return purchase.entries(caller, now, encode, with_prompt=self._shared.keeps_prompts)
+        caller, now, form = self._provider.caller_id, self.ledger.now(), self._form(purchase)
+        return purchase.entries(caller, now, form, with_prompt=self._shared.keeps_prompts)
+
+    def _form(self, purchase: Purchase) -> RequestForm:
+        wakeups = self._shared.wakeups
+        return RequestForm(self._encode(purchase), None if wakeups is None else wakeups.address_of)
 
     def _encode(self, purchase: Purchase) -> Encode:
         return partial(self._provider.request_body, purchase.variant)

@@ -13,6 +13,7 @@ from runapi_mcp.base.errors import ProviderFailure
 from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.tracked_task import Timing, TrackedTask, warn_unwaited
 from runapi_mcp.providers.port import Provider
@@ -31,6 +32,8 @@ class Poller:
         if tracked is None:
             timing = Timing(durations, self._made_at(entry))
             known[key] = tracked = TrackedTask(task, entry, timing)
+            if self._shared.wakeups is not None and entry is not None and not task.ended:
+                self._shared.wakeups.watch(entry, tracked)
         return tracked
 
     async def track_known(self, task_id: str, entry: Entry | None) -> TrackedTask:
@@ -65,7 +68,8 @@ class Poller:
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
             if wait_seconds > 0 and not all(tracked.task.ended for tracked in tasks):
-                await report_while(report, partial(_message, tasks), poll_until_then)
+                message = partial(_message, tasks, self._shared.looks)
+                await report_while(report, message, poll_until_then)
         except BaseException:
             for tracked in tasks:
                 warn_unwaited(tracked.task.id)
@@ -74,8 +78,9 @@ class Poller:
     async def poll(self, tracked: TrackedTask) -> None:
         """Read the task once and record it; a failed read is recorded too."""
         variant = by_model(tracked.entry.model, self._shared.variants) if tracked.entry else None
+        tracked.begin_poll()
         try:
-            task = await self._provider.read(tracked.task.id, variant, tracked.timing.chance)
+            task = await self._provider.read(tracked.task.id, variant, tracked.urgency)
         except ProviderFailure as failure:
             tracked.record_failure(failure)
         else:
@@ -88,6 +93,7 @@ class Poller:
                 continue
             with tracked.polling():
                 await tracked.wait_until_due()
+                await self._shared.looks.wait_turn(tracked.timing.chance)
                 await self.poll(tracked)
 
     async def _write_down(
@@ -131,14 +137,15 @@ def last_seen(task_id: str, entry: Entry | None) -> Task:
     )
 
 
-def _message(tasks: Sequence[TrackedTask], elapsed_seconds: float) -> str:
+def _message(tasks: Sequence[TrackedTask], looks: LookBudget, elapsed_seconds: float) -> str:
     tracked = next((each for each in tasks if not each.task.ended), tasks[0])
     done = sum(each.task.ended for each in tasks)
     of_all = f", {done} of {len(tasks)} done" if len(tasks) > 1 else ""
     if tracked.failure is not None:
         return f"asking again, {elapsed_seconds:.0f} s{of_all}. {tracked.failure.happened}"
     doing = "queued" if tracked.task.status == "pending" else "drawing"
-    return f"{doing}, {elapsed_seconds:.0f} s{of_all}{_usually(tracked)}"
+    busy = "; busy: looking less often" if looks.is_busy else ""
+    return f"{doing}, {elapsed_seconds:.0f} s{of_all}{_usually(tracked)}{busy}"
 
 
 def _usually(tracked: TrackedTask) -> str:

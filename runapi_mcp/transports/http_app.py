@@ -41,13 +41,15 @@ def http_app(
     needs_key: bool,
     keeps_sessions: bool = True,
     root_path: str = "",
+    before_checks: Sequence[Middleware] = (),
     is_ready: Callable[[], bool] = lambda: True,
 ) -> Starlette:
     """The app; `allowed_hosts` are the names it answers to besides those of this machine.
 
     `needs_key` tells whether callers who bring no key are strangers; without `keeps_sessions` any
     server of its kind can take any request. `root_path` is what stands before all its paths where
-    its clients find it, as "/flux"; `is_ready` is what a balancer is told.
+    its clients find it, as "/flux"; `before_checks` takes out what is for no client; `is_ready`
+    is what a balancer is told.
     """
     caps = caps or HttpCaps()
     manager = StreamableHTTPSessionManager(
@@ -67,6 +69,7 @@ def http_app(
     keyless_app = _mcp_app(passing) if needs_key else None
     middleware = [
         Middleware(PathMiddleware, root_path=root_path),
+        *before_checks,
         Middleware(HeadCheck, allowed_hosts=allowed_hosts),
         Middleware(LastAnswers, is_ready=is_ready),
         Middleware(AnswerMiddleware),

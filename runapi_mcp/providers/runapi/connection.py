@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.request import getproxies
 
 import anyio
 import httpx
@@ -25,6 +26,7 @@ from runapi_mcp.outbound.targets import Unreached, parse_url
 from runapi_mcp.outbound.way_out import WayOut
 from runapi_mcp.providers.runapi import bodies
 from runapi_mcp.providers.runapi.failures import http_answer, named_task, to_failure
+from runapi_mcp.providers.runapi.keep_alive import KeepAliveTransport
 from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
 from runapi_mcp.providers.runapi.rate_limit import RateLimit
 from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, retry
@@ -122,9 +124,7 @@ class Connection:
 
     async def _attempt(self, request: Request, secret: str, seconds: float) -> Reply:
         response, content = await self._exchange(request, secret, seconds)
-        headers = {
-            name: bodies.sanitise_text(value, secret) for name, value in response.headers.items()
-        }
+        headers = bodies.sanitise_headers(response.headers, secret)
         answer = http_answer(response.status_code, headers)
         if response.status_code == 304 and not request.pays:
             return Reply({}, headers, answer)
@@ -192,9 +192,7 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
         ) from error
     try:
         return httpx.AsyncClient(
-            transport=transport,
-            # A request that waits for a place was not sent: it must end before the attempt does,
-            # because the end of an attempt leaves a doubt.
+            transport=transport or _own_transport(base_url),
             timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS, pool=_POOL_SECONDS),
             headers={
                 "Accept": "application/json",
@@ -214,6 +212,16 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
             f"No connection can be made with this environment: {error}.",
             "Check the proxy variables (HTTPS_PROXY, ALL_PROXY) and SSL_CERT_FILE.",
         ) from error
+
+
+def _own_transport(base_url: str) -> httpx.AsyncBaseTransport | None:
+    """None where a proxy may stand between, which is httpx's affair."""
+    if not is_loopback(base_url) and getproxies():
+        return None
+    is_secure = base_url.startswith("https:")
+    return KeepAliveTransport(
+        httpx.URL(base_url), httpx.create_ssl_context() if is_secure else None
+    )
 
 
 def _not_uploaded(reason: str, advice: str, host: str = "") -> ProviderDown:
