@@ -40,9 +40,9 @@ def anyio_backend() -> str:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_who_leaves_and_comes_back_gets_the_picture_and_pays_once(
-    empty_database: SecretStr, way: str
+    fleet_database: SecretStr, way: str
 ) -> None:
-    async with fleet_site(empty_database) as there, WAYS[way](there.fleet.ports) as url:
+    async with fleet_site(fleet_database) as there, WAYS[way](there.fleet.ports) as url:
         for left, (version, wants_progress) in enumerate(CLIENTS, 1):
             client = there.client(version, url)
             client.wants_progress = wants_progress

@@ -1,6 +1,7 @@
 """Three servers of one database: any version, in turn; who leaves or dies is missed by nobody."""
 
 from collections.abc import AsyncGenerator
+from itertools import count
 from typing import Any
 
 import anyio
@@ -23,8 +24,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def there(empty_database: SecretStr) -> AsyncGenerator[FleetSite]:
-    async with fleet_site(empty_database) as running:
+async def there(fleet_database: SecretStr) -> AsyncGenerator[FleetSite]:
+    async with fleet_site(fleet_database) as running:
         yield running
 
 
@@ -82,9 +83,9 @@ async def test_what_pays_is_seen_through_before_it_goes(there: FleetSite) -> Non
     assert there.net.paid_requests() == 1
 
 
-async def test_leaving_ends_in_its_time_whatever_hangs(empty_database: SecretStr) -> None:
+async def test_leaving_ends_in_its_time_whatever_hangs(fleet_database: SecretStr) -> None:
     async with (
-        fleet_site(empty_database, "--drain-seconds", "3") as there,
+        fleet_site(fleet_database, "--drain-seconds", "3") as there,
         anyio.create_task_group() as group,
     ):
         first = there.fleet.replicas[0]
@@ -100,8 +101,8 @@ async def test_leaving_ends_in_its_time_whatever_hangs(empty_database: SecretStr
         assert anyio.current_time() - began_at < LIMIT_SECONDS
 
 
-async def test_a_second_signal_ends_it_at_once(empty_database: SecretStr) -> None:
-    async with fleet_site(empty_database, "--drain-seconds", "3600") as there:
+async def test_a_second_signal_ends_it_at_once(fleet_database: SecretStr) -> None:
+    async with fleet_site(fleet_database, "--drain-seconds", "3600") as there:
         first = there.fleet.replicas[0]
         first.tell_to_leave()
         await first.program.stderr.holding("leaving: ")
@@ -127,12 +128,12 @@ async def test_a_rolling_restart_costs_no_caller_an_error(
                 await replica.start()
             restarted.set()
 
+        numbers = count()
         async with anyio.create_task_group() as group:
             group.start_soon(restart)
-            number = 0
             while not restarted.is_set():
-                group.start_soon(draw, number)
-                number += 1
+                group.start_soon(draw, next(numbers))
                 await anyio.sleep(0.05)
-        assert len(outcomes) == number > 3 * DRAIN_SECONDS
-        assert there.net.account().spent_cents == 5 * number
+        asked = next(numbers)
+        assert len(outcomes) == asked > 3 * DRAIN_SECONDS
+        assert there.net.account().spent_cents == 5 * asked

@@ -76,7 +76,7 @@ class WireClient:
         return cast("dict[str, Any]", answer["result"])
 
     def _meta(self, number: int) -> dict[str, object]:
-        meta = {"progressToken": number} if self.wants_progress else dict[str, object]()
+        meta: dict[str, object] = {"progressToken": number} if self.wants_progress else {}
         if self.is_modern:
             meta["io.modelcontextprotocol/protocolVersion"] = self.version
             meta["io.modelcontextprotocol/clientCapabilities"] = dict(self.capabilities)
