@@ -1,14 +1,18 @@
 """What all tests share."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.orders.ledger.postgres.tables import LEDGER_TABLES
+from runapi_mcp.postgres.schemas import migrate
 from tests.support.fleet.postgres_server import (
     NOT_RUN,
     PostgresServer,
@@ -99,3 +103,18 @@ def postgres() -> Iterator[PostgresServer]:
 def empty_database(postgres: PostgresServer) -> SecretStr:
     """The address of a database in which nothing is."""
     return postgres.url(postgres.create_database())
+
+
+@pytest.fixture(scope="session")
+def _template_of_ledgers(postgres: PostgresServer) -> str:
+    """A database with the ledger's tables, to be copied: that is quicker than to make them."""
+    name = postgres.create_database()
+    with ThreadPoolExecutor(1) as thread:  # in this one a loop may be running
+        thread.submit(asyncio.run, migrate(postgres.url(name), [LEDGER_TABLES])).result()
+    return name
+
+
+@pytest.fixture
+def ledger_database(postgres: PostgresServer, _template_of_ledgers: str) -> SecretStr:
+    """The address of a database with an empty ledger."""
+    return postgres.url(postgres.create_database(_template_of_ledgers))

@@ -13,6 +13,7 @@ import click
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.event_loop import run_interruptible
+from runapi_mcp.cli.fleet_database import open_database
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.own_name import as_typed
 from runapi_mcp.cli.watching import Watch, parse_metrics_address
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from runapi_mcp.cli.fleet_parts import FleetParts
     from runapi_mcp.front.serving import Begun
     from runapi_mcp.orders.shared_state import SharedState
+    from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.server import Keys
 
 logger = logging.getLogger(__name__)
@@ -124,7 +126,10 @@ async def _serve_stdio(begun: Begun | None, *, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
     loaded = load_settings(sandbox=sandbox)
-    async with _server(loaded, Watch(), share_key=False) as (server, shared):
+    async with (
+        open_database(loaded) as pool,
+        _server(loaded, Watch(), pool, share_key=False) as (server, shared),
+    ):
         await serve_stdio(server, shared.background, begun)
 
 
@@ -147,7 +152,7 @@ async def _serve_http(  # noqa: PLR0913 - an option each
 
     networks, prefix = parse_networks(trusted_proxies), parse_root_path(root_path)
     loaded = load_settings(sandbox=sandbox)
-    is_one_of_several = loaded.fleet.database_url is not None and not loaded.sandbox
+    is_one_of_several = loaded.uses_database
     drain_seconds = _drain_seconds(drain_seconds, is_one_of_several=is_one_of_several)
     sock = bind(host, port, allowed_hosts)
     address, number = sock.getsockname()[:2]
@@ -162,7 +167,8 @@ async def _serve_http(  # noqa: PLR0913 - an option each
 
     parts = fleet_parts_of(loaded)
     async with (
-        _server(loaded, watch, parts, share_key=share_key, is_far=True) as (server, shared),
+        open_database(loaded) as pool,
+        _server(loaded, watch, pool, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
         drain = Drain(drain_seconds, shared.waits.end, lambda: not shared.payments.is_idle)
@@ -217,6 +223,7 @@ def load_settings(*, sandbox: bool) -> Settings:
 async def _server(
     loaded: Settings,
     watch: Watch,
+    pool: PostgresPool | None,
     parts: FleetParts | None = None,
     *,
     share_key: bool,
@@ -237,7 +244,7 @@ async def _server(
 
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
-        aclosing(ledger_of(loaded)) as ledger,
+        aclosing(ledger_of(loaded, pool)) as ledger,
         aclosing(RunAPI(base_url)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):

@@ -14,6 +14,7 @@ from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.base.stages import stage
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.tracked_task import Timing, TrackedTask, warn_unwaited
 from runapi_mcp.providers.port import Provider
@@ -68,8 +69,9 @@ class Poller:
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
             if wait_seconds > 0 and not all(tracked.task.ended for tracked in tasks):
+                message = partial(_message, tasks, self._shared.looks)
                 with stage("wait"):
-                    await report_while(report, partial(_message, tasks), poll_until_then)
+                    await report_while(report, message, poll_until_then)
         except BaseException:
             for tracked in tasks:
                 warn_unwaited(tracked.task.id)
@@ -93,6 +95,7 @@ class Poller:
                 continue
             with tracked.polling():
                 await tracked.wait_until_due()
+                await self._shared.looks.wait_turn(tracked.timing.chance)
                 await self.poll(tracked)
 
     async def _write_down(
@@ -136,14 +139,15 @@ def last_seen(task_id: str, entry: Entry | None) -> Task:
     )
 
 
-def _message(tasks: Sequence[TrackedTask], elapsed_seconds: float) -> str:
+def _message(tasks: Sequence[TrackedTask], looks: LookBudget, elapsed_seconds: float) -> str:
     tracked = next((each for each in tasks if not each.task.ended), tasks[0])
     done = sum(each.task.ended for each in tasks)
     of_all = f", {done} of {len(tasks)} done" if len(tasks) > 1 else ""
     if tracked.failure is not None:
         return f"asking again, {elapsed_seconds:.0f} s{of_all}. {tracked.failure.happened}"
     doing = "queued" if tracked.task.status == "pending" else "drawing"
-    return f"{doing}, {elapsed_seconds:.0f} s{of_all}{_usually(tracked)}"
+    busy = "; busy: looking less often" if looks.is_busy else ""
+    return f"{doing}, {elapsed_seconds:.0f} s{of_all}{_usually(tracked)}{busy}"
 
 
 def _usually(tracked: TrackedTask) -> str:

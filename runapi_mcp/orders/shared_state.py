@@ -14,6 +14,7 @@ from runapi_mcp.base.single_flight import SingleFlight
 from runapi_mcp.orders.durations import Durations
 from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.payment import Paid, log_unheard
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.orders.waits import Waits
@@ -34,6 +35,7 @@ class SharedState:
     """What can have been ordered, whatever is offered now."""
     wakeups: Wakeups | None = None
     """How callbacks reach those that wait; None where nobody can call back."""
+    looks: LookBudget = field(default_factory=LookBudget)
     tracked: WeakValueDictionary[tuple[str, str], TrackedTask] = field(
         default_factory=WeakValueDictionary[tuple[str, str], TrackedTask]
     )

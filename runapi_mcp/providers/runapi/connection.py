@@ -124,9 +124,7 @@ class Connection:
 
     async def _attempt(self, request: Request, secret: str, seconds: float) -> Reply:
         response, content = await self._exchange(request, secret, seconds)
-        headers = {
-            name: bodies.sanitise_text(value, secret) for name, value in response.headers.items()
-        }
+        headers = bodies.sanitise_headers(response.headers, secret)
         answer = http_answer(response.status_code, headers)
         if response.status_code == 304 and not request.pays:
             return Reply({}, headers, answer)

@@ -17,7 +17,7 @@ import h11
 import httpx
 from anyio.abc import ByteStream, SocketAttribute
 
-IDLE_SECONDS: Final = 5.0
+RESTING_SECONDS: Final = 5.0
 """A connection that rests longer may be about to be closed at the other end."""
 _CONNECT_SECONDS: Final = 5.0
 _MOST_BYTES: Final = 65_536
@@ -119,7 +119,7 @@ class KeepAliveTransport(httpx.AsyncBaseTransport):
     async def _take_resting(self) -> _Link | None:
         while self._resting:
             link = self._resting.pop()
-            if anyio.current_time() - link.rests_since < IDLE_SECONDS and link.is_silent():
+            if anyio.current_time() - link.rests_since < RESTING_SECONDS and link.is_silent():
                 return link
             await link.close()
         return None
@@ -127,7 +127,7 @@ class KeepAliveTransport(httpx.AsyncBaseTransport):
     async def _close_old(self) -> None:
         """So that a crowd that has gone leaves no connections behind."""
         oldest = self._resting[0]
-        if anyio.current_time() - oldest.rests_since >= IDLE_SECONDS:
+        if anyio.current_time() - oldest.rests_since >= RESTING_SECONDS:
             del self._resting[0]
             await oldest.close()
 

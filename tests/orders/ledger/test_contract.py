@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -94,11 +93,9 @@ def allow_up_to(cents: float) -> Callable[[Spending, bool], None]:
 
 
 @pytest.fixture(params=IMPLEMENTATIONS.values(), ids=list(IMPLEMENTATIONS))
-async def book(
-    request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: object
-) -> AsyncGenerator[Book]:
+async def book(request: pytest.FixtureRequest, anyio_backend: object) -> AsyncGenerator[Book]:
     kind: Implementation = request.param
-    async with kind.opened(tmp_path) as (one, other):
+    async with kind.opened(request) as (one, other):
         yield Book(one, other, kind)
 
 
@@ -727,12 +724,12 @@ async def test_an_upload_is_known_to_its_caller_until_it_ends(book: Book) -> Non
 
 @pytest.mark.parametrize("kind", IMPLEMENTATIONS.values(), ids=list(IMPLEMENTATIONS))
 async def test_a_new_process_joins_what_an_earlier_one_left(
-    kind: Implementation, tmp_path: Path
+    kind: Implementation, request: pytest.FixtureRequest
 ) -> None:
-    async with kind.opened(tmp_path) as (earlier, _):
+    async with kind.opened(request) as (earlier, _):
         await earlier.intend(wanted("1"), NOTHING, clock(), allow_all)
         assert earlier.lasts == kind.lasts
-    async with kind.opened(tmp_path) as (later, _):
+    async with kind.opened(request) as (later, _):
         found = await later.find_alike(wanted("2")[0], NOTHING, clock())
         assert (found is not None) == kind.lasts
 

@@ -17,7 +17,6 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
-from runapi_mcp.base.catalog.vendors import vendor_named
 from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import (
@@ -25,17 +24,16 @@ from runapi_mcp.orders.ledger.entry import (
     LISTED_BY_SECONDS,
     LISTS_APART_SECONDS,
     SEND_SECONDS,
-    Doubt,
     Entry,
     Spending,
     Use,
 )
 from runapi_mcp.orders.ledger.port import Allow, AllowAgain, Call, Selection
+from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
 from runapi_mcp.orders.ledger.sqlite import queries
 from runapi_mcp.orders.ledger.sqlite.joining import alike
 from runapi_mcp.orders.ledger.sqlite.settling import (
     hand_over_now,
-    is_from_later,
     settle_used,
     withdraw_never_sent,
 )
@@ -182,7 +180,7 @@ class SqliteLedger:
     ) -> list[Entry]:
         sql = queries.selecting(selection, of_caller=caller is not None)
         entries = await self._rows_of(sql, {"caller": caller, "limit": limit})
-        return [replace(entry, doubt=self._doubt(entry)) for entry in entries]
+        return [replace(entry, doubt=doubt_of(entry, self.now())) for entry in entries]
 
     async def find_pictures(self, words: Sequence[str], skip: int, limit: int) -> list[Entry]:
         # Imported here, because no server searches.
@@ -320,20 +318,6 @@ class SqliteLedger:
         allow(lapsed, queries.to_spending(today))
         row = {"call_id": call_id, "now": now, "reserved_since": now - DOUBT_SECONDS}
         connection.execute(queries.RESERVE_AGAIN, row)
-
-    def _doubt(self, entry: Entry) -> Doubt | None:
-        if entry.status != "intended":
-            return None
-        now = self.now()
-        if entry.is_being_sent(now) or (
-            entry.sent_at is None and now - entry.begun_at < SEND_SECONDS
-        ):
-            return "under way"
-        if not vendor_named(entry.vendor).repeats_safely:
-            return "looked for" if entry.is_reserved(now) else "out of sight"
-        is_open = entry.unanswered or entry.settled_at is not None
-        asks_itself = is_open and entry.request and entry.begun_at > now - DOUBT_SECONDS
-        return "asks itself" if asks_itself else "same call asks"
 
     def _today(self, caller: str) -> dict[str, object]:
         now = self.now()
