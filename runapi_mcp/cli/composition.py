@@ -11,6 +11,7 @@ from runapi_mcp.base.progress import Report
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS, Key, Settings
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.orders.ledger import KeptLedger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.orders import Orders
@@ -23,11 +24,20 @@ from runapi_mcp.tools.tool import Caller, DeliveryOptions, Wait
 
 if TYPE_CHECKING:
     from runapi_mcp.login import PendingLogins
+    from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.server import Keys, Service
 
 
-def ledger_of(settings: Settings) -> SqliteLedger:
-    """The ledger where the settings want it; in memory, where they want none."""
+def ledger_of(settings: Settings, pool: PostgresPool | None = None) -> KeptLedger:
+    """The ledger where the settings want it; in memory, where they want none.
+
+    `pool` is the way to their database, where that is open already.
+    """
+    if pool is not None or settings.uses_database:
+        # Imported here, because few have a database.
+        from runapi_mcp.cli.fleet_database import postgres_ledger_of
+
+        return postgres_ledger_of(settings, pool)
     if settings.ledger.locate is None:
         return SqliteLedger.in_memory(zone=settings.ledger.zone)
     return SqliteLedger(
@@ -36,7 +46,7 @@ def ledger_of(settings: Settings) -> SqliteLedger:
 
 
 def shared_state_of(
-    settings: Settings, ledger: SqliteLedger, wakeups: Wakeups | None = None
+    settings: Settings, ledger: KeptLedger, wakeups: Wakeups | None = None
 ) -> SharedState:
     limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
     return SharedState(ledger, limits, keeps_prompts=keeps_prompts, wakeups=wakeups)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
 from runapi_mcp.base.background import Background
+from runapi_mcp.cli.fleet_database import require_database
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
 from runapi_mcp.fleet.callback_endpoint import CallbackEndpoint
 from runapi_mcp.orders.wakeups import Wakeups
 
 if TYPE_CHECKING:
-    from runapi_mcp.base.secret import SecretStr
     from runapi_mcp.base.settings import Settings
+    from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.providers.runapi.rate_limit import RateLimit
-
-_CONNECTIONS: Final = 2
-"""For callbacks, beside those of the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +32,27 @@ class FleetParts:
 
 
 @asynccontextmanager
-async def fleet_parts_of(settings: Settings) -> AsyncGenerator[FleetParts]:
-    """The parts of one server, at work while it serves."""
-    database_url = None if settings.sandbox else settings.fleet.database_url
+async def fleet_parts_of(
+    settings: Settings, pool: PostgresPool | None
+) -> AsyncGenerator[FleetParts]:
+    """The parts of one server, at work while it serves; `pool` is the way to what others share."""
     async with (
-        _hearing(settings, database_url) as (wakeups, before_checks),
-        _taking_turns(settings, database_url) as make_rate_limit,
+        _hearing(settings, pool) as (wakeups, before_checks),
+        _taking_turns(settings, pool) as make_rate_limit,
     ):
         yield FleetParts(wakeups, before_checks, make_rate_limit)
 
 
 @asynccontextmanager
 async def _hearing(
-    settings: Settings, database_url: SecretStr | None
+    settings: Settings, pool: PostgresPool | None
 ) -> AsyncGenerator[tuple[Wakeups | None, Sequence[Middleware]]]:
     if settings.fleet.public_url is None:
         yield None, ()
         return
     addresses = CallbackAddresses(settings.fleet.public_url, settings.fleet.secrets)
     wakeups = Wakeups(addresses.address_of)
-    async with _relayed(wakeups, database_url) as hear:
+    async with _relayed(wakeups, settings, pool) as hear:
         yield (
             wakeups,
             [Middleware(CallbackEndpoint, addresses=addresses, hear=hear, caps=settings.http)],
@@ -62,30 +61,26 @@ async def _hearing(
 
 @asynccontextmanager
 async def _relayed(
-    wakeups: Wakeups, database_url: SecretStr | None
+    wakeups: Wakeups, settings: Settings, pool: PostgresPool | None
 ) -> AsyncGenerator[Callable[[str], object]]:
     """What is to be told of callbacks: who waits here, and where there are others, they too."""
-    if database_url is None:
+    if pool is None:
         yield wakeups.hear
         return
     # Imported here, because psycopg is there only where there is a database.
     from runapi_mcp.fleet.callback_relay import CallbackRelay
-    from runapi_mcp.postgres.pool import PostgresPool
 
-    async with (
-        aclosing(PostgresPool(database_url, _CONNECTIONS)) as pool,
-        Background().running() as background,
-    ):
-        relay = CallbackRelay(pool, database_url, wakeups)
+    relay = CallbackRelay(pool, require_database(settings), wakeups)
+    async with Background().running() as background:
         background.start(relay.run)
         yield relay.hear
 
 
 @asynccontextmanager
 async def _taking_turns(
-    settings: Settings, database_url: SecretStr | None
+    settings: Settings, pool: PostgresPool | None
 ) -> AsyncGenerator[Callable[[str], RateLimit] | None]:
-    if database_url is None:
+    if pool is None:
         yield None
         return
     from runapi_mcp.fleet.shared_rate_limit import SharedRateLimit
@@ -93,7 +88,7 @@ async def _taking_turns(
     from runapi_mcp.providers.runapi.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
 
     per_second = settings.fleet.requests_per_second or REQUESTS_PER_SECOND
-    table = TurnTable(database_url)
+    table = TurnTable(require_database(settings))
 
     def make_rate_limit(caller_id: str) -> RateLimit:
         return SharedRateLimit(table, caller_id, per_second, per_second * PAYING_SHARE)

@@ -13,6 +13,7 @@ import click
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.cli.event_loop import run_interruptible
+from runapi_mcp.cli.fleet_database import open_database
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.own_name import as_typed
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from runapi_mcp.cli.fleet_parts import FleetParts
     from runapi_mcp.front.serving import Begun
     from runapi_mcp.orders.shared_state import SharedState
+    from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.server import Keys
 
 logger = logging.getLogger(__name__)
@@ -112,7 +114,11 @@ def over_stdio(begun: Begun | None, *, sandbox: bool) -> None:
 async def _serve_stdio(begun: Begun | None, *, sandbox: bool) -> None:
     from runapi_mcp.transports.stdio import serve_stdio
 
-    async with _server(load_settings(sandbox=sandbox), share_key=False) as (server, shared):
+    loaded = load_settings(sandbox=sandbox)
+    async with (
+        open_database(loaded) as pool,
+        _server(loaded, pool, share_key=False) as (server, shared),
+    ):
         await serve_stdio(server, shared.background, begun)
 
 
@@ -134,7 +140,7 @@ async def _serve_http(
 
     networks, prefix = parse_networks(trusted_proxies), parse_root_path(root_path)
     loaded = load_settings(sandbox=sandbox)
-    is_one_of_several = loaded.fleet.database_url is not None and not loaded.sandbox
+    is_one_of_several = loaded.uses_database
     drain_seconds = _drain_seconds(drain_seconds, is_one_of_several=is_one_of_several)
     sock = bind(host, port, allowed_hosts)
     address, number = sock.getsockname()[:2]
@@ -148,8 +154,9 @@ async def _serve_http(
             click.echo(_ONE_CALLER, err=True)
 
     async with (
-        fleet_parts_of(loaded) as parts,
-        _server(loaded, parts, share_key=share_key, is_far=True) as (server, shared),
+        open_database(loaded) as pool,
+        fleet_parts_of(loaded, pool) as parts,
+        _server(loaded, pool, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
         drain = Drain(drain_seconds, shared.waits.end, lambda: not shared.payments.is_idle)
@@ -196,7 +203,12 @@ def load_settings(*, sandbox: bool) -> Settings:
 
 @asynccontextmanager
 async def _server(
-    loaded: Settings, parts: FleetParts | None = None, *, share_key: bool, is_far: bool = False
+    loaded: Settings,
+    pool: PostgresPool | None,
+    parts: FleetParts | None = None,
+    *,
+    share_key: bool,
+    is_far: bool = False,
 ) -> AsyncGenerator[tuple[Server[Any], SharedState]]:
     """The server as the settings want it, on RunAPI or on a sandbox of its own.
 
@@ -218,7 +230,7 @@ async def _server(
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     make_rate_limit = (parts and parts.make_rate_limit) or rate_limits_of(loaded)
     async with (
-        aclosing(ledger_of(loaded)) as ledger,
+        aclosing(ledger_of(loaded, pool)) as ledger,
         aclosing(RunAPI(base_url, make_rate_limit=make_rate_limit)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):

@@ -10,9 +10,8 @@ import httpx
 import pytest
 
 from runapi_mcp.base.secret import SecretStr
-from runapi_mcp.fleet.schema import FLEET_SCHEMA
+from runapi_mcp.cli.fleet_database import prepare
 from runapi_mcp.postgres.pool import PostgresPool
-from runapi_mcp.postgres.schemas import migrate
 from tests.support.fleet.replicas import Fleet, replicas
 from tests.support.fleet.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.fleet.wire import WireClient
@@ -39,7 +38,7 @@ class Site:
 
 @pytest.fixture
 async def there(empty_database: SecretStr) -> AsyncGenerator[Site]:
-    await migrate(empty_database, [FLEET_SCHEMA])
+    await prepare(empty_database)
     async with network() as net, tcp_proxy("127.0.0.1", 1) as way:
         environment = {
             **net.environment(),

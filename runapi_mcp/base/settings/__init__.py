@@ -107,6 +107,11 @@ class Settings(NamedTuple):
     warnings: tuple[str, ...]
     """What a person should hear at the start: a broken file, a template left unfilled."""
 
+    @property
+    def uses_database(self) -> bool:
+        """Whether the ledger is in PostgreSQL. Practice leaves no trace among what was paid."""
+        return self.fleet.database_url is not None and not self.sandbox
+
 
 def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> Settings:
     """The settings of this process; in the sandbox, asked for here or there, no address is needed.

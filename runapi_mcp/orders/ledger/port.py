@@ -177,3 +177,13 @@ class Ledger(Protocol):
     async def record_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
         """Write down where the provider has a local file until then."""
         ...
+
+
+class KeptLedger(Ledger, Protocol):
+    """A ledger as a program has it open."""
+
+    async def total_cost_cents(self, since: float) -> float:
+        """What everybody's pictures cost that were made since then."""
+        ...
+
+    async def aclose(self) -> None: ...

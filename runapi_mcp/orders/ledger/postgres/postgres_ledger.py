@@ -101,8 +101,9 @@ class PostgresLedger:
         # Nothing is sent before `record_send`, whose flush takes this along.
         return await self._database.write(lock, write, look, durable=False)
 
-    async def record_request(self, entry: Entry) -> list[Entry]:
-        return await self._change_call(statements.to_row(entry), [statements.RECORD_REQUEST])
+    async def record_request(self, wanted: Call) -> list[Entry]:
+        changes = [(statements.RECORD_REQUEST, statements.to_row(entry)) for entry in wanted]
+        return await self._change_call(wanted[0].call_id, changes)
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         async def send(transaction: LedgerTransaction) -> Entry:
@@ -148,8 +149,9 @@ class PostgresLedger:
         await self._change_picture(key, values, [statements.RECORD_DOUBT])
 
     async def withdraw(self, call_id: str) -> None:
-        changes = (statements.WITHDRAW, statements.SETTLE_IF_NOTHING_COMES)
-        await self._change_call({"call_id": call_id}, changes)
+        values = {"call_id": call_id, "now": self.now()}
+        both = (statements.WITHDRAW, statements.SETTLE_IF_NOTHING_COMES)
+        await self._change_call(call_id, [(sql, values) for sql in both])
 
     async def record(self, entry: Entry) -> None:
         async def write(transaction: LedgerTransaction) -> Entry:
@@ -189,7 +191,7 @@ class PostgresLedger:
 
     async def record_handover(self, call_id: str, at: float, *, surely: bool) -> None:
         values = {"call_id": call_id, "at": at, "surely": surely}
-        await self._change_call(values, [statements.RECORD_HANDOVER])
+        await self._change_call(call_id, [(statements.RECORD_HANDOVER, values)])
 
     async def doubts(self, caller: str, limit: int) -> list[Entry]:
         now = self.now()
@@ -304,16 +306,18 @@ class PostgresLedger:
         lock = _lock_of(statements.OWNER_OF_PICTURE, {"key": key})
         return await self._database.write(lock, change, look)
 
-    async def _change_call(self, values: Values, changes: Sequence[LiteralString]) -> list[Entry]:
+    async def _change_call(
+        self, call_id: str, changes: Sequence[tuple[LiteralString, Values]]
+    ) -> list[Entry]:
         async def change(transaction: LedgerTransaction) -> list[Entry]:
-            for sql in changes:
-                await transaction.run(sql, {**values, "now": self.now()})
+            for sql, values in changes:
+                await transaction.run(sql, values)
             return await look(transaction)
 
         async def look(transaction: LedgerTransaction) -> list[Entry]:
-            return await transaction.entries(statements.BY_CALL, values)
+            return await transaction.entries(statements.BY_CALL, {"call_id": call_id})
 
-        lock = _lock_of(statements.OWNER_OF_CALL, values)
+        lock = _lock_of(statements.OWNER_OF_CALL, {"call_id": call_id})
         return await self._database.write(lock, change, look)
 
     def _day_of(self, entry: Entry, known: Entry) -> float:

@@ -62,7 +62,7 @@ RECORD: Final = """
 
 RECORD_REQUEST: Final = """
     UPDATE runapi_mcp.pictures SET arguments = %(arguments)s, request = %(request)s, ready = true
-    WHERE call_id = %(call_id)s AND NOT ready"""
+    WHERE key = %(key)s AND NOT ready"""
 RECORD_SEND: Final = """
     UPDATE runapi_mcp.pictures SET open_sends = open_sends + 1, sends_out = sends_out + 1,
         sent_at = %(now)s, set_aside = true, unanswered = true
