@@ -86,16 +86,15 @@ _PANELS: Final[Sequence[_Panel]] = (
         "Ledger, p99", "s", {"{{operation}}": _p99("runapi_ledger_duration_seconds", "operation")}
     ),
     _Panel(
-        "Ledger: up, and counters less sums",
+        "Ledger: up, and counters that differ",
         "short",
-        {"up": "min(runapi_ledger_up)", "cents": "max(abs(runapi_ledger_drift))"},
+        {"up": "min(runapi_ledger_up)", "counters": "max(runapi_ledger_drift)"},
     ),
     _Panel(
         "Connections to the database",
         "short",
         {
-            "{{state}}": "sum by (state) (runapi_pool_connections)",
-            "p99 s": _p99("runapi_pool_wait_seconds"),
+            "{{state}}": "sum by (state) (runapi_pool)",
         },
     ),
     _Panel("Memory", "bytes", {"{{instance}}": 'process_resident_memory_bytes{job=~"$job"}'}),

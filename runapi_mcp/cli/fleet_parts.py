@@ -68,7 +68,7 @@ async def _hearing(
 @asynccontextmanager
 async def _relayed(
     wakeups: Wakeups, settings: Settings, pool: PostgresPool | None
-) -> AsyncGenerator[Callable[[str], object]]:
+) -> AsyncGenerator[Callable[[str], bool]]:
     """What is to be told of callbacks: who waits here, and where there are others, they too."""
     if pool is None:
         yield wakeups.hear

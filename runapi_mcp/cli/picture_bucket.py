@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
 from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.settings import Settings
-from runapi_mcp.fleet.picture_endpoint import PictureEndpoint
-from runapi_mcp.images.kept_pictures import KeptPictures
-from runapi_mcp.images.picture_links import PictureLinks
+
+if TYPE_CHECKING:
+    from runapi_mcp.images.kept_pictures import KeptPictures
 
 
 def kept_pictures_of(settings: Settings) -> KeptPictures | None:
@@ -22,12 +23,16 @@ def kept_pictures_of(settings: Settings) -> KeptPictures | None:
     if url is None or fleet.public_url is None:
         return None
     try:
+        # Here, because most servers have no bucket.
         from runapi_mcp.images.obstore_bucket import ObstoreBucket
     except ImportError as error:
         raise NotConfigured(
             "RUNAPI_PICTURES needs a package that is not installed.",
             "Install it: pip install 'runapi-mcp[s3]'.",
         ) from error
+    from runapi_mcp.images.kept_pictures import KeptPictures
+    from runapi_mcp.images.picture_links import PictureLinks
+
     links = PictureLinks(fleet.public_url, fleet.secrets)
     has_sidecars = settings.pictures.sidecars is not False
     return KeptPictures(ObstoreBucket(url), links, has_sidecars=has_sidecars)
@@ -37,4 +42,6 @@ def picture_endpoints(settings: Settings, kept: KeptPictures | None) -> Sequence
     """What links to kept pictures lead to; nothing, where none are kept."""
     if kept is None:
         return ()
+    from runapi_mcp.fleet.picture_endpoint import PictureEndpoint
+
     return [Middleware(PictureEndpoint, kept=kept, caps=settings.http)]

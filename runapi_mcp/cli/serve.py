@@ -251,7 +251,7 @@ async def _server(
     make_rate_limit = (parts and parts.make_rate_limit) or rate_limits_of(loaded)
     async with (
         aclosing(ledger_of(loaded, pool)) as ledger,
-        aclosing(RunAPI(base_url, make_rate_limit=make_rate_limit)) as upstream,
+        aclosing(RunAPI(base_url, make_rate_limit=watch.rate_limits(make_rate_limit))) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         wakeups, kept = (parts.wakeups, parts.kept) if parts else (None, None)
@@ -262,7 +262,7 @@ async def _server(
         saves = not is_far if given is None else given
         server = create_server(service, variants, saves=saves)
         watch.server(server, [tool.name for tool in offered(variants)])
-        async with watch.running(shared.ledger):
+        async with watch.running(ledger, pool):
             yield server, shared
 
 

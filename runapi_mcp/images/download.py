@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import IO, Final, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
 import anyio.to_thread
 
@@ -17,11 +17,13 @@ from runapi_mcp.images.conversion import FORMATS, convert, save_conversion
 from runapi_mcp.images.decoder import Conversion
 from runapi_mcp.images.decoding import Decoders
 from runapi_mcp.images.inspection import ImageInfo, inspect, turn_seconds
-from runapi_mcp.images.kept_pictures import BucketDraft, KeptPictures
 from runapi_mcp.images.picture import Picture, PictureRequest, Place, SavedPicture, WantedPicture
 from runapi_mcp.images.saving import Changed, Draft, NotSaved, open_saved
 from runapi_mcp.images.structure import NotAnImage
 from runapi_mcp.images.workers import NotDecoded
+
+if TYPE_CHECKING:
+    from runapi_mcp.images.kept_pictures import BucketDraft, KeptPictures
 
 AT_ONCE_BYTES: Final = 1_000_000
 """So much is written in one go: a thread for every chunk would cost more than the writing."""
@@ -36,7 +38,12 @@ class Download:
         NotSaved: from each step, where the draft cannot be written or read.
     """
 
-    def __init__(self, request: PictureRequest, wanted: WantedPicture, draft: _AnyDraft) -> None:
+    def __init__(
+        self,
+        request: PictureRequest,
+        wanted: WantedPicture,
+        draft: Draft | BucketDraft | _UnsavedDraft,
+    ) -> None:
         self._request = request
         self._wanted = wanted
         self._draft = draft
@@ -197,9 +204,6 @@ class _UnsavedDraft:
 
     def discard(self) -> None:
         self._file.close()
-
-
-_AnyDraft = Draft | BucketDraft | _UnsavedDraft
 
 
 async def inspect_saved(

@@ -17,7 +17,7 @@ SECRET_FILE: Final = "RUNAPI_FLEET_SECRET_FILE"  # noqa: S105 - another one's
 REQUESTS_PER_SECOND: Final = "RUNAPI_REQUESTS_PER_SECOND"
 DATABASE_URL: Final = "RUNAPI_DATABASE_URL"
 DATABASE_URL_FILE: Final = "RUNAPI_DATABASE_URL_FILE"
-PICTURES: Final = "RUNAPI_PICTURES"
+BUCKET_URL: Final = "RUNAPI_PICTURES"
 FLEET_NAMES: Final = (
     PUBLIC_URL,
     SECRET,
@@ -25,7 +25,7 @@ FLEET_NAMES: Final = (
     REQUESTS_PER_SECOND,
     DATABASE_URL,
     DATABASE_URL_FILE,
-    PICTURES,
+    BUCKET_URL,
 )
 
 # A password with a bare @ would be taken for a part of the host, and shown with it.
@@ -70,17 +70,17 @@ def read_fleet(environ: Mapping[str, str]) -> FleetSettings:
     pictures = _pictures(environ)
     if pictures is not None and public_url is None:
         raise NotConfigured(
-            f"{PICTURES} needs {PUBLIC_URL}: answers have links to it.",
+            f"{BUCKET_URL} needs {PUBLIC_URL}: answers have links to it.",
             f"Set it to where the servers are reached from outside, and {SECRET} beside it.",
         )
     return FleetSettings(public_url, secrets, rate, _database_url(environ), pictures)
 
 
 def _pictures(environ: Mapping[str, str]) -> str | None:
-    url = values.stated(environ, PICTURES)
+    url = values.stated(environ, BUCKET_URL)
     if url is not None and _BUCKET.fullmatch(url) is None:
         raise NotConfigured(
-            f"{PICTURES} is not the address of a bucket.", "Write it as s3://bucket/prefix."
+            f"{BUCKET_URL} is not the address of a bucket.", "Write it as s3://bucket/prefix."
         )
     return url
 
