@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,6 +18,7 @@ from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.wakeups import Wakeups
 from runapi_mcp.providers.port import Provider, Upstream
+from runapi_mcp.providers.runapi.rate_limit import OwnRateLimit, RateLimit
 from runapi_mcp.tools.picture_request import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, DeliveryOptions, Wait
 
@@ -48,6 +50,12 @@ def shared_state_of(
 ) -> SharedState:
     limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
     return SharedState(ledger, limits, keeps_prompts=keeps_prompts, wakeups=wakeups)
+
+
+def rate_limits_of(settings: Settings) -> Callable[[str], RateLimit] | None:
+    """How often each caller asks RunAPI; None for as often as it is known to take."""
+    per_second = settings.fleet.requests_per_second
+    return None if per_second is None else lambda _: OwnRateLimit(per_second)
 
 
 def service_of(

@@ -1,14 +1,24 @@
 """What the settings make of a server that has an address of its own, or others beside it."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
-from runapi_mcp.base.settings import Settings
+from runapi_mcp.base.background import Background
+from runapi_mcp.cli.fleet_database import require_database
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
 from runapi_mcp.fleet.callback_endpoint import CallbackEndpoint
 from runapi_mcp.orders.wakeups import Wakeups
+
+if TYPE_CHECKING:
+    from runapi_mcp.base.settings import Settings
+    from runapi_mcp.postgres.pool import PostgresPool
+    from runapi_mcp.providers.runapi.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +26,73 @@ class FleetParts:
     wakeups: Wakeups | None = None
     """How RunAPI calls back; None where it cannot, because no address is public."""
     before_checks: Sequence[Middleware] = ()
+    """What takes callbacks out of all that comes over HTTP."""
+    make_rate_limit: Callable[[str], RateLimit] | None = None
+    """The turns of a caller that other servers serve as well; None where there are no others."""
 
 
-def fleet_parts_of(settings: Settings) -> FleetParts:
+@asynccontextmanager
+async def fleet_parts_of(
+    settings: Settings, pool: PostgresPool | None
+) -> AsyncGenerator[FleetParts]:
+    """The parts of one server, at work while it serves; `pool` is the way to what others share."""
+    async with (
+        _hearing(settings, pool) as (wakeups, before_checks),
+        _taking_turns(settings, pool) as make_rate_limit,
+    ):
+        yield FleetParts(wakeups, before_checks, make_rate_limit)
+
+
+@asynccontextmanager
+async def _hearing(
+    settings: Settings, pool: PostgresPool | None
+) -> AsyncGenerator[tuple[Wakeups | None, Sequence[Middleware]]]:
     if settings.fleet.public_url is None:
-        return FleetParts()
+        yield None, ()
+        return
     addresses = CallbackAddresses(settings.fleet.public_url, settings.fleet.secrets)
     wakeups = Wakeups(addresses.address_of)
-    endpoint = Middleware(
-        CallbackEndpoint, addresses=addresses, hear=wakeups.hear, caps=settings.http
-    )
-    return FleetParts(wakeups, [endpoint])
+    async with _relayed(wakeups, settings, pool) as hear:
+        yield (
+            wakeups,
+            [Middleware(CallbackEndpoint, addresses=addresses, hear=hear, caps=settings.http)],
+        )
+
+
+@asynccontextmanager
+async def _relayed(
+    wakeups: Wakeups, settings: Settings, pool: PostgresPool | None
+) -> AsyncGenerator[Callable[[str], object]]:
+    """What is to be told of callbacks: who waits here, and where there are others, they too."""
+    if pool is None:
+        yield wakeups.hear
+        return
+    # Imported here, because psycopg is there only where there is a database.
+    from runapi_mcp.fleet.callback_relay import CallbackRelay
+
+    relay = CallbackRelay(pool, require_database(settings), wakeups)
+    async with Background().running() as background:
+        background.start(relay.run)
+        yield relay.hear
+
+
+@asynccontextmanager
+async def _taking_turns(
+    settings: Settings, pool: PostgresPool | None
+) -> AsyncGenerator[Callable[[str], RateLimit] | None]:
+    if pool is None:
+        yield None
+        return
+    from runapi_mcp.fleet.shared_rate_limit import SharedRateLimit
+    from runapi_mcp.fleet.turn_table import TurnTable
+    from runapi_mcp.providers.runapi.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
+
+    per_second = settings.fleet.requests_per_second or REQUESTS_PER_SECOND
+    table = TurnTable(require_database(settings))
+
+    def make_rate_limit(caller_id: str) -> RateLimit:
+        return SharedRateLimit(table, caller_id, per_second, per_second * PAYING_SHARE)
+
+    async with Background().running() as background:
+        background.start(table.run)
+        yield make_rate_limit

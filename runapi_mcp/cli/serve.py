@@ -153,9 +153,9 @@ async def _serve_http(
         if share_key or is_one_of_several:
             click.echo(_ONE_CALLER, err=True)
 
-    parts = fleet_parts_of(loaded)
     async with (
         open_database(loaded) as pool,
+        fleet_parts_of(loaded, pool) as parts,
         _server(loaded, pool, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
@@ -217,15 +217,21 @@ async def _server(
     """
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
-    from runapi_mcp.cli.composition import ledger_of, service_of, shared_state_of
+    from runapi_mcp.cli.composition import (
+        ledger_of,
+        rate_limits_of,
+        service_of,
+        shared_state_of,
+    )
     from runapi_mcp.login import pending_logins
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
 
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
+    make_rate_limit = (parts and parts.make_rate_limit) or rate_limits_of(loaded)
     async with (
         aclosing(ledger_of(loaded, pool)) as ledger,
-        aclosing(RunAPI(base_url)) as upstream,
+        aclosing(RunAPI(base_url, make_rate_limit=make_rate_limit)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         shared = shared_state_of(loaded, ledger, parts.wakeups if parts else None)

@@ -93,7 +93,7 @@ class Poller:
                 continue
             with tracked.polling():
                 await tracked.wait_until_due()
-                await self._shared.looks.wait_turn(tracked.timing.chance)
+                await self._shared.looks.wait_turn(tracked.urgency)
                 await self.poll(tracked)
 
     async def _write_down(
