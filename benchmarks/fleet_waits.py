@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -73,7 +74,7 @@ class Seen:
         return [
             answer.at - self.ends[answer.task_id]
             for answer in self.answers
-            if answer.task_id in self.ends
+            if answer.task_id is not None and answer.task_id in self.ends
         ]
 
     def cells(self) -> Sequence[str]:
@@ -149,9 +150,13 @@ async def _waits(callbacks: Callbacks, share: float) -> Seen:
 
 async def _warm_up(servers: "Servers") -> None:
     asks = [http_callers(f"{url}/mcp", Prompts(lambda _: 1.0)) for url in servers.urls]
+
+    async def draw(number: int) -> None:
+        await asks[number % SERVERS](CALLS + number)
+
     async with anyio.create_task_group() as group:
         for number in range(SERVERS * WARM_UP_CALLS):
-            group.start_soon(asks[number % SERVERS], CALLS + number)
+            group.start_soon(draw, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +199,9 @@ async def _start(environ: Mapping[str, str], port: int, stack: AsyncExitStack) -
 
 @asynccontextmanager
 async def _sandbox() -> AsyncGenerator[str]:
-    async with await anyio.open_process([sys.executable, _SANDBOX], stderr=None) as process:
+    # It would tell of each callback that nobody takes.
+    command = [sys.executable, _SANDBOX]
+    async with await anyio.open_process(command, stderr=subprocess.DEVNULL) as process:
         assert process.stdout  # noqa: S101 - it is a pipe
         yield (await process.stdout.receive()).decode().strip()
         process.kill()

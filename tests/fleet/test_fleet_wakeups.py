@@ -67,6 +67,23 @@ async def test_a_callback_to_one_server_wakes_those_that_wait_at_another(there: 
     assert looks == [1] * 9
 
 
+async def test_one_server_alone_is_woken_without_a_database() -> None:
+    async with network() as net, tcp_proxy("127.0.0.1", 1) as way:
+        environment = {
+            **net.environment(),
+            "RUNAPI_PUBLIC_URL": f"http://127.0.0.1:{way.port}/flux",
+            "RUNAPI_FLEET_SECRET": SECRET,
+        }
+        async with (
+            replicas(1, environment, "--root-path", "/flux") as fleet,
+            httpx.AsyncClient(timeout=LIMIT_SECONDS) as http,
+        ):
+            way.target = ("127.0.0.1", fleet.ports[0])
+            client = WireClient(http, cycle(fleet.urls), "2026-07-28", KEY)
+            drawn = await client.draw(WOKEN.format(0), wait_seconds=60)
+            assert drawn["structuredContent"]["status"] == "completed"
+
+
 async def test_a_server_that_was_killed_is_missed_by_no_callback(there: Site) -> None:
     first, *others = there.fleet.replicas
     there.way.target = ("127.0.0.1", others[0].port)

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from tests.support.fleet.reserved_port import reserved_port
 from tests.support.processes import Program, program
 
-DRAIN_SECONDS = 8
+DRAIN_SECONDS = 24
 
 
 @dataclass(slots=True)

@@ -32,17 +32,22 @@ class FleetSite:
         return sum("stopped waiting" in line for log in logs for line in log)
 
 
+def fleet_environment(net: Network, database: SecretStr) -> dict[str, str]:
+    """What makes a server one of those on this network and database."""
+    return {
+        "RUNAPI_BASE_URL": net.base_url,
+        "RUNAPI_DATABASE_URL": database.get_secret_value(),
+        "RUNAPI_FLEET_SECRET": SECRET,
+    }
+
+
 @asynccontextmanager
 async def fleet_site(
     database: SecretStr, *options: str, send_seconds: float | None = None
 ) -> AsyncGenerator[FleetSite]:
     """Three servers; `options` are theirs, `send_seconds` as `Start` has it."""
     async with network() as net:
-        environment = {
-            "RUNAPI_BASE_URL": net.base_url,
-            "RUNAPI_DATABASE_URL": database.get_secret_value(),
-            "RUNAPI_FLEET_SECRET": SECRET,
-        }
+        environment = fleet_environment(net, database)
         limits = httpx.Limits(max_connections=None)
         async with (
             replicas(3, environment, *options, send_seconds=send_seconds) as fleet,
