@@ -42,14 +42,15 @@ def http_app(
     keeps_sessions: bool = True,
     root_path: str = "",
     before_checks: Sequence[Middleware] = (),
+    more_routes: Sequence[BaseRoute] = (),
     is_ready: Callable[[], bool] = lambda: True,
 ) -> Starlette:
     """The app; `allowed_hosts` are the names it answers to besides those of this machine.
 
     `needs_key` tells whether callers who bring no key are strangers; without `keeps_sessions` any
     server of its kind can take any request. `root_path` is what stands before all its paths where
-    its clients find it, as "/flux"; `before_checks` takes out what is for no client; `is_ready`
-    is what a balancer is told.
+    its clients find it, as "/flux"; `before_checks` takes out what is for no client; `more_routes`
+    are served as calls are; `is_ready` is what a balancer is told.
     """
     caps = caps or HttpCaps()
     manager = StreamableHTTPSessionManager(
@@ -69,9 +70,9 @@ def http_app(
     keyless_app = _mcp_app(passing) if needs_key else None
     middleware = [
         Middleware(PathMiddleware, root_path=root_path),
+        Middleware(LastAnswers, is_ready=is_ready),
         *before_checks,
         Middleware(HeadCheck, allowed_hosts=allowed_hosts),
-        Middleware(LastAnswers, is_ready=is_ready),
         Middleware(AnswerMiddleware),
         Middleware(Admission, caps=caps, keyless_app=keyless_app, keeps_sessions=keeps_sessions),
     ]
@@ -79,7 +80,8 @@ def http_app(
         _keeping_routes(server, manager, caps) if keeps_sessions else _plain_routes(manager)
     )
     pages = public_routes(needs_key=needs_key, has_sse=keeps_sessions, is_ready=is_ready)
-    return Starlette(routes=[*mcp_routes, *pages], middleware=middleware, lifespan=lifespan)
+    routes = [*mcp_routes, *pages, *more_routes]
+    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
 
 
 def _mcp_app(manager: StreamableHTTPSessionManager) -> MeantBodies:
