@@ -12,6 +12,7 @@ from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
@@ -34,7 +35,8 @@ def ledger_of(settings: Settings) -> SqliteLedger:
 
 def shared_state_of(settings: Settings, ledger: SqliteLedger) -> SharedState:
     limits = Limits(*settings.limits)
-    return SharedState(ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
+    looks = LookBudget(settings.waiting.looks_per_second)
+    return SharedState(ledger, limits, keeps_prompts=settings.ledger.keep_prompts, looks=looks)
 
 
 def service_of(

@@ -160,7 +160,7 @@ async def _server(
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
         aclosing(ledger_of(loaded)) as ledger,
-        aclosing(RunAPI(base_url)) as upstream,
+        aclosing(RunAPI(base_url, caps=loaded.waiting)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         shared = shared_state_of(loaded, ledger)

@@ -20,6 +20,7 @@ from runapi_mcp.base.settings.keys import (
 )
 from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
 from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
+from runapi_mcp.base.settings.waiting_caps import WaitingCaps, read_waiting_caps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = [
     "Key",
     "LimitSettings",
     "Settings",
+    "WaitingCaps",
     "check_url",
     "config_path",
     "key_now",
@@ -93,6 +95,7 @@ class Settings(NamedTuple):
     ledger: LedgerSettings
     pictures: PictureSettings
     http: HttpCaps
+    waiting: WaitingCaps
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
@@ -128,6 +131,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         ledger=_ledger(environ, sandbox=sandbox),
         pictures=_pictures(environ),
         http=read_caps(environ),
+        waiting=read_waiting_caps(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         front=values.switch(environ, "RUNAPI_MCP_FRONT", default=True),
