@@ -251,7 +251,13 @@ async def _server(
     make_rate_limit = (parts and parts.make_rate_limit) or rate_limits_of(loaded)
     async with (
         aclosing(ledger_of(loaded, pool)) as ledger,
-        aclosing(RunAPI(base_url, make_rate_limit=watch.rate_limits(make_rate_limit))) as upstream,
+        aclosing(
+            RunAPI(
+                base_url,
+                make_rate_limit=watch.rate_limits(make_rate_limit),
+                caps=loaded.waiting,
+            )
+        ) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         wakeups, kept = (parts.wakeups, parts.kept) if parts else (None, None)

@@ -23,7 +23,7 @@ COUNT_AGAIN_SECONDS: Final = 300.0
 class KeepsCounters(Protocol):
     """A ledger that keeps what was spent beside the calls themselves."""
 
-    async def days_off_count(self) -> int: ...
+    async def count_wrong_budgets(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -51,6 +51,6 @@ def _tell_pool(pool: PostgresPool) -> None:
 
 async def _tell_drift(counters: KeepsCounters) -> None:
     try:
-        LEDGER_DRIFT.set(await counters.days_off_count())
+        LEDGER_DRIFT.set(await counters.count_wrong_budgets())
     except LedgerUnusable:
         """`runapi.ledger.up` says it."""

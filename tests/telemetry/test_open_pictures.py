@@ -77,7 +77,7 @@ async def test_counters_are_compared_now_and_then() -> None:
     class Counters:
         asked = 0
 
-        async def days_off_count(self) -> int:
+        async def count_wrong_budgets(self) -> int:
             self.asked += 1
             return 2
 

@@ -14,7 +14,7 @@ from runapi_mcp.base.urls import is_http, is_loopback
 PUBLIC_URL: Final = "RUNAPI_PUBLIC_URL"
 SECRET: Final = "RUNAPI_FLEET_SECRET"  # noqa: S105 - a variable's name
 SECRET_FILE: Final = "RUNAPI_FLEET_SECRET_FILE"  # noqa: S105 - another one's
-REQUESTS_PER_SECOND: Final = "RUNAPI_REQUESTS_PER_SECOND"
+REQUEST_RATE: Final = "RUNAPI_REQUESTS_PER_SECOND"
 DATABASE_URL: Final = "RUNAPI_DATABASE_URL"
 DATABASE_URL_FILE: Final = "RUNAPI_DATABASE_URL_FILE"
 BUCKET_URL: Final = "RUNAPI_PICTURES"
@@ -22,7 +22,7 @@ FLEET_NAMES: Final = (
     PUBLIC_URL,
     SECRET,
     SECRET_FILE,
-    REQUESTS_PER_SECOND,
+    REQUEST_RATE,
     DATABASE_URL,
     DATABASE_URL_FILE,
     BUCKET_URL,
@@ -66,7 +66,7 @@ def read_fleet(environ: Mapping[str, str]) -> FleetSettings:
             f"{PUBLIC_URL} needs {SECRET}: what comes to it is known by its signature.",
             f"Set it, the same for all servers. {_HOW_TO_MAKE_ONE}",
         )
-    rate = values.number(environ, REQUESTS_PER_SECOND, "requests", _MOST_REQUESTS, 1)
+    rate = values.number(environ, REQUEST_RATE, "requests", _MOST_REQUESTS, 1)
     pictures = _pictures(environ)
     if pictures is not None and public_url is None:
         raise NotConfigured(
