@@ -80,6 +80,7 @@ _PANELS: Final[Sequence[_Panel]] = (
         {
             "{{kind}}": "sum by (kind) (runapi_pace_queue)",
             "p99 s, {{kind}}": _p99("runapi_pace_wait_seconds", "kind"),
+            "429 a second": "sum(rate(runapi_pace_pauses_total[$__rate_interval]))",
         },
     ),
     _Panel(

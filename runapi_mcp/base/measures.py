@@ -189,6 +189,9 @@ PACE_SECONDS: Final = _seconds(
     "How long a request waited for its turn under the rate limit of its key.",
     kind=_any_of("pays", "reads"),
 )
+PACE_PAUSES: Final = _counter(
+    "runapi.pace.pauses", "{answer}", "How often RunAPI told a key to slow down (429)."
+)
 PACE_QUEUE: Final = _level(
     "runapi.pace.queue",
     "{request}",

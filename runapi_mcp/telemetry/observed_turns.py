@@ -5,7 +5,7 @@ from typing import Protocol
 
 import anyio
 
-from runapi_mcp.base.measures import PACE_QUEUE, PACE_SECONDS
+from runapi_mcp.base.measures import PACE_PAUSES, PACE_QUEUE, PACE_SECONDS
 
 
 class KeyTurns(Protocol):
@@ -30,4 +30,5 @@ class ObservedTurns:
             PACE_SECONDS.record(anyio.current_time() - began, kind=kind)
 
     def pause(self, seconds: float) -> None:
+        PACE_PAUSES.add(1)
         self._turns.pause(seconds)

@@ -102,12 +102,15 @@ async def test_a_request_is_counted_while_it_waits_for_its_turn() -> None:
     told: list[tuple[str, float, str]] = []
 
     def hear(row: Measure, amount: float, labels: Mapping[str, str]) -> None:
-        told.append((row.name, amount, labels["kind"]))
+        told.append((row.name, amount, labels.get("kind", "")))
 
     with listening(hear):
-        await ObservedTurns(Turns()).wait_turn(pays=True, urgency=None)
+        turns = ObservedTurns(Turns())
+        await turns.wait_turn(pays=True, urgency=None)
+        turns.pause(2)
     assert told == [
         ("runapi.pace.queue", 1, "pays"),
         ("runapi.pace.queue", -1, "pays"),
         ("runapi.pace.wait", 3, "pays"),
+        ("runapi.pace.pauses", 1, ""),
     ]
