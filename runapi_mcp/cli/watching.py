@@ -112,8 +112,6 @@ def _enter_spans(stack: AsyncExitStack) -> None:
 def _metrics_at(
     address: MetricsAddress, ledger: Ledger, pool: PostgresPool | None
 ) -> AbstractAsyncContextManager[None]:
-    from runapi_mcp.base.sockets import listen
-
     try:
         from runapi_mcp.telemetry.metrics_server import serving_metrics
     except ImportError as error:
@@ -126,9 +124,19 @@ def _metrics_at(
 
     counters = ledger if isinstance(ledger, KeepsCounters) else None
     gauges = AskedGauges(ObservedLedger(ledger), counters, pool)
-    sock = listen(*address)
+    sock = _listen(address)
     click.echo(f"runapi-mcp tells Prometheus at {_url(sock)}", err=True)
     return serving_metrics(sock, gauges.refresh)
+
+
+def _listen(address: MetricsAddress) -> socket.socket:
+    from runapi_mcp.base.sockets import listen
+
+    try:
+        return listen(*address)
+    except NotConfigured as failure:
+        advice = "Choose another port for --metrics; 0 takes a free one."
+        raise NotConfigured(failure.happened, advice) from failure
 
 
 def _url(sock: socket.socket) -> str:
