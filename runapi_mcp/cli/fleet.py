@@ -12,8 +12,8 @@ def command() -> None:
     """Prepare servers that share a database, and see whether they are well."""
 
 
-@command.command()
-def migrate() -> None:
+@command.command("migrate")
+def prepare_database() -> None:
     """Make or change the tables in the database that RUNAPI_DATABASE_URL names.
 
     To be run once before the first server of a new version starts. Servers that run go on.

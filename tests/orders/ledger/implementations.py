@@ -53,7 +53,10 @@ async def _in_memory(_: pytest.FixtureRequest) -> AsyncGenerator[tuple[Ledger, L
 async def _in_postgres(request: pytest.FixtureRequest) -> AsyncGenerator[tuple[Ledger, Ledger]]:
     url, clock = request.getfixturevalue("ledger_database"), _clock()
     async with aclosing(PostgresPool(url)) as one, aclosing(PostgresPool(url)) as other:
-        yield PostgresLedger(one, clock=clock), PostgresLedger(other, clock=clock)
+        ledger = PostgresLedger(one, clock=clock)
+        yield ledger, PostgresLedger(other, clock=clock)
+        # Whatever a test did, the counters of the limits are the sums of the calls.
+        assert await ledger.count_wrong_budgets() == 0
 
 
 IMPLEMENTATIONS: Final = {
