@@ -14,6 +14,7 @@ from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger import KeptLedger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.wakeups import Wakeups
@@ -48,8 +49,13 @@ def ledger_of(settings: Settings, pool: PostgresPool | None = None) -> KeptLedge
 def shared_state_of(
     settings: Settings, ledger: KeptLedger, wakeups: Wakeups | None = None
 ) -> SharedState:
-    limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
-    return SharedState(ledger, limits, keeps_prompts=keeps_prompts, wakeups=wakeups)
+    return SharedState(
+        ledger,
+        Limits(*settings.limits),
+        keeps_prompts=settings.ledger.keep_prompts,
+        wakeups=wakeups,
+        looks=LookBudget(settings.waiting.looks_per_second),
+    )
 
 
 def rate_limits_of(settings: Settings) -> Callable[[str], RateLimit] | None:

@@ -126,7 +126,7 @@ async def _require_prepared(pool: PostgresPool) -> None:
 
 
 def _schemas() -> Sequence[TableSchema]:
-    from runapi_mcp.fleet.schema import FLEET_SCHEMA
+    from runapi_mcp.fleet.fleet_tables import FLEET_TABLES
     from runapi_mcp.orders.ledger.postgres.tables import LEDGER_TABLES
 
-    return (LEDGER_TABLES, FLEET_SCHEMA)
+    return (LEDGER_TABLES, FLEET_TABLES)

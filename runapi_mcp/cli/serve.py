@@ -235,7 +235,9 @@ async def _server(
     make_rate_limit = (parts and parts.make_rate_limit) or rate_limits_of(loaded)
     async with (
         aclosing(ledger_of(loaded, pool)) as ledger,
-        aclosing(RunAPI(base_url, make_rate_limit=make_rate_limit)) as upstream,
+        aclosing(
+            RunAPI(base_url, make_rate_limit=make_rate_limit, caps=loaded.waiting)
+        ) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         shared = shared_state_of(loaded, ledger, parts.wakeups if parts else None)

@@ -21,7 +21,7 @@ MOST_AT_ONCE: Final = 100
 MARGIN_SECONDS: Final = 30.0
 """How much further back than seems needed is looked for what was missed."""
 KEPT_HOURS: Final = 24
-AGAIN_SECONDS: Final = 1.0
+TELL_AGAIN_SECONDS: Final = 1.0
 FORGET_SECONDS: Final = 3_600.0
 
 _TELL: Final = """
@@ -87,7 +87,7 @@ class CallbackRelay:
         except (*DATABASE_FAILURES, CommitLost) as error:
             logger.warning("other servers cannot be told of callbacks: %s", reason_of(error))
             self._untold.extendleft(reversed(keys))
-            await anyio.sleep(AGAIN_SECONDS)
+            await anyio.sleep(TELL_AGAIN_SECONDS)
 
     def _take_in(self, payload: str) -> None:
         self._heard_at = anyio.current_time()

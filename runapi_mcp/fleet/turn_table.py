@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS: Final = 2.0
 """How long the database may take before servers go on without it."""
-RETRY_SECONDS: Final = 1.0
+RECONNECT_SECONDS: Final = 1.0
 
 _NEW: Final = (
     "INSERT INTO runapi_mcp.turns SELECT unnest(%(callers)s::text[]) ON CONFLICT DO NOTHING"
@@ -122,7 +122,7 @@ class TurnTable:
                 if not self._is_away:
                     logger.warning("turns are not shared with other servers: %s", reason_of(error))
                 self._is_away = True
-            await anyio.sleep(RETRY_SECONDS)
+            await anyio.sleep(RECONNECT_SECONDS)
 
     def _ask(self, asked: _Asked) -> None:
         if self.is_connected:

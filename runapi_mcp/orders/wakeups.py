@@ -23,9 +23,9 @@ COUNTED: Final = 20
 """So many of the latest tasks tell whether callbacks come."""
 FEWEST_COUNTED: Final = 5
 PROVEN_SHARE: Final = 0.9
-LOOKS_PER_SECOND: Final = 0.5
+SAFETY_LOOKS_PER_SECOND: Final = 0.5
 """How many looks all tasks together get whose callback is expected, ..."""
-MOST_LOOKS_AT_ONCE: Final = 5.0
+MOST_SAFETY_LOOKS_AT_ONCE: Final = 5.0
 """... and how many of them may come at once."""
 
 
@@ -160,13 +160,13 @@ class _Looks:
     """So many a second, and so many at once after a pause."""
 
     def __init__(self) -> None:
-        self._left = MOST_LOOKS_AT_ONCE
+        self._left = MOST_SAFETY_LOOKS_AT_ONCE
         self._counted_at = anyio.current_time()
 
     def take(self) -> bool:
         now = anyio.current_time()
-        grown = self._left + (now - self._counted_at) * LOOKS_PER_SECOND
-        self._left, self._counted_at = min(grown, MOST_LOOKS_AT_ONCE), now
+        grown = self._left + (now - self._counted_at) * SAFETY_LOOKS_PER_SECOND
+        self._left, self._counted_at = min(grown, MOST_SAFETY_LOOKS_AT_ONCE), now
         if self._left < 1:
             return False
         self._left -= 1

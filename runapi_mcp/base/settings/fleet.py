@@ -14,14 +14,14 @@ from runapi_mcp.base.urls import is_http, is_loopback
 PUBLIC_URL: Final = "RUNAPI_PUBLIC_URL"
 SECRET: Final = "RUNAPI_FLEET_SECRET"  # noqa: S105 - a variable's name
 SECRET_FILE: Final = "RUNAPI_FLEET_SECRET_FILE"  # noqa: S105 - another one's
-REQUESTS_PER_SECOND: Final = "RUNAPI_REQUESTS_PER_SECOND"
+REQUEST_RATE: Final = "RUNAPI_REQUESTS_PER_SECOND"
 DATABASE_URL: Final = "RUNAPI_DATABASE_URL"
 DATABASE_URL_FILE: Final = "RUNAPI_DATABASE_URL_FILE"
 FLEET_NAMES: Final = (
     PUBLIC_URL,
     SECRET,
     SECRET_FILE,
-    REQUESTS_PER_SECOND,
+    REQUEST_RATE,
     DATABASE_URL,
     DATABASE_URL_FILE,
 )
@@ -60,7 +60,7 @@ def read_fleet(environ: Mapping[str, str]) -> FleetSettings:
             f"{PUBLIC_URL} needs {SECRET}: what comes to it is known by its signature.",
             f"Set it, the same for all servers. {_HOW_TO_MAKE_ONE}",
         )
-    rate = values.number(environ, REQUESTS_PER_SECOND, "requests", _MOST_REQUESTS, 1)
+    rate = values.number(environ, REQUEST_RATE, "requests", _MOST_REQUESTS, 1)
     return FleetSettings(public_url, secrets, rate, _database_url(environ))
 
 
