@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from runapi_mcp.base.background import Background
-from runapi_mcp.cli.fleet_database import require_database
+from runapi_mcp.base.urls import is_loopback
+from runapi_mcp.cli.fleet_database import database_trouble, require_database
 from runapi_mcp.cli.picture_bucket import kept_pictures_of, picture_endpoints
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
 from runapi_mcp.fleet.callback_endpoint import CallbackEndpoint
+from runapi_mcp.fleet.probe_endpoint import ProbeEndpoint
+from runapi_mcp.fleet.probe_pass import ProbePass
 from runapi_mcp.orders.wakeups import Wakeups
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ class FleetParts:
     """The turns of a caller that other servers serve as well; None where there are no others."""
     kept: KeptPictures | None = None
     """Where pictures are kept; None where no bucket is set."""
+    probe_routes: Sequence[BaseRoute] = ()
+    """What `fleet check` asks; none without a secret to open it."""
 
 
 @asynccontextmanager
@@ -45,8 +51,27 @@ async def fleet_parts_of(
         _hearing(settings, pool) as (wakeups, callbacks),
         _taking_turns(settings, pool) as make_rate_limit,
     ):
-        before_checks = [*callbacks, *picture_endpoints(settings, kept)]
-        yield FleetParts(wakeups, before_checks, make_rate_limit, kept)
+        yield FleetParts(
+            wakeups,
+            [*callbacks, *picture_endpoints(settings, kept)],
+            make_rate_limit,
+            kept,
+            _probe_routes(settings, pool),
+        )
+
+
+def _probe_routes(settings: Settings, pool: PostgresPool | None) -> Sequence[BaseRoute]:
+    if not settings.fleet.secrets:
+        return ()
+
+    async def facts() -> Mapping[str, object]:
+        return {
+            "has_database": pool is not None,
+            "database": await database_trouble(pool) if pool else "",
+            "is_sandbox": settings.sandbox or is_loopback(settings.base_url),
+        }
+
+    return ProbeEndpoint(ProbePass(settings.fleet.secrets), facts).routes()
 
 
 @asynccontextmanager

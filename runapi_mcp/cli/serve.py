@@ -146,6 +146,7 @@ async def _serve_http(  # noqa: PLR0913 - an option each
     sandbox: bool,
 ) -> None:
     from runapi_mcp.cli.fleet_parts import fleet_parts_of
+    from runapi_mcp.transports.deployment import Deployment
     from runapi_mcp.transports.drain import Drain
     from runapi_mcp.transports.http import bind, parse_networks, parse_root_path, serve_http
     from runapi_mcp.transports.http_app import http_app
@@ -177,10 +178,13 @@ async def _serve_http(  # noqa: PLR0913 - an option each
             allowed_hosts,
             loaded.http,
             needs_key=not share_key and not loaded.sandbox,
-            keeps_sessions=not is_one_of_several,
-            root_path=prefix,
-            before_checks=parts.before_checks,
-            is_ready=lambda: drain.is_ready,
+            deployment=Deployment(
+                keeps_sessions=not is_one_of_several,
+                root_path=prefix,
+                before_checks=parts.before_checks,
+                more_routes=parts.probe_routes,
+                is_ready=lambda: drain.is_ready,
+            ),
         )
         await serve_http(app, sock, announce, drain, loaded.http, networks)
 
