@@ -120,7 +120,7 @@ CALLS: Final = _counter(
     model=_MODELS,
     outcome=_any_of("new", "joined", "not allowed", "not confirmed", "ledger unusable"),
 )
-PICTURES: Final = _counter(
+OUTCOMES: Final = _counter(
     "runapi.pictures",
     "{picture}",
     "Pictures that were paid for, by what became of them.",
@@ -151,8 +151,8 @@ LEDGER_UP: Final = _gauge(
 )
 LEDGER_DRIFT: Final = _gauge(
     "runapi.ledger.drift",
-    "{cent}",
-    "By how much the counters of money differ from the sums of calls: always 0.",
+    "{counter}",
+    "How many counters of money differ from the sums of the calls: always 0.",
 )
 OPEN_DOUBTS: Final = _gauge(
     "runapi.doubts", "{picture}", "Requests that pay of which nobody knows whether they were taken."
@@ -181,13 +181,16 @@ WAIT_LAG: Final = _seconds(
 CALLBACKS: Final = _counter(
     "runapi.callbacks",
     "{request}",
-    "Callbacks by what came of them: someone waited here or elsewhere, nobody did, it was no own.",
-    result=_any_of("woken", "passed on", "nobody waits", "forged", "limited"),
+    "Callbacks: the first of a picture, one more, and what was not signed by us.",
+    result=_any_of("first", "again", "forged"),
 )
 PACE_SECONDS: Final = _seconds(
     "runapi.pace.wait",
     "How long a request waited for its turn under the rate limit of its key.",
     kind=_any_of("pays", "reads"),
+)
+PACE_PAUSES: Final = _counter(
+    "runapi.pace.pauses", "{answer}", "How often RunAPI told a key to slow down (429)."
 )
 PACE_QUEUE: Final = _level(
     "runapi.pace.queue",
@@ -196,13 +199,10 @@ PACE_QUEUE: Final = _level(
     kind=_any_of("pays", "reads"),
 )
 POOL: Final = _gauge(
-    "runapi.pool.connections",
+    "runapi.pool",
     "{connection}",
-    "Connections to the database.",
-    state=_any_of("idle", "used"),
-)
-POOL_SECONDS: Final = _seconds(
-    "runapi.pool.wait", "How long somebody waited for a connection to the database."
+    "Connections to the database that are used or idle, and calls that wait for one.",
+    state=_any_of("used", "idle", "waiting"),
 )
 DRAINING: Final = _gauge("runapi.draining", "1", "Whether this replica is about to leave.")
 

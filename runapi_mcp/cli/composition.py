@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,14 +14,17 @@ from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger import KeptLedger, Ledger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.wakeups import Wakeups
 from runapi_mcp.providers.port import Provider, Upstream
+from runapi_mcp.providers.runapi.rate_limit import OwnRateLimit, RateLimit
 from runapi_mcp.tools.picture_request import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, DeliveryOptions, Wait
 
 if TYPE_CHECKING:
+    from runapi_mcp.images.kept_pictures import KeptPictures
     from runapi_mcp.login import PendingLogins
     from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.server import Keys, Service
@@ -46,8 +50,19 @@ def ledger_of(settings: Settings, pool: PostgresPool | None = None) -> KeptLedge
 def shared_state_of(
     settings: Settings, ledger: Ledger, wakeups: Wakeups | None = None
 ) -> SharedState:
-    limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
-    return SharedState(ledger, limits, keeps_prompts=keeps_prompts, wakeups=wakeups)
+    return SharedState(
+        ledger,
+        Limits(*settings.limits),
+        keeps_prompts=settings.ledger.keep_prompts,
+        wakeups=wakeups,
+        looks=LookBudget(settings.waiting.looks_per_second),
+    )
+
+
+def rate_limits_of(settings: Settings) -> Callable[[str], RateLimit] | None:
+    """How often each caller asks RunAPI; None for as often as it is known to take."""
+    per_second = settings.fleet.requests_per_second
+    return None if per_second is None else lambda _: OwnRateLimit(per_second)
 
 
 def service_of(
@@ -56,6 +71,7 @@ def service_of(
     shared: SharedState,
     keys: Keys,
     logins: PendingLogins | None,
+    kept: KeptPictures | None = None,
 ) -> Service:
     # Imported here, because commands that serve nothing need none of MCP.
     from runapi_mcp.server import Service
@@ -64,7 +80,7 @@ def service_of(
         upstream=upstream,
         shared=shared,
         keys=keys,
-        picture_store=_picture_store_of(settings, upstream.base_url),
+        picture_store=_picture_store_of(settings, upstream.base_url, kept),
         wait_seconds=settings.wait_seconds,
         gives_tasks=settings.mcp_tasks,
         saves=settings.pictures.save,
@@ -128,8 +144,9 @@ def _delivery(picture_store: PictureStore, *, saves: bool, wait_seconds: float) 
     )
 
 
-def _picture_store_of(settings: Settings, base_url: str) -> PictureStore:
+def _picture_store_of(
+    settings: Settings, base_url: str, kept: KeptPictures | None = None
+) -> PictureStore:
     pictures = settings.pictures
-    return PictureStore(
-        base_url, Folders(pictures.output_dir, pictures.input_dirs, pictures.sidecars)
-    )
+    folders = Folders(pictures.output_dir, pictures.input_dirs, pictures.sidecars)
+    return PictureStore(base_url, folders, kept=kept)

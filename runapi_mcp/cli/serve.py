@@ -146,6 +146,7 @@ async def _serve_http(  # noqa: PLR0913 - an option each
     sandbox: bool,
 ) -> None:
     from runapi_mcp.cli.fleet_parts import fleet_parts_of
+    from runapi_mcp.transports.deployment import Deployment
     from runapi_mcp.transports.drain import Drain
     from runapi_mcp.transports.http import bind, parse_networks, parse_root_path, serve_http
     from runapi_mcp.transports.http_app import http_app
@@ -165,9 +166,9 @@ async def _serve_http(  # noqa: PLR0913 - an option each
         if share_key or is_one_of_several:
             click.echo(_ONE_CALLER, err=True)
 
-    parts = fleet_parts_of(loaded)
     async with (
         open_database(loaded) as pool,
+        fleet_parts_of(loaded, pool) as parts,
         _server(loaded, watch, pool, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
@@ -177,10 +178,13 @@ async def _serve_http(  # noqa: PLR0913 - an option each
             allowed_hosts,
             loaded.http,
             needs_key=not share_key and not loaded.sandbox,
-            keeps_sessions=not is_one_of_several,
-            root_path=prefix,
-            before_checks=parts.before_checks,
-            is_ready=lambda: drain.is_ready,
+            deployment=Deployment(
+                keeps_sessions=not is_one_of_several,
+                root_path=prefix,
+                before_checks=parts.before_checks,
+                more_routes=parts.probe_routes,
+                is_ready=lambda: drain.is_ready,
+            ),
         )
         await serve_http(app, sock, announce, drain, loaded.http, networks)
 
@@ -236,27 +240,39 @@ async def _server(
     """
     from runapi_mcp.base import settings
     from runapi_mcp.base.catalog import VARIANTS, select
-    from runapi_mcp.cli.composition import ledger_of, service_of, shared_state_of
+    from runapi_mcp.cli.composition import (
+        ledger_of,
+        rate_limits_of,
+        service_of,
+        shared_state_of,
+    )
     from runapi_mcp.login import pending_logins
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
     from runapi_mcp.tools import offered
 
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
+    make_rate_limit = (parts and parts.make_rate_limit) or rate_limits_of(loaded)
     async with (
         aclosing(ledger_of(loaded, pool)) as ledger,
-        aclosing(RunAPI(base_url)) as upstream,
+        aclosing(
+            RunAPI(
+                base_url,
+                make_rate_limit=watch.rate_limits(make_rate_limit),
+                caps=loaded.waiting,
+            )
+        ) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        wakeups = parts.wakeups if parts else None
+        wakeups, kept = (parts.wakeups, parts.kept) if parts else (None, None)
         shared = shared_state_of(loaded, watch.ledger(ledger), wakeups)
-        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins)
+        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins, kept)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
         given = loaded.pictures.save
         saves = not is_far if given is None else given
         server = create_server(service, variants, saves=saves)
         watch.server(server, [tool.name for tool in offered(variants)])
-        async with watch.running(shared.ledger):
+        async with watch.running(ledger, pool):
             yield server, shared
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
     from runapi_mcp.orders.ledger import Ledger
+    from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.providers.port import Upstream
+    from runapi_mcp.providers.runapi.rate_limit import RateLimit
 
 
 class MetricsAddress(NamedTuple):
@@ -61,6 +63,19 @@ class Watch:
 
         return ObservedUpstream(upstream)
 
+    def rate_limits(
+        self, make_rate_limit: Callable[[str], RateLimit] | None
+    ) -> Callable[[str], RateLimit] | None:
+        if not self._is_on:
+            return make_rate_limit
+        from runapi_mcp.providers.runapi.rate_limit import OwnRateLimit
+        from runapi_mcp.telemetry.observed_turns import ObservedTurns
+
+        def make(caller_id: str) -> RateLimit:
+            return ObservedTurns(make_rate_limit(caller_id) if make_rate_limit else OwnRateLimit())
+
+        return make
+
     def server(self, server: Server[Any], tool_names: Collection[str]) -> None:
         if self._is_on:
             from runapi_mcp.telemetry.operations import measuring, operation_measure
@@ -69,13 +84,15 @@ class Watch:
             server.middleware.insert(0, measuring(operation_measure(tool_names)))
 
     @asynccontextmanager
-    async def running(self, ledger: Ledger) -> AsyncGenerator[None]:
-        """To be entered around serving."""
+    async def running(
+        self, ledger: Ledger, pool: PostgresPool | None = None
+    ) -> AsyncGenerator[None]:
+        """To be entered around serving, with the ledger itself."""
         async with AsyncExitStack() as stack:
             if self._is_on:
                 _enter_spans(stack)
             if self._metrics is not None:
-                await stack.enter_async_context(_metrics_at(self._metrics, ledger))
+                await stack.enter_async_context(_metrics_at(self._metrics, ledger, pool))
             yield
 
 
@@ -92,11 +109,9 @@ def _enter_spans(stack: AsyncExitStack) -> None:
     stack.enter_context(listening(instruments(metrics.get_meter(*SCOPE))))
 
 
-def _metrics_at(address: MetricsAddress, ledger: Ledger) -> AbstractAsyncContextManager[None]:
-    from functools import partial
-
-    from runapi_mcp.base.sockets import listen
-
+def _metrics_at(
+    address: MetricsAddress, ledger: Ledger, pool: PostgresPool | None
+) -> AbstractAsyncContextManager[None]:
     try:
         from runapi_mcp.telemetry.metrics_server import serving_metrics
     except ImportError as error:
@@ -104,11 +119,24 @@ def _metrics_at(address: MetricsAddress, ledger: Ledger) -> AbstractAsyncContext
             "--metrics needs packages that are not installed.",
             "Install them: pip install 'runapi-mcp[metrics]'.",
         ) from error
-    from runapi_mcp.telemetry.open_pictures import tell_open_pictures
+    from runapi_mcp.telemetry.asked_gauges import AskedGauges, KeepsCounters
+    from runapi_mcp.telemetry.observed_ledger import ObservedLedger
 
-    sock = listen(*address)
+    counters = ledger if isinstance(ledger, KeepsCounters) else None
+    gauges = AskedGauges(ObservedLedger(ledger), counters, pool)
+    sock = _listen(address)
     click.echo(f"runapi-mcp tells Prometheus at {_url(sock)}", err=True)
-    return serving_metrics(sock, partial(tell_open_pictures, ledger))
+    return serving_metrics(sock, gauges.refresh)
+
+
+def _listen(address: MetricsAddress) -> socket.socket:
+    from runapi_mcp.base.sockets import listen
+
+    try:
+        return listen(*address)
+    except NotConfigured as failure:
+        advice = "Choose another port for --metrics; 0 takes a free one."
+        raise NotConfigured(failure.happened, advice) from failure
 
 
 def _url(sock: socket.socket) -> str:

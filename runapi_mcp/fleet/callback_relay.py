@@ -21,7 +21,7 @@ MOST_AT_ONCE: Final = 100
 MARGIN_SECONDS: Final = 30.0
 """How much further back than seems needed is looked for what was missed."""
 KEPT_HOURS: Final = 24
-AGAIN_SECONDS: Final = 1.0
+TELL_AGAIN_SECONDS: Final = 1.0
 FORGET_SECONDS: Final = 3_600.0
 
 _TELL: Final = """
@@ -56,11 +56,13 @@ class CallbackRelay:
         """Whether what other servers are told is told here, too."""
         return self._listener.is_connected
 
-    def hear(self, key: str) -> None:
-        """Wake who waits for a picture here, at once, and then elsewhere."""
-        if self._wakeups.hear(key):
+    def hear(self, key: str) -> bool:
+        """Wake who waits for a picture here, at once, and then elsewhere, if it is the first."""
+        is_first = self._wakeups.hear(key)
+        if is_first:
             self._untold.append(key)
             self._has_untold.set()
+        return is_first
 
     async def run(self) -> None:
         """Tell and be told until cancelled."""
@@ -87,7 +89,7 @@ class CallbackRelay:
         except (*DATABASE_FAILURES, CommitLost) as error:
             logger.warning("other servers cannot be told of callbacks: %s", reason_of(error))
             self._untold.extendleft(reversed(keys))
-            await anyio.sleep(AGAIN_SECONDS)
+            await anyio.sleep(TELL_AGAIN_SECONDS)
 
     def _take_in(self, payload: str) -> None:
         self._heard_at = anyio.current_time()

@@ -34,9 +34,9 @@ _CATALOGUE: Final = "const VARIANTS = "
 _IMAGE_ORIGINS: Final = ("https://runapi.ai", "https://*.runapi.ai")
 
 
-def page_meta(base_url: str) -> dict[str, object]:
+def page_meta(*urls: str) -> dict[str, object]:
     """The `_meta` of the page: how a host frames it, and from where it may load images."""
-    origins = dict.fromkeys([*_IMAGE_ORIGINS, _origin(base_url)])
+    origins = dict.fromkeys([*_IMAGE_ORIGINS, *map(_origin, urls)])
     return {
         "ui": {
             "csp": {"resourceDomains": list(origins)},

@@ -59,6 +59,10 @@ class Orders:
         self._provider = provider
         self._poller = Poller(shared, provider)
 
+    async def wait_to_pay(self) -> None:
+        """Return when a call may begin that is to pay: at once, unless the process is busy."""
+        await self._shared.looks.wait_to_pay()
+
     async def join(self, purchase: Purchase) -> Order | None:
         """The identical call that was not settled when this one came, if there is one."""
         wanted = self._entries(purchase)[0]

@@ -95,7 +95,7 @@ class Poller:
                 continue
             with tracked.polling():
                 await tracked.wait_until_due()
-                await self._shared.looks.wait_turn(tracked.timing.chance)
+                await self._shared.looks.wait_to_look(tracked.urgency)
                 await self.poll(tracked)
 
     async def _write_down(
@@ -113,9 +113,9 @@ class Poller:
             sandbox=task.sandbox,
             drawn=tracked.entry.drawn or interval,  # who looks later knows less
         )
-        if seen != tracked.entry:
-            ended_at = tracked.entry.ended_at or (self._ledger.now() if task.ended else None)
-            tracked.entry = replace(seen, ended_at=ended_at)
+        ended_at = tracked.entry.ended_at or (self._ledger.now() if task.ended else None)
+        before, tracked.entry = tracked.entry, replace(seen, ended_at=ended_at)
+        if _is_news(before, tracked.entry):
             await write_or_log(self._ledger.record(tracked.entry))
 
     def _made_at(self, entry: Entry | None) -> float | None:
@@ -137,6 +137,12 @@ def last_seen(task_id: str, entry: Entry | None) -> Task:
         model=entry.model,
         sandbox=entry.sandbox,
     )
+
+
+def _is_news(before: Entry, seen: Entry) -> bool:
+    """Whether anybody has to know it later; not that a task is drawn and no longer queued."""
+    is_running = {before.status, seen.status} <= {"pending", "processing"}
+    return seen != (replace(before, status=seen.status) if is_running else before)
 
 
 def _message(tasks: Sequence[TrackedTask], looks: LookBudget, elapsed_seconds: float) -> str:

@@ -141,8 +141,8 @@ class TrackedTask:
         self._is_woken, self._woken = self._woken.is_set(), anyio.Event()
 
     def urgency(self) -> float:
-        """How likely the poll under way finds the task ended."""
-        return 1.0 if self._is_woken else self.timing.chance()
+        """How likely the poll that is due or under way finds the task ended."""
+        return 1.0 if self._is_woken or self._woken.is_set() else self.timing.chance()
 
     async def wait_for_poll(self) -> None:
         """Return once another call's poll has ended, one way or the other."""

@@ -72,7 +72,13 @@ class Service:
 
     def saves_for(self, context: Context) -> bool:
         """Whether this caller's pictures are saved here."""
+        if self.keeps_for(context):
+            return False
         return _is_local(context) if self.saves is None else self.saves
+
+    def keeps_for(self, context: Context) -> bool:
+        """Whether this caller's pictures are kept in a bucket."""
+        return self.picture_store.kept is not None and not _is_local(context)
 
     def shares_disk_with(self, context: Context) -> bool:
         """Whether what is saved is on the caller's own machine."""

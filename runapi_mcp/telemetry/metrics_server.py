@@ -40,14 +40,19 @@ async def serving_metrics(sock: socket.socket, refresh: Refresh) -> AsyncGenerat
     # Not the process's own provider, which another exporter may have.
     provider = MeterProvider([reader], resource, shutdown_on_exit=False)
     web_server = _BesideAnother(metrics_app(registry, refresh))
+    errors: list[Exception] = []
     with listening(instruments(provider.get_meter(*SCOPE))):
         async with anyio.create_task_group() as group:
             group.start_soon(web_server.serve, [sock])
             try:
                 yield
+            except Exception as error:  # noqa: BLE001 - out of the group it would come as a group
+                errors.append(error)
             finally:
                 web_server.should_exit = True
     provider.shutdown()
+    for error in errors:
+        raise error
 
 
 def metrics_app(registry: CollectorRegistry, refresh: Refresh) -> Starlette:

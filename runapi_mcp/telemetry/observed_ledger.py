@@ -8,7 +8,7 @@ import anyio
 
 from runapi_mcp.base.amounts import tidy
 from runapi_mcp.base.errors import LedgerUnusable, NotAllowed
-from runapi_mcp.base.measures import CALLS, LEDGER_SECONDS, LEDGER_UP, MONEY, PICTURES, WAIT_LAG
+from runapi_mcp.base.measures import CALLS, LEDGER_SECONDS, LEDGER_UP, MONEY, OUTCOMES, WAIT_LAG
 from runapi_mcp.orders.ledger import (
     Allow,
     AllowAgain,
@@ -180,7 +180,7 @@ async def _read(reading: Awaitable[_Read]) -> _Read:
 
 def _told_no(entry: Entry) -> Entry:
     if entry.status == "refused":
-        PICTURES.add(1, model=entry.model, outcome="refused")
+        OUTCOMES.add(1, model=entry.model, outcome="refused")
         MONEY.add(_price_cents([entry]), model=entry.model, kind="returned")
     return entry
 
@@ -189,7 +189,7 @@ def _tell_end(before: Entry, entry: Entry) -> None:
     """What is news of a picture that has ended."""
     model = entry.model
     if not before.ended:
-        PICTURES.add(1, model=model, outcome=entry.status)
+        OUTCOMES.add(1, model=model, outcome=entry.status)
         if entry.drawn is not None:
             running_seconds, done_seconds = entry.drawn
             WAIT_LAG.record(done_seconds - running_seconds)

@@ -11,7 +11,7 @@ from runapi_mcp.base.catalog.balance import Balance
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.errors import ProviderDown, ProviderFailure, RateLimited
-from runapi_mcp.base.measures import PICTURES, REQUEST_SECONDS
+from runapi_mcp.base.measures import OUTCOMES, REQUEST_SECONDS
 from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.port import (
     CREATE_SECONDS,
@@ -95,7 +95,7 @@ class _ObservedProvider:
                 )
         except ProviderFailure as failure:
             if failure.in_doubt:
-                PICTURES.add(1, model=variant.model, outcome="in doubt")
+                OUTCOMES.add(1, model=variant.model, outcome="in doubt")
             raise
 
     async def read(

@@ -49,6 +49,7 @@ def drawing_tool(variant: Variant) -> Tool:
 
 
 async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResult:
+    await caller.orders.wait_to_pay()
     try:
         # Nothing that is paid has been sent before there is an order.
         with anyio.fail_after(caller.wait.left_to_check()):

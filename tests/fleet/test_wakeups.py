@@ -5,6 +5,7 @@ import json
 import anyio
 import pytest
 
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
 from tests.support.calling_back import (
@@ -198,11 +199,11 @@ async def test_when_callbacks_stop_polling_is_dense_again() -> None:
 
     async with calling_back(until_it_is_down) as (w, callbacks):
         await draw_several(w, range(25))
-        assert callbacks.wakeups.are_proven
+        assert callbacks.wakeups.are_proven(RUNAPI.name)
         is_down.set()
         await draw_several(w, range(30, 50))
         await anyio.sleep(30)
-        assert not callbacks.wakeups.are_proven
+        assert not callbacks.wakeups.are_proven(RUNAPI.name)
         assert await lag(w, callbacks, 60) < 1
 
 

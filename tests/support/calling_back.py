@@ -15,6 +15,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
 from runapi_mcp.fleet.callback_endpoint import CallbackEndpoint
+from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.wakeups import Wakeups
 from tests.support.world import Pass, Sent, World, world
 
@@ -75,9 +76,13 @@ async def calling_back(
     addresses = CallbackAddresses(PUBLIC_URL, [SECRET])
     wakeups = Wakeups(addresses.address_of)
     endpoint = CallbackEndpoint(_no_app, addresses, wakeups.hear, HttpCaps())
+
+    def share(shared: SharedState) -> None:
+        shared.wakeups = wakeups
+
     async with (
         anyio.create_task_group() as group,
-        world(wakeups=wakeups, **server) as w,
+        world(shares=share, **server) as w,
     ):
         callbacks = Callbacks(addresses, wakeups, endpoint, call_back, group)
         w.wire.meddle = callbacks.meddle

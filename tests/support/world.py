@@ -24,7 +24,6 @@ from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.shared_state import SharedState
-from runapi_mcp.orders.wakeups import Wakeups
 from runapi_mcp.providers.port import Upstream
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
@@ -185,14 +184,16 @@ def service_on(
     known: Sequence[Variant] = VARIANTS,
     folders: Folders | None = None,
     images: httpx.AsyncBaseTransport | None = None,
-    **more: Any,  # Any: as `Service` and `SharedState` have them
+    shares: Callable[[SharedState], object] = bool,
+    **more: Any,  # Any: as `Service` has them
 ) -> Service:
     """What a server answers with; `images` is the way to them.
 
-    Without its `folders`, pictures are neither fetched nor saved.
+    Without its `folders`, pictures are neither fetched nor saved. `shares` is told what all of its
+    callers share.
     """
-    wakeups = cast("Wakeups | None", more.pop("wakeups", None))
-    shared = SharedState(ledger, limits or Limits(), keeps_prompts, known, wakeups)
+    shared = SharedState(ledger, limits or Limits(), keeps_prompts, known)
+    shares(shared)
     picture_store = PictureStore(
         upstream.base_url, folders or Folders(), images, more.pop("workers", WORKERS)
     )

@@ -1,24 +1,21 @@
 """What `serve --http --metrics` tells Prometheus, in its own parser; and the JSON log beside it."""
 
-import json
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import httpx
 import pytest
 from mcp import MCPError
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
 
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.measures import OTHER, ROWS
 from runapi_mcp.telemetry.operations import operation_measure
 from runapi_mcp.tools import offered
-from tests.support.processes import ENDLESS, Program, draw, drawing, host, network, program
+from tests.support.fleet.watched_server import Watched
+from tests.support.processes import ENDLESS, draw, drawing, host, network, program
 from tests.support.world import KEY
 
 pytestmark = pytest.mark.anyio
@@ -49,38 +46,6 @@ ROWS_BY_NAME: Final = {
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A server that tells how it goes."""
-
-    running: Program
-    url: str
-    metrics_url: str
-
-    async def scrape(self) -> str:
-        async with httpx.AsyncClient() as http:
-            answer = await http.get(self.metrics_url)
-        assert answer.headers["content-type"].startswith("text/plain")
-        return answer.raise_for_status().text
-
-    async def samples(self) -> Sequence[Sample]:
-        families = text_string_to_metric_families(await self.scrape())
-        return [sample for family in families for sample in family.samples]
-
-    async def value(self, name: str, **labels: str) -> float:
-        """The sum of the series that have these labels."""
-        return sum(
-            sample.value
-            for sample in await self.samples()
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
-    def records(self) -> list[dict[str, Any]]:
-        """The lines of its log that are no word to a person."""
-        said = [line for line in self.running.stderr.seen if not line.startswith("runapi-mcp ")]
-        return [json.loads(line) for line in said]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from runapi_mcp.base.settings.keys import (
 )
 from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
 from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
+from runapi_mcp.base.settings.waiting_caps import WaitingCaps, read_waiting_caps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ __all__ = [
     "Key",
     "LimitSettings",
     "Settings",
+    "WaitingCaps",
     "check_url",
     "config_path",
     "key_now",
@@ -96,6 +98,7 @@ class Settings(NamedTuple):
     pictures: PictureSettings
     http: HttpCaps
     fleet: FleetSettings
+    waiting: WaitingCaps
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
@@ -138,6 +141,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         pictures=_pictures(environ),
         http=read_caps(environ),
         fleet=fleet,
+        waiting=read_waiting_caps(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         front=values.switch(environ, "RUNAPI_MCP_FRONT", default=True),

@@ -1,6 +1,7 @@
 """HTTP itself: one client for all callers. The only module of this room that imports httpx."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.request import getproxies
 
@@ -18,8 +19,9 @@ from runapi_mcp.base.errors import (
     Unreachable,
 )
 from runapi_mcp.base.json_values import is_object
+from runapi_mcp.base.places import Places
 from runapi_mcp.base.redaction import quote
-from runapi_mcp.base.settings import KEY_PAGE, Key
+from runapi_mcp.base.settings import KEY_PAGE, Key, WaitingCaps
 from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.outbound.ssrf_guard import Resolve, resolve_host
 from runapi_mcp.outbound.targets import Unreached, parse_url
@@ -29,10 +31,9 @@ from runapi_mcp.providers.runapi.failures import http_answer, named_task, to_fai
 from runapi_mcp.providers.runapi.keep_alive import KeepAliveTransport
 from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
 from runapi_mcp.providers.runapi.rate_limit import RateLimit
-from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, retry
+from runapi_mcp.providers.runapi.retries import ATTEMPT_SECONDS, GiveBack, retry
 
 _CONNECT_SECONDS = 5.0
-_POOL_SECONDS = 10.0
 _UPLOAD_SECONDS = 120.0
 _LARGEST_ANSWER_BYTES = 4_000_000
 
@@ -46,9 +47,12 @@ class Connection:
         base_url: str,
         transport: httpx.AsyncBaseTransport | None = None,
         resolve: Resolve | None = None,
+        caps: WaitingCaps | None = None,
     ) -> None:
+        caps = caps or WaitingCaps()
         self._base_url = base_url
         self._http = _client(base_url, transport)
+        self._places = Places(caps.connections, caps.connections_per_key)
         self._way_out = WayOut(base_url, transport, resolve or resolve_host)
 
     async def aclose(self) -> None:
@@ -72,9 +76,11 @@ class Connection:
         """
         secret = self._secret(key) if key else ""
 
-        async def wait_turn() -> None:
+        async def take_turn() -> GiveBack:
             if rate_limit is not None:
                 await rate_limit.wait_turn(pays=request.pays, urgency=request.urgency)
+            await self._places.take(secret, first=request.pays)
+            return partial(self._places.give_back, secret)
 
         async def attempt(seconds: float) -> Meaning:
             try:
@@ -86,7 +92,7 @@ class Connection:
             except KeyRejected as failure:
                 raise _name_key(failure, key.source if key else "") from failure
 
-        return await retry(attempt, request, wait_turn)
+        return await retry(attempt, request, take_turn)
 
     async def upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
         """Put bytes to an address RunAPI named. The key stays here: the address is elsewhere.
@@ -193,13 +199,14 @@ def _client(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.
     try:
         return httpx.AsyncClient(
             transport=transport or _own_transport(base_url),
-            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS, pool=_POOL_SECONDS),
+            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS),
             headers={
                 "Accept": "application/json",
                 "Accept-Encoding": bodies.ACCEPTED_ENCODING,
                 "User-Agent": f"runapi-mcp/{__version__}",
             },
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+            # Requests wait for a place before, each key for its share.
+            limits=httpx.Limits(),
             # A cookie set for one caller would go out with the next one's request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             # A proxy from the environment would be handed the sandbox's requests.

@@ -20,7 +20,7 @@ from runapi_mcp.postgres.database_failures import CommitLost, is_lost
 from runapi_mcp.postgres.pool import DatabaseSession, PostgresPool
 from runapi_mcp.postgres.schemas import require_current
 
-PATIENCE_SECONDS: Final = 1.0
+OUTAGE_SECONDS: Final = 1.0
 """How long a call waits for a database that is away. It asks once more where a COMMIT was lost."""
 _PAUSE_SECONDS: Final = 0.1
 _AGAIN: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
@@ -124,7 +124,7 @@ class LedgerDatabase:
             return await block(LedgerTransaction(session))
 
     async def _until_done(self, attempt: Callable[[bool], Awaitable[_Done]]) -> _Done:
-        until = anyio.current_time() + PATIENCE_SECONDS
+        until = anyio.current_time() + OUTAGE_SECONDS
         may_be_done = False
         while True:
             try:

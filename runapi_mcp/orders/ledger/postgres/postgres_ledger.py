@@ -37,6 +37,9 @@ from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
 from runapi_mcp.postgres.pool import PostgresPool
 
 
+Change = tuple[LiteralString, Values]
+
+
 class PostgresLedger:
     """The ledger of all servers of one database. The pool is its owner's to close."""
 
@@ -102,7 +105,7 @@ class PostgresLedger:
         return await self._database.write(lock, write, look, durable=False)
 
     async def record_request(self, wanted: Call) -> list[Entry]:
-        changes: list[tuple[LiteralString, Values]] = [
+        changes: list[Change] = [
             (statements.RECORD_REQUEST, statements.to_row(entry)) for entry in wanted
         ]
         return await self._change_call(wanted[0].call_id, changes)
@@ -241,10 +244,10 @@ class PostgresLedger:
         [row] = await self._rows(statements.SPENT_SINCE, {"since": since})
         return statements.to_cents(row["spent"]) or 0
 
-    async def days_off_count(self) -> int:
-        """How many counters of the budgets differ from the sums of the calls: none, ever."""
-        [row] = await self._rows(statements.OFF_COUNT, {})
-        return row["rows"]
+    async def count_wrong_budgets(self) -> int:
+        """How many counters of what a day costs are not the sum of its calls: none, ever."""
+        [row] = await self._rows(statements.WRONG_BUDGETS, {})
+        return row["wrong"]
 
     async def intervals(
         self, model: str, output_resolution: str | None, limit: int
@@ -308,9 +311,7 @@ class PostgresLedger:
         lock = _lock_of(statements.OWNER_OF_PICTURE, {"key": key})
         return await self._database.write(lock, change, look)
 
-    async def _change_call(
-        self, call_id: str, changes: Sequence[tuple[LiteralString, Values]]
-    ) -> list[Entry]:
+    async def _change_call(self, call_id: str, changes: Sequence[Change]) -> list[Entry]:
         async def change(transaction: LedgerTransaction) -> list[Entry]:
             for sql, values in changes:
                 await transaction.run(sql, values)

@@ -200,12 +200,12 @@ SPENDING: Final[LiteralString] = f"""
         ))::bigint AS reserved
     FROM runapi_mcp.budgets WHERE caller = %(caller)s AND day_begins >= %(since)s"""
 # Taken from the calls themselves, in the same snapshot as the counters.
-OFF_COUNT: Final = """
-    SELECT count(*) AS rows FROM (
+WRONG_BUDGETS: Final = """
+    SELECT count(*) AS wrong FROM (
         SELECT caller, day_begins, sum(spent) AS spent, sum(reserved) AS reserved FROM (
             SELECT caller, day_begins, spent, reserved FROM runapi_mcp.budgets
             UNION ALL
-            SELECT caller, day_begins, -spent, -reserved FROM runapi_mcp.pictures) AS both
+            SELECT caller, day_begins, -spent, -reserved FROM runapi_mcp.pictures) AS signed
         GROUP BY caller, day_begins) AS differences
     WHERE spent <> 0 OR reserved <> 0"""
 SPENT_SINCE: Final = """

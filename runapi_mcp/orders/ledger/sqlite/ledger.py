@@ -18,6 +18,7 @@ import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
 from runapi_mcp.base.days import day_of
+from runapi_mcp.base.places import Places
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import (
     DOUBT_SECONDS,
@@ -74,7 +75,7 @@ class SqliteLedger:
         self.lasts = lasts
         self._locate = locate
         self._run = run
-        self._one_at_a_time = anyio.Lock(fast_acquire=True)
+        self._one_at_a_time = Places(1)
         self._file: LedgerFile | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
         self._zone = zone
@@ -130,9 +131,7 @@ class SqliteLedger:
         await self._change(queries.BY_CALL, row, changes)
 
     async def record(self, entry: Entry) -> None:
-        row = {**queries.to_row(entry), "now": self.now()}
-        changes = [queries.RECORD, queries.SETTLE_IF_NOTHING_COMES]
-        await self._change(queries.BY_KEY, row, changes)
+        await self._use(partial(self._record, entry), first=True)
 
     async def record_files(
         self,
@@ -217,8 +216,9 @@ class SqliteLedger:
         if self._file is not None:
             await self._run(self._file.close)
 
-    async def _use(self, block: Callable[[OpenLedger], _Done]) -> _Done:
-        async with self._one_at_a_time:
+    async def _use(self, block: Callable[[OpenLedger], _Done], *, first: bool = False) -> _Done:
+        """What a block makes of the ledger; `first` goes before all others that wait."""
+        async with self._one_at_a_time.hold(first=first):
             return cast("_Done", await self._run(partial(self._use_file, block)))
 
     def _use_file(self, block: Callable[[OpenLedger], _Done]) -> _Done:
@@ -293,6 +293,15 @@ class SqliteLedger:
             _first(database.rows(queries.BY_CALL, rows[0]))
             connection.executemany(queries.RECORD_REQUEST, rows)
             return [queries.to_entry(row) for row in database.rows(queries.BY_CALL, rows[0])]
+
+    def _record(self, entry: Entry, opened: OpenLedger) -> None:
+        database, row = opened.database, {**queries.to_row(entry), "now": self.now()}
+        known_task = _first(database.rows(queries.BY_KEY, row))["task_id"]
+        # With the task's id on the disk, all else can be read anew.
+        with database.transaction(durable=known_task != entry.task_id) as connection:
+            known = _first(database.rows(queries.BY_KEY, row))
+            for sql in (queries.RECORD, queries.SETTLE_IF_NOTHING_COMES):
+                connection.execute(sql, {"call_id": known["call_id"], **row})
 
     def _record_send(self, key: str, allow: AllowAgain, opened: OpenLedger) -> Entry:
         database, row = opened.database, {"key": key, "now": self.now()}
