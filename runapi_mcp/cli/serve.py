@@ -155,7 +155,7 @@ async def _serve_http(
 
     async with (
         open_database(loaded) as pool,
-        fleet_parts_of(loaded, pool) as parts,
+        fleet_parts_of(loaded) as parts,
         _server(loaded, pool, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
