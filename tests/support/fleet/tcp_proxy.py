@@ -22,6 +22,10 @@ class TcpProxy:
     """Whether what is sent vanishes and no end of a connection is told, as when a cable is cut."""
     refuses: bool = False
     """Whether new connections are ended at once."""
+    cuts_before: bytes | None = None
+    """Once a client sends this, its connection ends, and what it sent never arrives;"""
+    cuts_after: bytes | None = None
+    """or does arrive, but no answer to it. Each happens once."""
     connections: set[SocketStream] = field(default_factory=set[SocketStream])
     """Those from the clients, while they are open."""
 
@@ -51,8 +55,14 @@ class TcpProxy:
         with suppress(*_GONE):
             async for piece in source:
                 await anyio.sleep(self.delay_seconds)
+                if self._cuts(self.cuts_before, piece):
+                    self.cuts_before = None
+                    break
                 if not self.is_half_open:
                     await sink.send(piece)
+                if self._cuts(self.cuts_after, piece):
+                    self.cuts_after = None
+                    await anyio.aclose_forcefully(source)
         if self.is_half_open:
             # The other side is left to believe that somebody is there.
             await anyio.sleep_forever()
@@ -61,6 +71,9 @@ class TcpProxy:
         if source not in self.connections and sink not in self.connections:
             return
         await anyio.aclose_forcefully(sink)
+
+    def _cuts(self, at: bytes | None, piece: bytes) -> bool:
+        return at is not None and at in piece
 
 
 @asynccontextmanager
