@@ -8,7 +8,8 @@ that are to pay begin so as well, before looks: of a thousand begun at once none
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,8 @@ from runapi_mcp.base.turns import Turns
 LOOKS_PER_SECOND: Final = 500
 CALM_SECONDS: Final = 0.025
 """A loop that takes longer to come round has other things to do."""
+MOST_IN_HAND: Final = 8
+"""Of looks whose news are being written down; a busy ledger has more."""
 LEAST_EVERY_SECONDS: Final = 0.1
 """Some turns come however busy the loop is."""
 PAYING_IN_A_ROW: Final = 3
@@ -27,6 +30,7 @@ LONGEST_DELAY_SECONDS: Final = 15.0
 """A look that has waited longer goes before all that have not."""
 BUSY_DELAY_SECONDS: Final = 1.0
 """From such a delay on, whoever waits is told."""
+_PAUSE_SECONDS: Final = 0.005
 _TOLD_SECONDS: Final = 5.0
 _RANKED_SECONDS: Final = 0.1
 """How long an order of those that wait is good: to make one takes a while, for thousands."""
@@ -57,6 +61,7 @@ class LookBudget:
         """The looks of those that waited when they were ranked; the most urgent last."""
         self._ranked_until = -math.inf
         self._busy_until = -math.inf
+        self._in_hand = 0
 
     @property
     def is_busy(self) -> bool:
@@ -73,31 +78,44 @@ class LookBudget:
         self._paying.append(waiter)
         await self._turns.wait(waiter)
 
+    @contextmanager
+    def taking_in(self) -> Generator[None]:
+        """While it lasts, what a look saw is written down: the ledger may be behind, too."""
+        self._in_hand += 1
+        try:
+            yield
+        finally:
+            self._in_hand -= 1
+
     async def _choose(self, waiting: Collection[_Waiter]) -> _Waiter | None:
         await self._let_others_go_first()
         now = anyio.current_time()
         chosen = self._next(waiting, now)
         if chosen is None:
             await anyio.sleep_until(self._next_look_at)
-            return None
+        else:
+            self._note_turn(chosen, now)
+        return chosen
+
+    def _note_turn(self, chosen: _Waiter, now: float) -> None:
         self._next_turn_by = now + LEAST_EVERY_SECONDS
         if chosen.chance is None:
             self._paying_in_a_row += 1
-            return chosen
+            return
         self._paying_in_a_row = 0
         self._next_look_at = now + self._gap_seconds
         if now - chosen.since >= BUSY_DELAY_SECONDS:
             self._busy_until = now + _TOLD_SECONDS
-        return chosen
 
     async def _let_others_go_first(self) -> None:
         while True:
             before = anyio.current_time()
             await anyio.lowlevel.checkpoint()
-            lag = anyio.current_time() - before
-            if lag <= CALM_SECONDS or before + lag >= self._next_turn_by:
+            now = anyio.current_time()
+            is_calm = now - before <= CALM_SECONDS and self._in_hand <= MOST_IN_HAND
+            if is_calm or now >= self._next_turn_by:
                 return
-            await anyio.sleep(lag)
+            await anyio.sleep(max(now - before, _PAUSE_SECONDS))
 
     def _next(self, waiting: Collection[_Waiter], now: float) -> _Waiter | None:
         """Whose turn it is; None while it is too early for a look, and nobody is to pay."""

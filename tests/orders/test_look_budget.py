@@ -1,7 +1,7 @@
 """Looks while the process is busy: later, the likeliest first, and after what answers and pays."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from functools import partial
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ from runapi_mcp.orders.look_budget import (
     CALM_SECONDS,
     LEAST_EVERY_SECONDS,
     LONGEST_DELAY_SECONDS,
+    MOST_IN_HAND,
     PAYING_IN_A_ROW,
     LookBudget,
 )
@@ -109,6 +110,17 @@ async def test_what_pays_goes_before_looks_but_does_not_shut_them_out() -> None:
             group.start_soon(take, "pay", budget.wait_to_pay)
     in_turn = [*["pay"] * PAYING_IN_A_ROW, "look"]
     assert gone == [*in_turn, *in_turn, "look", "look"]
+
+
+async def test_looks_wait_while_the_ledger_is_behind_with_what_others_saw() -> None:
+    budget = LookBudget()
+    with ExitStack() as behind:
+        for _ in range(MOST_IN_HAND + 1):
+            behind.enter_context(budget.taking_in())
+        await budget.wait_to_look(lambda: 0.5)
+        started = anyio.current_time()
+        await budget.wait_to_look(lambda: 0.5)
+        assert anyio.current_time() - started == pytest.approx(LEAST_EVERY_SECONDS, abs=0.02)
 
 
 async def test_a_calm_loop_looks_as_often_as_it_may_and_no_oftener() -> None:
