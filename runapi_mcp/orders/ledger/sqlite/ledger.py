@@ -89,7 +89,8 @@ class SqliteLedger:
 
     async def record_request(self, entry: Entry) -> list[Entry]:
         row = queries.to_row(entry)
-        return await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
+        changed = await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
+        return [queries.to_entry(each) for each in changed]
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         return await self._use(partial(self._record_send, key, allow))
@@ -97,7 +98,8 @@ class SqliteLedger:
     async def record_no(self, key: str, sends: int) -> Entry:
         row = {"key": key, "sends": sends, "now": self.now()}
         changes = [queries.RECORD_NO, queries.REFUSE, queries.SETTLE_IF_NOTHING_COMES]
-        return (await self._change(queries.BY_KEY, row, changes))[0]
+        [changed] = await self._change(queries.BY_KEY, row, changes)
+        return queries.to_entry(changed)
 
     async def record_doubt(self, key: str, sends: int, *, answered: bool) -> None:
         row = {"key": key, "sends": sends, "answered": answered}
@@ -219,19 +221,19 @@ class SqliteLedger:
 
     async def _change(
         self, subject: str, row: Mapping[str, object], changes: Sequence[str]
-    ) -> list[Entry]:
+    ) -> list[sqlite3.Row]:
         """What `subject` selects, after these changes of it.
 
         Raises:
             LedgerUnusable: there is no such thing any more, or it cannot be written.
         """
 
-        def change(opened: OpenLedger) -> list[Entry]:
+        def change(opened: OpenLedger) -> list[sqlite3.Row]:
             with opened.database.transaction() as connection:
                 first = _first(opened.database.rows(subject, row))
                 for sql in changes:
                     connection.execute(sql, {"call_id": first["call_id"], **row})
-                return [queries.to_entry(each) for each in opened.database.rows(subject, row)]
+                return opened.database.rows(subject, row)
 
         return await self._use(change)
 
