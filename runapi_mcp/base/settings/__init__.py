@@ -147,6 +147,9 @@ def key_now(base_url: str, environ: Mapping[str, str] | None = None) -> Key:
     A server asks at every call, so that a login or logout elsewhere needs no restart.
     """
     environ = os.environ if environ is None else environ
+    key, _ = find_key(environ, {}, None)
+    if key.from_environment:
+        return key
     file, broken = read_config(config_location(environ))
     return require_same_trust(find_key(environ, file, broken)[0], base_url, file)
 
