@@ -99,8 +99,7 @@ class SqliteLedger:
 
     async def record_request(self, entry: Entry) -> list[Entry]:
         row = queries.to_row(entry)
-        changed = await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
-        return [queries.to_entry(each) for each in changed]
+        return await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         return await self._use(partial(self._record_send, key, allow))
@@ -122,8 +121,7 @@ class SqliteLedger:
     async def record_no(self, key: str, sends: int) -> Entry:
         row = {"key": key, "sends": sends, "now": self.now()}
         changes = [queries.RECORD_NO, queries.REFUSE, queries.SETTLE_IF_NOTHING_COMES]
-        [changed] = await self._change(queries.BY_KEY, row, changes)
-        return queries.to_entry(changed)
+        return (await self._change(queries.BY_KEY, row, changes))[0]
 
     async def record_doubt(self, key: str, sends: int, *, answered: bool) -> None:
         row = {"key": key, "sends": sends, "answered": answered}
@@ -245,19 +243,19 @@ class SqliteLedger:
 
     async def _change(
         self, subject: str, row: Mapping[str, object], changes: Sequence[str]
-    ) -> list[sqlite3.Row]:
+    ) -> list[Entry]:
         """What `subject` selects, after these changes of it.
 
         Raises:
             LedgerUnusable: there is no such thing any more, or it cannot be written.
         """
 
-        def change(opened: OpenLedger) -> list[sqlite3.Row]:
+        def change(opened: OpenLedger) -> list[Entry]:
             with opened.database.transaction() as connection:
                 first = _first(opened.database.rows(subject, row))
                 for sql in changes:
                     connection.execute(sql, {"call_id": first["call_id"], **row})
-                return opened.database.rows(subject, row)
+                return [queries.to_entry(each) for each in opened.database.rows(subject, row)]
 
         return await self._use(change)
 
