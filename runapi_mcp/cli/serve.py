@@ -166,8 +166,7 @@ async def _server(
         shared = shared_state_of(loaded, ledger)
         service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        given = loaded.pictures.save
-        saves = not is_far if given is None else given
+        saves = loaded.pictures.are_saved(is_local=not is_far)
         yield create_server(service, variants, saves=saves), shared.background
 
 
