@@ -93,7 +93,7 @@ def delivery_of(settings: Settings) -> DeliveryOptions:
     """How pictures reach whoever types a command on this machine."""
     return _delivery(
         _picture_store_of(settings, settings.base_url),
-        saves=settings.pictures.save is not False,
+        saves=settings.pictures.are_saved(is_local=True),
         wait_seconds=0,
     )
 

@@ -268,8 +268,7 @@ async def _server(
         shared = shared_state_of(loaded, watch.ledger(ledger), wakeups)
         service = service_of(loaded, watch.upstream(upstream), shared, keys, logins, kept)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        given = loaded.pictures.save
-        saves = not is_far if given is None else given
+        saves = loaded.pictures.are_saved(is_local=not is_far)
         server = create_server(service, variants, saves=saves)
         watch.server(server, [tool.name for tool in offered(variants)])
         async with watch.running(ledger, pool):

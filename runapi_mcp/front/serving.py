@@ -49,7 +49,7 @@ def _answers(*, sandbox: bool) -> Snapshot | None:
         return None
     if loaded.warnings or not loaded.front:
         return None
-    saves = loaded.pictures.save is not False
+    saves = loaded.pictures.are_saved(is_local=True)
     snapshot = Snapshot(loaded.variants, saves=saves, gives_tasks=loaded.mcp_tasks)
     return snapshot if snapshot.is_usable else None
 

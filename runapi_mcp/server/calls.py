@@ -24,6 +24,7 @@ from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
 from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
 from runapi_mcp.base.redaction import crash_words
+from runapi_mcp.base.settings import are_saved
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.ledger import Entry, write_or_log
@@ -74,7 +75,7 @@ class Service:
         """Whether this caller's pictures are saved here."""
         if self.keeps_for(context):
             return False
-        return _is_local(context) if self.saves is None else self.saves
+        return are_saved(save=self.saves, is_local=_is_local(context))
 
     def keeps_for(self, context: Context) -> bool:
         """Whether this caller's pictures are kept in a bucket."""

@@ -38,6 +38,7 @@ __all__ = [
     "LimitSettings",
     "Settings",
     "WaitingCaps",
+    "are_saved",
     "check_url",
     "config_path",
     "key_now",
@@ -86,6 +87,10 @@ class PictureSettings(NamedTuple):
     """Where local images may be taken from, besides the usual places."""
     sidecars: bool | None
     """Whether a JSON is kept beside each picture; None for not in a project."""
+
+    def are_saved(self, *, is_local: bool) -> bool:
+        """Whether the pictures of callers on this machine, or elsewhere, are saved here."""
+        return are_saved(save=self.save, is_local=is_local)
 
 
 class Settings(NamedTuple):
@@ -161,8 +166,16 @@ def key_now(base_url: str, environ: Mapping[str, str] | None = None) -> Key:
     A server asks at every call, so that a login or logout elsewhere needs no restart.
     """
     environ = os.environ if environ is None else environ
+    key, _ = find_key(environ, {}, None)
+    if key.from_environment:
+        return key
     file, broken = read_config(config_location(environ))
     return require_same_trust(find_key(environ, file, broken)[0], base_url, file)
+
+
+def are_saved(*, save: bool | None, is_local: bool) -> bool:
+    """Whether pictures are saved here; where nobody says, those of callers on this machine are."""
+    return is_local if save is None else save
 
 
 def sandbox_environment() -> dict[str, str]:
