@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
+from runapi_mcp.base.catalog import VARIANTS, Variant, select
 from runapi_mcp.base.progress import Report
+from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS, Key, Settings
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
@@ -15,6 +19,7 @@ from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
+from runapi_mcp.providers.sellers import Sellers
 from runapi_mcp.tools.picture_request import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, DeliveryOptions, Wait
 
@@ -32,17 +37,52 @@ def ledger_of(settings: Settings) -> SqliteLedger:
     )
 
 
-def shared_state_of(settings: Settings, ledger: SqliteLedger) -> SharedState:
-    limits = Limits(*settings.limits)
-    return SharedState(ledger, limits, keeps_prompts=settings.ledger.keep_prompts)
+def shared_state_of(
+    settings: Settings, ledger: SqliteLedger, others: Sequence[Provider] = ()
+) -> SharedState:
+    limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
+    return SharedState(ledger, limits, keeps_prompts, known_variants(others))
 
 
-def service_of(
+def known_variants(others: Sequence[Provider]) -> Sequence[Variant]:
+    """All that RunAPI sells, and these."""
+    if not others:
+        return VARIANTS
+    from runapi_mcp.base.catalog.runflow import RUNFLOW_VARIANTS
+
+    return (*VARIANTS, *RUNFLOW_VARIANTS)
+
+
+def offered_variants(settings: Settings, others: Sequence[Provider]) -> Sequence[Variant]:
+    """What of these the settings let anybody call.
+
+    Raises:
+        NotConfigured: they name what there is not.
+    """
+    known = known_variants(others)
+    return known if settings.variants is None else select(settings.variants, known)
+
+
+@asynccontextmanager
+async def others_of(settings: Settings, base_url: str) -> AsyncGenerator[Sequence[Provider]]:
+    """Who else sells than RunAPI: nobody, where there is no key."""
+    if settings.runflow is None:
+        yield ()
+        return
+    # Imported here, because most servers have no key of it.
+    from runapi_mcp.providers.runflow import Runflow
+
+    async with aclosing(Runflow(*_runflow_address_and_key(settings, base_url))) as runflow:
+        yield (runflow,)
+
+
+def service_of(  # noqa: PLR0913 - all that a server answers with
     settings: Settings,
     upstream: Upstream,
     shared: SharedState,
     keys: Keys,
     logins: PendingLogins | None,
+    others: Sequence[Provider] = (),
 ) -> Service:
     # Imported here, because commands that serve nothing need none of MCP.
     from runapi_mcp.server import Service
@@ -57,6 +97,7 @@ def service_of(
         saves=settings.pictures.save,
         previews=settings.pictures.preview,
         logins=logins,
+        others=others,
     )
 
 
@@ -71,7 +112,7 @@ def delivery_of(settings: Settings) -> DeliveryOptions:
 
 def caller_at_terminal(
     settings: Settings,
-    provider: Provider,
+    sellers: Sellers,
     shared: SharedState,
     picture_store: PictureStore,
     report: Report,
@@ -79,8 +120,8 @@ def caller_at_terminal(
     """A person who types a command that draws: no host limits how long that may take."""
     wait_seconds = settings.wait_seconds
     return Caller(
-        provider=provider,
-        orders=Orders(shared, provider),
+        sellers=sellers,
+        orders=Orders(shared, sellers),
         delivery=_delivery(picture_store, saves=True, wait_seconds=LONGEST_WAIT_SECONDS),
         wait=Wait(
             started=anyio.current_time(),
@@ -101,6 +142,15 @@ def address_and_key(settings: Settings) -> tuple[str, Key]:
 
     running = start_in_thread(settings.sandbox_draw_seconds)
     return running.base_url, Key(running.key)
+
+
+def _runflow_address_and_key(settings: Settings, base_url: str) -> tuple[str, Key]:
+    """Runflow's; where RunAPI is the sandbox at this address, that one's Runflow."""
+    if not settings.sandbox and settings.runflow is not None:
+        return settings.runflow.base_url, settings.runflow.key
+    from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX, RUNFLOW_SANDBOX_KEY
+
+    return f"{base_url}{RUNFLOW_PREFIX}", Key(SecretStr(RUNFLOW_SANDBOX_KEY))
 
 
 def _delivery(picture_store: PictureStore, *, saves: bool, wait_seconds: float) -> DeliveryOptions:

@@ -136,7 +136,8 @@ def load_settings(*, sandbox: bool) -> Settings:
     from runapi_mcp.base import settings
 
     loaded = settings.load(sandbox=sandbox)
-    log_to_stderr([loaded.key.reveal()] if loaded.key.secret else [])
+    keys = (loaded.key, loaded.runflow.key) if loaded.runflow else (loaded.key,)
+    log_to_stderr([key.reveal() for key in keys if key.secret])
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     return loaded
@@ -151,21 +152,30 @@ async def _server(
     Its background is to run while it serves. `is_far` tells that callers may be elsewhere.
     """
     from runapi_mcp.base import settings
-    from runapi_mcp.base.catalog import VARIANTS, select
-    from runapi_mcp.cli.composition import ledger_of, service_of, shared_state_of
+    from runapi_mcp.cli.composition import (
+        ledger_of,
+        offered_variants,
+        others_of,
+        service_of,
+        shared_state_of,
+    )
     from runapi_mcp.login import pending_logins
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
 
+    if is_far and not share_key and not loaded.sandbox:
+        # What this server's own key pays for is not for those who bring theirs.
+        loaded = loaded._replace(runflow=None)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     async with (
         aclosing(ledger_of(loaded)) as ledger,
         aclosing(RunAPI(base_url)) as upstream,
+        others_of(loaded, base_url) as others,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        shared = shared_state_of(loaded, ledger)
-        service = service_of(loaded, upstream, shared, keys, logins)
-        variants = VARIANTS if loaded.variants is None else select(loaded.variants)
+        shared = shared_state_of(loaded, ledger, others)
+        service = service_of(loaded, upstream, shared, keys, logins, others)
+        variants = offered_variants(loaded, others)
         given = loaded.pictures.save
         saves = not is_far if given is None else given
         yield create_server(service, variants, saves=saves), shared.background

@@ -8,7 +8,10 @@ from pydantic import MISSING
 
 from runapi_mcp.base.catalog import VARIANTS, Variant, by_model
 from runapi_mcp.base.catalog.price import Price
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.base.errors import Refused
+from runapi_mcp.providers.port import PricedCall
+from runapi_mcp.providers.sellers import Sellers
 from runapi_mcp.tools.arguments import accept
 from runapi_mcp.tools.facts import (
     BalanceFacts,
@@ -22,6 +25,16 @@ from runapi_mcp.tools.inputs import PriceQuestion
 from runapi_mcp.tools.tool import Caller, RawArguments, Tool, ToolResult
 
 _NEXT = "Each price is for one call, which draws one image; failed images are not charged."
+
+
+def balance_tool(variants: Sequence[Variant]) -> Tool:
+    """Tells of the one account; of several, where more than RunAPI is offered."""
+    if all(variant.vendor is RUNAPI for variant in variants):
+        return CHECK_BALANCE
+    # Imported here: most servers have one vendor.
+    from runapi_mcp.tools.balances import CHECK_BALANCES
+
+    return CHECK_BALANCES
 
 
 def pricing_tool(variants: Sequence[Variant]) -> Tool:
@@ -42,13 +55,14 @@ async def _check_pricing(
     sold = tuple(dict.fromkeys([*VARIANTS, *offered]))
     (question,) = accept(raw, PriceQuestion, context=sold)
     asked = None if question.model is MISSING else by_model(question.model, sold)
-    calls = list(_calls(question, [asked] if asked else offered))
+    open_to = [each for each in offered if caller.sellers.sells(each.vendor.name)]
+    calls = list(_calls(question, [asked] if asked else open_to))
     if not calls:
         raise Refused(
             f"{question.model} does not draw at {question.output_resolution}.",
             "Leave output_resolution out to see what it draws.",
         )
-    found = await caller.provider.prices(calls)
+    found = await _prices_of(caller.sellers, calls)
     left_cents = await caller.orders.remaining_cents()
     facts = PriceListFacts(
         prices=[_row(*call, price) for call, price in zip(calls, found, strict=True)],
@@ -63,6 +77,15 @@ async def _check_pricing(
     return ToolResult(facts)
 
 
+async def _prices_of(sellers: Sellers, calls: Sequence[PricedCall]) -> Sequence[Price]:
+    """The price of each call, asked where it is sold."""
+    found: dict[PricedCall, Price] = {}
+    for name in dict.fromkeys(variant.vendor.name for variant, _ in calls):
+        own = [call for call in calls if call[0].vendor.name == name]
+        found.update(zip(own, await sellers.of(name).prices(own), strict=True))
+    return [found[call] for call in calls]
+
+
 def _calls(
     question: PriceQuestion, variants: Sequence[Variant]
 ) -> Iterator[tuple[Variant, str | None]]:
@@ -73,17 +96,18 @@ def _calls(
 
 
 def _row(variant: Variant, output_resolution: str | None, price: Price) -> PriceRow:
+    basis = price_basis(price, variant.vendor)
     return PriceRow(
         model=variant.model,
         output_resolution=MISSING if output_resolution is None else output_resolution,
         price_cents=known(price.cents),
-        price_basis=price_basis(price),
+        price_basis=", ".join(filter(None, (basis, variant.snapshot.unit))),
     )
 
 
 async def _check_balance(caller: Caller, raw: RawArguments) -> ToolResult:
     accept(raw)
-    balance = await caller.provider.balance()
+    balance = await caller.sellers.runapi.balance()
     left_cents = await caller.orders.remaining_cents()
     facts = BalanceFacts(
         balance_cents=balance.balance_cents,

@@ -17,11 +17,16 @@ class Vendor:
     repeats_safely: bool
     """Whether a create can be sent again under its key without being charged again."""
     image_seconds: float
-    """When an image's address expires, counted from its task: its documentation says "about"."""
+    """When an image's address expires, counted from its task; documentations say "about"."""
     sure_image_seconds: float
     """How long it can be relied on."""
     prices_as_of: str
     """The month in which the published prices were read."""
+
+    @property
+    def image_days(self) -> str:
+        """When an image's address expires, in words."""
+        return f"about {self.image_seconds // DAY_SECONDS:.0f} days"
 
 
 RUNAPI: Final = Vendor(

@@ -1,4 +1,5 @@
-"""What the `RUNAPI_*` variables and RunAPI's config file say. The only room that reads them."""
+"""What the `RUNAPI_*` and `RUNFLOW_*` variables and RunAPI's config file say. The only room that
+reads them."""
 
 from __future__ import annotations
 
@@ -19,20 +20,24 @@ from runapi_mcp.base.settings.keys import (
     require_same_trust,
 )
 from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
-from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
+from runapi_mcp.base.settings.runflow import RUNFLOW_URL_NAME, RunflowSettings, read_runflow
+from runapi_mcp.base.settings.values import BASE_URL_NAME, DEFAULT_BASE_URL, check_url
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "BASE_URL_NAME",
     "DEFAULT_BASE_URL",
     "KEEP_DAYS",
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
     "OUTPUT_DIR",
+    "RUNFLOW_URL_NAME",
     "HttpCaps",
     "Key",
     "LimitSettings",
+    "RunflowSettings",
     "Settings",
     "check_url",
     "config_path",
@@ -87,6 +92,8 @@ class PictureSettings(NamedTuple):
 class Settings(NamedTuple):
     base_url: str
     key: Key
+    runflow: RunflowSettings | None
+    """None where only RunAPI sells."""
     variants: tuple[str, ...] | None
     """Tiers and model ids to offer; None for all."""
     limits: LimitSettings
@@ -116,6 +123,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     require_no_limit(misspelt)
     file, broken = read_config(config_location(environ))
     key, key_warnings = find_key(environ, file, broken)
+    runflow, runflow_warnings = read_runflow(environ)
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     unknown_zone = values.unknown_zone(environ)
@@ -123,6 +131,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     return Settings(
         base_url=base_url,
         key=require_same_trust(key, base_url, file),
+        runflow=runflow,
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),
         ledger=_ledger(environ, sandbox=sandbox),
@@ -136,6 +145,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         warnings=(
             *filter(None, [broken, unknown_zone]),
             *key_warnings,
+            *runflow_warnings,
             *map(str, misspelt),
         ),
     )

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = (
     "key", "caller", "vendor", "model", "output_resolution", "fingerprint", "call_id", "number",
-    "count", "arguments", "request", "ready", "sources", "save_as", "price_cents", "status", "task_id",
-    "image_urls", "cost_cents", "error", "sandbox", "begun_at", "made_at", "ended_at",
+    "count", "arguments", "request", "ready", "sources", "save_as", "price_cents", "status",
+    "task_id", "image_urls", "cost_cents", "error", "sandbox", "begun_at", "made_at", "ended_at",
     "running_seconds", "drawn_seconds",
 )  # fmt: skip
 _AS_STORED: Final = (

@@ -1,4 +1,4 @@
-"""How often one key asks RunAPI: every request of a key takes its turn here.
+"""How often one key asks its vendor: every request of a key takes its turn here.
 
 One request goes out every `SPACING_SECONDS`, which is well under 20 in any second. Requests that
 pay go first, but no closer than `PAYING_SPACING_SECONDS`: a third of the turns is kept for what is
@@ -6,15 +6,18 @@ paid for already. Among the others the most urgent goes first.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 
+from runapi_mcp.base.errors import RateLimited
+
 SPACING_SECONDS: Final = 1 / 17
 PAYING_SPACING_SECONDS: Final = 1 / 12
 LONGEST_HOLD_SECONDS: Final = 1.0
+LONGEST_TURN_SECONDS: Final = 30.0
 
 Urgency = Callable[[], float]
 """How much it matters to go now, compared with others: 0 to 1, asked anew at each turn."""
@@ -46,7 +49,7 @@ class RateLimit:
             self._leave(waiter)
 
     def pause(self, seconds: float) -> None:
-        """RunAPI asked this key for it."""
+        """The vendor asked this key for it."""
         wanted = min(seconds, LONGEST_HOLD_SECONDS)
         self._free_at = max(self._free_at, anyio.current_time() + wanted)
 
@@ -94,3 +97,16 @@ class RateLimit:
 
 def _urgency(waiter: _Waiter) -> float:
     return math.inf if waiter.urgency is None else waiter.urgency()
+
+
+async def wait_first_turn(wait_turn: Callable[[], Awaitable[None]]) -> None:
+    """
+    Raises:
+        RateLimited: no turn came for so long; nothing was sent.
+    """
+    with anyio.move_on_after(LONGEST_TURN_SECONDS) as limit:
+        await wait_turn()
+    if limit.cancelled_caught:
+        raise RateLimited(
+            "Too many requests of this key wait for their turn.", "Wait a minute, then call again."
+        )
