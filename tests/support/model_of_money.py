@@ -432,8 +432,8 @@ class _Teller:
             self._record.again.append((given, {charge.task_id for charge in made}))
 
     def _note_charges(self) -> None:
-        by_key = self._sandbox.accounts.of(KEY).by_key
-        late = {by_key[key][1] for key in self._remote.late_keys if key in by_key}
+        keys = self._sandbox.idempotency_keys
+        late = {keys.task_of(KEY, key) for key in self._remote.late_keys}
         self._history.charges = [
             Charge(
                 task_id=task.id,
