@@ -21,6 +21,7 @@ from runapi_mcp.sandbox.http_messages import app_of
 from runapi_mcp.sandbox.login_routes import LoginRoutes
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
 from runapi_mcp.sandbox.runapi_messages import KEY_PREFIX, word_as_runapi
+from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX, Runflow
 from runapi_mcp.sandbox.task_pictures import TaskPictures
 from runapi_mcp.sandbox.task_routes import TaskRoutes
 from runapi_mcp.sandbox.task_store import IdempotencyKeys, StoredTask, TaskMaker
@@ -29,7 +30,7 @@ SANDBOX_KEY: Final = f"{KEY_PREFIX}key-without-money"
 
 
 class Sandbox:
-    """RunAPI in one process, as an ASGI app.
+    """RunAPI in one process, as an ASGI app, and Runflow under a prefix of it.
 
     `draw_seconds` is how long a picture takes; None is as long as life does. The clock is the event
     loop's, so that tests can move it. `faults` takes failures for the requests to come.
@@ -41,6 +42,7 @@ class Sandbox:
         self.faults = Faults()
         self.accounts: Accounts[StoredTask] = Accounts(anyio.current_time)
         self.idempotency_keys = IdempotencyKeys()
+        self.runflow = Runflow(anyio.current_time, draw_seconds)
         files = FileRoutes(anyio.current_time, self.faults)
         tasks = TaskRoutes(
             variants,
@@ -53,6 +55,7 @@ class Sandbox:
         money = MoneyRoutes(variants, self.accounts, self.faults)
         groups = (tasks, money, files, LoginRoutes(anyio.current_time))
         self.app = app_of(groups, word_as_runapi)
+        self.app.mount(RUNFLOW_PREFIX, self.runflow.app)
 
 
 @dataclass(frozen=True, slots=True)
