@@ -21,7 +21,7 @@ from runapi_mcp.sandbox.http_messages import app_of
 from runapi_mcp.sandbox.login_routes import LoginRoutes
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
 from runapi_mcp.sandbox.runapi_messages import KEY_PREFIX, word_as_runapi
-from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX, Runflow
+from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX, RunflowSandbox
 from runapi_mcp.sandbox.task_pictures import TaskPictures
 from runapi_mcp.sandbox.task_routes import TaskRoutes
 from runapi_mcp.sandbox.task_store import IdempotencyKeys, StoredTask, TaskMaker
@@ -42,7 +42,7 @@ class Sandbox:
         self.faults = Faults()
         self.accounts: Accounts[StoredTask] = Accounts(anyio.current_time)
         self.idempotency_keys = IdempotencyKeys()
-        self.runflow = Runflow(anyio.current_time, draw_seconds)
+        self.runflow = RunflowSandbox(anyio.current_time, draw_seconds)
         files = FileRoutes(anyio.current_time, self.faults)
         tasks = TaskRoutes(
             variants,

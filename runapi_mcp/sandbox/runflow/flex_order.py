@@ -19,11 +19,11 @@ from pydantic import (
 from runapi_mcp.base.urls import is_http
 from runapi_mcp.sandbox.http_messages import FieldErrors, invalid
 
-MEGAPIXEL: Final = 1024 * 1024
+MEGAPIXEL_PX: Final = 1024 * 1024
 CENTS_A_MEGAPIXEL: Final = 5
 SHORTEST_SIDE_PX: Final = 64
 LONGEST_SIDE_PX: Final = 2048
-PRESETS: Final[Mapping[str, tuple[int, int]]] = {
+PRESET_PIXELS: Final[Mapping[str, tuple[int, int]]] = {
     "square_hd": (1024, 1024),
     "square": (512, 512),
     "portrait_4_3": (768, 1024),
@@ -32,7 +32,7 @@ PRESETS: Final[Mapping[str, tuple[int, int]]] = {
     "landscape_16_9": (1024, 576),
 }
 """Pixels that no source of Runflow's gives: those of fal, whose fields these are."""
-DEFAULT_PRESET: Final = "landscape_4_3"
+USUAL_PRESET: Final = "landscape_4_3"
 
 _Preset = Literal[
     "square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"
@@ -84,13 +84,13 @@ class FlexInput(_Closed):
         """Width and height in pixels."""
         if isinstance(self.image_size, Pixels):
             return self.image_size.width, self.image_size.height
-        return PRESETS[self.image_size if isinstance(self.image_size, str) else DEFAULT_PRESET]
+        return PRESET_PIXELS[self.image_size if isinstance(self.image_size, str) else USUAL_PRESET]
 
     @property
     def price_cents(self) -> int:
         """Megapixels are rounded up."""
         width, height = self.size
-        return CENTS_A_MEGAPIXEL * math.ceil(width * height / MEGAPIXEL)
+        return CENTS_A_MEGAPIXEL * math.ceil(width * height / MEGAPIXEL_PX)
 
     @property
     def file_format(self) -> Literal["png", "jpeg"]:

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.http_messages import Refusal, Table, answer
 from runapi_mcp.sandbox.runflow.flex_order import (
-    DEFAULT_PRESET,
     LONGEST_SIDE_PX,
-    PRESETS,
+    PRESET_PIXELS,
     SHORTEST_SIDE_PX,
+    USUAL_PRESET,
 )
 from runapi_mcp.sandbox.runflow.list_query import list_query
 from runapi_mcp.sandbox.runflow.run_answers import MODEL_ID
@@ -63,11 +63,11 @@ class ModelShelf:
         }
 
 
-_SIZES: Final = {"options": [*PRESETS], "min": SHORTEST_SIDE_PX, "max": LONGEST_SIDE_PX}
+_SIZES: Final = {"options": [*PRESET_PIXELS], "min": SHORTEST_SIDE_PX, "max": LONGEST_SIDE_PX}
 # Its documentation has these fields of an input, but not which codes and attributes there are.
 _INPUTS: Final[Mapping[str, tuple[str, Mapping[str, object], object]]] = {
     "prompt": ("string", {}, None),
-    "image_size": ("image_size", _SIZES, DEFAULT_PRESET),
+    "image_size": ("image_size", _SIZES, USUAL_PRESET),
     "guidance_scale": ("float", {"min": 1.5, "max": 10}, 3.5),
     "num_inference_steps": ("integer", {"min": 2, "max": 50}, 28),
     "seed": ("integer", {}, None),

@@ -9,8 +9,8 @@ from runapi_mcp.sandbox.accounts import Accounts
 from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.http_messages import Table, answer
 from runapi_mcp.sandbox.runflow.run_answers import ORGANIZATION_ID
-from runapi_mcp.sandbox.runflow.run_messages import runflow_key
 from runapi_mcp.sandbox.runflow.run_store import StoredRun
+from runapi_mcp.sandbox.runflow.wording import runflow_key
 
 
 @dataclass(frozen=True, slots=True)

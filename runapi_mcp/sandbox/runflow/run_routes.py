@@ -20,9 +20,9 @@ from runapi_mcp.sandbox.runflow.flex_order import order_of
 from runapi_mcp.sandbox.runflow.list_query import list_query
 from runapi_mcp.sandbox.runflow.model_shelf import FLEX_PATH, ModelShelf
 from runapi_mcp.sandbox.runflow.run_answers import callback_payload, run_answer
-from runapi_mcp.sandbox.runflow.run_messages import runflow_key
 from runapi_mcp.sandbox.runflow.run_pictures import RunPictures
 from runapi_mcp.sandbox.runflow.run_store import RunMaker, StoredRun, run_script_of
+from runapi_mcp.sandbox.runflow.wording import runflow_key
 
 CALLBACK_SECRET: Final = "sandbox-callback-secret"  # noqa: S105 - nothing is behind it
 """What every callback is signed with."""
