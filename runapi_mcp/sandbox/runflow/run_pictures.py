@@ -26,7 +26,7 @@ ADDRESS_SECONDS: Final = 3 * 24 * 3600.0
 
 @dataclass(slots=True)
 class RunPictures:
-    """`/pictures/...`, with the signature in the query: whoever has an address needs no key."""
+    """`/images/...`, with the signature in the query: whoever has an address needs no key."""
 
     _accounts: Accounts[StoredRun]
     _faults: Faults
@@ -34,13 +34,13 @@ class RunPictures:
     _secret: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
     def table(self) -> Table:
-        yield "GET", "/pictures/{name}", self._read
+        yield "GET", "/images/{name}", self._read
 
     def address_of(self, run: StoredRun) -> str:
         name = f"{run.id}.{run.order.input.file_format}"
         expires = f"{run.started + run.seconds + ADDRESS_SECONDS:.3f}"
         signed = {"expires": expires, "signature": self._signature(name, expires)}
-        return f"{run.base_url}/pictures/{name}?{urlencode(signed)}"
+        return f"{run.base_url}/images/{name}?{urlencode(signed)}"
 
     async def _read(self, request: Request) -> Response:
         await self._faults.misbehave("image")

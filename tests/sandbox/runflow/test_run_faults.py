@@ -82,7 +82,7 @@ async def test_a_prompt_asks_for_reads_that_fail_while_the_run_goes_on(
         ("models", "/v1/public/models"),
         ("account", "/v1/billing/balance"),
         ("account", "/v1/auth/me"),
-        ("image", "/pictures/unknown.png"),
+        ("image", "/images/unknown.png"),
     ],
 )
 async def test_a_test_lets_the_next_request_at_any_other_place_fail(

@@ -232,7 +232,7 @@ async def test_a_prompt_asks_for_the_shape_in_which_a_picture_is_told(
     output = (await read_run(client, run_id))["output"]
     shapes = {"outputs", "images", "image_urls", "image", "url"}
     assert output.keys() & shapes == {shape} - {"none"}
-    assert ("/pictures/" in str(output)) is (shape != "none")
+    assert ("/images/" in str(output)) is (shape != "none")
 
 
 async def test_the_same_create_made_again_is_a_second_run_and_a_second_charge(
