@@ -4,22 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from runapi_mcp.base.catalog.vendors import RUNAPI
+
 OrderStatus = Literal[
     "intended", "pending", "processing", "unknown", "completed", "failed", "refused", "lost"
 ]
 """RunAPI's own status, and what comes before and beside it: `intended` is written down but no task
 is known, `refused` came to nothing, `lost` is a task that RunAPI no longer knows."""
 
-Doubt = Literal["under way", "asks itself", "same call asks"]
+Doubt = Literal["under way", "asks itself", "same call asks", "looked for", "out of sight"]
 """Of what is intended: it is being ordered just now; the next paid call of any kind asks what
-became of it; only the same call does."""
+became of it; only the same call does. Where nothing can be asked again: it is looked for in the
+vendor's list; it was, for a day, and the same call may pay for another."""
 
 SEND_SECONDS: Final = 20.0
 """How long a request that pays may be out: nobody else asks under its key before."""
 
-
 DOUBT_SECONDS: Final = 24 * 3600.0
 """How long after its last send a doubt keeps its reservation, and is asked about unbidden."""
+LISTS_APART_SECONDS: Final = 60.0
+LISTED_BY_SECONDS: Final = 120.0
+"""How long after its send a task is in its vendor's list for sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Entry:
     """Which of the call's pictures it is."""
     count: int = 1
     """How many pictures the call has."""
+    vendor: str = RUNAPI.name
+    """Who sells it."""
     output_resolution: str | None = None
     arguments: Mapping[str, object] | None = None
     """The request body without its model, and without its prompt where the user keeps none."""
@@ -76,6 +83,8 @@ class Entry:
     """How many of these are waited for, or were when their process died."""
     unanswered: bool = False
     """Whether one of these was never answered."""
+    absent_at: float | None = None
+    """When a complete list of the vendor's was first seen without it."""
     handed_over_at: float | None = None
     """When an answer with all of the call's pictures first left the program."""
     settled_at: float | None = None
@@ -112,9 +121,11 @@ class Use:
     task_ids: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
+    given_up: str | None = None
+    """The call in doubt, by its id, that another is paid in place of."""
 
     def __bool__(self) -> bool:
-        return bool(self.redrawn or self.task_ids or self.paths or self.urls)
+        return any((self.redrawn, self.task_ids, self.paths, self.urls, self.given_up))
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,9 @@ class Ledger(Protocol):
     async def find_alike(self, wanted: Entry, use: Use, came_at: float) -> Call | None:
         """The oldest identical call that was not settled when this one came.
 
-        If there is one, what is used is settled; else nothing is written.
+        It has the same vendor and fingerprint, and the same caller; the fingerprints of other
+        vendors than RunAPI tell who pays, and their calls are anybody's. One that is given up is
+        none. If there is one, what is used is settled; else nothing is written.
         """
         ...
 
@@ -68,6 +70,23 @@ class Ledger(Protocol):
 
         Where its price is not set aside any more, because it was in doubt for so long, `allow` is
         asked, and those of its call are set aside again. Nothing is written when that raises.
+        """
+        ...
+
+    async def claim_send(self, key: str) -> Entry | None:
+        """The entry under this key, marked as about to be sent; None where somebody sent it before,
+        or it is not intended any more.
+
+        Of all who ask, one gets it, once: for vendors that must not be asked the same again. What
+        nobody has sent for fifteen minutes is withdrawn instead.
+        """
+        ...
+
+    async def record_absence(self, key: str, at: float) -> Entry:
+        """The entry, after a complete list, asked for at that moment, was without its task.
+
+        It is refused once two lists say so, `LISTS_APART_SECONDS` from each other, the later
+        `LISTED_BY_SECONDS` after the send.
         """
         ...
 

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from runapi_mcp.base.catalog.vendors import RUNFLOW
 from runapi_mcp.base.errors import LedgerUnusable, NotAllowed
 from runapi_mcp.orders.ledger import Call, Entry, Ledger, Spending, Use
 from tests.orders.ledger.implementations import IMPLEMENTATIONS, Implementation
@@ -277,6 +278,98 @@ async def test_a_doubt_is_joined_however_old_it_is(book: Book) -> None:
     await book.one.record_send("1", allow_again)
     await anyio.sleep(90 * DAY)
     assert await book.again() == "1"
+
+
+async def test_another_vendor_is_another_call_of_whoever_has_its_key(book: Book) -> None:
+    await book.intend("1", vendor=RUNFLOW.name)
+    assert await book.again() is None
+    for caller in (ME, "you"):
+        [wanted_there] = wanted("again", vendor=RUNFLOW.name, caller=caller)
+        found = await book.other.find_alike(wanted_there, NOTHING, clock())
+        assert [(each.key, each.vendor) for each in found or ()] == [("1", RUNFLOW.name)]
+
+
+async def test_of_all_who_claim_a_send_one_gets_it_once(book: Book) -> None:
+    await book.intend("1", vendor=RUNFLOW.name)
+    got: list[Entry | None] = []
+
+    async def claim(ledger: Ledger) -> None:
+        got.append(await ledger.claim_send("1"))
+
+    async with anyio.create_task_group() as group:
+        for ledger in (book.one, book.other) * 4:
+            group.start_soon(claim, ledger)
+    [claimed] = filter(None, got)
+    assert (claimed.open_sends, claimed.sends_out, claimed.sent_at) == (1, 1, claimed.begun_at)
+    await anyio.sleep(2 * DAY)
+    await book.one.record_doubt("1", 1, answered=True)
+    assert await book.other.claim_send("1") is None
+
+
+async def test_what_nobody_has_sent_for_so_long_is_withdrawn_instead_of_claimed(
+    book: Book,
+) -> None:
+    await book.intend("1", vendor=RUNFLOW.name)
+    await anyio.sleep(16 * MINUTE)
+    assert await book.one.claim_send("1") is None
+    assert [each.status for each in await book.other.call("1")] == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("looks", "status"),
+    [
+        ((130.0,), "intended"),
+        ((70.0, 129.0), "intended"),
+        ((10.0, 119.0), "intended"),
+        ((10.0, 121.0), "refused"),
+        ((70.0, 100.0, 131.0), "refused"),
+        ((10.0, 20.0, 30.0, 121.0), "refused"),
+    ],
+)
+async def test_what_two_lists_far_enough_apart_have_not_was_not_made(
+    book: Book, looks: tuple[float, ...], status: str
+) -> None:
+    entry = await book.intend("1", vendor=RUNFLOW.name)
+    await book.one.claim_send("1")
+    for seconds in looks:
+        seen = await book.other.record_absence("1", entry.begun_at + seconds)
+    assert seen.status == status
+    assert (seen.settled_at is None) == (status == "intended")
+
+
+async def test_a_task_that_is_known_is_not_absent(book: Book) -> None:
+    entry = await book.intend("1", vendor=RUNFLOW.name)
+    await book.one.claim_send("1")
+    await book.one.record(replace(entry, task_id="7", status="pending", made_at=clock()))
+    for seconds in (10.0, 200.0):
+        seen = await book.other.record_absence("1", entry.begun_at + seconds)
+    assert (seen.status, seen.task_id) == ("pending", "7")
+
+
+async def test_a_doubt_that_is_given_up_is_settled_by_the_call_in_its_place(book: Book) -> None:
+    await book.intend("1", vendor=RUNFLOW.name)
+    await book.one.claim_send("1")
+    [anew] = wanted("2", vendor=RUNFLOW.name)
+    came_at = clock()
+    for ledger in (book.one, book.other):
+        [found] = await ledger.intend([anew], Use(given_up="1"), came_at, allow_all)
+        assert found.key == "2"
+    [old] = await book.one.call("1")
+    assert (old.status, old.settled_at is None) == ("intended", False)
+
+
+async def test_doubts_elsewhere_are_looked_for_although_no_prompt_is_kept(book: Book) -> None:
+    await book.intend("1", vendor=RUNFLOW.name, request=None)
+    assert await book.other.doubts(ME, 9) == []
+    await book.one.claim_send("1")
+    await book.one.record_doubt("1", 1, answered=True)
+    await anyio.sleep(MINUTE)
+    assert [each.key for each in await book.other.doubts(ME, 9)] == ["1"]
+    [listed] = await book.other.entries(ME)
+    assert listed.doubt == "looked for"
+    await anyio.sleep(DAY)
+    [listed] = await book.other.entries(ME)
+    assert listed.doubt == "out of sight"
 
 
 async def test_who_allows_is_told_whether_the_key_was_used(book: Book) -> None:

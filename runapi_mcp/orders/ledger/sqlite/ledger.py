@@ -17,9 +17,19 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
+from runapi_mcp.base.catalog.vendors import vendor_named
 from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
-from runapi_mcp.orders.ledger.entry import DOUBT_SECONDS, SEND_SECONDS, Doubt, Entry, Spending, Use
+from runapi_mcp.orders.ledger.entry import (
+    DOUBT_SECONDS,
+    LISTED_BY_SECONDS,
+    LISTS_APART_SECONDS,
+    SEND_SECONDS,
+    Doubt,
+    Entry,
+    Spending,
+    Use,
+)
 from runapi_mcp.orders.ledger.port import Allow, AllowAgain, Call, Selection
 from runapi_mcp.orders.ledger.sqlite import queries
 from runapi_mcp.orders.ledger.sqlite.joining import alike
@@ -93,6 +103,20 @@ class SqliteLedger:
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         return await self._use(partial(self._record_send, key, allow))
+
+    async def claim_send(self, key: str) -> Entry | None:
+        return await self._use(partial(self._claim_send, key))
+
+    async def record_absence(self, key: str, at: float) -> Entry:
+        row = {
+            "key": key,
+            "at": at,
+            "apart": LISTS_APART_SECONDS,
+            "listed": LISTED_BY_SECONDS,
+            "now": self.now(),
+        }
+        changes = [queries.RECORD_ABSENCE, queries.SETTLE_IF_NOTHING_COMES]
+        return (await self._change(queries.BY_KEY, row, changes))[0]
 
     async def record_no(self, key: str, sends: int) -> Entry:
         row = {"key": key, "sends": sends, "now": self.now()}
@@ -271,6 +295,15 @@ class SqliteLedger:
             connection.execute(queries.RECORD_SEND, row)
             return queries.to_entry(_first(database.rows(queries.BY_KEY, row)))
 
+    def _claim_send(self, key: str, opened: OpenLedger) -> Entry | None:
+        database, row = opened.database, {"key": key, "now": self.now()}
+        with database.transaction() as connection:
+            first = _first(database.rows(queries.BY_KEY, row))
+            withdraw_never_sent(first["caller"], self.now(), connection)
+            if connection.execute(queries.CLAIM_SEND, row).rowcount == 0:
+                return None
+            return queries.to_entry(_first(database.rows(queries.BY_KEY, row)))
+
     def _reserve_again(
         self, call_id: str, allow: AllowAgain, database: Database, connection: sqlite3.Connection
     ) -> None:
@@ -290,6 +323,8 @@ class SqliteLedger:
             entry.sent_at is None and now - entry.begun_at < SEND_SECONDS
         ):
             return "under way"
+        if not vendor_named(entry.vendor).repeats_safely:
+            return "looked for" if entry.is_reserved(now) else "out of sight"
         is_open = entry.unanswered or entry.settled_at is not None
         asks_itself = is_open and entry.request and entry.begun_at > now - DOUBT_SECONDS
         return "asks itself" if asks_itself else "same call asks"

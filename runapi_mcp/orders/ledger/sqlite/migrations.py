@@ -124,6 +124,11 @@ MIGRATIONS: Final = (
     """
     ALTER TABLE calls ADD COLUMN originals TEXT NOT NULL DEFAULT '[]';
     """,
+    """
+    ALTER TABLE calls ADD COLUMN vendor TEXT NOT NULL DEFAULT 'runapi';
+    ALTER TABLE calls ADD COLUMN absent_at REAL;
+    CREATE INDEX calls_alike_elsewhere ON calls (vendor, fingerprint) WHERE vendor != 'runapi';
+    """,
 )
 """What leads from each version of the schema to the next. Never changed, only added to."""
 

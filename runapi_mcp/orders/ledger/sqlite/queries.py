@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import sqlite3
 
 _COLUMNS: Final = (
-    "key", "caller", "model", "output_resolution", "fingerprint", "call_id", "number", "count",
-    "arguments", "request", "ready", "sources", "save_as", "price_cents", "status", "task_id",
+    "key", "caller", "vendor", "model", "output_resolution", "fingerprint", "call_id", "number",
+    "count", "arguments", "request", "ready", "sources", "save_as", "price_cents", "status", "task_id",
     "image_urls", "cost_cents", "error", "sandbox", "begun_at", "made_at", "ended_at",
     "running_seconds", "drawn_seconds",
 )  # fmt: skip
 _AS_STORED: Final = (
-    "key", "caller", "model", "output_resolution", "fingerprint", "call_id", "number", "count",
-    "request", "save_as", "status", "task_id", "error", "begun_at", "made_at", "ended_at",
-    "sent_at", "open_sends", "sends_out", "handed_over_at", "settled_at",
+    "key", "caller", "vendor", "model", "output_resolution", "fingerprint", "call_id", "number",
+    "count", "request", "save_as", "status", "task_id", "error", "begun_at", "made_at", "ended_at",
+    "sent_at", "open_sends", "sends_out", "absent_at", "handed_over_at", "settled_at",
 )  # fmt: skip
 _CAME_TO_NOTHING: Final = (
     "(status IN ('failed', 'refused', 'lost') OR status = 'completed' AND image_urls = '[]')"
@@ -47,6 +47,13 @@ RECORD_REQUEST: Final = """
 RECORD_SEND: Final = """
     UPDATE calls SET open_sends = open_sends + 1, sends_out = sends_out + 1, sent_at = :now,
         unanswered = 1
+    WHERE key = :key AND status = 'intended' AND task_id IS NULL"""
+CLAIM_SEND: Final = f"{RECORD_SEND} AND sent_at IS NULL"
+# A first sight from the future is none: only a clock that was wrong has written that.
+RECORD_ABSENCE: Final = """
+    UPDATE calls SET absent_at = min(coalesce(absent_at, :at), :at),
+        status = CASE WHEN :at - absent_at >= :apart AND :at - sent_at >= :listed
+                      THEN 'refused' ELSE status END
     WHERE key = :key AND status = 'intended' AND task_id IS NULL"""
 # Who waited for an answer a day ago waits no more: nobody is to wait for theirs.
 RESERVE_AGAIN: Final = """
@@ -99,21 +106,25 @@ UPLOAD: Final = """
 FORGET_UPLOADS: Final = "DELETE FROM uploads WHERE expires_at < :now"
 
 # What was settled in the future was settled: only a clock that was wrong has written that.
-ALIKE: Final = """
-    SELECT * FROM calls WHERE caller = :caller AND fingerprint = :fingerprint
+_ALIKE: Final = """
+    SELECT * FROM calls WHERE {whose} AND fingerprint = :fingerprint
         AND (settled_at IS NULL OR settled_at > :came_at AND settled_at <= :now)
         AND (handed_over_at IS NULL OR handed_over_at > :handed_over_since)
     ORDER BY begun_at, call_id, number"""
+ALIKE: Final = _ALIKE.format(whose="caller = :caller AND vendor = :vendor")
+ALIKE_ELSEWHERE: Final = _ALIKE.format(whose="vendor = :vendor AND vendor != 'runapi'")
 UNSETTLED: Final = """
     SELECT * FROM calls INDEXED BY calls_unsettled WHERE caller = :caller AND settled_at IS NULL
         AND (handed_over_at IS NULL OR handed_over_at > :handed_over_since)"""
 
-# The same call asks no more about a picture whose siblings were used.
+# The same call asks no more about a picture whose siblings were used. Elsewhere than at RunAPI
+# nothing is sent again, so that it needs no request and cannot be a charge.
 DOUBTS: Final = """
     SELECT * FROM calls WHERE caller = :caller AND status = 'intended'
-        AND (unanswered = 1 OR settled_at IS NOT NULL)
+        AND CASE vendor WHEN 'runapi'
+            THEN request IS NOT NULL AND (unanswered = 1 OR settled_at IS NOT NULL)
+            ELSE open_sends > 0 END
         AND begun_at > :since AND (sends_out = 0 OR sent_at <= :sent_before OR sent_at > :now)
-        AND request IS NOT NULL
     ORDER BY sent_at LIMIT :limit"""
 
 BY_KEY: Final = "SELECT * FROM calls WHERE key = :key"

@@ -45,6 +45,8 @@ def _calls_used(caller: str, use: Use, now: float, connection: sqlite3.Connectio
         for task_id in filter(None, (use.redrawn, *use.task_ids))
         for row in connection.execute(queries.BY_TASK, {"caller": caller, "task_id": task_id})
     }
+    if use.given_up is not None:
+        found.add(use.given_up)
     if use.paths or use.urls:
         parameters = {"caller": caller, "handed_over_since": now - HANDOVER_SECONDS}
         unsettled = map(queries.to_entry, connection.execute(queries.UNSETTLED, parameters))
