@@ -76,7 +76,7 @@ async def others_of(settings: Settings, base_url: str) -> AsyncGenerator[Sequenc
         yield (runflow,)
 
 
-def service_of(  # noqa: PLR0913 - all that a server answers with
+def service_of(
     settings: Settings,
     upstream: Upstream,
     shared: SharedState,

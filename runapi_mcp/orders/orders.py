@@ -13,15 +13,15 @@ from runapi_mcp.base.errors import Failure, TaskNotFound
 from runapi_mcp.base.progress import Report
 from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.approval import approve, question_for
+from runapi_mcp.orders.doubt import OutOfSight, in_doubt, not_answered_yet
 from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
-from runapi_mcp.orders.doubt import OutOfSight, in_doubt, not_answered_yet
 from runapi_mcp.orders.payment import Paid
-from runapi_mcp.orders.single_send import payment_for
 from runapi_mcp.orders.poller import Poller, last_seen
 from runapi_mcp.orders.purchase import Encode, Purchase
 from runapi_mcp.orders.reconcile import reconcile_soon
 from runapi_mcp.orders.shared_state import SharedState
+from runapi_mcp.orders.single_send import payment_for
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Provider
 from runapi_mcp.providers.sellers import Sellers

@@ -106,7 +106,7 @@ class Poller:
                 await tracked.wait_for_poll()
                 continue
             with tracked.polling():
-                await anyio.sleep(tracked.pause_seconds())
+                await tracked.wait_until_due()
                 await self.poll(tracked)
 
     async def _write_down(

@@ -56,7 +56,7 @@ class Purchase:
     redrawn: str | None = None
     """The task that another image is wanted for."""
     payer: str = ""
-    """Who pays, where that is not told by whose the order is: then it is a part of what is asked."""
+    """Who pays, where whose the order is does not tell that: then it is a part of what is asked."""
     in_place_of: Entry | None = None
     """An identical call in doubt that this one is paid in place of."""
     key: str = field(default_factory=new_key)

@@ -26,7 +26,7 @@ from runapi_mcp.orders.payment import (
 from runapi_mcp.providers.port import CREATE_SECONDS, Find, Provider
 
 
-def payment_for(  # noqa: PLR0913 - all that a payment needs
+def payment_for(
     provider: Provider,
     ledger: Ledger,
     limits: Limits,

@@ -91,6 +91,17 @@ class TrackedTask:
     failure: ProviderFailure | None = None
     is_polled: bool = field(default=False, init=False)
     _polled: anyio.Event = field(default_factory=anyio.Event)
+    _woken: anyio.Event = field(default_factory=anyio.Event)
+
+    def wake(self) -> None:
+        """Something says that it may have ended: the next poll is due now."""
+        self._woken.set()
+
+    async def wait_until_due(self) -> None:
+        """Return when it is time for the next poll."""
+        with anyio.move_on_after(self.pause_seconds()):
+            await self._woken.wait()
+        self._woken = anyio.Event()
 
     async def wait_for_poll(self) -> None:
         """Return once another call's poll has ended, one way or the other."""

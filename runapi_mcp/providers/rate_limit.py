@@ -8,7 +8,7 @@ paid for already. Among the others the most urgent goes first.
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
@@ -31,7 +31,21 @@ class _Waiter:
     called: bool = False
 
 
-class RateLimit:
+class RateLimit(Protocol):
+    """The turns of one key."""
+
+    async def wait_turn(self, *, pays: bool, urgency: Urgency | None) -> None:
+        """Return at this request's turn; without an urgency it goes before the others."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """The vendor asked this key for it."""
+        ...
+
+
+class OwnRateLimit:
+    """The turns of a key that only this process uses."""
+
     def __init__(self) -> None:
         self._waiting: list[_Waiter] = []
         self._caller: _Waiter | None = None
@@ -39,7 +53,6 @@ class RateLimit:
         self._paying_free_at = 0.0
 
     async def wait_turn(self, *, pays: bool, urgency: Urgency | None) -> None:
-        """Return at this request's turn; without an urgency it goes before the others."""
         waiter = _Waiter(pays, urgency)
         self._waiting.append(waiter)
         try:
@@ -49,7 +62,6 @@ class RateLimit:
             self._leave(waiter)
 
     def pause(self, seconds: float) -> None:
-        """The vendor asked this key for it."""
         wanted = min(seconds, LONGEST_HOLD_SECONDS)
         self._free_at = max(self._free_at, anyio.current_time() + wanted)
 

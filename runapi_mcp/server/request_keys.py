@@ -40,8 +40,8 @@ class Keys:
 
 
 def _authorization(context: Context) -> str:
-    headers = {} if context.request is None else context.request.headers
-    return str(headers.get("authorization", "")).strip()
+    request = context.request
+    return "" if request is None else str(request.headers.get("authorization", "")).strip()
 
 
 def brought_key(authorization: str) -> Key:

@@ -1,4 +1,4 @@
-"""The images of an entry of the ledger: where they were saved, and how long they are at their vendor's."""
+"""The images of an entry of the ledger: where they were saved, how long their vendor has them."""
 
 from itertools import zip_longest
 from pathlib import Path

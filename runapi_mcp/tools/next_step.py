@@ -76,9 +76,7 @@ def next_step(outcome: TaskOutcome, status: Status, missing: int) -> str:
     if status not in ("completed", "failed"):
         return _RUN_TOGETHER if len(tasks) > 1 else _RUNNING
     if any(map(is_in_doubt, outcome.failures.values())):
-        return (
-            _IN_DOUBT if vendor.repeats_safely else _LOOKED_FOR.format(vendor=vendor.title)
-        )
+        return _IN_DOUBT if vendor.repeats_safely else _LOOKED_FOR.format(vendor=vendor.title)
     if status == "failed":
         return _why_and_what_helps(tasks, vendor)
     if not any(task.image_urls for task in tasks):

@@ -161,8 +161,8 @@ async def _saved_image(
         return None
     raise Refused(
         lost.happened,
-        f"The image of task {task_id} was saved there, and {vendor.title} no longer has it: give the "
-        "path or URL of the image to start from.",
+        f"The image of task {task_id} was saved there, and {vendor.title} no longer has it: give "
+        "the path or URL of the image to start from.",
     ) from lost
 
 

@@ -15,7 +15,7 @@ from runapi_mcp.orders.doubt import given_up_words
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.entry_files import expiry_of
-from runapi_mcp.tools.facts import sandbox_notice, TaskFacts, known, price_basis, utc
+from runapi_mcp.tools.facts import TaskFacts, known, price_basis, sandbox_notice, utc
 from runapi_mcp.tools.next_step import names_none, next_step
 from runapi_mcp.tools.tool import TaskOutcome, ToolResult
 

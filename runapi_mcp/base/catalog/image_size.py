@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from runapi_mcp.base.json_values import as_object
+
 MEGAPIXEL: Final = 1_048_576
 """As vendors count it that sell by the megapixel: 1024 by 1024 is one."""
 MOST_MEGAPIXELS: Final = 4
@@ -52,11 +54,9 @@ def parse_size(text: str) -> ImageSize:
 
 def as_one_text(value: object) -> object:
     """The one text of a size that came as an object, as vendors take it; else the value itself."""
-    match value:
-        case {"width": int(width), "height": int(height), **rest} if not rest:
-            return f"{width}x{height}"
-        case _:
-            return value
+    sides = as_object(value)
+    is_size = sides.keys() == {"width", "height"}
+    return f"{sides['width']}x{sides['height']}" if is_size else value
 
 
 def tidy_size(text: str) -> str:

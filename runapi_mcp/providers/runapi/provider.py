@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.providers.port import CREATE_SECONDS
-from runapi_mcp.providers.rate_limit import RateLimit
+from runapi_mcp.providers.rate_limit import OwnRateLimit, RateLimit
 from runapi_mcp.providers.runapi import account, files, tasks
 from runapi_mcp.providers.runapi.messages import encode
 from runapi_mcp.providers.runapi.prices import Prices
@@ -40,11 +40,16 @@ class RunAPI:
         base_url: str,
         transport: httpx.AsyncBaseTransport | None = None,
         resolve: Resolve | None = None,
+        make_rate_limit: Callable[[str], RateLimit] | None = None,
     ) -> None:
-        """`transport` and `resolve` replace the network and its names."""
+        """`transport` and `resolve` replace the network and its names.
+
+        `make_rate_limit` makes the limit of a caller, by its id, where others use the key, too.
+        """
         self.base_url = base_url
         self._transport = transport
         self._resolve = resolve
+        self._make_rate_limit = make_rate_limit
         self._connection: Connection | None = None
         self._rate_limits: WeakValueDictionary[str, RateLimit] = WeakValueDictionary()
 
@@ -72,7 +77,9 @@ class RunAPI:
     def rate_limit(self, caller_id: str) -> RateLimit:
         limit = self._rate_limits.get(caller_id)
         if limit is None:
-            self._rate_limits[caller_id] = limit = RateLimit()
+            make = self._make_rate_limit
+            limit = OwnRateLimit() if make is None else make(caller_id)
+            self._rate_limits[caller_id] = limit
         return limit
 
     async def send_publicly(

@@ -14,7 +14,7 @@ from runapi_mcp.base.catalog.vendors import RUNFLOW
 from runapi_mcp.base.errors import ProviderDown, ProviderFailure, RateLimited
 from runapi_mcp.providers.failure_cases import is_answered, leaves_doubt
 from runapi_mcp.providers.port import CREATE_SECONDS
-from runapi_mcp.providers.rate_limit import RateLimit, wait_first_turn
+from runapi_mcp.providers.rate_limit import OwnRateLimit, wait_first_turn
 from runapi_mcp.providers.runflow import run_account, run_wire
 from runapi_mcp.providers.runflow.flex_offer import Offers, price_of, require_sold
 
@@ -46,7 +46,7 @@ class Runflow:
         self._key = key
         self._transport = transport
         self._connection: RunConnection | None = None
-        self._rate_limit = RateLimit()
+        self._rate_limit = OwnRateLimit()
         self._offers = Offers(self._send_publicly)
 
     @property

@@ -1,0 +1,74 @@
+"""Who sells in a test: its tool, its key, its part of the sandbox."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from runapi_mcp.sandbox.accounts import Account
+from runapi_mcp.sandbox.app import Sandbox
+from runapi_mcp.sandbox.faults import Faults
+from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """`part_of` is its part of a sandbox: with `accounts`, and with `faults` to be injected."""
+
+    name: str
+    tool: str
+    key: str
+    prefix: str
+    """Where its part of the sandbox begins."""
+    part_of: Callable[[Sandbox], Any]  # Any: the two parts share no class, only these two names
+    reference_of: Callable[[Mapping[str, str], bytes], str | None]
+    """The key that the headers or the body of a create name it by; None of any other request."""
+    task_of: Callable[[Sandbox, str], str | None]
+    """The task that the sandbox made under a key."""
+    sizes: Mapping[str, Mapping[str, str]]
+    """How its tool is asked for a cheap size and for a dear one."""
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def account(self, sandbox: Sandbox) -> Account[Any]:
+        return self.part_of(sandbox).accounts.of(self.key)
+
+    def faults(self, sandbox: Sandbox) -> Faults:
+        return self.part_of(sandbox).faults
+
+
+def _run_of(sandbox: Sandbox, reference: str) -> str | None:
+    runs = RUNFLOW_SELLER.account(sandbox).tasks.values()
+    return next((run.id for run in runs if run.client_ref == reference), None)
+
+
+def _idempotency_key(headers: Mapping[str, str], _: bytes) -> str | None:
+    return headers.get("idempotency-key")
+
+
+def _client_ref(_: Mapping[str, str], body: bytes) -> str | None:
+    return json.loads(body).get("client_ref") if b'"client_ref"' in body else None
+
+
+RUNAPI_SELLER: Final = Seller(
+    name="runapi",
+    tool="flux_2_pro_text_to_image",
+    key="sandbox-key-of-the-tests",
+    prefix="",
+    part_of=lambda sandbox: sandbox,
+    reference_of=_idempotency_key,
+    task_of=lambda sandbox, key: sandbox.idempotency_keys.task_of(RUNAPI_SELLER.key, key),
+    sizes={"1k": {"output_resolution": "1k"}, "2k": {"output_resolution": "2k"}},
+)
+RUNFLOW_SELLER: Final = Seller(
+    name="runflow",
+    tool="runflow_flex_text_to_image",
+    key="rf_live_sandbox_of_the_tests",
+    prefix=RUNFLOW_PREFIX,
+    part_of=lambda sandbox: sandbox.runflow,
+    reference_of=_client_ref,
+    task_of=_run_of,
+    sizes={"1k": {}, "2k": {"image_size": "1920x1080"}},
+)
+SELLERS: Final = (RUNAPI_SELLER, RUNFLOW_SELLER)
