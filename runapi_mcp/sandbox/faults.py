@@ -12,9 +12,8 @@ A prompt may hold directives in double brackets; they are cut out before anythin
 WHERE is `create` (the default), `created` (a create whose task is stored already) or `poll`.
 KIND is a status (307 401 402 403 404 408 409 410 422 425 429 499 500 503), `html` (a 502 page),
 `torn` (the connection breaks), `slow` or `broken-json`. Seconds are the `Retry-After` of a status
-and the delay of `slow`. `x3` means the first three requests only, counted for each create by what
-names it (its idempotency key or the caller's own reference; its body, if it has neither); without
-it every request fails.
+and the delay of `slow`. `x3` means the first three requests only, counted for each idempotency key,
+or for each body or input that comes without one; without it every request fails.
 """
 
 import re

@@ -1,17 +1,25 @@
 """Who sells in a test: its tool, its key, its part of the sandbox."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import httpx
+
+from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.catalog.runflow import RUNFLOW_VARIANTS
+from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.base.settings import Key
+from runapi_mcp.providers.port import Provider
+from runapi_mcp.providers.runflow import Runflow
 from runapi_mcp.sandbox.accounts import Account
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Seller:
     """`part_of` is its part of a sandbox: with `accounts`, and with `faults` to be injected."""
 
@@ -25,6 +33,10 @@ class Seller:
     """The key that the headers or the body of a create name it by; None of any other request."""
     task_of: Callable[[Sandbox, str], str | None]
     """The task that the sandbox made under a key."""
+    variants: Sequence[Variant]
+    """What a server knows that has its key."""
+    others: Callable[[httpx.AsyncBaseTransport, str], Sequence[Provider]]
+    """Who sells beside RunAPI, over this network, where the sandbox has this address."""
     sizes: Mapping[str, Mapping[str, str]]
     """How its tool is asked for a cheap size and for a dear one."""
 
@@ -36,6 +48,15 @@ class Seller:
 
     def faults(self, sandbox: Sandbox) -> Faults:
         return self.part_of(sandbox).faults
+
+
+def _nobody(wire: httpx.AsyncBaseTransport, base_url: str) -> Sequence[Provider]:
+    return ()
+
+
+def _runflow(wire: httpx.AsyncBaseTransport, base_url: str) -> Sequence[Provider]:
+    key = Key(SecretStr(RUNFLOW_SELLER.key))
+    return (Runflow(f"{base_url}{RUNFLOW_PREFIX}", key, wire),)
 
 
 def _run_of(sandbox: Sandbox, reference: str) -> str | None:
@@ -58,6 +79,8 @@ RUNAPI_SELLER: Final = Seller(
     prefix="",
     part_of=lambda sandbox: sandbox,
     reference_of=_idempotency_key,
+    variants=VARIANTS,
+    others=_nobody,
     task_of=lambda sandbox, key: sandbox.idempotency_keys.task_of(RUNAPI_SELLER.key, key),
     sizes={"1k": {"output_resolution": "1k"}, "2k": {"output_resolution": "2k"}},
 )
@@ -68,6 +91,8 @@ RUNFLOW_SELLER: Final = Seller(
     prefix=RUNFLOW_PREFIX,
     part_of=lambda sandbox: sandbox.runflow,
     reference_of=_client_ref,
+    variants=(*VARIANTS, *RUNFLOW_VARIANTS),
+    others=_runflow,
     task_of=_run_of,
     sizes={"1k": {}, "2k": {"image_size": "1920x1080"}},
 )

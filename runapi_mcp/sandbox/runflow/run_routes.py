@@ -47,9 +47,9 @@ class RunRoutes:
         owner, body = runflow_key(request), await json_body(request)
         if request.path_params["path"] != FLEX_PATH or not self._shelf.is_listed:
             raise Refusal(404, "There is no such model.", code="MODEL_NOT_FOUND")
-        # The caller's own reference only names the create: a repeat makes another run.
         script = run_script_of(as_object(body.get("input")))
-        identity = owner, str(body.get("client_ref") or dumps(body, sort_keys=True))
+        # Not by the caller's own reference, which is another one where the same is ordered again.
+        identity = owner, dumps(body.get("input"), sort_keys=True)
         await self._faults.misbehave("create", script.faults, identity)
         order = order_of(body)
         self._shelf.require_available()

@@ -95,11 +95,13 @@ async def test_a_test_lets_the_next_request_at_any_other_place_fail(
     assert (await client.get(path)).status_code != 503
 
 
-async def test_a_counted_failure_is_counted_for_each_reference(client: httpx.AsyncClient) -> None:
-    body = order("a fox [[503 x2]] [[created 500 x1]]")
+async def test_a_counted_failure_is_counted_for_each_input_whatever_its_reference(
+    client: httpx.AsyncClient,
+) -> None:
+    body, other = order("a fox [[503 x2]] [[created 500 x1]]"), order("a cat [[503 x2]]")
     statuses = [
-        (await client.post(CREATE, json={**body, "client_ref": reference})).status_code
-        for reference in ("one", "one", "two", "one", "one", "two")
+        (await client.post(CREATE, json={**sent, "client_ref": str(number)})).status_code
+        for number, sent in enumerate([body, body, other, body, body, other])
     ]
     assert statuses == [503, 503, 503, 500, 201, 503]
 
