@@ -19,8 +19,8 @@ from runapi_mcp.orders.payment import (
     Paid,
     Payment,
     is_open,
-    read_entry,
     record_made,
+    reread_entry,
     wait_for_other_senders,
 )
 from runapi_mcp.providers.port import CREATE_SECONDS, Find, Provider
@@ -64,8 +64,8 @@ class SingleSend:
             try:
                 return await self._send(total_seconds)
             except _SentBefore:
-                self.entry = await read_entry(self.ledger, self.entry)
-        return await Look(self.find, self.ledger, self.entry).seen()
+                self.entry = await reread_entry(self.ledger, self.entry)
+        return await Look(self.find, self.ledger, self.entry).settle()
 
     async def _send(self, total_seconds: float) -> Paid:
         try:
@@ -98,9 +98,9 @@ class SingleSend:
             raise failure
         key, answered = self.entry.key, failure.answered
         await write_or_log(self.ledger.record_doubt(key, 1, answered=answered))
-        self.entry = await read_entry(self.ledger, self.entry)
+        self.entry = await reread_entry(self.ledger, self.entry)
         try:
-            return await Look(self.find, self.ledger, self.entry).seen()
+            return await Look(self.find, self.ledger, self.entry).settle()
         except ProviderFailure:
             # What became of the create says more than what became of the look.
             raise failure from None
@@ -117,7 +117,7 @@ class Look:
     ledger: Ledger
     entry: Entry
 
-    async def seen(self) -> Paid:
+    async def settle(self) -> Paid:
         """The entry with its task; without one, where it is certain that none was made.
 
         Raises:
