@@ -1,7 +1,6 @@
 """Polling tasks for one caller, once for all calls that wait, and writing down what is read."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -94,11 +93,24 @@ class Poller:
             variant = by_model(entry.model, self._shared.variants) if entry else None
             provider = self._sellers.of(tracked.task.vendor.name)
             return await provider.read(task_id, variant, chance)
-        *first, last = list(self._sellers.paid) or [self._sellers.runapi]
-        for provider in first:
-            with suppress(TaskNotFound):
+        return await self._found_anywhere(task_id, chance)
+
+    async def _found_anywhere(self, task_id: str, chance: Callable[[], float]) -> Task:
+        asked = list(self._sellers.paid) or [self._sellers.runapi]
+        unknown: list[TaskNotFound] = []
+        for provider in asked:
+            try:
                 return await provider.read(task_id, None, chance)
-        return await last.read(task_id, None, chance)
+            except TaskNotFound as failure:
+                unknown.append(failure)
+        if len(asked) == 1:
+            raise unknown[0]
+        titles = " nor ".join(provider.vendor.title for provider in asked)
+        raise TaskNotFound(
+            f"Neither {titles} knows a task with this id for the API key there.",
+            unknown[0].advice,
+            unknown[0].answer,
+        )
 
     async def _poll_until_ended(self, tracked: TrackedTask) -> None:
         while not tracked.task.ended:

@@ -20,7 +20,7 @@ from runapi_mcp.base.settings.keys import (
     require_same_trust,
 )
 from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
-from runapi_mcp.base.settings.runflow import RUNFLOW_URL_NAME, RunflowSettings, read_runflow
+from runapi_mcp.base.settings.runflow import RunflowSettings, read_runflow
 from runapi_mcp.base.settings.values import BASE_URL_NAME, DEFAULT_BASE_URL, check_url
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ __all__ = [
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
     "OUTPUT_DIR",
-    "RUNFLOW_URL_NAME",
     "HttpCaps",
     "Key",
     "LimitSettings",

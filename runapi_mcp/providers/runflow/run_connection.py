@@ -8,7 +8,7 @@ import httpx
 from runapi_mcp.base.catalog.vendors import RUNFLOW
 from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import is_object
-from runapi_mcp.base.settings import RUNFLOW_URL_NAME
+from runapi_mcp.base.settings.runflow import RUNFLOW_URL_NAME
 from runapi_mcp.providers import bodies
 from runapi_mcp.providers.http_client import ATTEMPT_SECONDS, HttpClient
 from runapi_mcp.providers.runflow.run_failures import http_answer, seller, to_failure

@@ -7,7 +7,7 @@ from runapi_mcp.base import errors
 from runapi_mcp.base.catalog.vendors import RUNFLOW
 from runapi_mcp.base.errors import HttpAnswer, ProviderFailure
 from runapi_mcp.base.json_values import as_list, as_name, as_object, as_text
-from runapi_mcp.base.settings import RUNFLOW_URL_NAME
+from runapi_mcp.base.settings.runflow import RUNFLOW_URL_NAME
 from runapi_mcp.providers.failure_cases import (
     CONFLICT,
     RATE_LIMITED,
