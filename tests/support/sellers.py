@@ -44,8 +44,9 @@ class Seller:
     def __repr__(self) -> str:
         return self.vendor.name
 
-    def account(self, sandbox: Sandbox) -> Account[Any]:
-        return self.part_of(sandbox).accounts.of(self.key)
+    def account(self, sandbox: Sandbox, key: str | None = None) -> Account[Any]:
+        """The account of a key, or of the tests' own."""
+        return self.part_of(sandbox).accounts.of(key or self.key)
 
     def faults(self, sandbox: Sandbox) -> Faults:
         return self.part_of(sandbox).faults
