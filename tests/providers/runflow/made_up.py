@@ -43,8 +43,8 @@ def server_of(
         "https://runapi.ai", httpx.MockTransport(runapi or _knows_nothing), public_name
     )
     runflow = Runflow("https://api.runflow.io", RUNFLOW_KEY, httpx.MockTransport(answer))
-    given = {"variants": KNOWN, "known": KNOWN, "others": (runflow,), **server}
-    return served(upstream, Keys(key), **given)
+    more: dict[str, Any] = {"known": KNOWN, "others": (runflow,), **server}
+    return served(upstream, Keys(key), variants=KNOWN, **more)
 
 
 def run(**more: Any) -> httpx.Response:

@@ -149,11 +149,16 @@ async def test_where_it_is_ordered_the_list_says_if_it_says_so_well(
     assert [sent[0] for sent in there.ordered] == [f"/v1/models/{path}/runs"]
 
 
-@pytest.mark.parametrize(
-    "listed",
-    [None, {}, {"items": "none"}, {"items": [7, None, {"slug": 5}]}, {"data": [{}]}],
-    ids=str,
+UNREADABLE: tuple[object, ...] = (
+    None,
+    {},
+    {"items": "none"},
+    {"items": [7, None, {"slug": 5}]},
+    {"data": [{}]},
 )
+
+
+@pytest.mark.parametrize("listed", UNREADABLE, ids=str)
 async def test_a_list_that_cannot_be_read_stops_nobody(listed: object) -> None:
     there = Shelf(listed)
     told = await ordered(there)
