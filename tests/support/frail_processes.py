@@ -22,7 +22,6 @@ from mcp.shared.memory import create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
 from mcp_types import Implementation
 
-from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
@@ -169,17 +168,20 @@ class FrailProcess:
         self._ledger = SqliteLedger(
             lambda: folder / "ledger.db", clock=clock, run=self._on_the_disk
         )
+        seller = remote.seller
         self._service = service_on(
             self._upstream,
             Keys(Key(SecretStr(KEY))),
             self._ledger,
             limits=limits,
             folders=Folders(folder, (folder,)),
+            known=seller.variants,
+            others=seller.others(_Line(remote, self), BASE_URL),
             **NO_PICTURES,
         )
         name = "claude-code" if takes_every_answer else "somebody"
         self.client = Client(
-            _connection(create_server(self._service, VARIANTS), self),
+            _connection(create_server(self._service, seller.variants), self),
             client_info=Implementation(name=name, version="1"),
             **client,
         )

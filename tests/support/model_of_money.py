@@ -28,7 +28,6 @@ from runapi_mcp.sandbox.task_store import StoredTask
 from tests.support.frail_processes import FrailProcess, Remote
 from tests.support.photos import photo
 from tests.support.rule_of_money import (
-    IMAGE_SECONDS,
     RISE,
     Answer,
     Arrival,
@@ -180,6 +179,8 @@ class Record:
     """The images that get_task gives in the end, by task."""
     bodies: Sequence[set[bytes]] = ()
     """What was sent under each key."""
+    sends: Sequence[int] = ()
+    """How often something was sent under each key."""
     overlaps: Sequence[str] = ()
     """The keys under which one process asked twice at a time."""
     needless: Sequence[str] = ()
@@ -215,6 +216,8 @@ class _Teller:
         self._prices = dict(PRICES)
         self._sandbox = Sandbox(DRAW_SECONDS, _priced(self._prices))
         self._seller = story.seller
+        self._history.image_seconds = story.seller.vendor.image_seconds
+        self._history.repeats_safely = story.seller.vendor.repeats_safely
         self._remote = Remote(group, self._sandbox, story.seller)
         self._processes: dict[ProcessName, tuple[FrailProcess, TaskGroup]] = {}
         self._drawings: dict[str, Drawing] = {}
@@ -264,6 +267,7 @@ class _Teller:
         await self._look_at_all(b)
         self._note_charges()
         self._record.bodies = list(self._remote.bodies.values())
+        self._record.sends = list(self._remote.sends.values())
         self._record.overlaps = self._remote.overlaps
         self._record.needless = self._remote.needless
         self._history.stops = list(self._remote.stops)
@@ -429,7 +433,8 @@ class _Teller:
         about = _about(result)
         given = {*about.get("task_ids", []), about.get("task_id", said(result))}
         made = [charge for order in orders for charge in order.charges]
-        is_old = self._history.elapsed(made[0].at, anyio.current_time()) >= IMAGE_SECONDS
+        age_seconds = self._history.elapsed(made[0].at, anyio.current_time())
+        is_old = age_seconds >= self._history.image_seconds
         if not (is_old or any(map(self._history.is_named, orders))):
             self._record.again.append((given, {charge.task_id for charge in made}))
 

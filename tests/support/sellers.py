@@ -9,6 +9,7 @@ import httpx
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.base.catalog.runflow_variants import RUNFLOW_VARIANTS
+from runapi_mcp.base.catalog.vendors import RUNAPI, RUNFLOW, Vendor
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.port import Provider
@@ -23,7 +24,7 @@ from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX
 class Seller:
     """`part_of` is its part of a sandbox: with `accounts`, and with `faults` to be injected."""
 
-    name: str
+    vendor: Vendor
     tool: str
     key: str
     prefix: str
@@ -41,10 +42,11 @@ class Seller:
     """How its tool is asked for a cheap size and for a dear one."""
 
     def __repr__(self) -> str:
-        return self.name
+        return self.vendor.name
 
-    def account(self, sandbox: Sandbox) -> Account[Any]:
-        return self.part_of(sandbox).accounts.of(self.key)
+    def account(self, sandbox: Sandbox, key: str | None = None) -> Account[Any]:
+        """The account of a key, or of the tests' own."""
+        return self.part_of(sandbox).accounts.of(key or self.key)
 
     def faults(self, sandbox: Sandbox) -> Faults:
         return self.part_of(sandbox).faults
@@ -73,7 +75,7 @@ def _client_ref(_: Mapping[str, str], body: bytes) -> str | None:
 
 
 RUNAPI_SELLER: Final = Seller(
-    name="runapi",
+    vendor=RUNAPI,
     tool="flux_2_pro_text_to_image",
     key="sandbox-key-of-the-tests",
     prefix="",
@@ -85,7 +87,7 @@ RUNAPI_SELLER: Final = Seller(
     sizes={"1k": {"output_resolution": "1k"}, "2k": {"output_resolution": "2k"}},
 )
 RUNFLOW_SELLER: Final = Seller(
-    name="runflow",
+    vendor=RUNFLOW,
     tool="runflow_flex_text_to_image",
     key="rf_live_sandbox_of_the_tests",
     prefix=RUNFLOW_PREFIX,
