@@ -4,7 +4,7 @@ One process marks the entry, and sends once. What became of that, if no answer c
 vendor's own list tells: by the entry's key, which went with the request as the caller's reference.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -134,7 +134,8 @@ class Look:
         except (ProviderFailure, LedgerUnusable) as failure:
             raise self._doubt(failure.happened) from failure
         if task is not None:
-            return Paid(await record_made(self.ledger, self.entry, task), task)
+            found = replace(task, model=self.entry.model)
+            return Paid(await record_made(self.ledger, self.entry, found), found)
         if is_open(self.entry):
             raise self._doubt(f"{self._vendor} never answered it, and has not listed it so far.")
         return Paid(self.entry)
