@@ -100,10 +100,27 @@ class SingleSend:
         await write_or_log(self.ledger.record_doubt(key, 1, answered=answered))
         self.entry = await read_entry(self.ledger, self.entry)
         try:
-            return await Look(self.find, self.ledger, self.entry).seen()
-        except ProviderFailure:
+            found = await self._look_at_once()
+        except (ProviderFailure, LedgerUnusable):
             # What became of the create says more than what became of the look.
             raise failure from None
+        if found is None:
+            raise failure
+        return found
+
+    async def _look_at_once(self) -> Paid | None:
+        """What the list says of what was just sent; None where it stays in doubt.
+
+        If this process stood still, others may be certain meanwhile that nothing was made, and are
+        wrong. For the same reason an absence now can be the first that is seen, never the last.
+        """
+        asked_at = self.ledger.now()
+        task = None if self.entry.task_id else await self.find(self.entry.key)
+        if task is not None:
+            return Paid(await record_made(self.ledger, self.entry, task), task)
+        if is_open(self.entry) and self.entry.absent_at is None:
+            self.entry = await self.ledger.record_absence(self.entry.key, asked_at)
+        return None if is_open(self.entry) else Paid(self.entry)
 
     async def _record_no(self, sends: int) -> None:
         self.entry = await self.ledger.record_no(self.entry.key, sends)
