@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.catalog.vendors import vendor_named
 from runapi_mcp.base.errors import LedgerUnusable, ProviderFailure
 from runapi_mcp.orders.doubt import OutOfSight, in_doubt
@@ -100,13 +101,36 @@ class SingleSend:
         await write_or_log(self.ledger.record_doubt(key, 1, answered=answered))
         self.entry = await reread_entry(self.ledger, self.entry)
         try:
-            return await Look(self.find, self.ledger, self.entry).settle()
-        except ProviderFailure:
+            found = await self._look_at_once()
+        except (ProviderFailure, LedgerUnusable):
             # What became of the create says more than what became of the look.
             raise failure from None
+        if found is None:
+            raise failure
+        return found
+
+    async def _look_at_once(self) -> Paid | None:
+        """What the list says of what was just sent; None where it stays in doubt.
+
+        If this process stood still, others may be certain meanwhile that nothing was made, and are
+        wrong. For the same reason an absence now can be the first that is seen, never the last.
+        """
+        asked_at = self.ledger.now()
+        task = None if self.entry.task_id else await self.find(self.entry.key)
+        if task is not None:
+            return await record_found(self.ledger, self.entry, task)
+        if is_open(self.entry) and self.entry.absent_at is None:
+            self.entry = await self.ledger.record_absence(self.entry.key, asked_at)
+        return None if is_open(self.entry) else Paid(self.entry)
 
     async def _record_no(self, sends: int) -> None:
         self.entry = await self.ledger.record_no(self.entry.key, sends)
+
+
+async def record_found(ledger: Ledger, entry: Entry, task: Task) -> Paid:
+    """What is paid by a task that a list names, and that may not say what drew it."""
+    found = replace(task, model=entry.model)
+    return Paid(await record_made(ledger, entry, found), found)
 
 
 @dataclass(slots=True, eq=False)
@@ -134,8 +158,7 @@ class Look:
         except (ProviderFailure, LedgerUnusable) as failure:
             raise self._doubt(failure.happened) from failure
         if task is not None:
-            found = replace(task, model=self.entry.model)
-            return Paid(await record_made(self.ledger, self.entry, found), found)
+            return await record_found(self.ledger, self.entry, task)
         if is_open(self.entry):
             raise self._doubt(f"{self._vendor} never answered it, and has not listed it so far.")
         return Paid(self.entry)

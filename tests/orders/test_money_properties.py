@@ -195,6 +195,19 @@ FOUND: Final = {
             Call("A", DRAWINGS[0]),
         ],
     ),
+    "others are certain that nothing was made of what a process is about to send": Story(
+        Limits(),
+        NOON,
+        [
+            Freeze("A", 12, 1200.0),
+            Call("A", DRAWINGS[0]),
+            Pass(25.0),
+            Call("B", DRAWINGS[0]),
+            Pass(600.0),
+            Call("B", DRAWINGS[3]),
+        ],
+        seller=RUNFLOW_SELLER,
+    ),
 }
 
 

@@ -435,7 +435,9 @@ class _Teller:
         made = [charge for order in orders for charge in order.charges]
         age_seconds = self._history.elapsed(made[0].at, anyio.current_time())
         is_old = age_seconds >= self._history.image_seconds
-        if not (is_old or any(map(self._history.is_named, orders))):
+        # Of what left when others were certain that it never had, only the list tells.
+        is_late = any(each.is_late for each in made) and not self._history.repeats_safely
+        if not (is_old or is_late or any(map(self._history.is_named, orders))):
             self._record.again.append((given, {charge.task_id for charge in made}))
 
     def _note_charges(self) -> None:
