@@ -48,7 +48,7 @@ def known_variants(others: Sequence[Provider]) -> Sequence[Variant]:
     """All that RunAPI sells, and these."""
     if not others:
         return VARIANTS
-    from runapi_mcp.base.catalog.runflow import RUNFLOW_VARIANTS
+    from runapi_mcp.base.catalog.runflow_variants import RUNFLOW_VARIANTS
 
     return (*VARIANTS, *RUNFLOW_VARIANTS)
 

@@ -49,7 +49,7 @@ def is_open(entry: Entry) -> bool:
     return entry.status == "intended" and entry.task_id is None
 
 
-async def read_entry(ledger: Ledger, entry: Entry) -> Entry:
+async def reread_entry(ledger: Ledger, entry: Entry) -> Entry:
     """The entry as the ledger has it now."""
     call = await ledger.call(entry.call_id)
     return next((each for each in call if each.key == entry.key), entry)
@@ -60,7 +60,7 @@ async def wait_for_other_senders(ledger: Ledger, entry: Entry) -> Entry:
     with anyio.move_on_after(2 * SEND_SECONDS):
         while entry.is_being_sent(ledger.now()):
             await anyio.sleep(LOOK_AGAIN_SECONDS)
-            entry = await read_entry(ledger, entry)
+            entry = await reread_entry(ledger, entry)
     return entry
 
 

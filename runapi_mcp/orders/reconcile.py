@@ -41,7 +41,7 @@ async def _settle(shared: SharedState, provider: Provider, entry: Entry) -> None
     if provider.find is not None:
         # It is looked for, and costs nothing.
         look = Look(provider.find, shared.ledger, entry)
-        await shared.payments.wait(entry.key, look.seen, RECONCILE_SECONDS)
+        await shared.payments.wait(entry.key, look.settle, RECONCILE_SECONDS)
         return
     variant = by_model(entry.model, shared.variants)
     if variant is None or entry.request is None or not provider.has_key:

@@ -19,8 +19,8 @@ from runapi_mcp.orders.payment import (
     Paid,
     Payment,
     is_open,
-    read_entry,
     record_made,
+    reread_entry,
     wait_for_other_senders,
 )
 from runapi_mcp.providers.port import CREATE_SECONDS, Find, Provider
@@ -64,8 +64,8 @@ class SingleSend:
             try:
                 return await self._send(total_seconds)
             except _SentBefore:
-                self.entry = await read_entry(self.ledger, self.entry)
-        return await Look(self.find, self.ledger, self.entry).seen()
+                self.entry = await reread_entry(self.ledger, self.entry)
+        return await Look(self.find, self.ledger, self.entry).settle()
 
     async def _send(self, total_seconds: float) -> Paid:
         try:
@@ -98,7 +98,7 @@ class SingleSend:
             raise failure
         key, answered = self.entry.key, failure.answered
         await write_or_log(self.ledger.record_doubt(key, 1, answered=answered))
-        self.entry = await read_entry(self.ledger, self.entry)
+        self.entry = await reread_entry(self.ledger, self.entry)
         try:
             found = await self._look_at_once()
         except (ProviderFailure, LedgerUnusable):
@@ -134,7 +134,7 @@ class Look:
     ledger: Ledger
     entry: Entry
 
-    async def seen(self) -> Paid:
+    async def settle(self) -> Paid:
         """The entry with its task; without one, where it is certain that none was made.
 
         Raises:

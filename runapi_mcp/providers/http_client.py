@@ -31,7 +31,7 @@ _NOTHING_SENT: Final = (
 )
 
 
-class Answered(NamedTuple):
+class Exchanged(NamedTuple):
     """What came back, without the key that was sent."""
 
     status: int
@@ -87,7 +87,7 @@ class HttpClient:
         body: str | None,
         headers: Mapping[str, str],
         seconds: float,
-    ) -> Answered:
+    ) -> Exchanged:
         """The answer to one request; an empty secret is for what is told to anybody.
 
         Raises:
@@ -116,7 +116,7 @@ class HttpClient:
         tidied = {
             name: bodies.sanitise_text(value, secret) for name, value in response.headers.items()
         }
-        return Answered(response.status_code, tidied, content)
+        return Exchanged(response.status_code, tidied, content)
 
     def _unreachable(self, error: Exception, secret: str) -> Unreachable:
         kind = NotConnected if isinstance(error, _NOTHING_SENT) else Unreachable

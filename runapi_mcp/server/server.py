@@ -25,7 +25,8 @@ from mcp_types import (
 from mcp_types import Tool as McpTool
 
 from runapi_mcp import __version__, gallery
-from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.base.identity import TITLE
 from runapi_mcp.server.calls import Context, Service, call_tool
 from runapi_mcp.server.field_errors import name_fields
@@ -59,7 +60,7 @@ def create_server(
 
     `saves` tells whether pictures are saved for those whom it serves, as they are told at first.
     """
-    handlers = _Handlers(service, {tool.name: tool for tool in offered(variants)})
+    handlers = _Handlers(service, variants)
     server: Server[Any] = Server(
         SERVER_NAME,
         version=__version__,
@@ -83,10 +84,13 @@ def create_server(
 
 
 class _Handlers:
-    def __init__(self, service: Service, tools: Mapping[str, Tool]) -> None:
+    def __init__(self, service: Service, variants: Sequence[Variant]) -> None:
         self._service = service
-        self._tools = tools
-        self._framing = gallery.page_meta(service.upstream.base_url)
+        self._tools = {tool.name: tool for tool in offered(variants)}
+        # What was drawn before may be of a variant that is not offered now.
+        self._shown = tuple(dict.fromkeys([*VARIANTS, *variants]))
+        others = dict.fromkeys(each.vendor for each in variants if each.vendor is not RUNAPI)
+        self._framing = gallery.page_meta(service.upstream.base_url, others)
 
     async def list_tools(
         self, context: Context, _: PaginatedRequestParams | None
@@ -127,7 +131,7 @@ class _Handlers:
         contents = TextResourceContents(
             uri=gallery.PAGE_URI,
             mime_type=gallery.PAGE_MIME_TYPE,
-            text=gallery.read_page(),
+            text=gallery.read_page(self._shown),
             _meta=self._framing,
         )
         return ReadResourceResult(contents=[contents])

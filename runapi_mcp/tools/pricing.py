@@ -38,22 +38,32 @@ def balance_tool(variants: Sequence[Variant]) -> Tool:
 
 
 def pricing_tool(variants: Sequence[Variant]) -> Tool:
+    question = _question_of(variants)
     return Tool(
         name="check_pricing",
         title="Flux 2: check prices",
         description="See what a call costs, before drawing. Needs no key and costs nothing.",
         effect="reads",
-        inputs=(PriceQuestion,),
+        inputs=(question,),
         output=PriceListFacts,
-        run=partial(_check_pricing, variants),
+        run=partial(_check_pricing, variants, question),
     )
 
 
+def _question_of(variants: Sequence[Variant]) -> type[PriceQuestion]:
+    if not any("image_size" in variant.field_names for variant in variants):
+        return PriceQuestion
+    # Imported here: most servers sell by the picture.
+    from runapi_mcp.tools.sized_question import SizedPriceQuestion
+
+    return SizedPriceQuestion
+
+
 async def _check_pricing(
-    offered: Sequence[Variant], caller: Caller, raw: RawArguments
+    offered: Sequence[Variant], asks: type[PriceQuestion], caller: Caller, raw: RawArguments
 ) -> ToolResult:
     sold = tuple(dict.fromkeys([*VARIANTS, *offered]))
-    (question,) = accept(raw, PriceQuestion, context=sold)
+    (question,) = accept(raw, asks, context=sold)
     asked = None if question.model is MISSING else by_model(question.model, sold)
     open_to = [each for each in offered if caller.sellers.sells(each.vendor.name)]
     calls = list(_calls(question, [asked] if asked else open_to))
@@ -90,18 +100,25 @@ def _calls(
     question: PriceQuestion, variants: Sequence[Variant]
 ) -> Iterator[tuple[Variant, str | None]]:
     for variant in variants:
-        for resolution in variant.resolutions or (None,):
+        for resolution in variant.resolutions or (_unlisted(question, variant),):
             if question.output_resolution in (MISSING, resolution):
                 yield variant, resolution
 
 
+def _unlisted(question: PriceQuestion, variant: Variant) -> str | None:
+    return question.resolution if "image_size" in variant.field_names else None
+
+
 def _row(variant: Variant, output_resolution: str | None, price: Price) -> PriceRow:
+    listed = output_resolution if variant.resolutions else None
     basis = price_basis(price, variant.vendor)
+    if output_resolution is not None and listed is None:
+        basis += f", for an image of {output_resolution.removesuffix('mp')} MP"
     return PriceRow(
         model=variant.model,
-        output_resolution=MISSING if output_resolution is None else output_resolution,
+        output_resolution=MISSING if listed is None else listed,
         price_cents=known(price.cents),
-        price_basis=", ".join(filter(None, (basis, variant.snapshot.unit))),
+        price_basis=basis,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
-from runapi_mcp.base.catalog.runflow import RUNFLOW_VARIANTS
+from runapi_mcp.base.catalog.runflow_variants import RUNFLOW_VARIANTS
 from runapi_mcp.base.catalog.vendors import RUNAPI, RUNFLOW, Vendor
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key

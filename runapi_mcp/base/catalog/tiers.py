@@ -27,7 +27,8 @@ class Tier:
 
     @property
     def title(self) -> str:
-        return self.name.capitalize()
+        name = self.name.capitalize()
+        return name if self.vendor is RUNAPI else f"{name} at {self.vendor.title}"
 
 
 PRO = Tier(

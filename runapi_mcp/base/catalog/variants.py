@@ -140,7 +140,7 @@ def by_model(model: str, among: Sequence[Variant] = VARIANTS) -> Variant | None:
 
 def tiers_of(variants: Iterable[Variant]) -> tuple[Tier, ...]:
     """Their tiers, each once, in catalogue order."""
-    return tuple({variant.tier.name: variant.tier for variant in variants}.values())
+    return tuple(dict.fromkeys(variant.tier for variant in variants))
 
 
 def select(names: Iterable[str], among: Sequence[Variant] = VARIANTS) -> tuple[Variant, ...]:

@@ -20,7 +20,7 @@ from runapi_mcp.base.settings.keys import (
     require_same_trust,
 )
 from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
-from runapi_mcp.base.settings.runflow import RunflowSettings, read_runflow
+from runapi_mcp.base.settings.runflow_settings import RunflowSettings, read_runflow
 from runapi_mcp.base.settings.values import BASE_URL_NAME, DEFAULT_BASE_URL, check_url
 
 if TYPE_CHECKING:

@@ -3,6 +3,6 @@
 Written from what is public of Runflow; nobody has tried it against the live service.
 """
 
-from runapi_mcp.providers.runflow.provider import Runflow
+from runapi_mcp.providers.runflow.runflow_provider import Runflow
 
 __all__ = ["Runflow"]

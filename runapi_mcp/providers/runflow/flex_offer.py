@@ -15,12 +15,12 @@ from runapi_mcp.base.catalog.image_size import MOST_MEGAPIXELS, PRESETS, ImageSi
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.errors import ProviderFailure, Refused
 from runapi_mcp.base.json_values import Json, as_list, as_number, as_object, as_text
-from runapi_mcp.providers.runflow.run_messages import Ask, Reply, Request
+from runapi_mcp.providers.runflow.run_messages import Ask, RunReply, RunRequest
 
-FRESH_SECONDS: Final = 600.0
-RETRY_SECONDS: Final = 30.0
+_FRESH_SECONDS: Final = 600.0
+_RETRY_SECONDS: Final = 30.0
 """How long after a failed look-up the next one is made."""
-LOOKUP_SECONDS: Final = 4.0
+_LOOKUP_SECONDS: Final = 4.0
 """The longest that anybody waits for it."""
 LARGEST_PAGE: Final = 500
 _LISTS: Final = ("items", "data", "models")
@@ -60,7 +60,7 @@ class Offers:
     async def of(self, variant: Variant) -> Offer:
         """The offer of a model, looked up for four seconds at most where that is due."""
         if anyio.current_time() >= self._next_lookup_at:
-            with anyio.move_on_after(LOOKUP_SECONDS):
+            with anyio.move_on_after(_LOOKUP_SECONDS):
                 await self._refresh()
         return self.known(variant)
 
@@ -73,13 +73,13 @@ class Offers:
             if now < self._next_lookup_at:
                 return
             # What fails or takes too long is not begun again by the next call.
-            self._next_lookup_at = now + RETRY_SECONDS
-            request = Request("GET", "/v1/public/models", query={"limit": str(LARGEST_PAGE)})
+            self._next_lookup_at = now + _RETRY_SECONDS
+            request = RunRequest("GET", "/v1/public/models", query={"limit": str(LARGEST_PAGE)})
             try:
                 self._by_slug = await self._ask(request, _parse)
             except ProviderFailure:
                 return
-            self._next_lookup_at = now + FRESH_SECONDS
+            self._next_lookup_at = now + _FRESH_SECONDS
 
 
 _UNKNOWN: Final = Offer()
@@ -123,7 +123,7 @@ def _problems(size: ImageSize, offer: Offer) -> Iterator[str]:
         yield f"is above {MOST_MEGAPIXELS} megapixels (of 1,048,576 pixels)"
 
 
-def _parse(reply: Reply) -> Mapping[str, Offer]:
+def _parse(reply: RunReply) -> Mapping[str, Offer]:
     models = (as_object(model) for name in _LISTS for model in as_list(reply.body.get(name)))
     return {
         slug: _offer(model, sandbox=reply.answer.sandbox)

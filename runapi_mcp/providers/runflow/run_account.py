@@ -5,16 +5,16 @@ from typing import Final
 from runapi_mcp.base.amounts import tidy
 from runapi_mcp.base.catalog.balance import Balance
 from runapi_mcp.base.json_values import Json, as_number
-from runapi_mcp.providers.runflow.run_messages import Reply, Request, incomplete
+from runapi_mcp.providers.runflow.run_messages import RunReply, RunRequest, incomplete_reply
 from runapi_mcp.providers.runflow.run_wire import as_dollars
 
-BALANCE: Final = Request("GET", "/v1/billing/balance")
+CREDIT: Final = RunRequest("GET", "/v1/billing/balance")
 
 
-def parse_balance(reply: Reply) -> Balance:
+def parse_credit(reply: RunReply) -> Balance:
     balance_cents = _cents(reply.body)
     if balance_cents is None:
-        raise incomplete(reply, "names no balance")
+        raise incomplete_reply(reply, "names no balance")
     return Balance(
         balance_cents=balance_cents,
         paid_balance_cents=None,

@@ -8,11 +8,11 @@ import httpx
 from runapi_mcp.base.catalog.vendors import RUNFLOW
 from runapi_mcp.base.errors import ProviderDown
 from runapi_mcp.base.json_values import is_object
-from runapi_mcp.base.settings.runflow import RUNFLOW_URL_NAME
+from runapi_mcp.base.settings.runflow_settings import RUNFLOW_URL_NAME
 from runapi_mcp.providers import bodies
 from runapi_mcp.providers.http_client import ATTEMPT_SECONDS, HttpClient
-from runapi_mcp.providers.runflow.run_failures import http_answer, seller, to_failure
-from runapi_mcp.providers.runflow.run_messages import Meaning, Reply, Request
+from runapi_mcp.providers.runflow.run_failures import runflow_answer, seller, to_run_failure
+from runapi_mcp.providers.runflow.run_messages import RunReply, RunRequest, Understood
 
 _READ_SECONDS: Final = 15.0
 
@@ -25,8 +25,8 @@ class RunConnection:
         await self._http.aclose()
 
     async def send(
-        self, request: Request, secret: str, understand: Callable[[Reply], Meaning]
-    ) -> Meaning:
+        self, request: RunRequest, secret: str, understand: Callable[[RunReply], Understood]
+    ) -> Understood:
         """What the answer means. An empty secret is for what Runflow tells anybody.
 
         Raises:
@@ -44,12 +44,12 @@ class RunConnection:
             headers={},
             seconds=ATTEMPT_SECONDS if request.pays else _READ_SECONDS,
         )
-        answer = http_answer(answered.status, answered.headers)
+        answer = runflow_answer(answered.status, answered.headers)
         body = bodies.parse(answered.content, secret)
         if not answered.is_success:
-            raise to_failure(answer, body, pays=request.pays, reads_task=request.reads_task)
+            raise to_run_failure(answer, body, pays=request.pays, reads_task=request.reads_task)
         if not is_object(body):
             raise ProviderDown(
                 f"{seller(answer)}'s answer could not be read.", "Try again in a minute.", answer
             )
-        return understand(Reply(body, answer))
+        return understand(RunReply(body, answer))

@@ -7,7 +7,7 @@ from runapi_mcp.base import errors
 from runapi_mcp.base.catalog.vendors import RUNFLOW
 from runapi_mcp.base.errors import HttpAnswer, ProviderFailure
 from runapi_mcp.base.json_values import as_list, as_name, as_object, as_text
-from runapi_mcp.base.settings.runflow import RUNFLOW_URL_NAME
+from runapi_mcp.base.settings.runflow_settings import RUNFLOW_URL_NAME
 from runapi_mcp.providers.failure_cases import (
     CONFLICT,
     RATE_LIMITED,
@@ -54,7 +54,7 @@ _NOT_SOLD: Final = Case(
 _MOVED: Final = moved(RUNFLOW_URL_NAME)
 
 
-def http_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
+def runflow_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
     return HttpAnswer(
         status=status,
         request_id=as_name(headers.get("x-request-id")),
@@ -64,12 +64,12 @@ def http_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
     )
 
 
-def to_failure(
+def to_run_failure(
     answer: HttpAnswer, body: object, *, pays: bool, reads_task: bool
 ) -> ProviderFailure:
     """The failure of an answer with an error status; `body` is decoded JSON, or None."""
     case = _case(answer.status or 0, pays=pays, reads_task=reads_task)
-    return case.failed(seller(answer), answer, parse_message(body))
+    return case.failed(seller(answer), answer, parse_reason(body))
 
 
 def seller(answer: HttpAnswer) -> str:
@@ -84,7 +84,7 @@ def _case(status: int, *, pays: bool, reads_task: bool) -> Case:
     return _CASES.get(status) or other_case(status)
 
 
-def parse_message(body: object) -> str | None:
+def parse_reason(body: object) -> str | None:
     """Runflow's own words in an error body, with the fields it names."""
     entries = as_object(body)
     some = as_list(entries.get("errors"))[:MOST_ERRORS_NAMED]

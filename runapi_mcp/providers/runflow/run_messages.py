@@ -8,11 +8,11 @@ from runapi_mcp.base.errors import HttpAnswer, ProviderDown
 from runapi_mcp.base.json_values import Json
 from runapi_mcp.providers.runflow.run_failures import seller
 
-Meaning = TypeVar("Meaning")
+Understood = TypeVar("Understood")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunRequest:
     method: Literal["GET", "POST"]
     path: str
     query: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -24,16 +24,16 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RunReply:
     """An answer with a 2xx status: a JSON object."""
 
     body: Json
     answer: HttpAnswer
 
 
-Ask = Callable[[Request, Callable[[Reply], Meaning]], Awaitable[Meaning]]
+Ask = Callable[[RunRequest, Callable[[RunReply], Understood]], Awaitable[Understood]]
 
 
-def incomplete(reply: Reply, why: str) -> ProviderDown:
+def incomplete_reply(reply: RunReply, why: str) -> ProviderDown:
     who = seller(reply.answer)
     return ProviderDown(f"{who}'s answer {why}.", "Try again in a minute.", reply.answer)

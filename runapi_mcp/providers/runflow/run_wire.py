@@ -24,9 +24,9 @@ from runapi_mcp.base.json_values import (
     as_text,
 )
 from runapi_mcp.base.urls import is_http
-from runapi_mcp.providers.runflow.run_messages import Reply, Request, incomplete
+from runapi_mcp.providers.runflow.run_messages import RunReply, RunRequest, incomplete_reply
 
-MOST_IMAGES: Final = 8
+_MOST_IMAGES: Final = 8
 LARGEST_LIST: Final = 500
 MOST_PAGES: Final = 20
 
@@ -42,8 +42,11 @@ _STATUSES: Final[Mapping[str, Status]] = {
 }
 _LISTS: Final = ("items", "data", "runs")
 """What the runs of a list may stand in."""
-_GOES_ON: Final = ("next", "next_cursor", "next_page", "has_more")
-"""What says that a list has more pages."""
+_CURSORS: Final = ("next", "next_pq")
+"""What the next page of a list is asked for with: Runflow's reference and its guide differ."""
+_BESIDE: Final = frozenset({*_LISTS, "first", "previous", "prev_pq", "limit", "total", "sandbox"})
+"""What may stand beside the runs of a last page. Whatever else does may be a reason why they are
+not all."""
 
 
 def request_body(arguments: Mapping[str, object]) -> str:
@@ -57,28 +60,28 @@ def request_body(arguments: Mapping[str, object]) -> str:
     return _encoded({"input": asked, **more})
 
 
-def create_request(path: str, body: str, reference: str) -> Request:
+def new_run_request(path: str, body: str, reference: str) -> RunRequest:
     content = _encoded({**as_object(json.loads(body)), "client_ref": reference})
-    return Request("POST", f"/v1/models/{path}/runs", body=content, pays=True)
+    return RunRequest("POST", f"/v1/models/{path}/runs", body=content, pays=True)
 
 
-def read_request(run_id: str, urgency: Callable[[], float] | None) -> Request:
-    return Request("GET", f"/v1/runs/{run_id}", reads_task=True, urgency=urgency)
+def run_request(run_id: str, urgency: Callable[[], float] | None) -> RunRequest:
+    return RunRequest("GET", f"/v1/runs/{run_id}", reads_task=True, urgency=urgency)
 
 
-def list_request(reference: str, cursor: str | None) -> Request:
+def list_request(reference: str, cursor: str | None) -> RunRequest:
     query = {"q": f"client_ref.EQ:'{reference}'", "limit": str(LARGEST_LIST)}
-    return Request("GET", "/v1/runs", query={**query, **({"pq": cursor} if cursor else {})})
+    return RunRequest("GET", "/v1/runs", query={**query, **({"pq": cursor} if cursor else {})})
 
 
-def parse_created(reply: Reply) -> Task:
+def parse_new_run(reply: RunReply) -> Task:
     run_id = canonical(as_text(reply.body.get("id")) or "")
     if run_id is None:
-        raise incomplete(reply, "names no run")
+        raise incomplete_reply(reply, "names no run")
     return _task(run_id, reply.body, reply)
 
 
-def parse_read(run_id: str, reply: Reply) -> Task:
+def parse_run(run_id: str, reply: RunReply) -> Task:
     if canonical(as_text(reply.body.get("id")) or "") != run_id:
         raise ProviderDown(
             "Runflow answered about another run.", "Ask for the task again.", reply.answer
@@ -86,15 +89,16 @@ def parse_read(run_id: str, reply: Reply) -> Task:
     return _task(run_id, reply.body, reply)
 
 
-def parse_page(reference: str, reply: Reply) -> tuple[Task | None, str | None]:
+def parse_page(reference: str, reply: RunReply) -> tuple[Task | None, str | None]:
     """The run of a reference, if this page of a list has it; and the cursor of the next page.
 
     Raises:
         ProviderDown: it cannot be known what the page has, or where the next one is.
     """
-    runs = next((as_list(reply.body[each]) for each in _LISTS if each in reply.body), None)
-    if runs is None or not all(map(_is_referred, runs)):
-        raise incomplete(reply, "is no list of runs that could be read")
+    listed = next((reply.body[each] for each in _LISTS if each in reply.body), None)
+    runs = as_list(listed)
+    if not isinstance(listed, list) or not all(map(_is_referred, runs)):
+        raise incomplete_reply(reply, "is no list of runs that could be read")
     for run in map(as_object, runs):
         run_id = canonical(as_text(run.get("id")) or "")
         if run.get("client_ref") == reference and run_id is not None:
@@ -108,16 +112,17 @@ def _is_referred(run: object) -> bool:
     return "client_ref" in told and canonical(as_text(told.get("id")) or "") is not None
 
 
-def _next_page(reply: Reply, listed: int) -> str | None:
-    cursor = as_text(reply.body.get("next"))
-    goes_on = any(reply.body.get(name) not in (None, False, "") for name in _GOES_ON)
+def _next_page(reply: RunReply, listed: int) -> str | None:
+    cursors = (as_text(reply.body.get(name)) for name in _CURSORS)
+    cursor = next(filter(None, cursors), None)
+    goes_on = any(value and name not in _BESIDE for name, value in reply.body.items())
     total = as_number(reply.body.get("total"))
     if cursor is None and (goes_on or listed >= LARGEST_LIST or (total or 0) > listed):
-        raise incomplete(reply, "is a list of runs that goes on somewhere")
+        raise incomplete_reply(reply, "is a list of runs that goes on somewhere")
     return cursor
 
 
-def _task(run_id: str, run: Json, reply: Reply) -> Task:
+def _task(run_id: str, run: Json, reply: RunReply) -> Task:
     state = (as_text(run.get("status_code")) or "").lower()
     status: Status = _STATUSES.get(state, "unknown")
     urls = _image_urls(run.get("output")) if status == "completed" else ()
@@ -149,7 +154,7 @@ def _error(run: Json, status: Status, urls: tuple[str, ...]) -> str | None:
 def _image_urls(output: object) -> tuple[str, ...]:
     urls = (as_text(value) for value in _places(as_object(output)))
     good = (url for url in urls if url and is_http(url) and len(url) <= MAX_URL_CHARACTERS)
-    return tuple(dict.fromkeys(good))[:MOST_IMAGES]
+    return tuple(dict.fromkeys(good))[:_MOST_IMAGES]
 
 
 def _places(output: Json) -> Iterator[object]:

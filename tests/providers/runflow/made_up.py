@@ -8,7 +8,7 @@ import httpx
 from mcp import Client
 
 from runapi_mcp.base.catalog import VARIANTS
-from runapi_mcp.base.catalog.runflow import RUNFLOW_VARIANTS
+from runapi_mcp.base.catalog.runflow_variants import RUNFLOW_VARIANTS
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.runapi import RunAPI

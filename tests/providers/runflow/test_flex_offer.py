@@ -149,18 +149,18 @@ async def test_where_it_is_ordered_the_list_says_if_it_says_so_well(
     assert [sent[0] for sent in there.ordered] == [f"/v1/models/{path}/runs"]
 
 
-UNREADABLE: tuple[object, ...] = (
-    None,
-    {},
-    {"items": "none"},
-    {"items": [7, None, {"slug": 5}]},
-    {"data": [{}]},
+UNREADABLE = (
+    "null",
+    "{}",
+    '{"items": "none"}',
+    '{"items": [7, null, {"slug": 5}]}',
+    '{"data": [{}]}',
 )
 
 
-@pytest.mark.parametrize("listed", UNREADABLE, ids=str)
-async def test_a_list_that_cannot_be_read_stops_nobody(listed: object) -> None:
-    there = Shelf(listed)
+@pytest.mark.parametrize("listed", UNREADABLE)
+async def test_a_list_that_cannot_be_read_stops_nobody(listed: str) -> None:
+    there = Shelf(json.loads(listed))
     told = await ordered(there)
     assert isinstance(told, dict)
     assert (told["price_cents"], len(there.ordered)) == (5, 1)
@@ -179,9 +179,21 @@ async def test_the_list_is_read_once_for_many_calls() -> None:
         {
             "model": "runflow-flux-2-flex-text-to-image",
             "price_cents": 5,
-            "price_basis": "live from Runflow, a megapixel",
+            "price_basis": "live from Runflow, for an image of 1 MP",
         }
     ]
+
+
+async def test_check_pricing_tells_what_a_size_costs() -> None:
+    async with server_of(shelf()) as client:
+        asked = {"model": "runflow-flex-text-to-image", "image_size": "1920x1080"}
+        [row] = facts(await client.call_tool("check_pricing", asked))["prices"]
+        every = facts(await client.call_tool("check_pricing", {}))["prices"]
+    assert (row["price_cents"], row["price_basis"]) == (
+        10,
+        "live from Runflow, for an image of 2 MP",
+    )
+    assert [each["model"] for each in every][-1] == "runflow-flux-2-flex-text-to-image"
 
 
 async def test_a_price_that_the_list_changes_counts_for_the_limits_too() -> None:

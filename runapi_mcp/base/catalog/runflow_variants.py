@@ -28,6 +28,12 @@ class Size(Capability):
         ),
     ] = MISSING
 
+    @property
+    def resolution(self) -> str:
+        """What the price goes by: the megapixels that are charged, such as `2mp`."""
+        size = DEFAULT_PRESET if self.image_size is MISSING else self.image_size
+        return f"{parse_size(size).megapixels}mp"
+
 
 class Guidance(Capability):
     guidance_scale: Annotated[
@@ -67,15 +73,9 @@ class RunflowTextToImage(
 ):
     """Flex at Runflow, from text."""
 
-    @property
-    def resolution(self) -> str:
-        """What the price goes by: the megapixels that are charged, such as `2mp`."""
-        size = DEFAULT_PRESET if self.image_size is MISSING else self.image_size
-        return f"{parse_size(size).megapixels}mp"
-
 
 RUNFLOW_FLEX: Final = Tier(
-    name="runflow-flex",
+    name="flex",
     service="black-forest-labs/flux-2-flex",
     usual_seconds=18,
     sandbox_seconds=6,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runapi_mcp.base.settings import Key
     from runapi_mcp.providers.port import PricedCall, UploadedFile
     from runapi_mcp.providers.runflow.run_connection import RunConnection
-    from runapi_mcp.providers.runflow.run_messages import Meaning, Reply, Request
+    from runapi_mcp.providers.runflow.run_messages import RunReply, RunRequest, Understood
 
 
 class Runflow:
@@ -85,14 +85,14 @@ class Runflow:
         in_doubt: bool = False,
     ) -> Task:
         path = self._offers.known(variant).path or variant.service
-        request = run_wire.create_request(path, body, idempotency_key)
+        request = run_wire.new_run_request(path, body, idempotency_key)
         await wait_first_turn(partial(self._rate_limit.wait_turn, pays=True, urgency=None))
         # Seen through although the caller leaves: nothing may be sent a second time.
         with anyio.CancelScope(shield=True):
             if before_send is not None:
                 await before_send()
             try:
-                return await self._attempt(request, run_wire.parse_created)
+                return await self._attempt(request, run_wire.parse_new_run)
             except ProviderFailure as failure:
                 failure.in_doubt = in_doubt or leaves_doubt(failure)
                 failure.answered = is_answered(failure)
@@ -114,25 +114,29 @@ class Runflow:
         variant: Variant | None = None,
         urgency: Callable[[], float] | None = None,
     ) -> Task:
-        request = run_wire.read_request(task_id, urgency)
-        return await self._send(request, partial(run_wire.parse_read, task_id))
+        request = run_wire.run_request(task_id, urgency)
+        return await self._send(request, partial(run_wire.parse_run, task_id))
 
     async def upload(self, name: str, content: bytes, media_type: str) -> UploadedFile:
         # Where its images to start from go is published nowhere: no tool of it takes any.
         raise NotImplementedError
 
     async def balance(self) -> Balance:
-        return await self._send(run_account.BALANCE, run_account.parse_balance)
+        return await self._send(run_account.CREDIT, run_account.parse_credit)
 
     async def aclose(self) -> None:
         if self._connection is not None:
             await self._connection.aclose()
 
-    async def _send(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
+    async def _send(
+        self, request: RunRequest, understand: Callable[[RunReply], Understood]
+    ) -> Understood:
         await self._rate_limit.wait_turn(pays=False, urgency=request.urgency)
         return await self._attempt(request, understand)
 
-    async def _attempt(self, request: Request, understand: Callable[[Reply], Meaning]) -> Meaning:
+    async def _attempt(
+        self, request: RunRequest, understand: Callable[[RunReply], Understood]
+    ) -> Understood:
         try:
             return await self._there.send(request, self._key.reveal(), understand)
         except RateLimited as failure:
@@ -140,8 +144,8 @@ class Runflow:
             raise
 
     async def _send_publicly(
-        self, request: Request, understand: Callable[[Reply], Meaning]
-    ) -> Meaning:
+        self, request: RunRequest, understand: Callable[[RunReply], Understood]
+    ) -> Understood:
         return await self._there.send(request, "", understand)
 
     @property
