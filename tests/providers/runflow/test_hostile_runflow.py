@@ -3,13 +3,16 @@
 import gzip
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import httpx
 import pytest
 
+from runapi_mcp.images.folders import Folders
 from tests.providers.runflow.made_up import DONE, FLEX, RUN_ID, RUNFLOW_KEY, server_of
+from tests.support.ledgers import contents
 from tests.support.world import MADE_UP_KEY, facts, said
 
 pytestmark = pytest.mark.anyio
@@ -189,6 +192,41 @@ async def test_a_read_that_is_not_understood_is_no_picture_and_keeps_the_id(
     assert told["task_id"] == RUN_ID
     assert told["status"] in ("unknown", "pending")
     assert "image_urls" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://10.0.0.1/fox.jpeg",
+        "https://169.254.169.254/latest/meta-data",
+        "https://localhost/fox.jpeg",
+        "https://[::1]/fox.jpeg",
+        "http://127.0.0.1:8700/fox.jpeg",
+        "http://pictures.example/fox.jpeg",
+        "https://api.runflow.internal/fox.jpeg",
+    ],
+)
+async def test_a_picture_at_a_private_address_is_refused_and_never_asked_for(
+    url: str, tmp_path: Path
+) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer_picture(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, content=b"")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        done = {**DONE, "output": {"outputs": [{"url": url}]}}
+        return httpx.Response(201 if request.method == "POST" else 200, json=done)
+
+    images = httpx.MockTransport(answer_picture)
+    async with server_of(
+        answer, folders=Folders(tmp_path), images=images, saves=True, previews=False
+    ) as client:
+        told = facts(await client.call_tool(FLEX, {**FOX, "wait_seconds": 5}))
+    assert told["notice"].endswith("It was refused, and is left out.")
+    assert (told["task_id"], told.keys() & {"image_urls", "paths"}) == (RUN_ID, set())
+    assert (asked, contents(tmp_path)) == ([], b"")
 
 
 async def test_each_vendor_is_told_its_own_key_alone() -> None:
