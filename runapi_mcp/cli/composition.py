@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from runapi_mcp.base.catalog import VARIANTS, Variant, select
+from runapi_mcp.base.catalog.vendors import RUNFLOW
+from runapi_mcp.base.errors import NotConfigured
 from runapi_mcp.base.progress import Report
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS, Key, Settings
@@ -59,8 +61,16 @@ def offered_variants(settings: Settings, others: Sequence[Provider]) -> Sequence
     Raises:
         NotConfigured: they name what there is not.
     """
-    known = known_variants(others)
-    return known if settings.variants is None else select(settings.variants, known)
+    known, names = known_variants(others), settings.variants
+    if names is None:
+        return known
+    elsewhere = [name for name in names if name.lower().startswith(RUNFLOW.name)]
+    if elsewhere and not others:
+        raise NotConfigured(
+            f"RUNAPI_VARIANTS names {elsewhere[0]}, and there is no key of {RUNFLOW.title}.",
+            f"Set {RUNFLOW.key_name} (over HTTP with --share-key), or take the name out.",
+        )
+    return select(names, known)
 
 
 @asynccontextmanager

@@ -4,11 +4,12 @@ One process marks the entry, and sends once. What became of that, if no answer c
 vendor's own list tells: by the entry's key, which went with the request as the caller's reference.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
 from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.catalog.vendors import vendor_named
 from runapi_mcp.base.errors import LedgerUnusable, ProviderFailure
 from runapi_mcp.orders.doubt import OutOfSight, in_doubt
@@ -117,13 +118,19 @@ class SingleSend:
         asked_at = self.ledger.now()
         task = None if self.entry.task_id else await self.find(self.entry.key)
         if task is not None:
-            return Paid(await record_made(self.ledger, self.entry, task), task)
+            return await record_found(self.ledger, self.entry, task)
         if is_open(self.entry) and self.entry.absent_at is None:
             self.entry = await self.ledger.record_absence(self.entry.key, asked_at)
         return None if is_open(self.entry) else Paid(self.entry)
 
     async def _record_no(self, sends: int) -> None:
         self.entry = await self.ledger.record_no(self.entry.key, sends)
+
+
+async def record_found(ledger: Ledger, entry: Entry, task: Task) -> Paid:
+    """What is paid by a task that a list names, and that may not say what drew it."""
+    found = replace(task, model=entry.model)
+    return Paid(await record_made(ledger, entry, found), found)
 
 
 @dataclass(slots=True, eq=False)
@@ -151,7 +158,7 @@ class Look:
         except (ProviderFailure, LedgerUnusable) as failure:
             raise self._doubt(failure.happened) from failure
         if task is not None:
-            return Paid(await record_made(self.ledger, self.entry, task), task)
+            return await record_found(self.ledger, self.entry, task)
         if is_open(self.entry):
             raise self._doubt(f"{self._vendor} never answered it, and has not listed it so far.")
         return Paid(self.entry)

@@ -81,7 +81,7 @@ async def test_a_lost_answer_is_found_in_the_list_at_once_and_nothing_is_sent_ag
     async with world(seller=RUNFLOW_SELLER) as w:
         lose_answers(w)
         made = facts(await w.call(FLEX, {**FOX, "wait_seconds": 60}))
-        assert made["status"] == "completed"
+        assert (made["status"], made["model"]) == ("completed", "runflow-flux-2-flex-text-to-image")
         assert (w.task_ids, len(w.wire.paths("POST"))) == ([made["task_id"]], 1)
         assert w.spent_cents == 5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ class Runflow:
             if before_send is not None:
                 await before_send()
             try:
-                return await self._attempt(request, run_wire.parse_new_run)
+                made = await self._attempt(request, run_wire.parse_new_run)
+                return replace(made, model=variant.model)
             except ProviderFailure as failure:
                 failure.in_doubt = in_doubt or leaves_doubt(failure)
                 failure.answered = is_answered(failure)
@@ -115,7 +117,8 @@ class Runflow:
         urgency: Callable[[], float] | None = None,
     ) -> Task:
         request = run_wire.run_request(task_id, urgency)
-        return await self._send(request, partial(run_wire.parse_run, task_id))
+        run = await self._send(request, partial(run_wire.parse_run, task_id))
+        return replace(run, model=variant.model) if variant else run
 
     async def upload(self, name: str, content: bytes, media_type: str) -> UploadedFile:
         # Where its images to start from go is published nowhere: no tool of it takes any.
