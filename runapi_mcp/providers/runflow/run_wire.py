@@ -42,8 +42,11 @@ _STATUSES: Final[Mapping[str, Status]] = {
 }
 _LISTS: Final = ("items", "data", "runs")
 """What the runs of a list may stand in."""
-_GOES_ON: Final = ("next", "next_cursor", "next_page", "has_more")
-"""What says that a list has more pages."""
+_CURSORS: Final = ("next", "next_pq")
+"""What the next page of a list is asked for with: Runflow's reference and its guide differ."""
+_BESIDE: Final = frozenset({*_LISTS, "first", "previous", "prev_pq", "limit", "total", "sandbox"})
+"""What may stand beside the runs of a last page. Whatever else does may be a reason why they are
+not all."""
 
 
 def request_body(arguments: Mapping[str, object]) -> str:
@@ -92,8 +95,9 @@ def parse_page(reference: str, reply: RunReply) -> tuple[Task | None, str | None
     Raises:
         ProviderDown: it cannot be known what the page has, or where the next one is.
     """
-    runs = next((as_list(reply.body[each]) for each in _LISTS if each in reply.body), None)
-    if runs is None or not all(map(_is_referred, runs)):
+    listed = next((reply.body[each] for each in _LISTS if each in reply.body), None)
+    runs = as_list(listed)
+    if not isinstance(listed, list) or not all(map(_is_referred, runs)):
         raise incomplete_reply(reply, "is no list of runs that could be read")
     for run in map(as_object, runs):
         run_id = canonical(as_text(run.get("id")) or "")
@@ -109,8 +113,9 @@ def _is_referred(run: object) -> bool:
 
 
 def _next_page(reply: RunReply, listed: int) -> str | None:
-    cursor = as_text(reply.body.get("next"))
-    goes_on = any(reply.body.get(name) not in (None, False, "") for name in _GOES_ON)
+    cursors = (as_text(reply.body.get(name)) for name in _CURSORS)
+    cursor = next(filter(None, cursors), None)
+    goes_on = any(value and name not in _BESIDE for name, value in reply.body.items())
     total = as_number(reply.body.get("total"))
     if cursor is None and (goes_on or listed >= LARGEST_LIST or (total or 0) > listed):
         raise incomplete_reply(reply, "is a list of runs that goes on somewhere")

@@ -1,6 +1,5 @@
 """The body of a create: what flex takes, and what every run does. Closed and strict."""
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
@@ -16,23 +15,13 @@ from pydantic import (
     ValidationError,
 )
 
+from runapi_mcp.base.catalog.image_size import DEFAULT_PRESET, PRESETS, ImageSize
 from runapi_mcp.base.urls import is_http
 from runapi_mcp.sandbox.http_messages import FieldErrors, invalid
 
-MEGAPIXEL_PX: Final = 1024 * 1024
 CENTS_A_MEGAPIXEL: Final = 5
 SHORTEST_SIDE_PX: Final = 64
 LONGEST_SIDE_PX: Final = 2048
-PRESET_PIXELS: Final[Mapping[str, tuple[int, int]]] = {
-    "square_hd": (1024, 1024),
-    "square": (512, 512),
-    "portrait_4_3": (768, 1024),
-    "portrait_16_9": (576, 1024),
-    "landscape_4_3": (1024, 768),
-    "landscape_16_9": (1024, 576),
-}
-"""Pixels that no source of Runflow's gives: those of fal, whose fields these are."""
-USUAL_PRESET: Final = "landscape_4_3"
 
 _Preset = Literal[
     "square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"
@@ -80,17 +69,14 @@ class FlexInput(_Closed):
     )
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
+    def size(self) -> ImageSize:
         if isinstance(self.image_size, Pixels):
-            return self.image_size.width, self.image_size.height
-        return PRESET_PIXELS[self.image_size if isinstance(self.image_size, str) else USUAL_PRESET]
+            return ImageSize(self.image_size.width, self.image_size.height)
+        return PRESETS[self.image_size if isinstance(self.image_size, str) else DEFAULT_PRESET]
 
     @property
     def price_cents(self) -> int:
-        """Megapixels are rounded up."""
-        width, height = self.size
-        return CENTS_A_MEGAPIXEL * math.ceil(width * height / MEGAPIXEL_PX)
+        return CENTS_A_MEGAPIXEL * self.size.megapixels
 
     @property
     def file_format(self) -> Literal["png", "jpeg"]:

@@ -6,14 +6,10 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runapi_mcp.base.catalog.image_size import DEFAULT_PRESET, PRESETS
 from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.http_messages import Refusal, Table, answer
-from runapi_mcp.sandbox.runflow.flex_order import (
-    LONGEST_SIDE_PX,
-    PRESET_PIXELS,
-    SHORTEST_SIDE_PX,
-    USUAL_PRESET,
-)
+from runapi_mcp.sandbox.runflow.flex_order import LONGEST_SIDE_PX, SHORTEST_SIDE_PX
 from runapi_mcp.sandbox.runflow.list_query import list_query
 from runapi_mcp.sandbox.runflow.run_answers import MODEL_ID
 
@@ -63,11 +59,11 @@ class ModelShelf:
         }
 
 
-_SIZES: Final = {"options": [*PRESET_PIXELS], "min": SHORTEST_SIDE_PX, "max": LONGEST_SIDE_PX}
+_SIZES: Final = {"options": [*PRESETS], "min": SHORTEST_SIDE_PX, "max": LONGEST_SIDE_PX}
 # Its documentation has these fields of an input, but not which codes and attributes there are.
 _INPUTS: Final[Mapping[str, tuple[str, Mapping[str, object], object]]] = {
     "prompt": ("string", {}, None),
-    "image_size": ("image_size", _SIZES, USUAL_PRESET),
+    "image_size": ("image_size", _SIZES, DEFAULT_PRESET),
     "guidance_scale": ("float", {"min": 1.5, "max": 10}, 3.5),
     "num_inference_steps": ("integer", {"min": 2, "max": 50}, 28),
     "seed": ("integer", {}, None),
