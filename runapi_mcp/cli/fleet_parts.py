@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.images.kept_pictures import KeptPictures
     from runapi_mcp.postgres.pool import PostgresPool
-    from runapi_mcp.providers.runapi.rate_limit import RateLimit
+    from runapi_mcp.providers.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ async def _hearing(
 
 
 @asynccontextmanager
-async def _relayed(wakeups: Wakeups, settings: Settings) -> AsyncGenerator[Callable[[str], object]]:
+async def _relayed(wakeups: Wakeups, settings: Settings) -> AsyncGenerator[Callable[[str], bool]]:
     """What is to be told of callbacks: who waits here, and where there are others, they too."""
     if not settings.uses_database:
         yield wakeups.hear
@@ -117,7 +117,7 @@ async def _taking_turns(
         return
     from runapi_mcp.fleet.shared_rate_limit import SharedRateLimit
     from runapi_mcp.fleet.turn_table import TurnTable
-    from runapi_mcp.providers.runapi.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
+    from runapi_mcp.providers.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
 
     per_second = settings.fleet.requests_per_second or REQUESTS_PER_SECOND
     table = TurnTable(require_database(settings))

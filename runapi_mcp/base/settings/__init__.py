@@ -1,4 +1,5 @@
-"""What the `RUNAPI_*` variables and RunAPI's config file say. The only room that reads them."""
+"""What the `RUNAPI_*` and `RUNFLOW_*` variables and RunAPI's config file say. The only room that
+reads them."""
 
 from __future__ import annotations
 
@@ -20,13 +21,15 @@ from runapi_mcp.base.settings.keys import (
     require_same_trust,
 )
 from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
-from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
+from runapi_mcp.base.settings.runflow_settings import RunflowSettings, read_runflow
+from runapi_mcp.base.settings.values import BASE_URL_NAME, DEFAULT_BASE_URL, check_url
 from runapi_mcp.base.settings.waiting_caps import WaitingCaps, read_waiting_caps
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "BASE_URL_NAME",
     "DEFAULT_BASE_URL",
     "KEEP_DAYS",
     "KEY_PAGE",
@@ -36,6 +39,7 @@ __all__ = [
     "HttpCaps",
     "Key",
     "LimitSettings",
+    "RunflowSettings",
     "Settings",
     "WaitingCaps",
     "are_saved",
@@ -96,6 +100,8 @@ class PictureSettings(NamedTuple):
 class Settings(NamedTuple):
     base_url: str
     key: Key
+    runflow: RunflowSettings | None
+    """None where only RunAPI sells."""
     variants: tuple[str, ...] | None
     """Tiers and model ids to offer; None for all."""
     limits: LimitSettings
@@ -132,6 +138,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     require_no_limit(misspelt)
     file, broken = read_config(config_location(environ))
     key, key_warnings = find_key(environ, file, broken)
+    runflow, runflow_warnings = read_runflow(environ)
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     unknown_zone = values.unknown_zone(environ)
@@ -140,6 +147,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     return Settings(
         base_url=base_url,
         key=require_same_trust(key, base_url, file),
+        runflow=runflow,
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),
         ledger=_ledger(environ, fleet, sandbox=sandbox),
@@ -155,6 +163,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         warnings=(
             *filter(None, [broken, unknown_zone]),
             *key_warnings,
+            *runflow_warnings,
             *map(str, misspelt),
         ),
     )
