@@ -25,7 +25,6 @@ from mcp_types import (
 
 from runapi_mcp.base.catalog import Variant, by_model
 from runapi_mcp.base.catalog.task_ids import canonical
-from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.server.client_capabilities import Context, is_modern, speaks
@@ -36,7 +35,6 @@ Wire = dict[str, Any]  # Any: JSON as the protocol has it
 WireStatus = Literal["working", "input_required", "completed", "failed", "cancelled"]
 
 TASKS_EXTENSION: Final = "io.modelcontextprotocol/tasks"
-TTL_MS: Final = int(RUNAPI.image_seconds * 1000)
 LATEST_SECONDS: Final = 253_402_300_799
 """The end of the year 9999, the last that a date can have."""
 SHORTEST_POLL_MS: Final = 500
@@ -142,7 +140,7 @@ def task_state(
         "status": status,
         "createdAt": _iso(task_id.made_at),
         "lastUpdatedAt": _iso(updated_at),
-        "ttlMs": TTL_MS,
+        "ttlMs": int(tracked.task.vendor.image_seconds * 1000),
         "pollIntervalMs": min(max(poll_ms, SHORTEST_POLL_MS), LONGEST_POLL_MS),
     }
 

@@ -63,7 +63,7 @@ async def _check_balances(caller: Caller, raw: RawArguments) -> ToolResult:
         next="check_pricing says what a call costs.",
         notice=" ".join(sorted(notices)) or MISSING,
     )
-    return ToolResult(facts, failed=all(row.balance_cents is MISSING for row in rows.values()))
+    return ToolResult(facts, failed=any(row.error is not MISSING for row in rows.values()))
 
 
 CHECK_BALANCES: Final = Tool(

@@ -247,3 +247,15 @@ async def test_a_client_of_the_tasks_extension_follows_its_task() -> None:
         done = await followed(w, task)
     assert done["status"] == "completed"
     assert len(done["result"]["structuredContent"]["image_urls"]) == 1
+    assert task["ttlMs"] == 3 * 86_400_000
+
+
+async def test_the_gallery_knows_the_tool_and_that_its_price_goes_by_the_size() -> None:
+    async with world(seller=RUNFLOW_SELLER) as w:
+        [page] = (await w.client.read_resource("ui://runapi/gallery.html")).contents
+        text = page.model_dump()["text"]
+        assert f'"tool": "{FLEX}", "tier": "Flex at Runflow"' in text
+        assert '"pricedBySize": true' in text
+    async with world() as w:
+        [page] = (await w.client.read_resource("ui://runapi/gallery.html")).contents
+        assert "unflow" not in page.model_dump()["text"]

@@ -4,12 +4,15 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from runapi_mcp.sandbox.runflow import RUNFLOW_SANDBOX_KEY
-from tests.support.processes import Network, host, network, opening, program, request
+from tests.support.processes import Network, finished, host, network, opening, program, request
 from tests.support.sellers import RUNFLOW_SELLER
 from tests.support.world import ERAS, facts, said
 
@@ -100,3 +103,29 @@ async def test_over_http_it_is_there_only_where_the_key_is_shared() -> None:
             prices = facts(await client.call_tool("check_pricing", {}))["prices"]
             assert not any(price["model"].startswith("runflow") for price in prices)
             assert runs(net) == 1
+
+
+def test_to_name_it_without_the_key_is_told_at_the_start() -> None:
+    named = {"RUNAPI_VARIANTS": "pro,runflow-flux-2-flex-text-to-image", "RUNAPI_SANDBOX": "1"}
+    refused = finished("serve", environment=named)
+    assert refused.returncode == 2
+    assert (
+        "RUNAPI_VARIANTS names runflow-flux-2-flex-text-to-image, and there is no key of Runflow. "
+        "Set RUNFLOW_API_KEY (over HTTP with --share-key), or take the name out."
+    ) in refused.stderr
+
+
+async def test_the_command_for_tasks_fetches_one_of_runflow(tmp_path: Path) -> None:
+    async with network() as net:
+        environment = {
+            **net.environment(),
+            **net.runflow_environment(KEY),
+            "RUNAPI_LEDGER": str(tmp_path / "ledger.db"),
+            "RUNAPI_OUTPUT_DIR": str(tmp_path),
+        }
+        _, [told] = await over_stdio("auto", environment, (FLEX, {**FOX, "wait_seconds": 60}))
+        assert told.startswith("image_paths:")
+        [task_id] = net.sandbox.runflow.accounts.of(KEY).tasks
+        fetch = partial(finished, "tasks", task_id, "--json", environment=environment)
+        fetched = await anyio.to_thread.run_sync(fetch)
+    assert json.loads(fetched.stdout)["model"] == "runflow-flux-2-flex-text-to-image"
