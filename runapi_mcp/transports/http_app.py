@@ -20,6 +20,7 @@ from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.transports.admission import Admission
 from runapi_mcp.transports.callers import user_of
 from runapi_mcp.transports.conversation import converse
+from runapi_mcp.transports.gradual_start import GradualStart
 from runapi_mcp.transports.http_answers import AnswerMiddleware
 from runapi_mcp.transports.http_bodies import MeantBodies
 from runapi_mcp.transports.http_checks import HeadCheck
@@ -59,6 +60,7 @@ def http_app(
         Middleware(HeadCheck, allowed_hosts=allowed_hosts),
         Middleware(AnswerMiddleware),
         Middleware(Admission, caps=caps, keyless_app=keyless_app, sessions=sessions),
+        Middleware(GradualStart),
     ]
     mcp_routes = [Route(MCP_PATH, _mcp_app(kept)), *_sse_routes(server, caps)]
     routes = [*mcp_routes, *public_routes(needs_key=needs_key)]
