@@ -4,7 +4,7 @@ from collections import Counter
 
 import anyio
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from runapi_mcp.transports.gradual_start import BEGUN_AT_ONCE, GradualStart
 from runapi_mcp.transports.paths import MCP_PATH
@@ -33,13 +33,17 @@ async def begin(path: str, requests: int) -> Rounds:
     app = GradualStart(rounds)
     scope = {"type": "http", "path": path}
 
-    async def nothing(*_: object) -> None: ...
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        """Nobody waits for it."""
 
     async with anyio.create_task_group() as counting:
         counting.start_soon(rounds.count)
         async with anyio.create_task_group() as group:
             for _ in range(requests):
-                group.start_soon(app, scope, nothing, nothing)
+                group.start_soon(app, scope, receive, send)
         counting.cancel_scope.cancel()
     return rounds
 
