@@ -10,7 +10,7 @@ from runapi_mcp.base.progress import Report
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS, Key, Settings
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
-from runapi_mcp.orders.ledger import KeptLedger
+from runapi_mcp.orders.ledger import DeriveKey, KeptLedger, Ledger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.orders import Orders
@@ -44,10 +44,18 @@ def ledger_of(settings: Settings, pool: PostgresPool | None = None) -> KeptLedge
 
 
 def shared_state_of(
-    settings: Settings, ledger: KeptLedger, wakeups: Wakeups | None = None
+    settings: Settings,
+    ledger: Ledger,
+    wakeups: Wakeups | None = None,
+    derive_key: DeriveKey | None = None,
 ) -> SharedState:
-    limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
-    return SharedState(ledger, limits, keeps_prompts=keeps_prompts, wakeups=wakeups)
+    return SharedState(
+        ledger,
+        Limits(*settings.limits),
+        keeps_prompts=settings.ledger.keep_prompts,
+        wakeups=wakeups,
+        derive_key=derive_key,
+    )
 
 
 def service_of(

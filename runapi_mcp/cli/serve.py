@@ -228,7 +228,8 @@ async def _server(
         aclosing(RunAPI(base_url)) as upstream,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        shared = shared_state_of(loaded, ledger, parts.wakeups if parts else None)
+        wakeups = parts.wakeups if parts else None
+        shared = shared_state_of(loaded, ledger, wakeups, ledger.derive_key)
         service = service_of(loaded, upstream, shared, keys, logins)
         variants = VARIANTS if loaded.variants is None else select(loaded.variants)
         given = loaded.pictures.save

@@ -145,7 +145,9 @@ async def _outcome(
     from runapi_mcp.tools.presenting import siblings_of
     from runapi_mcp.tools.tool import TaskOutcome
 
-    orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
+    orders = Orders(
+        shared_state_of(loaded, ledger, derive_key=ledger.derive_key), upstream.provider(loaded.key)
+    )
     tracked = await orders.find(task_id, 0)
     options = delivery_of(loaded)
     pictures = await deliver([tracked], options, ledger, _say_nothing)

@@ -74,6 +74,7 @@ class Orders:
             LedgerUnusable: it cannot be written down; nothing was paid.
         """
         reconcile_soon(self._shared, self._provider)
+        purchase = await self._with_derived_key(purchase)
         if self.limits.asks_for(purchase.total):
             purchase = approve(self._provider, purchase, yes)
 
@@ -185,6 +186,13 @@ class Orders:
     async def spending_today(self) -> Spending | None:
         """What this caller's calls of today cost; None where nobody can tell."""
         return await read_or_none(self.ledger.spending(self._provider.caller_id))
+
+    async def _with_derived_key(self, purchase: Purchase) -> Purchase:
+        # With addresses that are new each time, the same key would come with another request.
+        if self._shared.derive_key is None or purchase.must_upload:
+            return purchase
+        caller = self._provider.caller_id
+        return replace(purchase, key=await self._shared.derive_key(caller, purchase.fingerprint))
 
     async def _track(self, task_id: str) -> TrackedTask:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))

@@ -21,7 +21,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger import KeptLedger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.shared_state import SharedState
@@ -158,7 +158,7 @@ async def world(
 async def served(
     upstream: Upstream,
     keys: Keys,
-    ledger: Ledger | None = None,
+    ledger: KeptLedger | None = None,
     *,
     client: Mapping[str, Any] | None = None,
     variants: Sequence[Variant] = VARIANTS,
@@ -179,7 +179,7 @@ async def served(
 def service_on(
     upstream: Upstream,
     keys: Keys,
-    ledger: Ledger,
+    ledger: KeptLedger,
     *,
     limits: Limits | None = None,
     keeps_prompts: bool = True,
@@ -193,7 +193,9 @@ def service_on(
     Without its `folders`, pictures are neither fetched nor saved.
     """
     wakeups = cast("Wakeups | None", more.pop("wakeups", None))
-    shared = SharedState(ledger, limits or Limits(), keeps_prompts, known, wakeups)
+    shared = SharedState(
+        ledger, limits or Limits(), keeps_prompts, known, wakeups, derive_key=ledger.derive_key
+    )
     picture_store = PictureStore(
         upstream.base_url, folders or Folders(), images, more.pop("workers", WORKERS)
     )
