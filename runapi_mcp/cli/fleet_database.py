@@ -104,6 +104,22 @@ async def prepare(url: SecretStr) -> Mapping[str, tuple[int, int]]:
     return led
 
 
+async def database_trouble(pool: PostgresPool) -> str:
+    """Why it cannot be used, if it cannot; empty when all is well."""
+    from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, reason_of
+    from runapi_mcp.postgres.schemas import NewerSchema, OlderSchema, require_current
+
+    try:
+        await require_current(pool, _schemas())
+    except NewerSchema:
+        return _NEWER[0]
+    except OlderSchema:
+        return _OLDER[0]
+    except (*DATABASE_FAILURES, CommitLost) as error:
+        return reason_of(error)
+    return ""
+
+
 async def _require_prepared(pool: PostgresPool) -> None:
     from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, reason_of
     from runapi_mcp.postgres.schemas import NewerSchema, OlderSchema, require_current
@@ -120,7 +136,7 @@ async def _require_prepared(pool: PostgresPool) -> None:
 
 
 def _schemas() -> Sequence[TableSchema]:
-    from runapi_mcp.fleet.schema import FLEET_SCHEMA
+    from runapi_mcp.fleet.fleet_tables import FLEET_TABLES
     from runapi_mcp.orders.ledger.postgres.tables import LEDGER_TABLES
 
-    return (LEDGER_TABLES, FLEET_SCHEMA)
+    return (LEDGER_TABLES, FLEET_TABLES)

@@ -21,7 +21,7 @@ MOST_AT_ONCE: Final = 100
 MARGIN_SECONDS: Final = 30.0
 """How much further back than seems needed is looked for what was missed."""
 KEPT_HOURS: Final = 24
-AGAIN_SECONDS: Final = 1.0
+TELL_AGAIN_SECONDS: Final = 1.0
 FORGET_SECONDS: Final = 3_600.0
 
 _TELL: Final = """
@@ -47,6 +47,8 @@ class CallbackRelay:
         self._listener = NotificationListener(url, CHANNEL, self._take_in, self._catch_up)
         self._untold: deque[str] = deque(maxlen=MOST_HEARD)
         self._has_untold = anyio.Event()
+        self._is_away = False
+        """Whether it was said already that the database cannot be told."""
         self._heard_at = anyio.current_time()
         """Since when something may have been missed, once the connection is lost."""
         self._forget_at = self._heard_at + FORGET_SECONDS
@@ -56,11 +58,13 @@ class CallbackRelay:
         """Whether what other servers are told is told here, too."""
         return self._listener.is_connected
 
-    def hear(self, key: str) -> None:
-        """Wake who waits for a picture here, at once, and then elsewhere."""
-        if self._wakeups.hear(key):
+    def hear(self, key: str) -> bool:
+        """Wake who waits for a picture here, at once, and then elsewhere, if it is the first."""
+        is_first = self._wakeups.hear(key)
+        if is_first:
             self._untold.append(key)
             self._has_untold.set()
+        return is_first
 
     async def run(self) -> None:
         """Tell and be told until cancelled."""
@@ -85,9 +89,13 @@ class CallbackRelay:
                     self._forget_at = anyio.current_time() + FORGET_SECONDS
                     await connection.execute(_FORGET, {"hours": KEPT_HOURS})
         except (*DATABASE_FAILURES, CommitLost) as error:
-            logger.warning("other servers cannot be told of callbacks: %s", reason_of(error))
+            if not self._is_away:
+                logger.warning("callbacks are not told to other servers: %s", reason_of(error))
+            self._is_away = True
             self._untold.extendleft(reversed(keys))
-            await anyio.sleep(AGAIN_SECONDS)
+            await anyio.sleep(TELL_AGAIN_SECONDS)
+        else:
+            self._is_away = False
 
     def _take_in(self, payload: str) -> None:
         self._heard_at = anyio.current_time()

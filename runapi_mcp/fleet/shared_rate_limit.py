@@ -17,15 +17,13 @@ from runapi_mcp.fleet.turn_table import NoTurns, Spacing, Turn, TurnTable
 MARGIN: Final = 1.06
 """How much further apart turns are than so many a second: what is sent arrives sooner or later."""
 SHARE_ALONE: Final = 0.25
-LONGEST_PAUSE_SECONDS: Final = 1.0
-
-Urgency = Callable[[], float]
+LONGEST_SHARED_PAUSE_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
     pays: bool
-    urgency: Urgency | None
+    urgency: Callable[[], float] | None
 
     def rank(self) -> float:
         return math.inf if self.urgency is None else self.urgency()
@@ -44,12 +42,16 @@ class SharedRateLimit:
         self._turn: Turn | None = None
         """One that is reserved; whoever waited for it may have left."""
         self._alone_at = 0.0
+        """When the next turn is, while the database is away."""
 
-    async def wait_turn(self, *, pays: bool, urgency: Urgency | None) -> None:
+    async def wait_turn(self, *, pays: bool, urgency: Callable[[], float] | None) -> None:
         await self._turns.wait(_Waiter(pays, urgency))
 
     def pause(self, seconds: float) -> None:
-        self._table.hold(self._caller, self._spacing, min(seconds, LONGEST_PAUSE_SECONDS))
+        wanted = min(seconds, LONGEST_SHARED_PAUSE_SECONDS)
+        self._alone_at = max(self._alone_at, anyio.current_time() + wanted)
+        if wanted > 0:
+            self._table.hold(self._caller, self._spacing, wanted)
 
     async def _choose(self, waiting: Collection[_Waiter]) -> _Waiter | None:
         turn = self._turn or await self._reserve(waiting)

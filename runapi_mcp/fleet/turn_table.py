@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS: Final = 2.0
 """How long the database may take before servers go on without it."""
-RETRY_SECONDS: Final = 1.0
+RECONNECT_SECONDS: Final = 1.0
 
 _NEW: Final = (
     "INSERT INTO runapi_mcp.turns SELECT unnest(%(callers)s::text[]) ON CONFLICT DO NOTHING"
@@ -90,6 +90,8 @@ class TurnTable:
         self._asked: list[_Asked] = []
         self._is_asked = anyio.Event()
         self.is_connected = False
+        self._is_away = False
+        """Whether it was said already that the database cannot be asked."""
 
     async def reserve(self, caller: str, spacing: Spacing, *, pays: bool, reads: bool) -> Turn:
         """The next turn of a key, for one of those that wait here: some pay, some read.
@@ -117,8 +119,10 @@ class TurnTable:
                     while True:
                         await self._answer_all(connection)
             except DATABASE_FAILURES as error:
-                logger.warning("turns cannot be shared with other servers: %s", reason_of(error))
-            await anyio.sleep(RETRY_SECONDS)
+                if not self._is_away:
+                    logger.warning("turns are not shared with other servers: %s", reason_of(error))
+                self._is_away = True
+            await anyio.sleep(RECONNECT_SECONDS)
 
     def _ask(self, asked: _Asked) -> None:
         if self.is_connected:
@@ -131,6 +135,7 @@ class TurnTable:
         self.is_connected = True
         try:
             await connection.execute(_FORGET)
+            self._is_away = False
             yield connection
         finally:
             # Nothing is left to say on it, least of all to a database that does not answer.

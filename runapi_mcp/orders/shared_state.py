@@ -1,6 +1,6 @@
 """What all callers share above RunAPI: the ledger, the limits, and the tasks that are tracked."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,6 +21,8 @@ from runapi_mcp.orders.waits import Waits
 from runapi_mcp.orders.wakeups import Wakeups
 
 MOST_KEPT_TASKS: Final = 200
+MOST_KNOWN_CALLERS: Final = 10_000
+"""Whose doubts were looked for lately; for more callers, that is done more often."""
 
 
 @dataclass(slots=True)
@@ -50,7 +52,8 @@ class SharedState:
     background: Background = field(default_factory=Background)
     payments: SingleFlight[Paid] = field(init=False)
     """The requests that pay and are under way, by idempotency key."""
-    _reconcile_at: dict[str, float] = field(default_factory=dict[str, float])
+    _reconcile_at: OrderedDict[str, float] = field(default_factory=OrderedDict[str, float])
+    """By caller, the one longest ago first."""
     _kept: deque[TrackedTask] = field(
         default_factory=lambda: deque[TrackedTask](maxlen=MOST_KEPT_TASKS)
     )
@@ -71,4 +74,7 @@ class SharedState:
         if now < self._reconcile_at.get(caller, 0.0):
             return False
         self._reconcile_at[caller] = now + again_after_seconds
+        self._reconcile_at.move_to_end(caller)
+        if len(self._reconcile_at) > MOST_KNOWN_CALLERS:
+            self._reconcile_at.popitem(last=False)
         return True

@@ -25,7 +25,8 @@ CALLBACK_DELAY_SECONDS: Final = 1.0
 
 def warn_unwaited(task_id: str) -> None:
     """Name a task whose callers have all left."""
-    logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
+    words = "stopped waiting; task %s goes on, and get_task finds it"
+    logger.warning(words, task_id, extra={"task_id": task_id})
 
 
 class AwaitedCallback(Protocol):
@@ -140,8 +141,8 @@ class TrackedTask:
         self._is_woken, self._woken = self._woken.is_set(), anyio.Event()
 
     def urgency(self) -> float:
-        """How likely the poll under way finds the task ended."""
-        return 1.0 if self._is_woken else self.timing.chance()
+        """How likely the poll that is due or under way finds the task ended."""
+        return 1.0 if self._is_woken or self._woken.is_set() else self.timing.chance()
 
     async def wait_for_poll(self) -> None:
         """Return once another call's poll has ended, one way or the other."""

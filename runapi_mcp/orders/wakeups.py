@@ -23,19 +23,20 @@ COUNTED: Final = 20
 """So many of the latest tasks tell whether callbacks come."""
 FEWEST_COUNTED: Final = 5
 PROVEN_SHARE: Final = 0.9
-LOOKS_PER_SECOND: Final = 0.5
+SAFETY_LOOKS_PER_SECOND: Final = 0.5
 """How many looks all tasks together get whose callback is expected, ..."""
-MOST_LOOKS_AT_ONCE: Final = 5.0
+MOST_SAFETY_LOOKS_AT_ONCE: Final = 5.0
 """... and how many of them may come at once."""
 
 
 class Wakeups:
-    """One for each address that calls back: what proves to come from there is relied on."""
+    """One for each server. What proves to come from a vendor is relied on."""
 
     def __init__(self, address_of: Callable[[str], str]) -> None:
         """`address_of` tells where a provider may call back about the picture of a key."""
         self.address_of = address_of
-        self._arrivals = Arrivals(self._look_at_all)
+        self._arrivals: dict[str, Arrivals] = {}
+        """Of each vendor."""
         self._looks = _Looks()
         self._watched: WeakValueDictionary[str, TrackedTask] = WeakValueDictionary()
         self._heard: OrderedDict[str, None] = OrderedDict()
@@ -49,7 +50,7 @@ class Wakeups:
             tracked.wake()
             return
         self._watched[entry.key] = tracked
-        tracked.callback = _Awaited(entry.key, self)
+        tracked.callback = _Awaited(entry.key, entry.vendor, self)
 
     def hear(self, key: str) -> bool:
         """Take in that a callback came; whether it is the first of its picture."""
@@ -58,7 +59,8 @@ class Wakeups:
         self._heard[key] = None
         if len(self._heard) > MOST_HEARD:
             self._heard.popitem(last=False)
-        self._arrivals.note_callback(key)
+        for arrivals in self._arrivals.values():
+            arrivals.note_callback(key)
         tracked = self._watched.get(key)
         if tracked is not None:
             tracked.timing.note_callback()
@@ -68,19 +70,23 @@ class Wakeups:
     def was_heard(self, key: str) -> bool:
         return key in self._heard
 
-    @property
-    def are_proven(self) -> bool:
-        """Whether callbacks have proved to come lately."""
-        return self._arrivals.are_proven
+    def are_proven(self, vendor: str) -> bool:
+        """Whether a vendor's callbacks have proved to come lately."""
+        return self._arrivals_of(vendor).are_proven
 
-    def note_end(self, key: str) -> None:
+    def note_end(self, key: str, vendor: str) -> None:
         """Take in that a task was seen ended: its callback came, or comes soon, or is lost."""
         self._watched.pop(key, None)
-        self._arrivals.note_end(key, came=self.was_heard(key))
+        self._arrivals_of(vendor).note_end(key, came=self.was_heard(key))
 
     def take_look(self) -> bool:
         """Whether one more look may be spent on a task whose callback is expected."""
         return self._looks.take()
+
+    def _arrivals_of(self, vendor: str) -> "Arrivals":
+        if vendor not in self._arrivals:
+            self._arrivals[vendor] = Arrivals(self._look_at_all)
+        return self._arrivals[vendor]
 
     def _look_at_all(self) -> None:
         """Those that were left to callbacks which do not come any more."""
@@ -93,18 +99,19 @@ class _Awaited:
     """The callback of one task, as the task asks about it."""
 
     key: str
+    vendor: str
     wakeups: Wakeups
 
     @property
     def is_expected(self) -> bool:
         # One that came and was too early is the last that comes.
-        return self.wakeups.are_proven and not self.wakeups.was_heard(self.key)
+        return self.wakeups.are_proven(self.vendor) and not self.wakeups.was_heard(self.key)
 
     def take_look(self) -> bool:
         return self.wakeups.take_look()
 
     def note_end(self) -> None:
-        self.wakeups.note_end(self.key)
+        self.wakeups.note_end(self.key, self.vendor)
 
 
 class Arrivals:
@@ -153,13 +160,13 @@ class _Looks:
     """So many a second, and so many at once after a pause."""
 
     def __init__(self) -> None:
-        self._left = MOST_LOOKS_AT_ONCE
+        self._left = MOST_SAFETY_LOOKS_AT_ONCE
         self._counted_at = anyio.current_time()
 
     def take(self) -> bool:
         now = anyio.current_time()
-        grown = self._left + (now - self._counted_at) * LOOKS_PER_SECOND
-        self._left, self._counted_at = min(grown, MOST_LOOKS_AT_ONCE), now
+        grown = self._left + (now - self._counted_at) * SAFETY_LOOKS_PER_SECOND
+        self._left, self._counted_at = min(grown, MOST_SAFETY_LOOKS_AT_ONCE), now
         if self._left < 1:
             return False
         self._left -= 1

@@ -11,7 +11,7 @@ from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.fleet.callback_relay import MOST_AT_ONCE, CallbackRelay
-from runapi_mcp.fleet.schema import FLEET_SCHEMA
+from runapi_mcp.fleet.fleet_tables import FLEET_TABLES
 from runapi_mcp.orders.durations import Durations
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import Timing, TrackedTask
@@ -58,7 +58,7 @@ async def replica(url: SecretStr) -> AsyncGenerator[Replica]:
 
 @pytest.fixture
 async def database(empty_database: SecretStr) -> SecretStr:
-    await migrate(empty_database, [FLEET_SCHEMA])
+    await migrate(empty_database, [FLEET_TABLES])
     return empty_database
 
 
@@ -124,7 +124,7 @@ async def test_what_was_missed_while_the_database_was_away_is_looked_up(
     own_server: PostgresServer,
 ) -> None:
     url = own_server.url()
-    await migrate(url, [FLEET_SCHEMA])
+    await migrate(url, [FLEET_TABLES])
     async with replica(url) as called, replica(url) as other:
         waiting = other.waiting_for("1")
         own_server.kill()

@@ -1,24 +1,21 @@
 """Three servers of one database: any version, in turn; who leaves or dies is missed by nobody."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from itertools import cycle
+from collections.abc import AsyncGenerator
+from itertools import count
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
-from tests.support.fleet.balancers import haproxy, nginx
-from tests.support.fleet.replicas import DRAIN_SECONDS, Fleet, replicas
-from tests.support.fleet.wire import VERSIONS, WireClient
-from tests.support.processes import LIMIT_SECONDS, SIGNALS, SLOW, Network, network, until
-from tests.support.world import KEY
+from runapi_mcp.base.secret import SecretStr
+from tests.support.fleet.balancers import Balancer, haproxy, nginx
+from tests.support.fleet.replicas import DRAIN_SECONDS
+from tests.support.fleet.site import FleetSite, fleet_site
+from tests.support.fleet.wire import VERSIONS
+from tests.support.processes import LIMIT_SECONDS, SIGNALS, SLOW, until
 
 pytestmark = [pytest.mark.anyio, SIGNALS]
-
-Balancer = Callable[[Sequence[int]], Any]
 
 
 @pytest.fixture
@@ -26,35 +23,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    fleet: Fleet
-    net: Network
-    http: httpx.AsyncClient
-
-    def client(self, version: str, *urls: str, key: str = KEY) -> WireClient:
-        """One whose requests go to each in turn; without addresses, to the servers themselves."""
-        return WireClient(self.http, cycle(urls or self.fleet.urls), version, key)
-
-
-@asynccontextmanager
-async def site(*options: str) -> AsyncGenerator[Site]:
-    async with network() as net:
-        environment = {**net.environment(), "RUNAPI_DATABASE_URL": "postgresql://x/y"}
-        async with (
-            replicas(3, environment, *options) as fleet,
-            httpx.AsyncClient(timeout=LIMIT_SECONDS) as http,
-        ):
-            yield Site(fleet, net, http)
-
-
 @pytest.fixture
-async def there() -> AsyncGenerator[Site]:
-    async with site() as running:
+async def there(fleet_database: SecretStr) -> AsyncGenerator[FleetSite]:
+    async with fleet_site(fleet_database) as running:
         yield running
 
 
-async def test_every_version_is_served_round_robin_without_an_error(there: Site) -> None:
+async def test_every_version_is_served_round_robin_without_an_error(there: FleetSite) -> None:
     async def converse(version: str) -> None:
         client = there.client(version, key=f"sandbox-of-{version}")
         await client.open()
@@ -70,7 +45,7 @@ async def test_every_version_is_served_round_robin_without_an_error(there: Site)
         assert there.net.account(f"sandbox-of-{version}").spent_cents == 8 * 5
 
 
-async def test_who_is_told_to_leave_answers_its_waits_and_goes(there: Site) -> None:
+async def test_who_is_told_to_leave_answers_its_waits_and_goes(there: FleetSite) -> None:
     [first, *others] = there.fleet.replicas
     client, results = there.client("2026-07-28", first.url), list[dict[str, Any]]()
 
@@ -93,7 +68,7 @@ async def test_who_is_told_to_leave_answers_its_waits_and_goes(there: Site) -> N
     assert (await there.http.get(f"{others[0].url}/readyz")).status_code == 200
 
 
-async def test_what_pays_is_seen_through_before_it_goes(there: Site) -> None:
+async def test_what_pays_is_seen_through_before_it_goes(there: FleetSite) -> None:
     first, results = there.fleet.replicas[0], list[dict[str, Any]]()
     client = there.client("2025-06-18", first.url)
 
@@ -108,8 +83,11 @@ async def test_what_pays_is_seen_through_before_it_goes(there: Site) -> None:
     assert there.net.paid_requests() == 1
 
 
-async def test_leaving_ends_in_its_time_whatever_hangs() -> None:
-    async with site("--drain-seconds", "3") as there, anyio.create_task_group() as group:
+async def test_leaving_ends_in_its_time_whatever_hangs(fleet_database: SecretStr) -> None:
+    async with (
+        fleet_site(fleet_database, "--drain-seconds", "3") as there,
+        anyio.create_task_group() as group,
+    ):
         first = there.fleet.replicas[0]
         began_at = anyio.current_time()
 
@@ -123,8 +101,8 @@ async def test_leaving_ends_in_its_time_whatever_hangs() -> None:
         assert anyio.current_time() - began_at < LIMIT_SECONDS
 
 
-async def test_a_second_signal_ends_it_at_once() -> None:
-    async with site("--drain-seconds", "3600") as there:
+async def test_a_second_signal_ends_it_at_once(fleet_database: SecretStr) -> None:
+    async with fleet_site(fleet_database, "--drain-seconds", "3600") as there:
         first = there.fleet.replicas[0]
         first.tell_to_leave()
         await first.program.stderr.holding("leaving: ")
@@ -132,13 +110,16 @@ async def test_a_second_signal_ends_it_at_once() -> None:
 
 
 @pytest.mark.parametrize("balancer", [haproxy, nginx])
-async def test_a_rolling_restart_costs_no_caller_an_error(there: Site, balancer: Balancer) -> None:
+async def test_a_rolling_restart_costs_no_caller_an_error(
+    there: FleetSite, balancer: Balancer
+) -> None:
     async with balancer(there.fleet.ports) as url:
         restarted = anyio.Event()
         outcomes: list[str] = []
 
         async def draw(number: int) -> None:
-            client = there.client(VERSIONS[number % len(VERSIONS)], url)
+            # Each with a key of its own: the pace of one would be less than so many calls need.
+            client = there.client(VERSIONS[number % len(VERSIONS)], url, key=f"sandbox-of-{number}")
             result = await client.draw(f"a fox {number} [[poll-after 0.5s]]")
             outcomes.append(result["structuredContent"]["status"])
 
@@ -148,12 +129,13 @@ async def test_a_rolling_restart_costs_no_caller_an_error(there: Site, balancer:
                 await replica.start()
             restarted.set()
 
+        numbers = count()
         async with anyio.create_task_group() as group:
             group.start_soon(restart)
-            number = 0
             while not restarted.is_set():
-                group.start_soon(draw, number)
-                number += 1
-                await anyio.sleep(0.05)
-        assert len(outcomes) == number > 3 * DRAIN_SECONDS
-        assert there.net.account().spent_cents == 5 * number
+                group.start_soon(draw, next(numbers))
+                await anyio.sleep(0.15)
+        asked = next(numbers)
+        assert len(outcomes) == asked > 3 * DRAIN_SECONDS
+        spent = [there.net.account(f"sandbox-of-{number}").spent_cents for number in range(asked)]
+        assert spent == [5] * asked

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from runapi_mcp.base.secret import SecretStr
-from runapi_mcp.fleet.schema import FLEET_SCHEMA
+from runapi_mcp.fleet.fleet_tables import FLEET_TABLES
 from runapi_mcp.fleet.shared_rate_limit import MARGIN, SHARE_ALONE, SharedRateLimit
 from runapi_mcp.fleet.turn_table import NoTurns, Spacing, TurnTable
 from runapi_mcp.postgres.schemas import migrate
@@ -30,7 +30,7 @@ def own_server() -> Generator[PostgresServer]:
 @asynccontextmanager
 async def tables(url: SecretStr) -> AsyncGenerator[Sequence[TurnTable]]:
     """What each server has of the turns."""
-    await migrate(url, [FLEET_SCHEMA])
+    await migrate(url, [FLEET_TABLES])
     found = [TurnTable(url) for _ in range(SERVERS)]
     async with anyio.create_task_group() as group:
         for table in found:

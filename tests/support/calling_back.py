@@ -15,6 +15,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
 from runapi_mcp.fleet.callback_endpoint import CallbackEndpoint
+from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.wakeups import Wakeups
 from tests.support.world import Pass, Sent, World, world
 
@@ -43,7 +44,9 @@ class Callbacks:
 
     async def meddle(self, sent: Sent, go_on: Pass) -> httpx.Response:
         """Let a create pass, and call back as its body says."""
-        body = json.loads(sent.body or "{}")
+        body: dict[str, object] = {}
+        if "idempotency-key" in sent.headers:
+            body = json.loads(sent.body)
         url, prompt = str(body.get("callback_url", "")), str(body.get("prompt", ""))
         if url.startswith(PUBLIC_URL) and url not in self.urls:
             self.urls.append(url)
@@ -75,9 +78,13 @@ async def calling_back(
     addresses = CallbackAddresses(PUBLIC_URL, [SECRET])
     wakeups = Wakeups(addresses.address_of)
     endpoint = CallbackEndpoint(_no_app, addresses, wakeups.hear, HttpCaps())
+
+    def share(shared: SharedState) -> None:
+        shared.wakeups = wakeups
+
     async with (
         anyio.create_task_group() as group,
-        world(wakeups=wakeups, **server) as w,
+        world(shares=share, **server) as w,
     ):
         callbacks = Callbacks(addresses, wakeups, endpoint, call_back, group)
         w.wire.meddle = callbacks.meddle

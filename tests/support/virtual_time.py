@@ -48,6 +48,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def hold(self, seconds: float) -> None:
+        """Let time pass as while something computes that does not let go of the loop."""
+        self._jumping.now += seconds
+
+
+def hold_loop(seconds: float) -> None:
+    """Compute for so long, in virtual time."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.hold(seconds)
+
 
 BACKEND: tuple[str, Mapping[str, Any]] = ("asyncio", {"loop_factory": VirtualTimeLoop})
 """The anyio backend for tests in one process; sockets need the ordinary one."""

@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -13,6 +13,9 @@ import pytest
 
 from tests.support.fleet.reserved_port import reserved_port
 from tests.support.processes import LIMIT_SECONDS
+
+Balancer = Callable[[Sequence[int]], AbstractAsyncContextManager[str]]
+"""The address at which the servers of these ports are reached, as long as it lasts."""
 
 _HAPROXY = """
 defaults
@@ -67,6 +70,12 @@ http {{
     }}
 }}
 """
+
+
+@asynccontextmanager
+async def direct(ports: Sequence[int]) -> AsyncGenerator[str]:
+    """The first of them, with nothing before it."""
+    yield f"http://127.0.0.1:{ports[0]}"
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from tests.support.fleet.reserved_port import reserved_port
 from tests.support.processes import Program, program
 
-DRAIN_SECONDS = 8
+DRAIN_SECONDS = 24
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class Replica:
     port: int
     environment: Mapping[str, str]
     options: tuple[str, ...]
+    send_seconds: float | None
     group: TaskGroup
     _programs: list[Program] = field(default_factory=list[Program])
     """All that have run here, the present one last."""
@@ -60,7 +61,8 @@ class Replica:
 
     async def _run(self, *, task_status: TaskStatus[None]) -> None:
         command = ("serve", "--http", "--port", str(self.port), *self.options)
-        async with program(*command, environment=self.environment) as running:
+        starting = program(*command, environment=self.environment, send_seconds=self.send_seconds)
+        async with starting as running:
             await running.stderr.holding("runapi-mcp serves ")
             self._programs.append(running)
             task_status.started()
@@ -82,14 +84,21 @@ class Fleet:
 
 @asynccontextmanager
 async def replicas(
-    count: int, environment: Mapping[str, str], *options: str
+    count: int,
+    environment: Mapping[str, str],
+    *options: str,
+    send_seconds: float | None = None,
 ) -> AsyncGenerator[Fleet]:
-    """So many servers that run; `environment` names their database and RunAPI."""
+    """So many servers that run; `environment` names their database and RunAPI.
+
+    `send_seconds` is as `Start` has it.
+    """
     options = options or ("--drain-seconds", str(DRAIN_SECONDS))
     with ExitStack() as held:
         ports = [held.enter_context(reserved_port()) for _ in range(count)]
         async with anyio.create_task_group() as group:
-            fleet = Fleet([Replica(port, environment, options, group) for port in ports])
+            how = (environment, options, send_seconds, group)
+            fleet = Fleet([Replica(port, *how) for port in ports])
             for replica in fleet.replicas:
                 await replica.start()
             yield fleet

@@ -29,6 +29,7 @@ class WireClient:
     key: str
     user_agent: str = "the-tests/1"
     capabilities: Mapping[str, object] = field(default_factory=dict[str, object])
+    wants_progress: bool = False
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _session: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -64,18 +65,22 @@ class WireClient:
         Raises:
             ProtocolError
         """
-        if self.is_modern:
-            params["_meta"] = {
-                "io.modelcontextprotocol/protocolVersion": self.version,
-                "io.modelcontextprotocol/clientCapabilities": dict(self.capabilities),
-            }
-        message = {"id": next(self._numbers), "method": method, "params": params}
+        number = next(self._numbers)
+        params["_meta"] = self._meta(number)
+        message = {"id": number, "method": method, "params": params}
         text = await self._post(message, self._headers(method, params))
         answers = [json.loads(line) for line in _data(text)]
         answer = next((each for each in answers if each.get("id") == message["id"]), None)
         if answer is None or "result" not in answer:
             raise ProtocolError(f"{method}: {text[:300]}")
         return cast("dict[str, Any]", answer["result"])
+
+    def _meta(self, number: int) -> dict[str, object]:
+        meta: dict[str, object] = {"progressToken": number} if self.wants_progress else {}
+        if self.is_modern:
+            meta["io.modelcontextprotocol/protocolVersion"] = self.version
+            meta["io.modelcontextprotocol/clientCapabilities"] = dict(self.capabilities)
+        return meta
 
     async def _post(self, message: Mapping[str, object], headers: Mapping[str, str]) -> str:
         body = json.dumps({"jsonrpc": "2.0", **message})

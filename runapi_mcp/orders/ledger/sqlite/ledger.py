@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from runapi_mcp.orders.ledger.sqlite.settling import (
     settle_used,
     withdraw_never_sent,
 )
+from runapi_mcp.orders.ledger.sqlite.work_queue import Run, WorkQueue
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from runapi_mcp.orders.ledger.sqlite.database import Database
 
 _Done = TypeVar("_Done")
-Run = Callable[[Callable[[], object]], Awaitable[object]]
-"""Runs what blocks."""
 
 
 async def run_in_thread(block: Callable[[], object]) -> object:
@@ -76,7 +75,7 @@ class SqliteLedger:
         self.lasts = lasts
         self._locate = locate
         self._run = run
-        self._one_at_a_time = anyio.Lock()
+        self._queue = WorkQueue(run)
         self._file: LedgerFile | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
         self._zone = zone
@@ -132,9 +131,7 @@ class SqliteLedger:
         await self._change(queries.BY_CALL, row, changes)
 
     async def record(self, entry: Entry) -> None:
-        row = {**queries.to_row(entry), "now": self.now()}
-        changes = [queries.RECORD, queries.SETTLE_IF_NOTHING_COMES]
-        await self._change(queries.BY_KEY, row, changes)
+        await self._use(partial(self._record, entry), first=True)
 
     async def record_files(
         self,
@@ -219,9 +216,9 @@ class SqliteLedger:
         if self._file is not None:
             await self._run(self._file.close)
 
-    async def _use(self, block: Callable[[OpenLedger], _Done]) -> _Done:
-        async with self._one_at_a_time:
-            return cast("_Done", await self._run(partial(self._use_file, block)))
+    async def _use(self, block: Callable[[OpenLedger], _Done], *, first: bool = False) -> _Done:
+        """What a block makes of the ledger; `first` goes before all others that wait."""
+        return cast("_Done", await self._queue.do(partial(self._use_file, block), first=first))
 
     def _use_file(self, block: Callable[[OpenLedger], _Done]) -> _Done:
         # Imported here, in the thread: SQLite would slow down every start.
@@ -235,7 +232,8 @@ class SqliteLedger:
         await self._use(lambda opened: opened.database.write(sql, row, durable=durable))
 
     async def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
-        return await self._use(lambda opened: opened.database.rows(sql, parameters))
+        # Answers need it, and it takes a moment: a write may wait for the disk.
+        return await self._use(lambda opened: opened.database.rows(sql, parameters), first=True)
 
     async def _rows_of(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
         return [queries.to_entry(row) for row in await self._rows(sql, parameters)]
@@ -271,9 +269,13 @@ class SqliteLedger:
     def _intend(
         self, wanted: Call, use: Use, came_at: float, allow: Allow, opened: OpenLedger
     ) -> list[Entry]:
-        self._tidy(opened)
         database, first = opened.database, wanted[0]
-        with database.transaction() as connection:
+        # A replay waits for no writer, and is answered where nothing can be written.
+        if replayed := self._find_alike(first, use, came_at, opened):
+            return replayed
+        self._tidy(opened)
+        # Nothing is sent before `record_send`, whose flush takes this along.
+        with database.transaction(durable=False) as connection:
             withdraw_never_sent(first.caller, self.now(), connection)
             found = alike(first, use, came_at, self.now(), database)
             if found is None:
@@ -291,6 +293,15 @@ class SqliteLedger:
             _first(database.rows(queries.BY_CALL, rows[0]))
             connection.executemany(queries.RECORD_REQUEST, rows)
             return [queries.to_entry(row) for row in database.rows(queries.BY_CALL, rows[0])]
+
+    def _record(self, entry: Entry, opened: OpenLedger) -> None:
+        database, row = opened.database, {**queries.to_row(entry), "now": self.now()}
+        known_task = _first(database.rows(queries.BY_KEY, row))["task_id"]
+        # With the task's id on the disk, all else can be read anew.
+        with database.transaction(durable=known_task != entry.task_id) as connection:
+            known = _first(database.rows(queries.BY_KEY, row))
+            for sql in (queries.RECORD, queries.SETTLE_IF_NOTHING_COMES):
+                connection.execute(sql, {"call_id": known["call_id"], **row})
 
     def _record_send(self, key: str, allow: AllowAgain, opened: OpenLedger) -> Entry:
         database, row = opened.database, {"key": key, "now": self.now()}

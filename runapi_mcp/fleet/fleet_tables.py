@@ -4,7 +4,7 @@ from typing import Final
 
 from runapi_mcp.postgres.schemas import TableSchema
 
-FLEET_SCHEMA: Final = TableSchema(
+FLEET_TABLES: Final = TableSchema(
     "fleet",
     (
         """

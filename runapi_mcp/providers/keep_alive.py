@@ -63,8 +63,9 @@ class _Link:
             return b""
 
     def may_be_used_again(self) -> bool:
-        """Whether its answer is over; then it is ready for the next request."""
-        if self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE:
+        """Whether its answer is over, and all that came; then it is ready for the next request."""
+        is_over = self.http.our_state is h11.DONE and self.http.their_state is h11.DONE
+        if not is_over or self.http.trailing_data[0]:
             return False
         self.http.start_next_cycle()
         return True
