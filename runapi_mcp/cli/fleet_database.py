@@ -94,6 +94,22 @@ async def prepare(url: SecretStr) -> Mapping[str, tuple[int, int]]:
         ) from error
 
 
+async def database_trouble(pool: PostgresPool) -> str:
+    """Why it cannot be used, if it cannot; empty when all is well."""
+    from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, reason_of
+    from runapi_mcp.postgres.schemas import NewerSchema, OlderSchema, require_current
+
+    try:
+        await require_current(pool, _schemas())
+    except NewerSchema:
+        return _NEWER[0]
+    except OlderSchema:
+        return _OLDER[0]
+    except (*DATABASE_FAILURES, CommitLost) as error:
+        return reason_of(error)
+    return ""
+
+
 async def _require_prepared(pool: PostgresPool) -> None:
     from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, reason_of
     from runapi_mcp.postgres.schemas import NewerSchema, OlderSchema, require_current

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from runapi_mcp.base.background import Background
-from runapi_mcp.cli.fleet_database import require_database
+from runapi_mcp.base.urls import is_loopback
+from runapi_mcp.cli.fleet_database import database_trouble, require_database
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
 from runapi_mcp.fleet.callback_endpoint import CallbackEndpoint
+from runapi_mcp.fleet.probe_endpoint import ProbeEndpoint
+from runapi_mcp.fleet.probe_pass import ProbePass
 from runapi_mcp.orders.wakeups import Wakeups
 
 if TYPE_CHECKING:
     from runapi_mcp.base.settings import Settings
+    from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.providers.runapi.rate_limit import RateLimit
 
 
@@ -28,16 +33,34 @@ class FleetParts:
     """What takes callbacks out of all that comes over HTTP."""
     make_rate_limit: Callable[[str], RateLimit] | None = None
     """The turns of a caller that other servers serve as well; None where there are no others."""
+    probe_routes: Sequence[BaseRoute] = ()
+    """What `fleet check` asks; none without a secret to open it."""
 
 
 @asynccontextmanager
-async def fleet_parts_of(settings: Settings) -> AsyncGenerator[FleetParts]:
-    """The parts of one server, at work while it serves."""
+async def fleet_parts_of(
+    settings: Settings, pool: PostgresPool | None
+) -> AsyncGenerator[FleetParts]:
+    """The parts of one server, at work while it serves; `pool` is the way to what others share."""
     async with (
         _hearing(settings) as (wakeups, before_checks),
         _taking_turns(settings) as make_rate_limit,
     ):
-        yield FleetParts(wakeups, before_checks, make_rate_limit)
+        yield FleetParts(wakeups, before_checks, make_rate_limit, _probe_routes(settings, pool))
+
+
+def _probe_routes(settings: Settings, pool: PostgresPool | None) -> Sequence[BaseRoute]:
+    if not settings.fleet.secrets:
+        return ()
+
+    async def facts() -> Mapping[str, object]:
+        return {
+            "has_database": pool is not None,
+            "database": await database_trouble(pool) if pool else "",
+            "is_sandbox": settings.sandbox or is_loopback(settings.base_url),
+        }
+
+    return ProbeEndpoint(ProbePass(settings.fleet.secrets), facts).routes()
 
 
 @asynccontextmanager

@@ -134,6 +134,7 @@ async def _serve_http(
     sandbox: bool,
 ) -> None:
     from runapi_mcp.cli.fleet_parts import fleet_parts_of
+    from runapi_mcp.transports.deployment import Deployment
     from runapi_mcp.transports.drain import Drain
     from runapi_mcp.transports.http import bind, parse_networks, parse_root_path, serve_http
     from runapi_mcp.transports.http_app import http_app
@@ -155,7 +156,7 @@ async def _serve_http(
 
     async with (
         open_database(loaded) as pool,
-        fleet_parts_of(loaded) as parts,
+        fleet_parts_of(loaded, pool) as parts,
         _server(loaded, pool, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
@@ -165,10 +166,13 @@ async def _serve_http(
             allowed_hosts,
             loaded.http,
             needs_key=not share_key and not loaded.sandbox,
-            keeps_sessions=not is_one_of_several,
-            root_path=prefix,
-            before_checks=parts.before_checks,
-            is_ready=lambda: drain.is_ready,
+            deployment=Deployment(
+                keeps_sessions=not is_one_of_several,
+                root_path=prefix,
+                before_checks=parts.before_checks,
+                more_routes=parts.probe_routes,
+                is_ready=lambda: drain.is_ready,
+            ),
         )
         await serve_http(app, sock, announce, drain, loaded.http, networks)
 

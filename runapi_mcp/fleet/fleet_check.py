@@ -22,7 +22,8 @@ _MOST_CLOCK_SPREAD_SECONDS: Final = 2.0
 @dataclass(frozen=True, slots=True)
 class FleetDiagnosis:
     findings: tuple[Finding, ...]
-    is_sandbox: bool
+    is_reached: bool = False
+    is_sandbox: bool = False
     """Whether every server that answered draws in a sandbox."""
 
 
@@ -32,7 +33,7 @@ async def check_fleet(
     try:
         looks = [await _look(probes) for _ in range(LOOKS)]
     except ProbeFailed as failure:
-        return FleetDiagnosis((_unreached(failure),), is_sandbox=False)
+        return FleetDiagnosis((_unreached(failure),))
     found: dict[str, Finding] = {}
 
     async def judge_way(check: str) -> None:
@@ -42,7 +43,8 @@ async def check_fleet(
         for check in _WAYS:
             group.start_soon(judge_way, check)
     findings = (*_judge_servers(looks), *(found[check] for check in _WAYS))
-    return FleetDiagnosis(findings, is_sandbox=all(look.is_sandbox for look in looks))
+    is_sandbox = all(look.is_sandbox for look in looks)
+    return FleetDiagnosis(findings, is_reached=True, is_sandbox=is_sandbox)
 
 
 async def _look(probes: FleetProbes) -> ServerFacts:

@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -146,6 +147,13 @@ class FleetProbes:
 
     def _headers(self) -> Mapping[str, str]:
         return {PASS_HEADER: self._opener.issue(), "Connection": "close"}
+
+
+@asynccontextmanager
+async def open_probes(base_url: str, opener: ProbePass) -> AsyncGenerator[FleetProbes]:
+    """The probes of the servers at this address."""
+    async with httpx.AsyncClient(base_url=base_url) as http:
+        yield FleetProbes(http, opener)
 
 
 def _require_opened(answer: httpx.Response) -> None:

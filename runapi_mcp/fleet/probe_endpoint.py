@@ -42,7 +42,7 @@ class ProbeEndpoint:
         self._facts = facts
         self._name = secrets.token_hex(4)
         self._visits: OrderedDict[str, float | None] = OrderedDict()
-        """After how many seconds each visitor left; None for one who is there, or was to the end."""
+        """After how many seconds each visitor left; None for one who has not."""
 
     def routes(self) -> Sequence[Route]:
         answers = {

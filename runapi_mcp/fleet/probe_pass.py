@@ -1,4 +1,4 @@
-"""What opens the fleet's probes: a moment, signed with the secret that its servers have in common."""
+"""What opens the fleet's probes: a moment, signed with the secret that all servers have."""
 
 import hmac
 import time
@@ -7,7 +7,7 @@ from typing import Final
 
 from runapi_mcp.base.secret import SecretStr
 
-PASS_HEADER: Final = "X-Fleet-Pass"
+PASS_HEADER: Final = "X-Fleet-Pass"  # noqa: S105 - a header's name
 LIFETIME_SECONDS: Final = 600
 """How far a pass may be off: what the probes tell is no secret worth more."""
 

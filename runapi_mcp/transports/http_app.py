@@ -1,6 +1,6 @@
 """The HTTP side as an app: Streamable HTTP at /mcp, SSE at /sse, pages for who only looks."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.transports.admission import Admission
 from runapi_mcp.transports.callers import user_of
 from runapi_mcp.transports.conversation import converse
+from runapi_mcp.transports.deployment import Deployment
 from runapi_mcp.transports.drain import LastAnswers
 from runapi_mcp.transports.http_answers import AnswerMiddleware
 from runapi_mcp.transports.http_bodies import MeantBodies
@@ -39,19 +40,15 @@ def http_app(
     caps: HttpCaps | None = None,
     *,
     needs_key: bool,
-    keeps_sessions: bool = True,
-    root_path: str = "",
-    before_checks: Sequence[Middleware] = (),
-    more_routes: Sequence[BaseRoute] = (),
-    is_ready: Callable[[], bool] = lambda: True,
+    deployment: Deployment | None = None,
 ) -> Starlette:
     """The app; `allowed_hosts` are the names it answers to besides those of this machine.
 
-    `needs_key` tells whether callers who bring no key are strangers; without `keeps_sessions` any
-    server of its kind can take any request. `root_path` is what stands before all its paths where
-    its clients find it, as "/flux"; `before_checks` takes out what is for no client; `more_routes`
-    are served as calls are; `is_ready` is what a balancer is told.
+    `needs_key` tells whether callers who bring no key are strangers; without a `deployment` the
+    server stands alone.
     """
+    place = deployment or Deployment()
+    keeps_sessions = place.keeps_sessions
     caps = caps or HttpCaps()
     manager = StreamableHTTPSessionManager(
         server,
@@ -69,9 +66,9 @@ def http_app(
 
     keyless_app = _mcp_app(passing) if needs_key else None
     middleware = [
-        Middleware(PathMiddleware, root_path=root_path),
-        Middleware(LastAnswers, is_ready=is_ready),
-        *before_checks,
+        Middleware(PathMiddleware, root_path=place.root_path),
+        Middleware(LastAnswers, is_ready=place.is_ready),
+        *place.before_checks,
         Middleware(HeadCheck, allowed_hosts=allowed_hosts),
         Middleware(AnswerMiddleware),
         Middleware(Admission, caps=caps, keyless_app=keyless_app, keeps_sessions=keeps_sessions),
@@ -79,8 +76,8 @@ def http_app(
     mcp_routes = (
         _keeping_routes(server, manager, caps) if keeps_sessions else _plain_routes(manager)
     )
-    pages = public_routes(needs_key=needs_key, has_sse=keeps_sessions, is_ready=is_ready)
-    routes = [*mcp_routes, *pages, *more_routes]
+    pages = public_routes(needs_key=needs_key, has_sse=keeps_sessions, is_ready=place.is_ready)
+    routes = [*mcp_routes, *pages, *place.more_routes]
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
 
 

@@ -18,6 +18,7 @@ from runapi_mcp.orders.limits import Limits
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.server import Keys, Service, create_server
+from runapi_mcp.transports.deployment import Deployment
 from runapi_mcp.transports.http_app import http_app
 from tests.support.fleet.wire import VERSIONS, WireClient
 from tests.support.world import BASE_URL, KEY, Wire, clock, service_on
@@ -41,6 +42,7 @@ class Site:
 @asynccontextmanager
 async def site(limits: Limits | None = None) -> AsyncGenerator[Site]:
     """Three servers on one ledger, none of which keeps anything between two requests."""
+    one_of_several = Deployment(keeps_sessions=False)
     sandbox = Sandbox()
     wire = Wire(sandbox)
     async with AsyncExitStack() as stack:
@@ -53,7 +55,7 @@ async def site(limits: Limits | None = None) -> AsyncGenerator[Site]:
             await stack.enter_async_context(service.shared.background.running())
             server = create_server(service, VARIANTS)
             names = [each.removeprefix("http://") for each in ADDRESSES]
-            app = http_app(server, names, needs_key=True, keeps_sessions=False)
+            app = http_app(server, names, needs_key=True, deployment=one_of_several)
             await stack.enter_async_context(app.router.lifespan_context(app))
             apps[address] = httpx.ASGITransport(app)
             services.append(service)
@@ -203,7 +205,8 @@ async def test_a_balancer_is_told_whether_to_send_calls_by_whatever_name(host: s
         upstream = await stack.enter_async_context(aclosing(RunAPI(BASE_URL, Wire(Sandbox()))))
         ledger = await stack.enter_async_context(aclosing(SqliteLedger.in_memory(clock)))
         server = create_server(service_on(upstream, Keys(Key(None)), ledger), VARIANTS)
-        app = http_app(server, [], needs_key=True, is_ready=lambda: is_ready[0])
+        place = Deployment(is_ready=lambda: is_ready[0])
+        app = http_app(server, [], needs_key=True, deployment=place)
         http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
         await stack.enter_async_context(http)
 

@@ -22,6 +22,10 @@ class TcpProxy:
     """Whether what is sent vanishes and no end of a connection is told, as when a cable is cut."""
     refuses: bool = False
     """Whether new connections are ended at once."""
+    holds_answers: bool = False
+    """Whether what the server says is given on only once it has ended."""
+    hides_departures: bool = False
+    """Whether the server is not told that a client has gone."""
     connections: set[SocketStream] = field(default_factory=set[SocketStream])
     """Those from the clients, while they are open."""
 
@@ -42,25 +46,41 @@ class TcpProxy:
         self.connections.add(client)
         try:
             async with client, server, anyio.create_task_group() as group:
-                group.start_soon(self._pass_on, client, server)
-                group.start_soon(self._pass_on, server, client)
+                group.start_soon(self._ask, client, server)
+                group.start_soon(self._answer, server, client)
         finally:
             self.connections.discard(client)
 
-    async def _pass_on(self, source: SocketStream, sink: SocketStream) -> None:
+    async def _ask(self, client: SocketStream, server: SocketStream) -> None:
+        await self._pass_on(client, server)
+        if self.hides_departures or self.is_half_open:
+            await anyio.sleep_forever()
+        await anyio.aclose_forcefully(server)
+
+    async def _answer(self, server: SocketStream, client: SocketStream) -> None:
+        held = await self._pass_on(server, client, is_held=self.holds_answers)
+        with suppress(*_GONE):
+            await client.send(held)
+        if self.is_half_open:
+            # The client is left to believe that somebody is there.
+            await anyio.sleep_forever()
+        await anyio.aclose_forcefully(client)
+        await anyio.aclose_forcefully(server)
+
+    async def _pass_on(
+        self, source: SocketStream, sink: SocketStream, *, is_held: bool = False
+    ) -> bytes:
+        """What was held back until the source had ended."""
+        held = b""
         with suppress(*_GONE):
             async for piece in source:
                 await anyio.sleep(self.delay_seconds)
-                if not self.is_half_open:
-                    await sink.send(piece)
-        if self.is_half_open:
-            # The other side is left to believe that somebody is there.
-            await anyio.sleep_forever()
-        with suppress(*_GONE):
-            await sink.send_eof()
-        if source not in self.connections and sink not in self.connections:
-            return
-        await anyio.aclose_forcefully(sink)
+                if is_held:
+                    held += piece
+                elif not self.is_half_open:
+                    with suppress(*_GONE):
+                        await sink.send(piece)
+        return held
 
 
 @asynccontextmanager
