@@ -36,7 +36,6 @@ from runapi_mcp.orders.ledger.postgres.statements import Row, Values
 from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
 from runapi_mcp.postgres.pool import PostgresPool
 
-
 Change = tuple[LiteralString, Values]
 
 
