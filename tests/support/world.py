@@ -21,6 +21,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.shared_state import SharedState
@@ -156,7 +157,7 @@ async def world(
 async def served(
     upstream: Upstream,
     keys: Keys,
-    ledger: SqliteLedger | None = None,
+    ledger: Ledger | None = None,
     *,
     client: Mapping[str, Any] | None = None,
     variants: Sequence[Variant] = VARIANTS,
@@ -177,7 +178,7 @@ async def served(
 def service_on(
     upstream: Upstream,
     keys: Keys,
-    ledger: SqliteLedger,
+    ledger: Ledger,
     *,
     limits: Limits | None = None,
     keeps_prompts: bool = True,
