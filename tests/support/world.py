@@ -185,16 +185,15 @@ def service_on(
     known: Sequence[Variant] = VARIANTS,
     folders: Folders | None = None,
     images: httpx.AsyncBaseTransport | None = None,
-    shares: Callable[[SharedState], object] = bool,
     **more: Any,  # Any: as `Service` has them
 ) -> Service:
     """What a server answers with; `images` is the way to them.
 
-    Without its `folders`, pictures are neither fetched nor saved. `shares` is told what all of its
-    callers share.
+    Without its `folders`, pictures are neither fetched nor saved. `shares` among the rest is told
+    what all of its callers share.
     """
     shared = SharedState(ledger, limits or Limits(), keeps_prompts, known)
-    shares(shared)
+    more.pop("shares", bool)(shared)
     picture_store = PictureStore(
         upstream.base_url, folders or Folders(), images, more.pop("workers", WORKERS)
     )
