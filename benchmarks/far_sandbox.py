@@ -62,7 +62,13 @@ class FarSandbox:
         return self.sandbox.accounts.of(sent).tasks.get(scope["path"].rpartition("/")[2])
 
     def _report(self) -> object:
-        return {"looks": self.looks, "seen": self.seen, "cpu_seconds": process_time()}
+        spent_cents = self.sandbox.accounts.spent_cents
+        return {
+            "looks": self.looks,
+            "seen": self.seen,
+            "cpu_seconds": process_time(),
+            "spent_cents": spent_cents,
+        }
 
 
 async def _send_json(send: Send, body: object) -> None:

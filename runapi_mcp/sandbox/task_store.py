@@ -92,6 +92,11 @@ class Accounts:
         self._draw_seconds = draw_seconds
         self._accounts: dict[str, StoredAccount] = {}
 
+    @property
+    def spent_cents(self) -> int:
+        """What all of them together were charged."""
+        return sum(self.of(key).spent_cents for key in list(self._accounts))
+
     def of(self, key: str) -> StoredAccount:
         account = self._accounts.setdefault(key, StoredAccount())
         account.settle(self.clock())
