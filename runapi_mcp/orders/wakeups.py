@@ -47,7 +47,7 @@ class Wakeups:
 
     def watch(self, entry: Entry, tracked: TrackedTask) -> None:
         """Wake the task when its callback comes, or now if it came before anybody knew the task."""
-        # A key that nobody can guess stands in a request as part of our address alone.
+        # Nothing but our address has a key in it: a key is made after all else that is asked.
         if entry.key not in (entry.request or ""):
             return
         if self.was_heard(entry.key):
