@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,8 +48,8 @@ async def fleet_parts_of(
     """The parts of one server, at work while it serves; `pool` is the way to what others share."""
     kept = kept_pictures_of(settings)
     async with (
-        _hearing(settings, pool) as (wakeups, callbacks),
-        _taking_turns(settings, pool) as make_rate_limit,
+        _hearing(settings) as (wakeups, callbacks),
+        _taking_turns(settings) as make_rate_limit,
     ):
         yield FleetParts(
             wakeups,
@@ -76,14 +76,14 @@ def _probe_routes(settings: Settings, pool: PostgresPool | None) -> Sequence[Bas
 
 @asynccontextmanager
 async def _hearing(
-    settings: Settings, pool: PostgresPool | None
+    settings: Settings,
 ) -> AsyncGenerator[tuple[Wakeups | None, Sequence[Middleware]]]:
     if settings.fleet.public_url is None:
         yield None, ()
         return
     addresses = CallbackAddresses(settings.fleet.public_url, settings.fleet.secrets)
     wakeups = Wakeups(addresses.address_of)
-    async with _relayed(wakeups, settings, pool) as hear:
+    async with _relayed(wakeups, settings) as hear:
         yield (
             wakeups,
             [Middleware(CallbackEndpoint, addresses=addresses, hear=hear, caps=settings.http)],
@@ -91,27 +91,28 @@ async def _hearing(
 
 
 @asynccontextmanager
-async def _relayed(
-    wakeups: Wakeups, settings: Settings, pool: PostgresPool | None
-) -> AsyncGenerator[Callable[[str], bool]]:
+async def _relayed(wakeups: Wakeups, settings: Settings) -> AsyncGenerator[Callable[[str], bool]]:
     """What is to be told of callbacks: who waits here, and where there are others, they too."""
-    if pool is None:
+    if not settings.uses_database:
         yield wakeups.hear
         return
     # Imported here, because psycopg is there only where there is a database.
     from runapi_mcp.fleet.callback_relay import CallbackRelay
+    from runapi_mcp.postgres.pool import PostgresPool
 
-    relay = CallbackRelay(pool, require_database(settings), wakeups)
-    async with Background().running() as background:
+    url = require_database(settings)
+    # One of its own, so that callbacks do not wait for the ledger.
+    async with aclosing(PostgresPool(url, 1)) as own, Background().running() as background:
+        relay = CallbackRelay(own, url, wakeups)
         background.start(relay.run)
         yield relay.hear
 
 
 @asynccontextmanager
 async def _taking_turns(
-    settings: Settings, pool: PostgresPool | None
+    settings: Settings,
 ) -> AsyncGenerator[Callable[[str], RateLimit] | None]:
-    if pool is None:
+    if not settings.uses_database:
         yield None
         return
     from runapi_mcp.fleet.shared_rate_limit import SharedRateLimit

@@ -47,6 +47,8 @@ class CallbackRelay:
         self._listener = NotificationListener(url, CHANNEL, self._take_in, self._catch_up)
         self._untold: deque[str] = deque(maxlen=MOST_HEARD)
         self._has_untold = anyio.Event()
+        self._is_away = False
+        """Whether it was said already that the database cannot be told."""
         self._heard_at = anyio.current_time()
         """Since when something may have been missed, once the connection is lost."""
         self._forget_at = self._heard_at + FORGET_SECONDS
@@ -87,9 +89,13 @@ class CallbackRelay:
                     self._forget_at = anyio.current_time() + FORGET_SECONDS
                     await connection.execute(_FORGET, {"hours": KEPT_HOURS})
         except (*DATABASE_FAILURES, CommitLost) as error:
-            logger.warning("other servers cannot be told of callbacks: %s", reason_of(error))
+            if not self._is_away:
+                logger.warning("callbacks are not told to other servers: %s", reason_of(error))
+            self._is_away = True
             self._untold.extendleft(reversed(keys))
             await anyio.sleep(TELL_AGAIN_SECONDS)
+        else:
+            self._is_away = False
 
     def _take_in(self, payload: str) -> None:
         self._heard_at = anyio.current_time()

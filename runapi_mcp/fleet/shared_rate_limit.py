@@ -50,7 +50,8 @@ class SharedRateLimit:
     def pause(self, seconds: float) -> None:
         wanted = min(seconds, LONGEST_SHARED_PAUSE_SECONDS)
         self._alone_at = max(self._alone_at, anyio.current_time() + wanted)
-        self._table.hold(self._caller, self._spacing, wanted)
+        if wanted > 0:
+            self._table.hold(self._caller, self._spacing, wanted)
 
     async def _choose(self, waiting: Collection[_Waiter]) -> _Waiter | None:
         turn = self._turn or await self._reserve(waiting)

@@ -3,15 +3,18 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 
 import anyio
 import httpx
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.cli.fleet_database import prepare
 from runapi_mcp.postgres.pool import PostgresPool
+from runapi_mcp.providers.runapi.rate_limit import PAYING_SHARE
 from tests.support.fleet.replicas import Fleet, replicas
 from tests.support.fleet.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.fleet.wire import WireClient
@@ -19,6 +22,7 @@ from tests.support.processes import LIMIT_SECONDS, SIGNALS, Network, network
 from tests.support.world import KEY
 
 pytestmark = [pytest.mark.anyio, SIGNALS, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+PER_SECOND = 15
 SECRET = "a-secret-of-the-fleet"
 WOKEN = "a fox {} [[takes 1s]] [[poll-after 3600s]]"
 """Only a callback gets it looked at."""
@@ -45,6 +49,7 @@ async def there(empty_database: SecretStr) -> AsyncGenerator[Site]:
             "RUNAPI_DATABASE_URL": empty_database.get_secret_value(),
             "RUNAPI_PUBLIC_URL": f"http://127.0.0.1:{way.port}",
             "RUNAPI_FLEET_SECRET": SECRET,
+            "RUNAPI_REQUESTS_PER_SECOND": str(PER_SECOND),
         }
         async with (
             replicas(3, environment) as fleet,
@@ -92,6 +97,31 @@ async def test_a_server_that_was_killed_is_missed_by_no_callback(there: Site) ->
     drawn = await there.client(others[1].url).draw(WOKEN.format(0), wait_seconds=60)
     assert drawn["structuredContent"]["status"] == "completed"
     assert there.net.account().spent_cents == 5
+
+
+class _Clocked:
+    """Notes when a request that pays arrives."""
+
+    def __init__(self, app: ASGIApp, at: list[float]) -> None:
+        self._app = app
+        self._at = at
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            self._at.append(anyio.current_time())
+        await self._app(scope, receive, send)
+
+
+async def test_all_servers_together_keep_the_pace_of_a_key(there: Site) -> None:
+    arrived = list[float]()
+    there.net.sandbox.app.add_middleware(_Clocked, arrived)
+    async with anyio.create_task_group() as group:
+        for number in range(30):
+            client = there.client(there.fleet.urls[number % 3])
+            group.start_soon(partial(client.draw, f"a fox {number}", wait_seconds=0))
+    assert len(arrived) == 30
+    # What is sent evenly arrives unevenly on a busy machine, but not in half of its time.
+    assert arrived[-1] - arrived[0] >= 29 / (PER_SECOND * PAYING_SHARE) / 2
 
 
 async def test_a_key_takes_its_turns_in_the_database(

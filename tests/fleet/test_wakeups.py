@@ -1,6 +1,7 @@
 """A picture is looked at when RunAPI calls back, and found all the same when it does not."""
 
 import json
+from pathlib import Path
 
 import anyio
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
+from runapi_mcp.images.folders import Folders
 from tests.support.calling_back import (
     PUBLIC_URL,
     CallBack,
@@ -17,7 +19,8 @@ from tests.support.calling_back import (
     never,
     on_time,
 )
-from tests.support.world import World, facts, said, world
+from tests.support.photos import REMIX, asking, photo
+from tests.support.world import NO_PICTURES, World, facts, said, world
 
 pytestmark = pytest.mark.anyio
 DRAW = "flux_2_pro_text_to_image"
@@ -68,6 +71,18 @@ async def test_each_picture_of_a_call_has_a_callback_of_its_own() -> None:
     async with calling_back() as (w, callbacks):
         await w.call(DRAW, {**fox(), "count": 3})
         assert len(set(callbacks.urls)) == 3
+
+
+async def test_a_picture_made_of_a_local_image_calls_back_as_well(tmp_path: Path) -> None:
+    image = photo(tmp_path / "photos" / "fox.png")
+    folders = {"folders": Folders(tmp_path / "pictures", (tmp_path / "photos",)), **NO_PICTURES}
+    async with calling_back(**folders) as (w, callbacks):
+        asked = {**asking(image, prompt="a fox [[takes 1s]]"), "count": 2}
+        assert facts(await w.call(REMIX, asked))["status"] == "completed"
+        sent = [json.loads(each.body) for each in w.wire.sent if each.path.endswith("remix_image")]
+        assert {each["callback_url"] for each in sent} == set(callbacks.urls)
+        assert len(callbacks.urls) == 2
+        assert sent[0]["source_image_urls"] == sent[1]["source_image_urls"]
 
 
 async def test_a_callers_own_callback_is_left_as_it_is() -> None:
