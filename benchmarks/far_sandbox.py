@@ -13,7 +13,8 @@ from time import monotonic, process_time
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from callers import SHARED_KEY
+from starlette.types import Message, Receive, Scope, Send
 
 from runapi_mcp.base.sockets import listen
 from runapi_mcp.sandbox.app import Sandbox
@@ -77,7 +78,8 @@ async def _send_json(send: Send, body: object) -> None:
 
 def main() -> None:
     """Serve until whoever started this closes its stdin."""
-    app: ASGIApp = FarSandbox()
+    app = FarSandbox()
+    app.sandbox.accounts.of(SHARED_KEY).balance_cents = 10**9
     with listen("127.0.0.1", 0) as sock:
         server = uvicorn.Server(
             uvicorn.Config(

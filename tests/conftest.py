@@ -106,7 +106,7 @@ def empty_database(postgres: PostgresServer) -> SecretStr:
 
 
 @pytest.fixture(scope="session")
-def _template_of_ledgers(postgres: PostgresServer) -> str:
+def template_of_ledgers(postgres: PostgresServer) -> str:
     """A database with the ledger's tables, to be copied: that is quicker than to make them."""
     name = postgres.create_database()
     with ThreadPoolExecutor(1) as thread:  # in this one a loop may be running
@@ -115,6 +115,6 @@ def _template_of_ledgers(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-def ledger_database(postgres: PostgresServer, _template_of_ledgers: str) -> SecretStr:
+def ledger_database(postgres: PostgresServer, template_of_ledgers: str) -> SecretStr:
     """The address of a database with an empty ledger."""
-    return postgres.url(postgres.create_database(_template_of_ledgers))
+    return postgres.url(postgres.create_database(template_of_ledgers))

@@ -7,12 +7,12 @@ from typing import Final
 import anyio
 
 from runapi_mcp.fleet.fleet_probes import HEARD_SECONDS, FleetProbes, ProbeFailed, ServerFacts
-from runapi_mcp.fleet.probe_endpoint import BEAT_SECONDS, BEATS
+from runapi_mcp.fleet.probe_endpoint import BEAT_GAP_SECONDS, BEATS
 from runapi_mcp.setup.doctor.findings import Finding, fine, note, problem, warning
 
-LOOKS: Final = 20
+TIMES_ASKED: Final = 20
 """How often the address is asked who answers there."""
-SILENT_SECONDS: Final = 61.0
+SILENCE_SECONDS: Final = 61.0
 """As long as a call may be silent that the usual idle limit of a minute would cut off."""
 _LOOK_GAP_SECONDS: Final = 0.15
 """Callers without a key may ask ten times a second."""
@@ -28,10 +28,10 @@ class FleetDiagnosis:
 
 
 async def check_fleet(
-    probes: FleetProbes, silent_seconds: float = SILENT_SECONDS
+    probes: FleetProbes, silent_seconds: float = SILENCE_SECONDS
 ) -> FleetDiagnosis:
     try:
-        looks = [await _look(probes) for _ in range(LOOKS)]
+        looks = [await _look(probes) for _ in range(TIMES_ASKED)]
     except ProbeFailed as failure:
         return FleetDiagnosis((_unreached(failure),))
     found: dict[str, Finding] = {}
@@ -135,7 +135,7 @@ async def _judged(probes: FleetProbes, check: str, silent_seconds: float) -> Fin
 
 
 def _judge_beats(spread_seconds: float) -> Finding:
-    if spread_seconds >= (BEATS - 1) * BEAT_SECONDS / 2:
+    if spread_seconds >= (BEATS - 1) * BEAT_GAP_SECONDS / 2:
         return fine("buffering", "answers arrive piece by piece")
     return problem(
         "buffering",

@@ -13,7 +13,7 @@ import httpx
 from runapi_mcp.base.json_values import as_number, as_object, as_text
 from runapi_mcp.fleet.probe_endpoint import (
     BEAT,
-    BEAT_SECONDS,
+    BEAT_GAP_SECONDS,
     BEATS,
     BEATS_PATH,
     DEPARTURE_PATH,
@@ -23,8 +23,8 @@ from runapi_mcp.fleet.probe_endpoint import (
 )
 from runapi_mcp.fleet.probe_pass import PASS_HEADER, ProbePass
 
-ANSWER_SECONDS: Final = 10.0
-LEAVE_SECONDS: Final = 2.0
+PROBE_SECONDS: Final = 10.0
+VISIT_SECONDS: Final = 2.0
 """After which a visitor leaves."""
 HEARD_SECONDS: Final = 15.0
 """Within which a server must hear of it."""
@@ -84,7 +84,7 @@ class FleetProbes:
         """
         began_at = anyio.current_time()
         try:
-            moments = await self._moments(SILENCE_PATH, seconds + ANSWER_SECONDS, seconds=seconds)
+            moments = await self._moments(SILENCE_PATH, seconds + PROBE_SECONDS, seconds=seconds)
         except httpx.TransportError:
             return anyio.current_time() - began_at
         # A proxy may also end it in order.
@@ -97,7 +97,7 @@ class FleetProbes:
             ProbeFailed
         """
         try:
-            moments = await self._moments(BEATS_PATH, BEATS * BEAT_SECONDS + ANSWER_SECONDS)
+            moments = await self._moments(BEATS_PATH, BEATS * BEAT_GAP_SECONDS + PROBE_SECONDS)
         except httpx.TransportError as error:
             raise ProbeFailed(str(error) or type(error).__name__) from error
         return moments[-1] - moments[0] if moments else 0.0
@@ -109,14 +109,14 @@ class FleetProbes:
             ProbeFailed
         """
         visit = secrets.token_hex(8)
-        with anyio.move_on_after(LEAVE_SECONDS):
-            await self._moments(STAY_PATH, LEAVE_SECONDS + ANSWER_SECONDS, visit=visit)
+        with anyio.move_on_after(VISIT_SECONDS):
+            await self._moments(STAY_PATH, VISIT_SECONDS + PROBE_SECONDS, visit=visit)
         with anyio.move_on_after(HEARD_SECONDS):
             while True:
                 told = await self._told(DEPARTURE_PATH, visit=visit)
                 left_after = as_number(told.get("left_after"))
                 if left_after is not None:
-                    return max(left_after - LEAVE_SECONDS, 0.0)
+                    return max(left_after - VISIT_SECONDS, 0.0)
                 await anyio.sleep(_LOOK_SECONDS)
         return None
 
@@ -134,7 +134,7 @@ class FleetProbes:
     async def _moments(self, path: str, limit_seconds: float, **query: str | float) -> list[float]:
         """When each piece of an answer came, in seconds since it was asked for."""
         began_at, moments = anyio.current_time(), list[float]()
-        timeout = httpx.Timeout(ANSWER_SECONDS, read=limit_seconds)
+        timeout = httpx.Timeout(PROBE_SECONDS, read=limit_seconds)
         asking = self._http.stream(
             "GET", path, params=query, headers=self._headers(), timeout=timeout
         )

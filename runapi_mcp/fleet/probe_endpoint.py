@@ -24,7 +24,7 @@ BEATS_PATH: Final = f"{PROBE_PATH}/beats"
 STAY_PATH: Final = f"{PROBE_PATH}/stay"
 DEPARTURE_PATH: Final = f"{PROBE_PATH}/departure"
 BEATS: Final = 4
-BEAT_SECONDS: Final = 0.5
+BEAT_GAP_SECONDS: Final = 0.5
 STAY_SECONDS: Final = 30.0
 """How long a visitor who does not leave is waited for."""
 LONGEST_SILENCE_SECONDS: Final = 600.0
@@ -32,12 +32,12 @@ _MOST_VISITS: Final = 100
 BEAT: Final = "data: here"
 _EVENT: Final = f"{BEAT}\r\n\r\n".encode()
 
-Facts = Callable[[], Awaitable[Mapping[str, object]]]
+ServerState = Callable[[], Awaitable[Mapping[str, object]]]
 """What is to be told besides what every server knows of itself."""
 
 
 class ProbeEndpoint:
-    def __init__(self, opener: ProbePass, facts: Facts) -> None:
+    def __init__(self, opener: ProbePass, facts: ServerState) -> None:
         self._opener = opener
         self._facts = facts
         self._name = secrets.token_hex(4)
@@ -82,7 +82,7 @@ class ProbeEndpoint:
         async def events() -> AsyncGenerator[bytes]:
             for _ in range(BEATS):
                 yield _EVENT
-                await anyio.sleep(BEAT_SECONDS)
+                await anyio.sleep(BEAT_GAP_SECONDS)
 
         return _stream(events())
 

@@ -13,7 +13,7 @@ from runapi_mcp.base.json_values import Json, as_list, as_number, as_object, as_
 from runapi_mcp.base.redaction import quote
 from runapi_mcp.setup.doctor.findings import Finding, fine, problem
 
-CALL_SECONDS: Final = 180.0
+TRIAL_SECONDS: Final = 180.0
 _VERSION: Final = "2026-07-28"
 _VARIANT: Final = VARIANTS[0]
 _TOOL: Final = _VARIANT.tool_name
@@ -38,7 +38,7 @@ class TrialPicture:
         began_at = anyio.current_time()
         prompt = {"prompt": "a lighthouse at dusk, to see that pictures are drawn"}
         try:
-            result = await self._call(_TOOL, {**prompt, "wait_seconds": CALL_SECONDS - 15})
+            result = await self._call(_TOOL, {**prompt, "wait_seconds": TRIAL_SECONDS - 15})
         except (httpx.HTTPError, ValueError) as error:
             return _undrawn(str(error) or type(error).__name__)
         facts = as_object(result.get("structuredContent"))
@@ -65,7 +65,7 @@ class TrialPicture:
             "Mcp-Method": "tools/call",
             "Mcp-Name": tool,
         }
-        async with httpx.AsyncClient(timeout=CALL_SECONDS, headers=headers) as http:
+        async with httpx.AsyncClient(timeout=TRIAL_SECONDS, headers=headers) as http:
             answer = await http.post(f"{self.base_url}/mcp", json=message)
         answer.raise_for_status()
         for said in _messages(answer.text):

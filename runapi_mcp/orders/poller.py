@@ -116,7 +116,8 @@ class Poller:
         ended_at = tracked.entry.ended_at or (self._ledger.now() if task.ended else None)
         before, tracked.entry = tracked.entry, replace(seen, ended_at=ended_at)
         if _is_news(before, tracked.entry):
-            await write_or_log(self._ledger.record(tracked.entry))
+            with self._shared.looks.taking_in():
+                await write_or_log(self._ledger.record(tracked.entry))
 
     def _made_at(self, entry: Entry | None) -> float | None:
         if entry is None or entry.made_at is None:

@@ -17,7 +17,7 @@ from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost,
 DatabaseSession = AsyncConnection[DictRow]
 
 MOST_CONNECTIONS: Final = 10
-TRANSACTION_SECONDS: Final = 10.0
+TRANSACTION_SECONDS: Final = 12.0
 """How long a transaction may take in all, from the wait for a connection to its end."""
 _IDLE_SECONDS: Final = 3.0
 """How long a connection that was kept may take to answer, before another is made."""
@@ -32,13 +32,16 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "tcp_user_timeout": "5000",
 }
 
-# With the transaction itself, because a pooler between may give each another connection; a server
-# whose client is gone must not keep what it has locked.
+# With the transaction itself, because a pooler between may give each another connection. What the
+# one locks whose client is gone, the others get before they give up. A database that answers before
+# it has written is told to write all the same.
 _BEGIN: Final = """
     BEGIN;
     SELECT extract(epoch FROM clock_timestamp())::float8 AS now,
-        set_config('lock_timeout', '5s', true), set_config('statement_timeout', '8s', true),
-        set_config('idle_in_transaction_session_timeout', '8s', true)"""
+        set_config('idle_in_transaction_session_timeout', '5s', true),
+        set_config('lock_timeout', '8s', true), set_config('statement_timeout', '10s', true),
+        set_config('synchronous_commit', replace(
+            current_setting('synchronous_commit'), 'off', 'on'), true)"""
 _NOT_DURABLE: Final = "SET LOCAL synchronous_commit = off"
 
 
@@ -52,10 +55,16 @@ class PoolUse(NamedTuple):
 class PostgresPool:
     """One for each server and database."""
 
-    def __init__(self, url: SecretStr, size: int = MOST_CONNECTIONS) -> None:
+    def __init__(
+        self,
+        url: SecretStr,
+        size: int = MOST_CONNECTIONS,
+        transaction_seconds: float = TRANSACTION_SECONDS,
+    ) -> None:
         self.clock = DatabaseClock()
         self._url = url
         self._size = size
+        self._transaction_seconds = transaction_seconds
         self._places = anyio.Semaphore(size)
         self._idle: list[DatabaseSession] = []
 
@@ -72,7 +81,7 @@ class PostgresPool:
             CommitLost: nobody can tell whether it was committed.
             DATABASE_FAILURES: it cannot be made; nothing of it was committed.
         """
-        with anyio.CancelScope(shield=True), anyio.fail_after(TRANSACTION_SECONDS):
+        with anyio.CancelScope(shield=True), anyio.fail_after(self._transaction_seconds):
             async with self._places, self._begun() as connection:
                 if not durable:
                     await connection.execute(_NOT_DURABLE)

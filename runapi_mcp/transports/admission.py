@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runapi_mcp.base.settings import KEY_PAGE, HttpCaps
 from runapi_mcp.transports.callers import HttpCaller, caller_of, user_of
 from runapi_mcp.transports.http_bodies import Left, NotTaken, read_body, replay
-from runapi_mcp.transports.http_requests import is_modern, is_stream, refusal
+from runapi_mcp.transports.http_requests import is_stream, refusal, stands_for_itself
 from runapi_mcp.transports.paths import MCP_PATH, MESSAGES_PATH, PROBED_PATHS, SSE_PATH
 from runapi_mcp.transports.shares import NoneLeft, Pace, Slots
 
@@ -109,7 +109,7 @@ class Admission:
         if path != MCP_PATH:
             return None
         has_session = "mcp-session-id" in Headers(scope=scope)
-        if self._keeps_sessions and has_session and not is_modern(scope):
+        if self._keeps_sessions and has_session and not stands_for_itself(scope):
             return refusal(404, "Session not found")
         if scope["method"] != "POST":
             return Response(status_code=405, headers={"Allow": "POST"})

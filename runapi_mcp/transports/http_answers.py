@@ -12,7 +12,7 @@ from runapi_mcp.server.delivery_confirmations import open_outbox
 
 BEGIN_SECONDS: Final = 0.5
 """How long an answer may keep its client, and the proxies before it, without a byte."""
-LONGEST_GAP_SECONDS: Final = 15.0
+LONGEST_QUIET_SECONDS: Final = 15.0
 """How long it may then be silent; each gap is as long as all before it, up to this."""
 
 _START: Final[Message] = {
@@ -85,7 +85,7 @@ class _Answer:
             with anyio.move_on_after(gap_seconds):
                 return self._note(await self._receive())
             await self._show_life()
-            gap_seconds = min(2 * gap_seconds, LONGEST_GAP_SECONDS)
+            gap_seconds = min(2 * gap_seconds, LONGEST_QUIET_SECONDS)
         return self._note(await self._receive())
 
     async def send(self, message: Message) -> None:

@@ -13,7 +13,7 @@ def is_stream(scope: Scope) -> bool:
     return scope["method"] == "GET" and scope["path"] in (MCP_PATH, SSE_PATH)
 
 
-def is_modern(scope: Scope) -> bool:
+def stands_for_itself(scope: Scope) -> bool:
     """Whether the request stands for itself, as since 2026-07-28."""
     version = Headers(scope=scope).get("mcp-protocol-version")
     return version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runapi_mcp.transports.callers import HttpCaller, caller_of
 from runapi_mcp.transports.http_bodies import read_body, replay, request_id_in
-from runapi_mcp.transports.http_requests import is_modern, is_stream, refusal
+from runapi_mcp.transports.http_requests import is_stream, refusal, stands_for_itself
 from runapi_mcp.transports.sessions import Session, Sessions
 
 
@@ -23,7 +23,7 @@ class SessionGate:
         Raises:
             NoneLeft: there are as many sessions as there may be.
         """
-        if is_modern(scope):
+        if stands_for_itself(scope):
             await self._app(scope, receive, send)
             return
         caller, session_id = caller_of(scope), Headers(scope=scope).get("mcp-session-id")

@@ -21,6 +21,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.shared_state import SharedState
@@ -156,7 +157,7 @@ async def world(
 async def served(
     upstream: Upstream,
     keys: Keys,
-    ledger: SqliteLedger | None = None,
+    ledger: Ledger | None = None,
     *,
     client: Mapping[str, Any] | None = None,
     variants: Sequence[Variant] = VARIANTS,
@@ -177,23 +178,22 @@ async def served(
 def service_on(
     upstream: Upstream,
     keys: Keys,
-    ledger: SqliteLedger,
+    ledger: Ledger,
     *,
     limits: Limits | None = None,
     keeps_prompts: bool = True,
     known: Sequence[Variant] = VARIANTS,
     folders: Folders | None = None,
     images: httpx.AsyncBaseTransport | None = None,
-    shares: Callable[[SharedState], object] = bool,
     **more: Any,  # Any: as `Service` has them
 ) -> Service:
     """What a server answers with; `images` is the way to them.
 
-    Without its `folders`, pictures are neither fetched nor saved. `shares` is told what all of its
-    callers share.
+    Without its `folders`, pictures are neither fetched nor saved. `shares` among the rest is told
+    what all of its callers share.
     """
     shared = SharedState(ledger, limits or Limits(), keeps_prompts, known)
-    shares(shared)
+    more.pop("shares", bool)(shared)
     picture_store = PictureStore(
         upstream.base_url, folders or Folders(), images, more.pop("workers", WORKERS)
     )

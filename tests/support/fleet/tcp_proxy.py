@@ -26,6 +26,10 @@ class TcpProxy:
     """Whether what the server says is given on only once it has ended."""
     hides_departures: bool = False
     """Whether the server is not told that a client has gone."""
+    cuts_before: bytes | None = None
+    """Once a client sends this, its connection ends, and what it sent never arrives;"""
+    cuts_after: bytes | None = None
+    """or does arrive, but no answer to it. Each happens once."""
     connections: set[SocketStream] = field(default_factory=set[SocketStream])
     """Those from the clients, while they are open."""
 
@@ -77,10 +81,20 @@ class TcpProxy:
                 await anyio.sleep(self.delay_seconds)
                 if is_held:
                     held += piece
-                elif not self.is_half_open:
+                    continue
+                if self._cuts(self.cuts_before, piece):
+                    self.cuts_before = None
+                    break
+                if not self.is_half_open:
                     with suppress(*_GONE):
                         await sink.send(piece)
+                if self._cuts(self.cuts_after, piece):
+                    self.cuts_after = None
+                    await anyio.aclose_forcefully(source)
         return held
+
+    def _cuts(self, at: bytes | None, piece: bytes) -> bool:
+        return at is not None and at in piece
 
 
 @asynccontextmanager

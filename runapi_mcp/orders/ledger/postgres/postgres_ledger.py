@@ -32,10 +32,10 @@ from runapi_mcp.orders.ledger.postgres.bookkeeping import (
     withdraw_unsent,
 )
 from runapi_mcp.orders.ledger.postgres.ledger_database import LedgerDatabase, LedgerTransaction
+from runapi_mcp.orders.ledger.postgres.retention import Retention
 from runapi_mcp.orders.ledger.postgres.statements import Row, Values
 from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
 from runapi_mcp.postgres.pool import PostgresPool
-
 
 Change = tuple[LiteralString, Values]
 
@@ -55,7 +55,7 @@ class PostgresLedger:
     ) -> None:
         self._clock = clock or pool.clock.now
         self._database = LedgerDatabase(pool, self._clock)
-        self._keep_seconds = keep_days * DAY_SECONDS
+        self._retention = Retention(self._database, keep_days * DAY_SECONDS)
         self._zone = zone
 
     def now(self) -> float:
@@ -82,6 +82,7 @@ class PostgresLedger:
         # A replay waits for no lock.
         if replayed := await self.find_alike(first, use, came_at):
             return replayed
+        await self._retention.tidy(self.now())
 
         async def lock(transaction: LedgerTransaction) -> None:
             await lock_for(first, transaction)

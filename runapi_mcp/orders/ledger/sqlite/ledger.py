@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
 from runapi_mcp.base.days import day_of
-from runapi_mcp.base.places import Places
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import (
     DOUBT_SECONDS,
@@ -38,6 +37,7 @@ from runapi_mcp.orders.ledger.sqlite.settling import (
     settle_used,
     withdraw_never_sent,
 )
+from runapi_mcp.orders.ledger.sqlite.work_queue import Run, WorkQueue
 
 if TYPE_CHECKING:
     import sqlite3
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from runapi_mcp.orders.ledger.sqlite.database import Database
 
 _Done = TypeVar("_Done")
-Run = Callable[[Callable[[], object]], Awaitable[object]]
-"""Runs what blocks."""
 
 
 async def run_in_thread(block: Callable[[], object]) -> object:
@@ -75,7 +73,7 @@ class SqliteLedger:
         self.lasts = lasts
         self._locate = locate
         self._run = run
-        self._one_at_a_time = Places(1)
+        self._queue = WorkQueue(run)
         self._file: LedgerFile | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
         self._zone = zone
@@ -218,8 +216,7 @@ class SqliteLedger:
 
     async def _use(self, block: Callable[[OpenLedger], _Done], *, first: bool = False) -> _Done:
         """What a block makes of the ledger; `first` goes before all others that wait."""
-        async with self._one_at_a_time.hold(first=first):
-            return cast("_Done", await self._run(partial(self._use_file, block)))
+        return cast("_Done", await self._queue.do(partial(self._use_file, block), first=first))
 
     def _use_file(self, block: Callable[[OpenLedger], _Done]) -> _Done:
         # Imported here, in the thread: SQLite would slow down every start.
@@ -233,7 +230,8 @@ class SqliteLedger:
         await self._use(lambda opened: opened.database.write(sql, row, durable=durable))
 
     async def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
-        return await self._use(lambda opened: opened.database.rows(sql, parameters))
+        # Answers need it, and it takes a moment: a write may wait for the disk.
+        return await self._use(lambda opened: opened.database.rows(sql, parameters), first=True)
 
     async def _rows_of(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
         return [queries.to_entry(row) for row in await self._rows(sql, parameters)]
