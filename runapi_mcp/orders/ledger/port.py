@@ -59,8 +59,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def record_request(self, entry: Entry) -> Call:
-        """The call of an entry; the request of all of it is the entry's, unless it has one already.
+    async def record_request(self, wanted: Call) -> Call:
+        """The call of these entries; its requests are theirs, unless it has some already.
 
         To be written down before anything is sent.
         """
@@ -178,3 +178,13 @@ class Ledger(Protocol):
     async def record_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
         """Write down where the provider has a local file until then."""
         ...
+
+
+class KeptLedger(Ledger, Protocol):
+    """A ledger as a program has it open."""
+
+    async def total_cost_cents(self, since: float) -> float:
+        """What everybody's pictures cost that were made since then."""
+        ...
+
+    async def aclose(self) -> None: ...

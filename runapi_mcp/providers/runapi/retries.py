@@ -8,14 +8,17 @@ from itertools import count
 import anyio
 
 from runapi_mcp.base.errors import Conflict, ProviderFailure, RateLimited
-from runapi_mcp.providers.runapi.failures import is_answered, leaves_doubt
+from runapi_mcp.providers.failure_cases import is_answered, leaves_doubt
+from runapi_mcp.providers.http_client import ATTEMPT_SECONDS
+from runapi_mcp.providers.rate_limit import wait_first_turn
 from runapi_mcp.providers.runapi.messages import Meaning, Request
 
-ATTEMPT_SECONDS = 20.0
-LONGEST_TURN_SECONDS = 30.0
 SHORTEST_ATTEMPT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.4
 LONGEST_PAUSE_SECONDS = 5.0
+
+GiveBack = Callable[[], None]
+"""Ends a turn."""
 
 
 @dataclass(slots=True)
@@ -46,11 +49,11 @@ class _Tries:
 async def retry(
     attempt: Callable[[float], Awaitable[Meaning]],
     request: Request,
-    wait_turn: Callable[[], Awaitable[None]],
+    take_turn: Callable[[], Awaitable[GiveBack]],
 ) -> Meaning:
     """The meaning of the first attempt that works; each is told how many seconds it has.
 
-    Each attempt waits for its turn; time is counted from the first one's.
+    Each attempt waits for its turn, and gives it back; time is counted from the first one's.
 
     An attempt that pays is seen through although the caller leaves, and so is a doubt: it is asked
     again until it is settled. A caller who leaves before RunAPI took anything pays nothing.
@@ -59,10 +62,18 @@ async def retry(
         ProviderFailure: the last failure, when it is final or the time is up.
     """
     tries = _Tries(request, request.in_doubt)
-    await _wait_first_turn(wait_turn, tries)
+    try:
+        give_back = await wait_first_turn(take_turn)
+    except RateLimited as failure:
+        # Nothing was sent, now.
+        failure.in_doubt = tries.in_doubt
+        raise
     deadline = anyio.current_time() + request.total_seconds
     for number in count():
-        end = await _try_once(attempt, request, deadline)
+        try:
+            end = await _try_once(attempt, request, deadline)
+        finally:
+            give_back()
         if not isinstance(end, ProviderFailure):
             return end
         failed = tries.mark(end)
@@ -74,7 +85,7 @@ async def retry(
         shield = request.pays and tries.in_doubt
         with anyio.CancelScope(deadline=deadline, shield=shield) as waiting:
             await anyio.sleep(pause)
-            await wait_turn()
+            give_back = await take_turn()
         if waiting.cancelled_caught:
             raise failed
     raise AssertionError("count() does not end")
@@ -92,18 +103,6 @@ async def _try_once(
         except ProviderFailure as failure:
             return failure
     raise AssertionError("nothing cancels this scope")
-
-
-async def _wait_first_turn(wait_turn: Callable[[], Awaitable[None]], tries: _Tries) -> None:
-    with anyio.move_on_after(LONGEST_TURN_SECONDS) as limit:
-        await wait_turn()
-    if limit.cancelled_caught:
-        failure = RateLimited(
-            "Too many requests of this key wait for their turn.", "Wait a minute, then call again."
-        )
-        # Nothing was sent, now.
-        failure.in_doubt = tries.in_doubt
-        raise failure
 
 
 def _pause_seconds(failure: ProviderFailure, number: int) -> float:
