@@ -15,8 +15,12 @@ LOOKS: Final = 7.25
 """How many looks a usual task should take."""
 SHORTEST_GAP_SECONDS: Final = 0.25
 LONGEST_GAP_SECONDS: Final = 15.0
+OVERDUE_CHANCE: Final = 0.9
+"""How likely a task has ended that should have called back."""
+LONGEST_SAFETY_GAP_SECONDS: Final = 60.0
 
 _STEP_SECONDS: Final = 0.05
+_SAFETY_STEP_SECONDS: Final = 0.25
 _STEP_SHARE: Final = 0.005
 """Of an age, where that is more: the older a task, the less a moment matters."""
 _BROAD_SHARE: Final = 0.06
@@ -47,6 +51,13 @@ class PollSchedule:
         while self._looks[-1] < wanted:
             self._take_step()
         return _interpolate(self._looks, self._ages, wanted)
+
+    def next_safety_look(self, age_seconds: float) -> float:
+        """The age at which a task that was still running at this age should have called back."""
+        age, latest = age_seconds, age_seconds + LONGEST_SAFETY_GAP_SECONDS
+        while age < latest and self.chance(age_seconds, age) < OVERDUE_CHANCE:
+            age += max(_SAFETY_STEP_SECONDS, age / 20)
+        return age
 
     def chance(self, since_seconds: float, age_seconds: float) -> float:
         """How likely a task that was still running at one age has ended at a later one."""

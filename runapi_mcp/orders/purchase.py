@@ -13,6 +13,7 @@ from runapi_mcp.base.catalog.price import UNKNOWN_PRICE, Price
 from runapi_mcp.orders.ledger import Entry, Use
 
 SOURCES_FIELD: Final = "source_image_urls"
+CALLBACK_FIELD: Final = "callback_url"
 
 
 def new_key() -> str:
@@ -28,11 +29,29 @@ class Source:
     named: Mapping[str, str]
     """What it is, in the caller's words: `url`, `task_id`, or `path` and `sha256`."""
     url: str | None
-    """Where RunAPI finds it; None for what must be uploaded first."""
+    """Where the vendor finds it; None for what must be uploaded first."""
 
 
 Encode = Callable[[Mapping[str, object]], str]
 """Writes the arguments of a call as the body that is sent."""
+
+AddressOf = Callable[[str], str]
+"""Where the provider may call back about the picture of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestForm:
+    """How the requests of a purchase are written down."""
+
+    encode: Encode
+    address_of: AddressOf | None = None
+    """None where nobody can call back."""
+
+    def written(self, key: str, arguments: Mapping[str, object]) -> str:
+        """The body that is sent under a key, with our callback unless the caller has one."""
+        if self.address_of is None or CALLBACK_FIELD in arguments:
+            return self.encode(arguments)
+        return self.encode({**arguments, CALLBACK_FIELD: self.address_of(key)})
 
 
 @dataclass(frozen=True)
@@ -41,7 +60,7 @@ class Purchase:
 
     variant: Variant
     settings: Mapping[str, object]
-    """What RunAPI is asked, all but the sources."""
+    """What the vendor is asked, all but the sources."""
     output_resolution: str | None
     came_at: float
     """When the call came, in seconds since the epoch: what was settled before is not joined."""
@@ -55,6 +74,10 @@ class Purchase:
     """Of the format that it is saved in, which anybody may have made of it for nothing."""
     redrawn: str | None = None
     """The task that another image is wanted for."""
+    payer: str = ""
+    """Who pays, where whose the order is does not tell that: then it is a part of what is asked."""
+    in_place_of: Entry | None = None
+    """An identical call in doubt that this one is paid in place of."""
     key: str = field(default_factory=new_key)
     """The first image's."""
     is_agreed: bool = False
@@ -71,7 +94,8 @@ class Purchase:
         asked = self._asked([source.identity for source in self.sources])
         more = [] if self.save_as is None else [self.save_as]
         several = [] if self.count == 1 else [self.count]
-        text = json.dumps([self.variant.model, asked, *more, *several], sort_keys=True)
+        payer = [self.payer] if self.payer else []
+        text = json.dumps([self.variant.model, asked, *more, *several, *payer], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -82,10 +106,11 @@ class Purchase:
             task_ids=self._sources_named("task_id"),
             paths=self._sources_named("path"),
             urls=self._sources_named("url"),
+            given_up=None if self.in_place_of is None else self.in_place_of.call_id,
         )
 
     def entries(
-        self, caller: str, begun_at: float, encode: Encode, *, with_prompt: bool
+        self, caller: str, begun_at: float, form: RequestForm, *, with_prompt: bool
     ) -> list[Entry]:
         """What is written down of it, one entry for each image."""
         urls = [source.url for source in self.sources if source.url is not None]
@@ -94,13 +119,13 @@ class Purchase:
         first = Entry(
             key=self.key,
             caller=caller,
+            vendor=self.variant.vendor.name,
             model=self.variant.model,
             output_resolution=self.output_resolution,
             fingerprint=self.fingerprint,
             call_id=self.key,
             count=self.count,
             arguments=_without_prompt(arguments) if not with_prompt else arguments,
-            request=encode(arguments) if is_ready and with_prompt else None,
             ready=is_ready,
             sources=self._named(),
             save_as=None if self.save_as is None else self.save_as + self.suffix,
@@ -108,13 +133,16 @@ class Purchase:
             begun_at=begun_at,
         )
         more = range(2, self.count + 1)
-        return [first, *(replace(first, key=new_key(), number=number) for number in more)]
+        entries = [first, *(replace(first, key=new_key(), number=number) for number in more)]
+        return [_with_request(entry, form) for entry in entries] if is_ready else entries
 
-    def with_sources(self, entry: Entry, urls: Sequence[str], encode: Encode) -> Entry:
-        """The entry of a purchase whose images are all at the provider now."""
-        arguments = {**(entry.arguments or {}), SOURCES_FIELD: list(urls)}
-        request = encode(arguments) if "prompt" in arguments else None
-        return replace(entry, arguments=arguments, request=request, ready=True)
+    def with_sources(
+        self, entries: Sequence[Entry], urls: Sequence[str], form: RequestForm
+    ) -> list[Entry]:
+        """The entries of a purchase whose images are all at the provider now."""
+        arguments = {**(entries[0].arguments or {}), SOURCES_FIELD: list(urls)}
+        ready = [replace(entry, arguments=arguments, ready=True) for entry in entries]
+        return [_with_request(entry, form) for entry in ready]
 
     def body(self, entry: Entry, encode: Encode) -> str:
         """What is sent under an entry's key: the very bytes that were written down, if they were.
@@ -134,6 +162,16 @@ class Purchase:
 
     def _sources_named(self, word: str) -> tuple[str, ...]:
         return tuple(source.named[word] for source in self.sources if word in source.named)
+
+
+def _with_request(entry: Entry, form: RequestForm) -> Entry:
+    """The entry with its request; where no prompt is kept, it is not written down."""
+    arguments = entry.arguments or {}
+    return (
+        replace(entry, request=form.written(entry.key, arguments))
+        if "prompt" in arguments
+        else entry
+    )
 
 
 def _without_prompt(arguments: Mapping[str, object]) -> dict[str, object]:

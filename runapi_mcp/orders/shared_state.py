@@ -17,6 +17,8 @@ from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.payment import Paid, log_unheard
 from runapi_mcp.orders.tracked_task import TrackedTask
+from runapi_mcp.orders.waits import Waits
+from runapi_mcp.orders.wakeups import Wakeups
 
 MOST_KEPT_TASKS: Final = 200
 MOST_KNOWN_CALLERS: Final = 10_000
@@ -33,6 +35,8 @@ class SharedState:
     """Without them, only the same call settles a doubt."""
     variants: Sequence[Variant] = VARIANTS
     """What can have been ordered, whatever is offered now."""
+    wakeups: Wakeups | None = None
+    """How callbacks reach those that wait; None where nobody can call back."""
     looks: LookBudget = field(default_factory=LookBudget)
     tracked: WeakValueDictionary[tuple[str, str], TrackedTask] = field(
         default_factory=WeakValueDictionary[tuple[str, str], TrackedTask]
@@ -42,6 +46,7 @@ class SharedState:
         default_factory=dict[tuple[str, str | None], Durations]
     )
     """How long images take, by model and resolution."""
+    waits: Waits = field(default_factory=Waits)
     background: Background = field(default_factory=Background)
     payments: SingleFlight[Paid] = field(init=False)
     """The requests that pay and are under way, by idempotency key."""

@@ -41,9 +41,9 @@ def allow_files(wanted: int) -> int:
     return wanted if allowed == resource.RLIM_INFINITY else allowed
 
 
-def leave_soon() -> None:
+def leave_soon(seconds: float = LEAVE_SECONDS) -> None:
     """End the process shortly, whatever still runs."""
-    timer = threading.Timer(LEAVE_SECONDS, leave)
+    timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.settings.fleet import FLEET_NAMES
 from runapi_mcp.base.settings.http_caps import HttpCaps
 from runapi_mcp.base.settings.waiting_caps import WaitingCaps
 
@@ -11,6 +12,7 @@ LIMIT_NAMES: Final = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI
 NAMES: Final = frozenset(
     {
         *LIMIT_NAMES,
+        *FLEET_NAMES,
         *(f"RUNAPI_HTTP_{name.upper()}" for name in HttpCaps._fields),
         *(f"RUNAPI_{name.upper()}" for name in WaitingCaps._fields),
         "RUNAPI_API_KEY",
@@ -31,9 +33,11 @@ NAMES: Final = frozenset(
         "RUNAPI_SIDECAR",
         "RUNAPI_VARIANTS",
         "RUNAPI_WAIT_SECONDS",
+        "RUNFLOW_API_KEY",
+        "RUNFLOW_BASE_URL",
     }
 )
-_PREFIX: Final = "RUNAPI_"
+_PREFIXES: Final = ("RUNAPI_", "RUNFLOW_")
 _MOST_EDITS: Final = 2
 
 
@@ -52,7 +56,7 @@ def misspelt_names(environ: Mapping[str, str]) -> Iterator[Misspelt]:
         if name in NAMES or not value.strip():
             continue
         # A limit counts whatever its name begins with; of the rest, others have names like ours.
-        meant = NAMES if given.startswith(_PREFIX) else LIMIT_NAMES
+        meant = NAMES if given.startswith(_PREFIXES) else LIMIT_NAMES
         near = [(_edits(given, known), known) for known in meant if _may_be_near(given, known)]
         edits, known = min(near, default=(_MOST_EDITS + 1, ""))
         if edits <= _MOST_EDITS:

@@ -23,7 +23,8 @@ Selection = Literal["recent", "running", "undelivered"]
 
 
 class Ledger(Protocol):
-    """Each step of a call is on the disk before the next one begins.
+    """Each step of a call is written before the next one begins, and all of it is on the disk from
+    the note of a send on: nothing leaves before that, so the intent needs no flush of its own.
 
     A call is *settled* when no other goes on with it: each of its pictures came to nothing, or it
     was used, or its answer surely arrived, or fifteen minutes passed since an answer left.
@@ -58,8 +59,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def record_request(self, entry: Entry) -> Call:
-        """The call of an entry; the request of all of it is the entry's, unless it has one already.
+    async def record_request(self, wanted: Call) -> Call:
+        """The call of these entries; its requests are theirs, unless it has some already.
 
         To be written down before anything is sent.
         """
@@ -177,3 +178,13 @@ class Ledger(Protocol):
     async def record_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
         """Write down where the provider has a local file until then."""
         ...
+
+
+class KeptLedger(Ledger, Protocol):
+    """A ledger as a program has it open."""
+
+    async def total_cost_cents(self, since: float) -> float:
+        """What everybody's pictures cost that were made since then."""
+        ...
+
+    async def aclose(self) -> None: ...

@@ -17,7 +17,6 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
-from runapi_mcp.base.catalog.vendors import vendor_named
 from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import (
@@ -25,17 +24,16 @@ from runapi_mcp.orders.ledger.entry import (
     LISTED_BY_SECONDS,
     LISTS_APART_SECONDS,
     SEND_SECONDS,
-    Doubt,
     Entry,
     Spending,
     Use,
 )
 from runapi_mcp.orders.ledger.port import Allow, AllowAgain, Call, Selection
+from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
 from runapi_mcp.orders.ledger.sqlite import queries
 from runapi_mcp.orders.ledger.sqlite.joining import alike
 from runapi_mcp.orders.ledger.sqlite.settling import (
     hand_over_now,
-    is_from_later,
     settle_used,
     withdraw_never_sent,
 )
@@ -96,9 +94,8 @@ class SqliteLedger:
     async def intend(self, wanted: Call, use: Use, came_at: float, allow: Allow) -> list[Entry]:
         return await self._use(partial(self._intend, wanted, use, came_at, allow))
 
-    async def record_request(self, entry: Entry) -> list[Entry]:
-        row = queries.to_row(entry)
-        return await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
+    async def record_request(self, wanted: Call) -> list[Entry]:
+        return await self._use(partial(self._record_request, wanted))
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         return await self._use(partial(self._record_send, key, allow))
@@ -180,7 +177,7 @@ class SqliteLedger:
     ) -> list[Entry]:
         sql = queries.selecting(selection, of_caller=caller is not None)
         entries = await self._rows_of(sql, {"caller": caller, "limit": limit})
-        return [replace(entry, doubt=self._doubt(entry)) for entry in entries]
+        return [replace(entry, doubt=doubt_of(entry, self.now())) for entry in entries]
 
     async def find_pictures(self, words: Sequence[str], skip: int, limit: int) -> list[Entry]:
         # Imported here, because no server searches.
@@ -270,9 +267,13 @@ class SqliteLedger:
     def _intend(
         self, wanted: Call, use: Use, came_at: float, allow: Allow, opened: OpenLedger
     ) -> list[Entry]:
-        self._tidy(opened)
         database, first = opened.database, wanted[0]
-        with database.transaction() as connection:
+        # A replay waits for no writer, and is answered where nothing can be written.
+        if replayed := self._find_alike(first, use, came_at, opened):
+            return replayed
+        self._tidy(opened)
+        # Nothing is sent before `record_send`, whose flush takes this along.
+        with database.transaction(durable=False) as connection:
             withdraw_never_sent(first.caller, self.now(), connection)
             found = alike(first, use, came_at, self.now(), database)
             if found is None:
@@ -283,6 +284,13 @@ class SqliteLedger:
             settle_used(first.caller, use, self.now(), connection)
             hand_over_now(found or (), self.now(), connection)
         return found or list(wanted)
+
+    def _record_request(self, wanted: Call, opened: OpenLedger) -> list[Entry]:
+        database, rows = opened.database, [queries.to_row(entry) for entry in wanted]
+        with database.transaction() as connection:
+            _first(database.rows(queries.BY_CALL, rows[0]))
+            connection.executemany(queries.RECORD_REQUEST, rows)
+            return [queries.to_entry(row) for row in database.rows(queries.BY_CALL, rows[0])]
 
     def _record(self, entry: Entry, opened: OpenLedger) -> None:
         database, row = opened.database, {**queries.to_row(entry), "now": self.now()}
@@ -321,20 +329,6 @@ class SqliteLedger:
         allow(lapsed, queries.to_spending(today))
         row = {"call_id": call_id, "now": now, "reserved_since": now - DOUBT_SECONDS}
         connection.execute(queries.RESERVE_AGAIN, row)
-
-    def _doubt(self, entry: Entry) -> Doubt | None:
-        if entry.status != "intended":
-            return None
-        now = self.now()
-        if entry.is_being_sent(now) or (
-            entry.sent_at is None and now - entry.begun_at < SEND_SECONDS
-        ):
-            return "under way"
-        if not vendor_named(entry.vendor).repeats_safely:
-            return "looked for" if entry.is_reserved(now) else "out of sight"
-        is_open = entry.unanswered or entry.settled_at is not None
-        asks_itself = is_open and entry.request and entry.begun_at > now - DOUBT_SECONDS
-        return "asks itself" if asks_itself else "same call asks"
 
     def _today(self, caller: str) -> dict[str, object]:
         now = self.now()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = (
     "key", "caller", "vendor", "model", "output_resolution", "fingerprint", "call_id", "number",
-    "count", "arguments", "request", "ready", "sources", "save_as", "price_cents", "status", "task_id",
-    "image_urls", "cost_cents", "error", "sandbox", "begun_at", "made_at", "ended_at",
+    "count", "arguments", "request", "ready", "sources", "save_as", "price_cents", "status",
+    "task_id", "image_urls", "cost_cents", "error", "sandbox", "begun_at", "made_at", "ended_at",
     "running_seconds", "drawn_seconds",
 )  # fmt: skip
 _AS_STORED: Final = (
@@ -43,7 +43,7 @@ RECORD: Final = """
 
 RECORD_REQUEST: Final = """
     UPDATE calls SET arguments = :arguments, request = :request, ready = 1
-    WHERE call_id = :call_id AND ready = 0"""
+    WHERE key = :key AND ready = 0"""
 RECORD_SEND: Final = """
     UPDATE calls SET open_sends = open_sends + 1, sends_out = sends_out + 1, sent_at = :now,
         unanswered = 1
