@@ -36,7 +36,7 @@ class PictureChanges:
         async def look(transaction: LedgerTransaction) -> Entry:
             return await picture_of(key, transaction)
 
-        lock = lock_of(statements.OWNER_OF_PICTURE, {"key": key})
+        lock = lock_by(statements.LOCK_OF_PICTURE, {"key": key})
         return await self._database.write(lock, change, look)
 
     async def of_call(self, call_id: str, changes: Sequence[Statement]) -> list[Entry]:
@@ -50,7 +50,7 @@ class PictureChanges:
         async def look(transaction: LedgerTransaction) -> list[Entry]:
             return await transaction.entries(statements.BY_CALL, {"call_id": call_id})
 
-        lock = lock_of(statements.OWNER_OF_CALL, {"call_id": call_id})
+        lock = lock_by(statements.LOCK_OF_CALL, {"call_id": call_id})
         return await self._database.write(lock, change, look)
 
 
@@ -58,10 +58,10 @@ async def picture_of(key: str, transaction: LedgerTransaction) -> Entry:
     return statements.to_entry(await transaction.first(statements.BY_KEY, {"key": key}))
 
 
-def lock_of(owner: LiteralString, values: Values) -> Callable[[LedgerTransaction], Awaitable[None]]:
-    """The lock of the caller whose something is."""
+def lock_by(sql: LiteralString, values: Values) -> Callable[[LedgerTransaction], Awaitable[None]]:
+    """The lock of the caller whose picture or call it is; `RowMissing` where it is nobody's."""
 
     async def lock(transaction: LedgerTransaction) -> None:
-        await transaction.lock_of(owner, values)
+        await transaction.first(sql, values)
 
     return lock

@@ -36,7 +36,7 @@ from runapi_mcp.orders.ledger.postgres.ledger_database import LedgerDatabase, Le
 from runapi_mcp.orders.ledger.postgres.picture_changes import (
     PictureChanges,
     Statement,
-    lock_of,
+    lock_by,
     picture_of,
 )
 from runapi_mcp.orders.ledger.postgres.retention import Retention
@@ -144,7 +144,7 @@ class PostgresLedger:
             entry = await picture_of(key, transaction)
             return entry if entry.sent_at == values["now"] else None
 
-        lock = lock_of(statements.OWNER_OF_PICTURE, values)
+        lock = lock_by(statements.LOCK_OF_PICTURE, values)
         return await self._database.write(lock, claim, look)
 
     async def record_absence(self, key: str, at: float) -> Entry:
