@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -71,9 +72,9 @@ class Orders:
         self._sellers = sellers
         self._poller = Poller(shared, sellers)
 
-    async def wait_to_pay(self) -> None:
-        """Return when a call may begin that is to pay: at once, unless the process is busy."""
-        await self._shared.looks.wait_to_pay()
+    def paying(self) -> AbstractAsyncContextManager[None]:
+        """Around what a call does until it has paid: begun at once, unless the process is busy."""
+        return self._shared.looks.paying()
 
     async def join(self, purchase: Purchase) -> Order | None:
         """The identical call that was not settled when this one came, if there is one."""
