@@ -67,14 +67,6 @@ class LedgerTransaction:
         while not await self.rows(statements.LOCK, values):
             await self.run(statements.MAKE_LOCK, values)
 
-    async def lock_of(self, owner: LiteralString, values: Values) -> None:
-        """The same for the caller of a picture or a call.
-
-        Raises:
-            RowMissing: there is no such thing.
-        """
-        await self.lock((await self.first(owner, values))["caller"])
-
 
 class LedgerDatabase:
     """Every failure of the database comes out as `LedgerUnusable`."""

@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import LiteralString
 
@@ -33,12 +33,16 @@ from runapi_mcp.orders.ledger.postgres.bookkeeping import (
     withdraw_unsent,
 )
 from runapi_mcp.orders.ledger.postgres.ledger_database import LedgerDatabase, LedgerTransaction
+from runapi_mcp.orders.ledger.postgres.picture_changes import (
+    PictureChanges,
+    Statement,
+    lock_by,
+    picture_of,
+)
 from runapi_mcp.orders.ledger.postgres.retention import Retention
 from runapi_mcp.orders.ledger.postgres.statements import Row, Values
 from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
 from runapi_mcp.postgres.pool import PostgresPool
-
-Change = tuple[LiteralString, Values]
 
 
 class PostgresLedger:
@@ -56,6 +60,7 @@ class PostgresLedger:
     ) -> None:
         self._clock = clock or pool.clock.now
         self._database = LedgerDatabase(pool, self._clock)
+        self._changes = PictureChanges(self._database, self._clock)
         self._retention = Retention(self._database, keep_days * DAY_SECONDS)
         self._zone = zone
 
@@ -107,64 +112,62 @@ class PostgresLedger:
         return await self._database.write(lock, write, look, durable=False)
 
     async def record_request(self, wanted: Call) -> list[Entry]:
-        changes: list[Change] = [
+        changes: list[Statement] = [
             (statements.RECORD_REQUEST, statements.to_row(entry)) for entry in wanted
         ]
-        return await self._change_call(wanted[0].call_id, changes)
+        return await self._changes.of_call(wanted[0].call_id, changes)
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         async def send(transaction: LedgerTransaction) -> Entry:
             now = self.now()
             values = {"key": key, "now": now}
-            entry = statements.to_entry(await transaction.first(statements.BY_KEY, values))
+            entry = await picture_of(key, transaction)
             if not entry.is_reserved(now):
                 await let_lapse(entry.caller, now, transaction)
                 await reserve_anew(entry, allow, self._day_since(now), now, transaction)
             await transaction.run(statements.RECORD_SEND, values)
-            return statements.to_entry(await transaction.first(statements.BY_KEY, values))
+            return await picture_of(key, transaction)
 
-        return await self._write_picture(key, send)
+        return await self._changes.by(key, send)
 
     async def claim_send(self, key: str) -> Entry | None:
         values = {"key": key, "now": self.now()}
 
         async def claim(transaction: LedgerTransaction) -> Entry | None:
-            entry = statements.to_entry(await transaction.first(statements.BY_KEY, values))
+            entry = await picture_of(key, transaction)
             await withdraw_unsent(entry.caller, self.now(), transaction)
             if await transaction.run(statements.CLAIM_SEND, values) == 0:
                 return None
-            return statements.to_entry(await transaction.first(statements.BY_KEY, values))
+            return await picture_of(key, transaction)
 
         async def look(transaction: LedgerTransaction) -> Entry | None:
-            entry = statements.to_entry(await transaction.first(statements.BY_KEY, values))
+            entry = await picture_of(key, transaction)
             return entry if entry.sent_at == values["now"] else None
 
-        lock = _lock_of(statements.OWNER_OF_PICTURE, values)
+        lock = lock_by(statements.LOCK_OF_PICTURE, values)
         return await self._database.write(lock, claim, look)
 
     async def record_absence(self, key: str, at: float) -> Entry:
         values = {"at": at, "apart": LISTS_APART_SECONDS, "listed": LISTED_BY_SECONDS}
         changes = (statements.RECORD_ABSENCE, statements.SETTLE_IF_NOTHING_COMES)
-        return await self._change_picture(key, values, changes)
+        return await self._changes.of_picture(key, values, changes)
 
     async def record_no(self, key: str, sends: int) -> Entry:
         changes = (statements.RECORD_NO, statements.REFUSE, statements.SETTLE_IF_NOTHING_COMES)
-        return await self._change_picture(key, {"sends": sends}, changes)
+        return await self._changes.of_picture(key, {"sends": sends}, changes)
 
     async def record_doubt(self, key: str, sends: int, *, answered: bool) -> None:
         values = {"sends": sends, "answered": answered}
-        await self._change_picture(key, values, [statements.RECORD_DOUBT])
+        await self._changes.of_picture(key, values, [statements.RECORD_DOUBT])
 
     async def withdraw(self, call_id: str) -> None:
         values = {"call_id": call_id, "now": self.now()}
         both = (statements.WITHDRAW, statements.SETTLE_IF_NOTHING_COMES)
-        await self._change_call(call_id, [(sql, values) for sql in both])
+        await self._changes.of_call(call_id, [(sql, values) for sql in both])
 
     async def record(self, entry: Entry) -> None:
         async def write(transaction: LedgerTransaction) -> Entry:
-            known = statements.to_entry(
-                await transaction.first(statements.BY_KEY, {"key": entry.key})
-            )
+            known = await picture_of(entry.key, transaction)
             values = {
                 **statements.to_row(entry),
                 "call_id": known.call_id,
@@ -175,7 +178,7 @@ class PostgresLedger:
                 await transaction.run(sql, values)
             return entry
 
-        await self._write_picture(entry.key, write)
+        await self._changes.by(entry.key, write)
 
     async def record_files(
         self,
@@ -185,7 +188,7 @@ class PostgresLedger:
         originals: Sequence[tuple[str, str]] = (),
     ) -> None:
         values = {"files": [*files], "hashes": [*hashes], "originals": Json([*originals])}
-        await self._change_picture(key, values, [statements.RECORD_FILES])
+        await self._changes.of_picture(key, values, [statements.RECORD_FILES])
 
     async def record_use(self, caller: str, use: Use) -> None:
         async def lock(transaction: LedgerTransaction) -> None:
@@ -198,7 +201,7 @@ class PostgresLedger:
 
     async def record_handover(self, call_id: str, at: float, *, surely: bool) -> None:
         values = {"call_id": call_id, "at": at, "surely": surely}
-        await self._change_call(call_id, [(statements.RECORD_HANDOVER, values)])
+        await self._changes.of_call(call_id, [(statements.RECORD_HANDOVER, values)])
 
     async def doubts(self, caller: str, limit: int) -> list[Entry]:
         now = self.now()
@@ -303,39 +306,6 @@ class PostgresLedger:
         for entry in wanted:
             await transaction.run(statements.INSERT, statements.to_row(entry))
 
-    async def _change_picture(
-        self, key: str, values: Values, changes: Sequence[LiteralString]
-    ) -> Entry:
-        async def change(transaction: LedgerTransaction) -> Entry:
-            first = await transaction.first(statements.BY_KEY, {"key": key})
-            row = {"call_id": first["call_id"], "key": key, "now": self.now(), **values}
-            for sql in changes:
-                await transaction.run(sql, row)
-            return statements.to_entry(await transaction.first(statements.BY_KEY, row))
-
-        return await self._write_picture(key, change)
-
-    async def _write_picture(
-        self, key: str, change: Callable[[LedgerTransaction], Awaitable[Entry]]
-    ) -> Entry:
-        async def look(transaction: LedgerTransaction) -> Entry:
-            return statements.to_entry(await transaction.first(statements.BY_KEY, {"key": key}))
-
-        lock = _lock_of(statements.OWNER_OF_PICTURE, {"key": key})
-        return await self._database.write(lock, change, look)
-
-    async def _change_call(self, call_id: str, changes: Sequence[Change]) -> list[Entry]:
-        async def change(transaction: LedgerTransaction) -> list[Entry]:
-            for sql, values in changes:
-                await transaction.run(sql, values)
-            return await look(transaction)
-
-        async def look(transaction: LedgerTransaction) -> list[Entry]:
-            return await transaction.entries(statements.BY_CALL, {"call_id": call_id})
-
-        lock = _lock_of(statements.OWNER_OF_CALL, {"call_id": call_id})
-        return await self._database.write(lock, change, look)
-
     def _day_of(self, entry: Entry, known: Entry) -> float:
         """The day whose budget a picture counts on that is told of: on each, while intended."""
         if entry.status == "intended":
@@ -345,15 +315,6 @@ class PostgresLedger:
 
     def _day_since(self, now: float) -> float:
         return day_of(now, self._zone)[0]
-
-
-def _lock_of(
-    owner: LiteralString, values: Values
-) -> Callable[[LedgerTransaction], Awaitable[None]]:
-    async def lock(transaction: LedgerTransaction) -> None:
-        await transaction.lock_of(owner, values)
-
-    return lock
 
 
 async def _nothing(_: LedgerTransaction) -> None:

@@ -40,8 +40,11 @@ MAKE_LOCK: Final = """
 # Elsewhere than at RunAPI, what others have ordered is joined as well.
 LOCK_ELSEWHERE: Final = """
     SELECT pg_advisory_xact_lock(hashtextextended(%(vendor)s || %(fingerprint)s, 0))"""
-OWNER_OF_PICTURE: Final = "SELECT caller FROM runapi_mcp.pictures WHERE key = %(key)s"
-OWNER_OF_CALL: Final = "SELECT caller FROM runapi_mcp.pictures WHERE call_id = %(call_id)s LIMIT 1"
+_LOCK_OF: Final = """
+    SELECT caller FROM runapi_mcp.budgets
+    WHERE day_begins = 'Infinity' AND caller = (SELECT caller FROM runapi_mcp.pictures WHERE"""
+LOCK_OF_PICTURE: Final[LiteralString] = f"{_LOCK_OF} key = %(key)s) FOR UPDATE"
+LOCK_OF_CALL: Final[LiteralString] = f"{_LOCK_OF} call_id = %(call_id)s LIMIT 1) FOR UPDATE"
 MARK_COMMIT: Final = "INSERT INTO runapi_mcp.commits (id, made_at) VALUES (%(id)s, %(now)s)"
 COMMITTED: Final = "SELECT id FROM runapi_mcp.commits WHERE id = %(id)s"
 FORGET_COMMITS: Final = "DELETE FROM runapi_mcp.commits WHERE made_at < %(before)s"
