@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runapi_mcp.base.settings import Settings
     from runapi_mcp.images.kept_pictures import KeptPictures
     from runapi_mcp.postgres.pool import PostgresPool
-    from runapi_mcp.providers.runapi.rate_limit import RateLimit
+    from runapi_mcp.providers.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ async def _taking_turns(
         return
     from runapi_mcp.fleet.shared_rate_limit import SharedRateLimit
     from runapi_mcp.fleet.turn_table import TurnTable
-    from runapi_mcp.providers.runapi.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
+    from runapi_mcp.providers.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
 
     per_second = settings.fleet.requests_per_second or REQUESTS_PER_SECOND
     table = TurnTable(require_database(settings))

@@ -215,9 +215,8 @@ def load_settings(*, sandbox: bool) -> Settings:
     from runapi_mcp.base import settings
 
     loaded = settings.load(sandbox=sandbox)
-    log_to_stderr(
-        [*loaded.fleet.hidden_words(), *([loaded.key.reveal()] if loaded.key.secret else [])]
-    )
+    keys = (loaded.key, loaded.runflow.key) if loaded.runflow else (loaded.key,)
+    log_to_stderr([*loaded.fleet.hidden_words(), *(key.reveal() for key in keys if key.secret)])
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     return loaded
@@ -239,9 +238,10 @@ async def _server(
     `is_far` tells that callers may be elsewhere.
     """
     from runapi_mcp.base import settings
-    from runapi_mcp.base.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import (
         ledger_of,
+        offered_variants,
+        others_of,
         rate_limits_of,
         service_of,
         shared_state_of,
@@ -251,6 +251,9 @@ async def _server(
     from runapi_mcp.server import create_server
     from runapi_mcp.tools import offered
 
+    if is_far and not share_key and not loaded.sandbox:
+        # What this server's own key pays for is not for those who bring theirs.
+        loaded = loaded._replace(runflow=None)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     make_rate_limit = (parts and parts.make_rate_limit) or rate_limits_of(loaded)
     async with (
@@ -262,14 +265,14 @@ async def _server(
                 caps=loaded.waiting,
             )
         ) as upstream,
+        others_of(loaded, base_url) as others,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         wakeups, kept = (parts.wakeups, parts.kept) if parts else (None, None)
-        shared = shared_state_of(loaded, watch.ledger(ledger), wakeups)
-        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins, kept)
-        variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        given = loaded.pictures.save
-        saves = not is_far if given is None else given
+        shared = shared_state_of(loaded, watch.ledger(ledger), others, wakeups)
+        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins, others, kept)
+        variants = offered_variants(loaded, others)
+        saves = loaded.pictures.are_saved(is_local=not is_far)
         server = create_server(service, variants, saves=saves)
         watch.server(server, [tool.name for tool in offered(variants)])
         async with watch.running(ledger, pool):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runapi_mcp.orders.ledger import Ledger
     from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.providers.port import Upstream
-    from runapi_mcp.providers.runapi.rate_limit import RateLimit
+    from runapi_mcp.providers.rate_limit import RateLimit
 
 
 class MetricsAddress(NamedTuple):
@@ -68,7 +68,7 @@ class Watch:
     ) -> Callable[[str], RateLimit] | None:
         if not self._is_on:
             return make_rate_limit
-        from runapi_mcp.providers.runapi.rate_limit import OwnRateLimit
+        from runapi_mcp.providers.rate_limit import OwnRateLimit
         from runapi_mcp.telemetry.observed_turns import ObservedTurns
 
         def make(caller_id: str) -> RateLimit:

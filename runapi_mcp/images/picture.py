@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.catalog.vendors import RUNAPI, Vendor
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.naming import SetMember
 
@@ -61,6 +61,7 @@ class WantedPicture:
     """Where it was kept as it came, if what was saved was made of it."""
     age_seconds: float | None = None
     """How long ago its task was made; None where nobody knows."""
+    vendor: Vendor = RUNAPI
 
     @property
     def is_young(self) -> bool:
@@ -68,7 +69,7 @@ class WantedPicture:
 
     @property
     def is_expired(self) -> bool:
-        return self.age_seconds is not None and self.age_seconds > IMAGE_SECONDS
+        return self.age_seconds is not None and self.age_seconds > self.vendor.image_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 MOST_FETCHED_AT_ONCE: Final = 4
 _PAUSES_SECONDS: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-_EXPIRED: Final = "RunAPI keeps an image for about 7 days, and this one is older."
 
 logger = logging.getLogger(__name__)
 
@@ -229,7 +228,8 @@ def _fetch_reason(failure: Failure, wanted: WantedPicture) -> str:
     from runapi_mcp.images.fetch_targets import NotAtItsAddress
 
     if isinstance(failure, NotAtItsAddress) and wanted.is_expired:
-        return f"{failure.happened} {_EXPIRED}"
+        kept = f"{wanted.vendor.title} keeps an image for {wanted.vendor.image_days}"
+        return f"{failure.happened} {kept}, and this one is older."
     return failure.happened
 
 

@@ -26,7 +26,8 @@ from mcp_types import (
 from mcp_types import Tool as McpTool
 
 from runapi_mcp import __version__, gallery
-from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.base.identity import TITLE
 from runapi_mcp.server.calls import Context, Service, call_tool
 from runapi_mcp.server.field_errors import name_fields
@@ -61,7 +62,7 @@ def create_server(
     `saves` tells whether pictures are saved for those whom it serves, as they are told at first.
     """
     keeps = service.picture_store.kept is not None
-    handlers = _Handlers(service, {tool.name: tool for tool in offered(variants)})
+    handlers = _Handlers(service, variants)
     server: Server[Any] = Server(
         SERVER_NAME,
         version=__version__,
@@ -85,9 +86,14 @@ def create_server(
 
 
 class _Handlers:
-    def __init__(self, service: Service, tools: Mapping[str, Tool]) -> None:
+    def __init__(self, service: Service, variants: Sequence[Variant]) -> None:
         self._service = service
-        self._tools = tools
+        self._tools = {tool.name: tool for tool in offered(variants)}
+        # What was drawn before may be of a variant that is not offered now.
+        self._shown = tuple(dict.fromkeys([*VARIANTS, *variants]))
+        self._vendors = tuple(
+            dict.fromkeys(each.vendor for each in variants if each.vendor is not RUNAPI)
+        )
 
     async def list_tools(
         self, context: Context, _: PaginatedRequestParams | None
@@ -109,7 +115,7 @@ class _Handlers:
     async def _framing(self) -> dict[str, Any]:
         kept = self._service.picture_store.kept
         origins = await anyio.to_thread.run_sync(kept.origins) if kept else []
-        return gallery.page_meta(self._service.upstream.base_url, *origins)
+        return gallery.page_meta(self._service.upstream.base_url, *origins, vendors=self._vendors)
 
     async def list_resources(
         self, _: Context, __: PaginatedRequestParams | None
@@ -134,7 +140,7 @@ class _Handlers:
         contents = TextResourceContents(
             uri=gallery.PAGE_URI,
             mime_type=gallery.PAGE_MIME_TYPE,
-            text=gallery.read_page(),
+            text=gallery.read_page(self._shown),
             _meta=await self._framing(),
         )
         return ReadResourceResult(contents=[contents])

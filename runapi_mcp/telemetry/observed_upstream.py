@@ -10,11 +10,13 @@ from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.balance import Balance
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Task
+from runapi_mcp.base.catalog.vendors import Vendor
 from runapi_mcp.base.errors import ProviderDown, ProviderFailure, RateLimited
 from runapi_mcp.base.measures import OUTCOMES, REQUEST_SECONDS
 from runapi_mcp.base.settings import Key
 from runapi_mcp.providers.port import (
     CREATE_SECONDS,
+    Find,
     IssuedKey,
     LoginGrant,
     PricedCall,
@@ -50,6 +52,10 @@ class _ObservedProvider:
         self._provider = provider
 
     @property
+    def vendor(self) -> Vendor:
+        return self._provider.vendor
+
+    @property
     def has_key(self) -> bool:
         return self._provider.has_key
 
@@ -63,9 +69,15 @@ class _ObservedProvider:
     def seal(self, text: str) -> str:
         return self._provider.seal(text)
 
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        return self._provider.has_prices(calls)
+
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         with _timed("prices"):
             return await self._provider.prices(calls)
+
+    async def check(self, variant: Variant, arguments: Mapping[str, object]) -> None:
+        await self._provider.check(variant, arguments)
 
     def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
         return self._provider.request_body(variant, arguments)
@@ -94,6 +106,10 @@ class _ObservedProvider:
             if failure.in_doubt:
                 OUTCOMES.add(1, model=variant.model, outcome="in doubt")
             raise
+
+    @property
+    def find(self) -> Find | None:
+        return self._provider.find
 
     async def read(
         self,

@@ -5,10 +5,11 @@ from typing import Final
 
 from runapi_mcp.base.catalog import Variant, tiers_of
 from runapi_mcp.base.catalog.tiers import PRO
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.tools.convert_tool import CONVERT_IMAGE
 from runapi_mcp.tools.drawing import drawing_tool
 from runapi_mcp.tools.login_tool import LOGIN
-from runapi_mcp.tools.pricing import CHECK_BALANCE, pricing_tool
+from runapi_mcp.tools.pricing import balance_tool, pricing_tool
 from runapi_mcp.tools.reading import GET_TASK, LIST_TASKS
 from runapi_mcp.tools.tool import Tool
 
@@ -25,6 +26,10 @@ _FACTS: Final = (
 _FILES: Final = (
     "Images are saved as files; the answer begins with their paths, and save_as names them, its "
     "suffix sets the format. "
+)
+
+_ELSEWHERE: Final = (
+    "Seed, steps, guidance or an exact size: {tool}, paid at {vendor}, whose URLs last {days}."
 )
 
 
@@ -44,11 +49,17 @@ def instructions(variants: Sequence[Variant], *, saves: bool = True, keeps: bool
         parts.append(f"New image: {draw}.")
     if edit := first.get("remix_image") or first.get("image_to_image"):
         parts.append(f"Change or combine images, by URL, local path or task_id: {edit}.")
+    parts += [_elsewhere(variant) for variant in variants if variant.vendor is not RUNAPI]
     tiers = tiers_of(variants)
     if PRO in tiers:
         parts += [tier.advice for tier in tiers if tier.advice]
     files = _KEPT if keeps else _FILES if saves else ""
     return " ".join([*parts, _FACTS.format(files=files, urls=_LINKS if keeps else _URLS)])
+
+
+def _elsewhere(variant: Variant) -> str:
+    vendor = variant.vendor
+    return _ELSEWHERE.format(tool=variant.tool_name, vendor=vendor.title, days=vendor.image_days)
 
 
 def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
@@ -57,7 +68,7 @@ def offered(variants: Sequence[Variant]) -> tuple[Tool, ...]:
         GET_TASK,
         LIST_TASKS,
         pricing_tool(variants),
-        CHECK_BALANCE,
+        balance_tool(variants),
         CONVERT_IMAGE,
         LOGIN,
     )

@@ -340,8 +340,13 @@ def test_a_sandbox_asked_for_before_the_command_is_refused_and_never_ignored(
 async def test_the_sandbox_ends_quietly_on_a_signal(number: signal.Signals) -> None:
     async with program("sandbox", "--port", "0") as running:
         address = (await running.stderr.holding("The sandbox answers at ")).split()[-1]
+        told = (await running.stderr.holding("Runflow answers at ")).split()
+        runflow, key = told[3].rstrip(";"), told[-1].rstrip(".")
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"{address}/api/v1/price_schedules")).status_code == 200
+            authorized = {"Authorization": f"Bearer {key}"}
+            balance = await client.get(f"{runflow}/v1/billing/balance", headers=authorized)
+            assert balance.json()["balance"] == "10.00"
         running.process.send_signal(number)
         assert await running.end() == 0
-        assert len(running.stderr.seen) == 2
+        assert len(running.stderr.seen) == 3

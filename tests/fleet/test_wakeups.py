@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -75,8 +76,11 @@ async def test_each_picture_of_a_call_has_a_callback_of_its_own() -> None:
 
 async def test_a_picture_made_of_a_local_image_calls_back_as_well(tmp_path: Path) -> None:
     image = photo(tmp_path / "photos" / "fox.png")
-    folders = Folders(tmp_path / "pictures", (tmp_path / "photos",))
-    async with calling_back(folders=folders, **NO_PICTURES) as (w, callbacks):
+    folders: dict[str, Any] = {
+        "folders": Folders(tmp_path / "pictures", (tmp_path / "photos",)),
+        **NO_PICTURES,
+    }
+    async with calling_back(**folders) as (w, callbacks):
         asked = {**asking(image, prompt="a fox [[takes 1s]]"), "count": 2}
         assert facts(await w.call(REMIX, asked))["status"] == "completed"
         sent = [json.loads(each.body) for each in w.wire.sent if each.path.endswith("remix_image")]

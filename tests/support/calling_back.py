@@ -11,7 +11,6 @@ import httpx
 from anyio.abc import TaskGroup
 from starlette.types import Receive, Scope, Send
 
-from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
@@ -45,7 +44,9 @@ class Callbacks:
 
     async def meddle(self, sent: Sent, go_on: Pass) -> httpx.Response:
         """Let a create pass, and call back as its body says."""
-        body = as_object(json.loads(sent.body)) if "idempotency-key" in sent.headers else {}
+        body: dict[str, object] = {}
+        if "idempotency-key" in sent.headers:
+            body = json.loads(sent.body)
         url, prompt = str(body.get("callback_url", "")), str(body.get("prompt", ""))
         if url.startswith(PUBLIC_URL) and url not in self.urls:
             self.urls.append(url)
