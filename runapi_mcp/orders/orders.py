@@ -91,7 +91,7 @@ class Orders:
             LedgerUnusable: it cannot be written down; nothing was paid.
         """
         reconcile_soon(self._shared, self._sellers)
-        provider = self._seller(purchase)
+        purchase, provider = await self._with_derived_key(purchase), self._seller(purchase)
         if self.limits.asks_for(purchase.total):
             purchase = approve(provider, purchase, yes)
 
@@ -214,6 +214,14 @@ class Orders:
     async def spending_today(self) -> Spending | None:
         """What this caller's calls of today cost; None where nobody can tell."""
         return await read_or_none(self.ledger.spending(self._sellers.caller_id))
+
+    async def _with_derived_key(self, purchase: Purchase) -> Purchase:
+        derive_key, repeats = self._shared.derive_key, purchase.variant.vendor.repeats_safely
+        # With addresses that are new each time, the same key would come with another request.
+        if derive_key is None or not repeats or purchase.must_upload:
+            return purchase
+        key = await derive_key(self._sellers.caller_id, purchase.fingerprint)
+        return replace(purchase, key=key)
 
     async def _track(self, task_id: str) -> TrackedTask:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))

@@ -17,7 +17,7 @@ from runapi_mcp.orders.ledger.postgres import PostgresLedger
 from runapi_mcp.orders.ledger.postgres.tables import LEDGER_TABLES
 from runapi_mcp.postgres.pool import PostgresPool
 from runapi_mcp.postgres.schemas import migrate
-from tests.support.fleet.postgres_server import PASSWORD, PostgresServer, running_server
+from tests.support.fleet.postgres_server import PostgresServer, running_server
 from tests.support.fleet.tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -250,11 +250,7 @@ async def test_a_failover_to_a_synchronous_standby_loses_no_intent_and_no_send()
         try:
             standby.start()
             require_standby(first)
-            both = f"127.0.0.1:{first.port},127.0.0.1:{standby.port}"
-            url = (
-                f"postgresql://postgres:{PASSWORD}@{both}/postgres?target_session_attrs=read-write"
-            )
-            async with ledger_at(SecretStr(url)) as ledger:
+            async with ledger_at(first.or_else(standby)) as ledger:
                 for number in range(20):
                     await ledger.intend(call_of(str(number)), NOTHING, NOW, allow_all)
                     await ledger.record_send(str(number), allow_again)

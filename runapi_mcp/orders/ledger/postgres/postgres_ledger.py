@@ -1,6 +1,7 @@
 """The ledger in PostgreSQL: what each operation reads and writes."""
 
 import math
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import LiteralString
@@ -244,6 +245,17 @@ class PostgresLedger:
         """What everybody's pictures cost that were made since then."""
         [row] = await self._rows(statements.SPENT_SINCE, {"since": since})
         return statements.to_cents(row["spent"]) or 0
+
+    async def derive_key(self, caller: str, fingerprint: str) -> str:
+        """The idempotency key of the next call that asks for this.
+
+        Should a failover lose its row, the same call has the same key again, and the provider
+        gives it the same task.
+        """
+        values = {"caller": caller, "fingerprint": fingerprint}
+        rows = await self._rows(statements.COUNT_CALLS, values)
+        calls = rows[0]["calls"] if rows else 0
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{caller} {fingerprint} {calls}"))
 
     async def count_wrong_budgets(self) -> int:
         """How many counters of what a day costs are not the sum of its calls: none, ever."""
