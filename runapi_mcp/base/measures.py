@@ -21,7 +21,7 @@ Listener = Callable[["Measure", float, Labels], None]
 """Told which row, how much, and the labels, checked. It must neither block nor raise."""
 
 # The semantic conventions' own, from a short answer to the longest wait.
-SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
+SECOND_BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 
 _listeners: Final[list[Listener]] = []
 
@@ -104,7 +104,7 @@ def _gauge(name: str, unit: str, description: str, **labels: frozenset[str]) -> 
 
 
 def _seconds(name: str, description: str, **labels: frozenset[str]) -> Histogram:
-    return Histogram("histogram", name, "s", description, labels, SECONDS)
+    return Histogram("histogram", name, "s", description, labels, SECOND_BUCKETS)
 
 
 def _any_of(*values: str) -> frozenset[str]:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from runapi_mcp.base.errors import Failure
 
-ADDRESS_SECONDS: Final = 600
+PRESIGNED_SECONDS: Final = 600
 """How long an address of the bucket works: long enough to be followed, not to be passed around."""
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import obstore
 from obstore import exceptions
 
-from runapi_mcp.images.bucket import ADDRESS_SECONDS, BucketUnusable
+from runapi_mcp.images.bucket import PRESIGNED_SECONDS, BucketUnusable
 
 if TYPE_CHECKING:
     from obstore.store import MemoryStore, S3Store
@@ -74,7 +74,7 @@ class ObstoreBucket:
         if isinstance(store, MemoryStore):
             return f"memory:///{key}"
         with self._explained():
-            return obstore.sign(store, "GET", key, timedelta(seconds=ADDRESS_SECONDS))
+            return obstore.sign(store, "GET", key, timedelta(seconds=PRESIGNED_SECONDS))
 
     @cached_property
     def _store(self) -> S3Store | MemoryStore:

@@ -16,7 +16,7 @@ from mcp_types import (
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from runapi_mcp.base.measures import SECONDS, Histogram
+from runapi_mcp.base.measures import SECOND_BUCKETS, Histogram
 from runapi_mcp.server.client_capabilities import Context
 
 _METHODS: Final = frozenset(
@@ -56,7 +56,7 @@ def operation_measure(tool_names: Collection[str]) -> Histogram:
             "mcp.protocol.version": _VERSIONS,
             "network.transport": frozenset({"tcp", "pipe"}),
         },
-        SECONDS,
+        SECOND_BUCKETS,
     )
 
 

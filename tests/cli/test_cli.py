@@ -176,14 +176,16 @@ def test_help_is_given_for_its_short_name_too(command: tuple[str, ...]) -> None:
         ["--trusted-proxy", "10.0.0.1"],
         ["--root-path", "/flux"],
         ["--drain-seconds", "0"],
+        ["--metrics", "127.0.0.1:0"],
+        ["--log-format", "json"],
     ],
 )
 def test_what_is_for_http_is_refused_without_it(options: list[str]) -> None:
     refused = finished("serve", *options)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == (
-        "runapi-mcp: --host, --port, --allow-host, --trusted-proxy, --root-path, --drain-seconds "
-        "and --share-key are for HTTP. Add --http.\n"
+        "runapi-mcp: --host, --port, --allow-host, --trusted-proxy, --root-path, --drain-seconds, "
+        "--share-key, --metrics and --log-format are for HTTP. Add --http.\n"
     )
 
 

@@ -19,11 +19,3 @@ def test_a_taken_port_is_told_as_the_one_of_the_metrics() -> None:
         refused = finished("serve", "--http", "--port", "0", "--metrics", address)
     assert refused.returncode == 2
     assert "Choose another port for --metrics; 0 takes a free one." in refused.stderr
-
-
-@pytest.mark.parametrize("option", [("--metrics", "127.0.0.1:0"), ("--log-format", "json")])
-def test_over_stdio_nobody_looks_on(option: tuple[str, str]) -> None:
-    refused = finished("serve", *option)
-    assert refused.returncode == 2
-    assert f"{option[0]} " in refused.stderr
-    assert "Add --http." in refused.stderr
