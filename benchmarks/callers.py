@@ -22,6 +22,8 @@ Ask = Callable[[int], Awaitable["Answer"]]
 
 TOOL: Final = "flux_2_pro_text_to_image"
 KEY_BEFORE: Final = "sandbox-crowd-"
+SHARED_KEY: Final = f"{KEY_BEFORE}of-all"
+"""Over stdio."""
 _VERSION: Final = "2026-07-28"
 _CLIENT: Final[Json] = {"name": "codex-mcp-client", "version": "1"}
 _META: Final[Json] = {

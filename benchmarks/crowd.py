@@ -33,7 +33,7 @@ from typing import Final, Literal, cast, get_args
 from urllib.request import urlopen
 
 import anyio
-from callers import KEY_BEFORE, Answer, Ask, Prompts, http_callers, stdio_callers
+from callers import SHARED_KEY, Answer, Ask, Prompts, http_callers, stdio_callers
 from figures import Limits
 from host import clean_environ
 from look_cost import look_costs
@@ -60,7 +60,7 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "RUNAPI_PREVIEW": "off",
     "RUNAPI_HTTP_CONNECTIONS_PER_ADDRESS": "4000",
     "RUNAPI_REQUESTS_PER_SECOND": "1000",
-    "RUNAPI_API_KEY": f"{KEY_BEFORE}of-all",
+    "RUNAPI_API_KEY": SHARED_KEY,
 }
 
 
@@ -131,36 +131,36 @@ _COLUMNS: Final = (
 )
 
 
-async def main(ways: Sequence[Way], crowds: Sequence[int], *, with_look: bool) -> int:
-    limits = Limits()
-    if with_look:
-        async with _sandbox() as base_url:
-            ours, bare = await anyio.to_thread.run_sync(look_costs, base_url)
-        print(f"CPU ms of a look {ours:.2f}, of a bare httpx GET of the same answer {bare:.2f}")
-        limits.number("CPU ms of a look", ours, MOST_LOOK_MS)
+async def main(ways: Sequence[Way], crowds: Sequence[int], *, lenient: bool) -> int:
+    """1 where a limit is broken; where that is `lenient`, only where a picture did not come."""
+    limits, lost = Limits(), Limits()
+    async with _sandbox() as base_url:
+        ours, bare = await anyio.to_thread.run_sync(look_costs, base_url)
+    print(f"CPU ms of a look {ours:.2f}, of a bare httpx GET of the same answer {bare:.2f}")
+    limits.number("CPU ms of a look", ours, MOST_LOOK_MS)
     _print_row(_COLUMNS)
-    for way in ways:
-        for calls in crowds:
-            seen = await _crowd(way, calls)
-            _print_row(seen.cells())
-            _explain(seen)
-            _check(seen, limits)
-    return limits.exit_status
+    crowd = [await _meet(way, calls) for way in ways for calls in crowds]
+    for seen in crowd:
+        name = f"{seen.way} {seen.calls:,}"
+        lost.count(f"{name}: not delivered", seen.calls - len(seen.delivered), 0)
+        _check(name, seen, limits)
+    return lost.exit_status if lenient else max(lost.exit_status, limits.exit_status)
 
 
-def _check(seen: Seen, limits: Limits) -> None:
-    name = f"{seen.way} {seen.calls:,}"
-    limits.count(f"{name}: not delivered", seen.calls - len(seen.delivered), 0)
+async def _meet(way: Way, calls: int) -> Seen:
+    seen = await _crowd(way, calls)
+    _print_row(seen.cells())
+    words = next((answer.words for answer in seen.answers if answer.words), "")
+    if words:
+        print(f"not delivered: {words}", file=sys.stderr)
+    return seen
+
+
+def _check(name: str, seen: Seen, limits: Limits) -> None:
     limits.number(f"{name}: s after the last end", seen.after_seconds, MOST_AFTER_SECONDS)
     limits.number(f"{name}: s of an answer, p99", _p(seen.answer_seconds, 99), MOST_ANSWER_SECONDS)
     limits.number(f"{name}: MB a wait", seen.mb_a_wait, MOST_MB_A_WAIT)
     limits.number(f"{name}: ms the loop was held", seen.held_ms, MOST_HELD_MS)
-
-
-def _explain(seen: Seen) -> None:
-    for words in {answer.words for answer in seen.answers if answer.words}:
-        print(f"        not delivered: {words}", file=sys.stderr)
-        break
 
 
 def _print_row(cells: Sequence[str]) -> None:
@@ -240,8 +240,7 @@ async def _serving(way: Way, base_url: str, prompts: Prompts) -> AsyncGenerator[
         environ |= {**_SETTINGS, "RUNAPI_BASE_URL": base_url}
         more = _HTTP if way == "http" else ()
         command = [sys.executable, _PROBED, folder, "--beats", *more]
-        stderr = None if way == "http" else subprocess.DEVNULL
-        stderr = subprocess.PIPE if way == "http" else stderr
+        stderr = subprocess.PIPE if way == "http" else subprocess.DEVNULL
         process = await anyio.open_process(command, env=environ, stderr=stderr)
         async with process:
             server = Server(process.pid, Path(folder))
@@ -294,4 +293,4 @@ if __name__ == "__main__":
     crowds = [asked.calls] if asked.calls else [CROWDS[-1] // 10] if asked.tenth else CROWDS
     ways = [asked.only] if asked.only else get_args(Way)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    sys.exit(anyio.run(partial(main, ways, crowds, with_look=True)))
+    sys.exit(anyio.run(partial(main, ways, crowds, lenient=asked.tenth)))

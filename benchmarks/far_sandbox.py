@@ -13,7 +13,8 @@ from time import monotonic, process_time
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from callers import SHARED_KEY
+from starlette.types import Message, Receive, Scope, Send
 
 from runapi_mcp.base.sockets import listen
 from runapi_mcp.sandbox.app import Sandbox
@@ -40,6 +41,8 @@ class FarSandbox:
         elif scope["path"] == "/report":
             await _send_json(send, self._report())
         else:
+            # One key pays for a whole crowd.
+            self.sandbox.accounts.of(SHARED_KEY).balance_cents = 10**9
             await self.sandbox.app(scope, receive, send)
 
     async def _answer_look(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +64,13 @@ class FarSandbox:
         return self.sandbox.accounts.of(sent).tasks.get(scope["path"].rpartition("/")[2])
 
     def _report(self) -> object:
-        return {"looks": self.looks, "seen": self.seen, "cpu_seconds": process_time()}
+        spent_cents = self.sandbox.accounts.spent_cents
+        return {
+            "looks": self.looks,
+            "seen": self.seen,
+            "cpu_seconds": process_time(),
+            "spent_cents": spent_cents,
+        }
 
 
 async def _send_json(send: Send, body: object) -> None:
@@ -77,7 +86,7 @@ async def _send_json(send: Send, body: object) -> None:
 
 def main() -> None:
     """Serve until whoever started this closes its stdin."""
-    app: ASGIApp = FarSandbox()
+    app = FarSandbox()
     with listen("127.0.0.1", 0) as sock:
         server = uvicorn.Server(
             uvicorn.Config(

@@ -119,7 +119,7 @@ async def _waits(callbacks: Callbacks, share: float) -> Seen:
         return SHORTEST_SECONDS + (longest - SHORTEST_SECONDS) * (number * 0.618034 % 1)
 
     answers: list[Answer] = []
-    async with _sandbox() as base_url, _servers(base_url, callbacks) as servers:
+    async with running_sandbox() as base_url, _servers(base_url, callbacks) as servers:
         asks = [http_callers(f"{url}/mcp", Prompts(seconds)) for url in servers.urls]
 
         async def one(number: int) -> None:
@@ -130,13 +130,13 @@ async def _waits(callbacks: Callbacks, share: float) -> Seen:
             answers.append(answer)
 
         await _warm_up(servers)
-        looks_before = cast("int", (await _report(base_url))["looks"])
+        looks_before = cast("int", (await report_of(base_url))["looks"])
         began, cpu_before = monotonic(), servers.cpu_seconds()
         async with anyio.create_task_group() as group:
             for number in range(calls):
                 group.start_soon(one, number)
         cpu = servers.cpu_seconds() - cpu_before
-        report = await _report(base_url)
+        report = await report_of(base_url)
         seen = cast("Mapping[str, tuple[float, float]]", report["seen"])
         return Seen(
             callbacks=callbacks,
@@ -198,7 +198,7 @@ async def _start(environ: Mapping[str, str], port: int, stack: AsyncExitStack) -
 
 
 @asynccontextmanager
-async def _sandbox() -> AsyncGenerator[str]:
+async def running_sandbox() -> AsyncGenerator[str]:
     # It would tell of each callback that nobody takes.
     command = [sys.executable, _SANDBOX]
     async with await anyio.open_process(command, stderr=subprocess.DEVNULL) as process:
@@ -207,7 +207,7 @@ async def _sandbox() -> AsyncGenerator[str]:
         process.kill()
 
 
-async def _report(base_url: str) -> Mapping[str, object]:
+async def report_of(base_url: str) -> Mapping[str, object]:
     def read() -> Mapping[str, object]:
         with urlopen(f"{base_url}/report") as answer:  # noqa: S310 - on this machine
             return json.load(answer)

@@ -16,7 +16,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS, Key, Settings
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
-from runapi_mcp.orders.ledger import KeptLedger, Ledger
+from runapi_mcp.orders.ledger import DeriveKey, KeptLedger, Ledger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.look_budget import LookBudget
@@ -58,6 +58,7 @@ def shared_state_of(
     ledger: Ledger,
     others: Sequence[Provider] = (),
     wakeups: Wakeups | None = None,
+    derive_key: DeriveKey | None = None,
 ) -> SharedState:
     return SharedState(
         ledger,
@@ -65,6 +66,7 @@ def shared_state_of(
         keeps_prompts=settings.ledger.keep_prompts,
         variants=known_variants(others),
         wakeups=wakeups,
+        derive_key=derive_key,
         looks=LookBudget(settings.waiting.looks_per_second),
     )
 

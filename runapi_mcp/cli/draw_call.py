@@ -64,7 +64,7 @@ class DrawCall:
             aclosing(RunAPI(base_url, make_rate_limit=make_rate_limit)) as upstream,
             aclosing(ledger_of(self._settings)) as ledger,
         ):
-            shared = shared_state_of(self._settings, ledger)
+            shared = shared_state_of(self._settings, ledger, derive_key=ledger.derive_key)
             store = PictureStore(base_url, self._request.folders(self._settings))
             caller = caller_at_terminal(
                 self._settings, Sellers(upstream.provider(key)), shared, store, spinner.report

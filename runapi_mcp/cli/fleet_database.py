@@ -29,6 +29,12 @@ _OLDER: Final = (
 )
 
 
+_UNSAFE: Final = (
+    "this database has standbys and waits for none: a failover may lose the latest calls, and the "
+    "same calls would pay again; set synchronous_standby_names"
+)
+
+
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncGenerator[PostgresPool | None]:
     """The way to the settings' database, which was prepared; None where they have none.
@@ -83,15 +89,19 @@ async def prepare(url: SecretStr) -> Mapping[str, tuple[int, int]]:
     """
     from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, reason_of
     from runapi_mcp.postgres.schemas import NewerSchema, migrate
+    from runapi_mcp.postgres.standbys import count_unsafe_standbys
 
     try:
-        return await migrate(url, _schemas())
+        led = await migrate(url, _schemas())
+        if await count_unsafe_standbys(url):
+            logger.warning(_UNSAFE)
     except NewerSchema as error:
         raise NotConfigured(*_NEWER) from error
     except DATABASE_FAILURES as error:
         raise NotConfigured(
             f"The database cannot be prepared: {reason_of(error)}.", "Mend that, and run it again."
         ) from error
+    return led
 
 
 async def database_trouble(pool: PostgresPool) -> str:

@@ -269,7 +269,8 @@ async def _server(
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
         wakeups, kept = (parts.wakeups, parts.kept) if parts else (None, None)
-        shared = shared_state_of(loaded, watch.ledger(ledger), others, wakeups)
+        watched = watch.ledger(ledger)
+        shared = shared_state_of(loaded, watched, others, wakeups, ledger.derive_key)
         service = service_of(loaded, watch.upstream(upstream), shared, keys, logins, others, kept)
         variants = offered_variants(loaded, others)
         saves = loaded.pictures.are_saved(is_local=not is_far)

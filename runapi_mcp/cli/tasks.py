@@ -148,7 +148,9 @@ async def _outcome(
 
     async with others_of(loaded, upstream.base_url) as others:
         sellers = Sellers(upstream.provider(loaded.key), others)
-        orders = Orders(shared_state_of(loaded, ledger, others), sellers)
+        orders = Orders(
+            shared_state_of(loaded, ledger, others, derive_key=ledger.derive_key), sellers
+        )
         tracked = await orders.find(task_id, 0)
     options = delivery_of(loaded)
     pictures = await deliver([tracked], options, ledger, _say_nothing)

@@ -132,10 +132,10 @@ class TurnTable:
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[DatabaseSession]:
         connection = await connect(self._url)
-        self.is_connected = True
         try:
-            await connection.execute(_FORGET)
-            self._is_away = False
+            with anyio.fail_after(ANSWER_SECONDS):
+                await connection.execute(_FORGET)
+            self.is_connected, self._is_away = True, False
             yield connection
         finally:
             # Nothing is left to say on it, least of all to a database that does not answer.

@@ -81,14 +81,17 @@ class BucketDraft:
         self._kept = kept
         self._folder = folder
         self._name = name
-        self._file = tempfile.NamedTemporaryFile(prefix="runapi-")  # noqa: SIM115 - `discard` closes it
+        # Not a temporary file, which Windows opens once only.
+        self._place = tempfile.TemporaryDirectory(prefix="runapi-", ignore_cleanup_errors=True)
+        self._path = Path(self._place.name, "picture")
+        self._file = self._path.open("wb")  # `discard` closes it
 
     def write(self, content: bytes) -> None:
         self._file.write(content)
         self._file.flush()
 
     def read_back(self) -> IO[bytes]:
-        return Path(self._file.name).open("rb")
+        return self._path.open("rb")
 
     def commit(self, suffix: str, about: Mapping[str, object], *, keep_sidecar: bool) -> str:
         """The link to the picture, which is in the bucket now, or was.
@@ -106,6 +109,7 @@ class BucketDraft:
 
     def discard(self) -> None:
         self._file.close()
+        self._place.cleanup()
 
     def _create(self, key: str, media_type: str, about: Mapping[str, object]) -> None:
         bucket = self._kept.bucket
@@ -113,7 +117,7 @@ class BucketDraft:
             sidecar = json.dumps(dict(about), indent=2).encode()
             bucket.create(f"{key}.json", sidecar, "application/json")
         # The last: where it is, all is.
-        bucket.create(key, Path(self._file.name), media_type)
+        bucket.create(key, self._path, media_type)
 
 
 def _folder_of(request: PictureRequest, wanted: WantedPicture) -> str:

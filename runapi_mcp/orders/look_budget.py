@@ -8,8 +8,8 @@ that are to pay begin so as well, before looks: of a thousand begun at once none
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,6 +30,8 @@ LONGEST_DELAY_SECONDS: Final = 15.0
 """A look that has waited longer goes before all that have not."""
 BUSY_DELAY_SECONDS: Final = 1.0
 """From such a delay on, whoever waits is told."""
+MOST_IN_PAYMENT: Final = 64
+"""Calls that are being paid at once; of more, all would only take longer."""
 _PAUSE_SECONDS: Final = 0.005
 _TOLD_SECONDS: Final = 5.0
 _RANKED_SECONDS: Final = 0.1
@@ -62,6 +64,8 @@ class LookBudget:
         self._ranked_until = -math.inf
         self._busy_until = -math.inf
         self._in_hand = 0
+        self._in_payment = 0
+        self._next_payment_by = 0.0
 
     @property
     def is_busy(self) -> bool:
@@ -72,11 +76,17 @@ class LookBudget:
         """Return when a look may go out that sees an end with this chance."""
         await self._turns.wait(_Waiter(chance))
 
-    async def wait_to_pay(self) -> None:
-        """Return when a call may begin that is to pay."""
+    @asynccontextmanager
+    async def paying(self) -> AsyncGenerator[None]:
+        """Begin when a call may that is to pay; it has paid at the end."""
         waiter = _Waiter(None)
         self._paying.append(waiter)
         await self._turns.wait(waiter)
+        self._in_payment += 1
+        try:
+            yield
+        finally:
+            self._in_payment -= 1
 
     @contextmanager
     def taking_in(self) -> Generator[None]:
@@ -92,7 +102,8 @@ class LookBudget:
         now = anyio.current_time()
         chosen = self._next(waiting, now)
         if chosen is None:
-            await anyio.sleep_until(self._next_look_at)
+            early = self._next_look_at - now
+            await anyio.sleep(early if early > 0 else _PAUSE_SECONDS)
         else:
             self._note_turn(chosen, now)
         return chosen
@@ -101,6 +112,7 @@ class LookBudget:
         self._next_turn_by = now + LEAST_EVERY_SECONDS
         if chosen.chance is None:
             self._paying_in_a_row += 1
+            self._next_payment_by = now + LEAST_EVERY_SECONDS
             return
         self._paying_in_a_row = 0
         self._next_look_at = now + self._gap_seconds
@@ -118,15 +130,17 @@ class LookBudget:
             await anyio.sleep(max(now - before, _PAUSE_SECONDS))
 
     def _next(self, waiting: Collection[_Waiter], now: float) -> _Waiter | None:
-        """Whose turn it is; None while it is too early for a look, and nobody is to pay."""
+        """Whose turn it is; None while it is too early for all that wait."""
         while self._paying and self._paying[0] not in waiting:
             self._paying.popleft()
-        is_for_a_look = not self._paying or self._paying_in_a_row >= PAYING_IN_A_ROW
+        has_room = self._in_payment < MOST_IN_PAYMENT or now >= self._next_payment_by
+        may_pay = bool(self._paying) and has_room
+        is_for_a_look = not may_pay or self._paying_in_a_row >= PAYING_IN_A_ROW
         if is_for_a_look and now >= self._next_look_at:
             look = self._most_urgent_look(waiting)
             if look is not None:
                 return look
-        return self._paying.popleft() if self._paying else None
+        return self._paying.popleft() if may_pay else None
 
     def _most_urgent_look(self, waiting: Collection[_Waiter]) -> _Waiter | None:
         now = anyio.current_time()

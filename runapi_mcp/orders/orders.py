@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -71,9 +72,9 @@ class Orders:
         self._sellers = sellers
         self._poller = Poller(shared, sellers)
 
-    async def wait_to_pay(self) -> None:
-        """Return when a call may begin that is to pay: at once, unless the process is busy."""
-        await self._shared.looks.wait_to_pay()
+    def paying(self) -> AbstractAsyncContextManager[None]:
+        """Around what a call does until it has paid: begun at once, unless the process is busy."""
+        return self._shared.looks.paying()
 
     async def join(self, purchase: Purchase) -> Order | None:
         """The identical call that was not settled when this one came, if there is one."""
@@ -90,7 +91,7 @@ class Orders:
             LedgerUnusable: it cannot be written down; nothing was paid.
         """
         reconcile_soon(self._shared, self._sellers)
-        provider = self._seller(purchase)
+        purchase, provider = await self._with_derived_key(purchase), self._seller(purchase)
         if self.limits.asks_for(purchase.total):
             purchase = approve(provider, purchase, yes)
 
@@ -213,6 +214,14 @@ class Orders:
     async def spending_today(self) -> Spending | None:
         """What this caller's calls of today cost; None where nobody can tell."""
         return await read_or_none(self.ledger.spending(self._sellers.caller_id))
+
+    async def _with_derived_key(self, purchase: Purchase) -> Purchase:
+        derive_key, repeats = self._shared.derive_key, purchase.variant.vendor.repeats_safely
+        # With addresses that are new each time, the same key would come with another request.
+        if derive_key is None or not repeats or purchase.must_upload:
+            return purchase
+        key = await derive_key(self._sellers.caller_id, purchase.fingerprint)
+        return replace(purchase, key=key)
 
     async def _track(self, task_id: str) -> TrackedTask:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))

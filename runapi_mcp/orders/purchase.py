@@ -20,6 +20,11 @@ def new_key() -> str:
     return str(uuid.uuid4())
 
 
+def key_of_number(first_key: str, number: int) -> str:
+    """The key of a call's further picture, which is no other as long as the first one's is not."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{first_key} {number}"))
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """An image that a call starts from."""
@@ -99,6 +104,11 @@ class Purchase:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def must_upload(self) -> bool:
+        """Whether its request depends on addresses that nobody has yet."""
+        return any(source.url is None for source in self.sources)
+
+    @property
     def use(self) -> Use:
         """The pictures that its caller has by now."""
         return Use(
@@ -133,7 +143,13 @@ class Purchase:
             begun_at=begun_at,
         )
         more = range(2, self.count + 1)
-        entries = [first, *(replace(first, key=new_key(), number=number) for number in more)]
+        entries = [
+            first,
+            *(
+                replace(first, key=key_of_number(self.key, number), number=number)
+                for number in more
+            ),
+        ]
         return [_with_request(entry, form) for entry in entries] if is_ready else entries
 
     def with_sources(

@@ -12,7 +12,7 @@ from runapi_mcp.base.background import Background
 from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.base.single_flight import SingleFlight
 from runapi_mcp.orders.durations import Durations
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger import DeriveKey, Ledger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.payment import Paid, log_unheard
@@ -37,6 +37,8 @@ class SharedState:
     """What can have been ordered, whatever is offered now."""
     wakeups: Wakeups | None = None
     """How callbacks reach those that wait; None where nobody can call back."""
+    derive_key: DeriveKey | None = None
+    """None where each call has a key of its own making."""
     looks: LookBudget = field(default_factory=LookBudget)
     tracked: WeakValueDictionary[tuple[str, str], TrackedTask] = field(
         default_factory=WeakValueDictionary[tuple[str, str], TrackedTask]

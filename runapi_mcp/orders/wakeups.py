@@ -4,9 +4,11 @@ A callback is a hint to look now, and never more: whoever knows its address coul
 counts once for each picture. Knows nothing of addresses, signatures or other servers.
 """
 
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -14,6 +16,8 @@ import anyio
 
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
+
+logger = logging.getLogger(__name__)
 
 MOST_HEARD: Final = 20_000
 """How many callbacks are remembered, so that each counts once, however early it comes."""
@@ -43,7 +47,7 @@ class Wakeups:
 
     def watch(self, entry: Entry, tracked: TrackedTask) -> None:
         """Wake the task when its callback comes, or now if it came before anybody knew the task."""
-        # A key that nobody can guess stands in a request as part of our address alone.
+        # Nothing but our address has a key in it: a key is made after all else that is asked.
         if entry.key not in (entry.request or ""):
             return
         if self.was_heard(entry.key):
@@ -85,11 +89,16 @@ class Wakeups:
 
     def _arrivals_of(self, vendor: str) -> "Arrivals":
         if vendor not in self._arrivals:
-            self._arrivals[vendor] = Arrivals(self._look_at_all)
+            self._arrivals[vendor] = Arrivals(partial(self._miss, vendor))
         return self._arrivals[vendor]
 
-    def _look_at_all(self) -> None:
-        """Those that were left to callbacks which do not come any more."""
+    def _miss(self, vendor: str) -> None:
+        """Say that a vendor's callbacks stay out, and look at all that was left to them."""
+        logger.warning(
+            "callbacks of %s stay out: pictures are looked at without them. Does what is posted to "
+            "RUNAPI_PUBLIC_URL arrive here?",
+            vendor,
+        )
         for tracked in list(self._watched.values()):
             tracked.wake()
 
@@ -118,12 +127,14 @@ class Arrivals:
     """The share of ended tasks whose callback came in time, of the latest ones."""
 
     def __init__(self, on_lost: Callable[[], None]) -> None:
-        """`on_lost` is called when callbacks cease to be proven."""
+        """`on_lost` is called when callbacks cease to be proven, or none has come of so many."""
         self._on_lost = on_lost
         self._came: deque[bool] = deque(maxlen=COUNTED)
         self._ended: OrderedDict[str, float] = OrderedDict()
         """When the tasks were seen ended whose callback may come yet."""
         self._were_proven = False
+        self._is_told = False
+        """Whether it was said that they stay out, since they last did not."""
 
     @property
     def are_proven(self) -> bool:
@@ -152,7 +163,11 @@ class Arrivals:
         share = sum(self._came) / len(self._came)
         were_proven = self._were_proven
         self._were_proven = len(self._came) >= FEWEST_COUNTED and share >= PROVEN_SHARE
-        if were_proven and not self._were_proven:
+        are_silent = len(self._came) == COUNTED and share == 0
+        if self._were_proven:
+            self._is_told = False
+        elif (were_proven or are_silent) and not self._is_told:
+            self._is_told = True
             self._on_lost()
 
 

@@ -33,12 +33,15 @@ _DEFAULTS: Final[Mapping[str, str]] = {
 }
 
 # With the transaction itself, because a pooler between may give each another connection. What the
-# one locks whose client is gone, the others get before they give up.
+# one locks whose client is gone, the others get before they give up. A database that answers before
+# it has written is told to write all the same.
 _BEGIN: Final = """
     BEGIN;
     SELECT extract(epoch FROM clock_timestamp())::float8 AS now,
         set_config('idle_in_transaction_session_timeout', '5s', true),
-        set_config('lock_timeout', '8s', true), set_config('statement_timeout', '10s', true)"""
+        set_config('lock_timeout', '8s', true), set_config('statement_timeout', '10s', true),
+        set_config('synchronous_commit', replace(
+            current_setting('synchronous_commit'), 'off', 'on'), true)"""
 _NOT_DURABLE: Final = "SET LOCAL synchronous_commit = off"
 
 

@@ -47,7 +47,14 @@ def drawing_tool(variant: Variant) -> Tool:
 
 
 async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResult:
-    await caller.orders.wait_to_pay()
+    async with caller.orders.paying():
+        order, paid, options = await _buy(variant, caller, raw)
+    return await _result(caller, order, paid, options)
+
+
+async def _buy(
+    variant: Variant, caller: Caller, raw: RawArguments
+) -> tuple[Order, list[TrackedTask | Failure], DrawingOptions]:
     try:
         # Nothing that is paid has been sent before there is an order.
         with anyio.fail_after(caller.wait.left_to_check()):
@@ -67,7 +74,7 @@ async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResu
             continue
         # Up to 160 MB, which nobody needs while the task is followed.
         sources.clear()
-        return await _result(caller, order, paid, options)
+        return order, paid, options
 
 
 async def _check(

@@ -27,7 +27,7 @@ _NO_ADDRESS: Final = (
 _ONLY_URLS: Final = "The image URLs expire {days} after drawing; download what should last."
 _KEPT: Final = (
     "Give the user the URL, which lasts. To change the image, give its task_id as "
-    "source_image_urls to a remix tool."
+    "source_image_urls to a remix tool, within about 7 days."
 )
 _RUNNING: Final = (
     "Call get_task with this task_id, or make the same call again: it goes on with this one and "

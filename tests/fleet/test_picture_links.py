@@ -87,6 +87,7 @@ async def test_a_link_leads_to_a_fresh_address_of_the_picture_on_any_server(kept
     assert link.startswith(f"{PUBLIC}/pictures/")
     assert "image_paths" not in told
     assert "expires" not in told
+    assert told["next"].startswith("Give the user the URL, which lasts.")
     for url in kept.urls:
         answer = await kept.follow(link, url)
         assert answer.status_code == 302

@@ -83,6 +83,32 @@ async def test_what_pays_is_seen_through_before_it_goes(there: FleetSite) -> Non
     assert there.net.paid_requests() == 1
 
 
+async def test_what_pays_for_a_caller_who_left_is_seen_through_as_well(there: FleetSite) -> None:
+    [first, second, _] = there.fleet.replicas
+    prompt = "a fox [[slow 4s]]"
+    async with anyio.create_task_group() as group:
+        group.start_soon(there.client("2026-07-28", first.url).draw, prompt)
+        await there.net.next_paid_request()
+        group.cancel_scope.cancel()
+    assert await first.leave() == 0
+    drawn = await there.client("2026-07-28", second.url).draw(prompt)
+    assert drawn["structuredContent"]["task_id"] in there.net.account().tasks
+    assert there.net.paid_requests() == 1
+
+
+async def test_it_says_at_its_start_that_it_is_one_of_several_and_who_is_one_caller(
+    there: FleetSite,
+) -> None:
+    first = there.fleet.replicas[0]
+    await first.program.stderr.holding("A caller is a key")
+    serves = f"runapi-mcp serves {first.url}/mcp (one of several, without SSE; other names: "
+    one_caller = "A caller is a key: people behind one shared key are one caller, who see, join "
+    assert first.program.stderr.seen == [
+        f"{serves}--allow-host)",
+        f"{one_caller}and spend together.",
+    ]
+
+
 async def test_leaving_ends_in_its_time_whatever_hangs(fleet_database: SecretStr) -> None:
     async with (
         fleet_site(fleet_database, "--drain-seconds", "3") as there,

@@ -1,8 +1,9 @@
 """A picture is looked at when RunAPI calls back, and found all the same when it does not."""
 
 import json
+import logging
+import re
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -24,6 +25,10 @@ from tests.support.photos import REMIX, asking, photo
 from tests.support.world import NO_PICTURES, World, facts, said, world
 
 pytestmark = pytest.mark.anyio
+STAY_OUT = (
+    "callbacks of runapi stay out: pictures are looked at without them. Does what is posted to "
+    "RUNAPI_PUBLIC_URL arrive here?"
+)
 DRAW = "flux_2_pro_text_to_image"
 
 
@@ -55,6 +60,10 @@ def looks(w: World) -> int:
     return sum("text_to_image" in path for path in w.wire.paths())
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 def sent_callback(w: World) -> object:
     [create] = [sent for sent in w.wire.sent if sent.method == "POST"]
     return json.loads(create.body).get("callback_url")
@@ -76,11 +85,8 @@ async def test_each_picture_of_a_call_has_a_callback_of_its_own() -> None:
 
 async def test_a_picture_made_of_a_local_image_calls_back_as_well(tmp_path: Path) -> None:
     image = photo(tmp_path / "photos" / "fox.png")
-    folders: dict[str, Any] = {
-        "folders": Folders(tmp_path / "pictures", (tmp_path / "photos",)),
-        **NO_PICTURES,
-    }
-    async with calling_back(**folders) as (w, callbacks):
+    folders = Folders(tmp_path / "pictures", (tmp_path / "photos",))
+    async with calling_back(folders=folders, **NO_PICTURES) as (w, callbacks):
         asked = {**asking(image, prompt="a fox [[takes 1s]]"), "count": 2}
         assert facts(await w.call(REMIX, asked))["status"] == "completed"
         sent = [json.loads(each.body) for each in w.wire.sent if each.path.endswith("remix_image")]
@@ -209,7 +215,9 @@ async def test_a_lost_callback_of_many_costs_no_picture() -> None:
         assert looks(w) - before == 1
 
 
-async def test_when_callbacks_stop_polling_is_dense_again() -> None:
+async def test_when_callbacks_stop_polling_is_dense_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     is_down = anyio.Event()
 
     async def until_it_is_down(post: Post, url: str, ends_at: float) -> None:
@@ -224,6 +232,26 @@ async def test_when_callbacks_stop_polling_is_dense_again() -> None:
         await anyio.sleep(30)
         assert not callbacks.wakeups.are_proven(RUNAPI.name)
         assert await lag(w, callbacks, 60) < 1
+    assert told(caplog) == [STAY_OUT]
+
+
+async def test_where_none_ever_comes_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with calling_back(never) as (w, _):
+        for first in (0, 20, 40):
+            await draw_several(w, range(first, first + 20))
+            await anyio.sleep(30)
+    assert told(caplog) == [STAY_OUT]
+
+
+async def test_how_long_pictures_take_is_learned_from_callbacks() -> None:
+    async with calling_back() as (w, _):
+        for number in range(10):
+            await draw(w, number, takes=30)
+        w.progress.clear()
+        await draw(w, 10, takes=30)
+        assert all(
+            re.search("pro usually takes about (2[89]|30) s", words) for _, words in w.progress
+        )
 
 
 async def test_of_many_waits_few_are_looked_at_before_their_callback() -> None:
@@ -242,13 +270,18 @@ async def test_of_many_waits_few_are_looked_at_before_their_callback() -> None:
         assert (looks(w) - before) / len(lags) < 1.3, (looks(w) - before, len(lags))
 
 
-async def test_every_callback_is_answered_alike() -> None:
+async def test_every_callback_is_answered_alike_and_none_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "runapi_mcp")
     async with calling_back(never) as (w, callbacks):
         await draw(w)
         [url] = callbacks.urls
         for each in (url, url, f"{url}0", f"{PUBLIC_URL}/callbacks/", f"{url}?key=1"):
             await callbacks.post(each, content=b"{" * 10)
         assert callbacks.statuses == [204] * 5
+    ours = [each for each in caplog.records if each.name.startswith("runapi_mcp")]
+    assert not any("/callbacks/" in record.getMessage() for record in ours)
 
 
 def test_all_secrets_verify_and_the_first_signs() -> None:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any, Final
 
 import httpx
@@ -10,8 +12,9 @@ import pytest
 from obstore.store import MemoryStore, S3Store
 
 from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.images.bucket import BucketUnusable
 from runapi_mcp.images.kept_pictures import KeptPictures
-from runapi_mcp.images.obstore_bucket import ObstoreBucket
+from runapi_mcp.images.obstore_bucket import LEFT_ALONE_SECONDS, ObstoreBucket
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.images.picture_links import PictureLinks
 from tests.support.collecting import collect, wanted
@@ -26,6 +29,17 @@ OLD, NEW = (SecretStr(f"{age}-secret-of-the-tests") for age in ("old", "new"))
 
 def kept_in(store: MemoryStore | S3Store, **more: Any) -> KeptPictures:
     return KeptPictures(ObstoreBucket(store), PictureLinks(PUBLIC, [NEW, OLD]), **more)
+
+
+def store_at(url: str) -> S3Store:
+    return S3Store(
+        "pictures",
+        endpoint=url,
+        access_key_id="an-id",
+        secret_access_key="a-secret",
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
 
 
 def contents(store: MemoryStore) -> Mapping[str, bytes]:
@@ -104,18 +118,41 @@ async def test_a_picture_stays_in_the_format_it_came_in_and_that_is_said() -> No
 
 
 async def test_a_bucket_that_cannot_be_used_costs_the_link_and_not_the_picture() -> None:
-    nowhere = S3Store(
-        "nowhere",
-        endpoint="http://127.0.0.1:9",
-        access_key_id="an-id",
-        secret_access_key="a-secret",
-        client_options={"allow_http": True},
-        retry_config={"max_retries": 0},
-    )
-    (picture,) = await collected(kept_in(nowhere), Seller())
+    (picture,) = await collected(kept_in(store_at("http://127.0.0.1:9")), Seller())
     assert picture.url == wanted().url
     assert picture.not_saved == ("The picture was not kept: The bucket cannot be used just now.")
     assert picture.preview is not None
+
+
+class Unwell(BaseHTTPRequestHandler):
+    """A store that is down."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_response(503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - as it is called
+        """Nobody reads it."""
+
+
+def test_a_bucket_that_is_down_is_not_asked_at_every_call() -> None:
+    seconds = 0.0
+    with HTTPServer(("127.0.0.1", 0), Unwell) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        bucket = ObstoreBucket(store_at(f"http://127.0.0.1:{server.server_port}"), lambda: seconds)
+        for _ in range(3):
+            with pytest.raises(BucketUnusable, match="cannot be used just now"):
+                bucket.names("folder")
+        assert Unwell.asked == 1
+        seconds = LEFT_ALONE_SECONDS
+        with pytest.raises(BucketUnusable):
+            bucket.names("folder")
+        assert Unwell.asked == 2
+        server.shutdown()
 
 
 async def test_what_somebody_else_put_into_its_place_is_no_picture_of_ours() -> None:

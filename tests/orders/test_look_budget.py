@@ -1,8 +1,7 @@
 """Looks while the process is busy: later, the likeliest first, and after what answers and pays."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing, asynccontextmanager
-from functools import partial
 from itertools import pairwise
 
 import anyio
@@ -14,6 +13,7 @@ from runapi_mcp.orders.look_budget import (
     LEAST_EVERY_SECONDS,
     LONGEST_DELAY_SECONDS,
     MOST_IN_HAND,
+    MOST_IN_PAYMENT,
     PAYING_IN_A_ROW,
     LookBudget,
 )
@@ -99,17 +99,42 @@ async def test_some_looks_go_out_however_long_the_loop_is_busy() -> None:
 async def test_what_pays_goes_before_looks_but_does_not_shut_them_out() -> None:
     budget, gone = LookBudget(), list[str]()
 
-    async def take(name: str, wait: Callable[[], Awaitable[None]]) -> None:
-        await wait()
-        gone.append(name)
+    async def look() -> None:
+        await budget.wait_to_look(lambda: 0.9)
+        gone.append("look")
+
+    async def pay() -> None:
+        async with budget.paying():
+            gone.append("pay")
 
     async with busy_loop(), anyio.create_task_group() as group:
         for _ in range(4):
-            group.start_soon(take, "look", partial(budget.wait_to_look, lambda: 0.9))
+            group.start_soon(look)
         for _ in range(2 * PAYING_IN_A_ROW):
-            group.start_soon(take, "pay", budget.wait_to_pay)
+            group.start_soon(pay)
     in_turn = [*["pay"] * PAYING_IN_A_ROW, "look"]
     assert gone == [*in_turn, *in_turn, "look", "look"]
+
+
+async def test_of_many_calls_that_pay_so_many_begin_and_others_seldom_before_those_have_paid() -> (
+    None
+):
+    budget, begun = LookBudget(), list[float]()
+
+    async def pay() -> None:
+        async with budget.paying():
+            begun.append(anyio.current_time())
+            await anyio.sleep(10)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(MOST_IN_PAYMENT + 20):
+            group.start_soon(pay)
+        await anyio.sleep(1)
+        assert MOST_IN_PAYMENT + 9 <= len(begun) <= MOST_IN_PAYMENT + 11
+        # Looks do not wait for them.
+        started = anyio.current_time()
+        await budget.wait_to_look(lambda: 0.5)
+        assert anyio.current_time() - started < LEAST_EVERY_SECONDS
 
 
 async def test_looks_wait_while_the_ledger_is_behind_with_what_others_saw() -> None:

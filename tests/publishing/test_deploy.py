@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
@@ -15,6 +16,8 @@ from ruamel.yaml import YAML
 
 from publishing.measures_table import ALL_ROWS, series_name
 from runapi_mcp.base.measures import listening
+from runapi_mcp.base.settings.names import NAMES
+from runapi_mcp.cli import main
 from runapi_mcp.telemetry.instruments import SCOPE, instruments
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
@@ -63,6 +66,35 @@ def test_what_is_watched_is_told(expression: str) -> None:
     for name, wanted in LABELLED.findall(expression):
         if name != "job":
             assert set(wanted.split("|")) <= values
+
+
+def started() -> Iterator[list[str]]:
+    """What follows the program's name wherever it is started."""
+    services = read("compose/compose.yaml")["services"]
+    yield from (services[name]["command"] for name in ("migrate", "runapi"))
+    pod = read("kustomize/base/deployment.yaml")["spec"]["template"]["spec"]
+    yield from (each["args"] for each in (*pod["initContainers"], *pod["containers"]))
+    patches = read("kustomize/overlays/sandbox/kustomization.yaml")["patches"]
+    changes: Any = YAML(typ="safe").load(patches[0]["patch"])  # pyright: ignore[reportUnknownMemberType] - it has no types
+    yield from (each["value"] for each in changes if each["path"].endswith("/args"))
+
+
+@pytest.mark.parametrize("arguments", list(started()), ids=" ".join)
+def test_whatever_is_started_is_a_command_with_options_that_it_has(arguments: list[str]) -> None:
+    command: click.Command = main.command
+    context, rest = click.Context(command), arguments
+    while isinstance(command, click.Group):
+        _, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command = found
+    command.parse_args(click.Context(command), list(rest))
+
+
+def test_whatever_is_set_is_a_setting() -> None:
+    texts = [path.read_text("utf-8") for path in DEPLOY.rglob("*") if path.is_file()]
+    named = {name for text in texts for name in re.findall(r"\bRUNAPI_[A-Z_]+\b", text)}
+    assert named
+    assert named <= NAMES
 
 
 def test_a_server_has_longer_to_leave_than_it_takes() -> None:

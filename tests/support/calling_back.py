@@ -11,6 +11,7 @@ import httpx
 from anyio.abc import TaskGroup
 from starlette.types import Receive, Scope, Send
 
+from runapi_mcp.base.json_values import as_object
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
@@ -44,9 +45,7 @@ class Callbacks:
 
     async def meddle(self, sent: Sent, go_on: Pass) -> httpx.Response:
         """Let a create pass, and call back as its body says."""
-        body: dict[str, object] = {}
-        if "idempotency-key" in sent.headers:
-            body = json.loads(sent.body)
+        body = as_object(json.loads(sent.body)) if "idempotency-key" in sent.headers else {}
         url, prompt = str(body.get("callback_url", "")), str(body.get("prompt", ""))
         if url.startswith(PUBLIC_URL) and url not in self.urls:
             self.urls.append(url)

@@ -1,6 +1,6 @@
 """What the paid way needs of a ledger."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
 from runapi_mcp.orders.ledger.entry import Entry, Spending, Use
@@ -18,6 +18,9 @@ AllowAgain = Callable[[Call, Spending], None]
 """Told the pictures of a call whose prices are not set aside any more, and what today's other calls
 cost; raises for what may not be paid. It runs within the transaction too.
 """
+
+DeriveKey = Callable[[str, str], Awaitable[str]]
+"""Told the caller and the fingerprint: the same key, until a call of it was written down."""
 
 Selection = Literal["recent", "running", "undelivered"]
 
@@ -185,6 +188,11 @@ class KeptLedger(Ledger, Protocol):
 
     async def total_cost_cents(self, since: float) -> float:
         """What everybody's pictures cost that were made since then."""
+        ...
+
+    @property
+    def derive_key(self) -> DeriveKey | None:
+        """Tells a call's idempotency key; None where what is written down is never lost."""
         ...
 
     async def aclose(self) -> None: ...

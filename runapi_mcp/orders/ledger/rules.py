@@ -1,5 +1,6 @@
 """What follows from what is written of a call, whichever ledger has it."""
 
+import math
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
@@ -13,6 +14,8 @@ HANDOVER_SECONDS: Final = 15 * 60.0
 """How long after an answer left the same call may mean that it did not arrive."""
 NEVER_SENT_SECONDS: Final = 15 * 60.0
 """After so long nobody is about to send what never was."""
+APART_SECONDS: Final = 3600.0
+"""How long after a proposal to forget another may agree."""
 
 
 def first_to_join(entries: Iterable[Entry], use: Use, came_at: float) -> list[Entry] | None:
@@ -38,6 +41,21 @@ def is_used(entry: Entry, use: Use) -> bool:
 def is_from_later(call: Call, now: float) -> bool:
     """Whether its hand-over is dated in the future, where it counts as just now."""
     return any((entry.handed_over_at or now) > now for entry in call)
+
+
+def forget_before(
+    proposals: Iterable[tuple[float, float]], before: float, now: float
+) -> float | None:
+    """What is older than this may be forgotten; None where it is too early to ask.
+
+    One clock alone is not believed: where it was a year ahead for one call, it would forget all
+    there is. So what a proposal and a later one, each with when it was made, agree on is old.
+    """
+    made = [(old, at) for old, at in proposals if at <= now]
+    # Later ones by a clock that went backwards since count for nothing.
+    if any(now - at < APART_SECONDS for _, at in made):
+        return None
+    return min([before, *(old for old, _ in made)]) if made else -math.inf
 
 
 def doubt_of(entry: Entry, now: float) -> Doubt | None:

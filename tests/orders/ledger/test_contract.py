@@ -326,7 +326,7 @@ async def test_what_nobody_has_sent_for_so_long_is_withdrawn_instead_of_claimed(
 async def test_what_two_lists_far_enough_apart_have_not_was_not_made(
     book: Book, looks: tuple[float, ...], status: str
 ) -> None:
-    entry = await book.intend("1", vendor=RUNFLOW.name)
+    entry = seen = await book.intend("1", vendor=RUNFLOW.name)
     await book.one.claim_send("1")
     seen = entry
     for seconds in looks:

@@ -17,7 +17,7 @@ from runapi_mcp.orders.ledger.postgres import PostgresLedger
 from runapi_mcp.orders.ledger.postgres.tables import LEDGER_TABLES
 from runapi_mcp.postgres.pool import PostgresPool
 from runapi_mcp.postgres.schemas import migrate
-from tests.support.fleet.postgres_server import PASSWORD, PostgresServer, running_server
+from tests.support.fleet.postgres_server import PostgresServer, running_server
 from tests.support.fleet.tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -25,7 +25,7 @@ LIMIT_SECONDS: Final = 120.0
 NOW: Final = 1_764_500_000.0
 ME, NOTHING = "me", Use()
 IMAGE = ("https://cdn.example/1.png",)
-DAY_SECONDS: Final = 86_400.0
+HOUR_SECONDS, DAY_SECONDS = 3_600.0, 86_400.0
 WRITERS: Final = 24
 CALLS: Final = int(os.environ.get("LEDGER_CALLS", "600"))
 """A tenth of what was tried once by hand: docs/performance.md."""
@@ -250,11 +250,7 @@ async def test_a_failover_to_a_synchronous_standby_loses_no_intent_and_no_send()
         try:
             standby.start()
             require_standby(first)
-            both = f"127.0.0.1:{first.port},127.0.0.1:{standby.port}"
-            url = (
-                f"postgresql://postgres:{PASSWORD}@{both}/postgres?target_session_attrs=read-write"
-            )
-            async with ledger_at(SecretStr(url)) as ledger:
+            async with ledger_at(first.or_else(standby)) as ledger:
                 for number in range(20):
                     await ledger.intend(call_of(str(number)), NOTHING, NOW, allow_all)
                     await ledger.record_send(str(number), allow_again)
@@ -296,3 +292,27 @@ async def test_a_database_of_another_version_pays_nothing_until_it_was_migrated(
             await ledger.intend(call_of("1"), NOTHING, NOW, allow_all)
         pretend(LEDGER_TABLES.version)
         await ledger.intend(call_of("1"), NOTHING, NOW, allow_all)
+
+
+async def test_what_is_settled_and_old_is_forgotten_once_two_servers_agree(
+    ledger_database: SecretStr,
+) -> None:
+    now = NOW
+
+    async def order_as_a_new_server(key: str) -> list[str]:
+        async with aclosing(PostgresPool(ledger_database)) as pool:
+            ledger = PostgresLedger(pool, keep_days=90, clock=lambda: now)
+            await ledger.intend(call_of(key, begun_at=now), NOTHING, now, allow_all)
+            return [each.key for each in await ledger.entries(ME, "recent", 9)]
+
+    async with ledger_at(ledger_database) as ledger:
+        await ledger.intend(call_of("settled"), NOTHING, NOW, allow_all)
+        await ledger.record_send("settled", allow_again)
+        await ledger.record_handover("settled", NOW, surely=True)
+        await ledger.intend(call_of("in doubt"), NOTHING, NOW, allow_all)
+        await ledger.record_send("in doubt", allow_again)
+        now = NOW + 91 * DAY_SECONDS
+        assert set(await order_as_a_new_server("1")) == {"settled", "in doubt", "1"}
+        now += HOUR_SECONDS
+        assert set(await order_as_a_new_server("2")) == {"in doubt", "2"}
+        assert await ledger.count_wrong_budgets() == 0

@@ -119,6 +119,11 @@ class PostgresServer:
         at = f"127.0.0.1:{port or self.port}"
         return SecretStr(f"postgresql://postgres:{PASSWORD}@{at}/{database}")
 
+    def or_else(self, other: "PostgresServer") -> SecretStr:
+        """The address of whichever of the two takes writes."""
+        login, hosts = f"postgres:{PASSWORD}", f"127.0.0.1:{self.port},127.0.0.1:{other.port}"
+        return SecretStr(f"postgresql://{login}@{hosts}/postgres?target_session_attrs=read-write")
+
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
         """A connection of somebody who looks on, or does what an operator does."""
         return psycopg.connect(self.url(database).get_secret_value(), autocommit=True)

@@ -1,6 +1,7 @@
 """The ledger in PostgreSQL: what each operation reads and writes."""
 
 import math
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import LiteralString
@@ -32,6 +33,7 @@ from runapi_mcp.orders.ledger.postgres.bookkeeping import (
     withdraw_unsent,
 )
 from runapi_mcp.orders.ledger.postgres.ledger_database import LedgerDatabase, LedgerTransaction
+from runapi_mcp.orders.ledger.postgres.retention import Retention
 from runapi_mcp.orders.ledger.postgres.statements import Row, Values
 from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
 from runapi_mcp.postgres.pool import PostgresPool
@@ -54,7 +56,7 @@ class PostgresLedger:
     ) -> None:
         self._clock = clock or pool.clock.now
         self._database = LedgerDatabase(pool, self._clock)
-        self._keep_seconds = keep_days * DAY_SECONDS
+        self._retention = Retention(self._database, keep_days * DAY_SECONDS)
         self._zone = zone
 
     def now(self) -> float:
@@ -81,6 +83,7 @@ class PostgresLedger:
         # A replay waits for no lock.
         if replayed := await self.find_alike(first, use, came_at):
             return replayed
+        await self._retention.tidy(self.now())
 
         async def lock(transaction: LedgerTransaction) -> None:
             await lock_for(first, transaction)
@@ -242,6 +245,17 @@ class PostgresLedger:
         """What everybody's pictures cost that were made since then."""
         [row] = await self._rows(statements.SPENT_SINCE, {"since": since})
         return statements.to_cents(row["spent"]) or 0
+
+    async def derive_key(self, caller: str, fingerprint: str) -> str:
+        """The idempotency key of the next call that asks for this.
+
+        Should a failover lose its row, the same call has the same key again, and the provider
+        gives it the same task.
+        """
+        values = {"caller": caller, "fingerprint": fingerprint}
+        rows = await self._rows(statements.COUNT_CALLS, values)
+        calls = rows[0]["calls"] if rows else 0
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{caller} {fingerprint} {calls}"))
 
     async def count_wrong_budgets(self) -> int:
         """How many counters of what a day costs are not the sum of its calls: none, ever."""

@@ -136,6 +136,10 @@ WITHDRAW_PROPOSAL: Final = "DELETE FROM runapi_mcp.forgetting"
 PROPOSE: Final = """
     INSERT INTO runapi_mcp.forgetting (before, proposed_at) VALUES (%(before)s, %(proposed_at)s)"""
 
+COUNT_CALLS: Final = """
+    SELECT calls FROM runapi_mcp.questions
+    WHERE caller = %(caller)s AND fingerprint = %(fingerprint)s"""
+
 RECORD_UPLOAD: Final = """
     INSERT INTO runapi_mcp.uploads (caller, sha256, url, expires_at)
     VALUES (%(caller)s, %(sha256)s, %(url)s, %(expires_at)s)

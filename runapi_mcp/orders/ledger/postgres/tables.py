@@ -107,6 +107,24 @@ LEDGER_TABLES: Final = TableSchema(
                                IS DISTINCT FROM (NEW.spent, NEW.reserved, NEW.day_begins))
             EXECUTE FUNCTION runapi_mcp.move_budget();
 
+        -- How often each caller has ordered the same. Idempotency keys are made of it, so it is
+        -- never forgotten.
+        CREATE TABLE runapi_mcp.questions (
+            caller text NOT NULL,
+            fingerprint text NOT NULL,
+            calls bigint NOT NULL,
+            PRIMARY KEY (caller, fingerprint)
+        );
+        CREATE FUNCTION runapi_mcp.count_question() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO runapi_mcp.questions AS question
+            VALUES (NEW.caller, NEW.fingerprint, 1)
+            ON CONFLICT (caller, fingerprint) DO UPDATE SET calls = question.calls + 1;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER question_of_new AFTER INSERT ON runapi_mcp.pictures
+            FOR EACH ROW WHEN (NEW.number = 1) EXECUTE FUNCTION runapi_mcp.count_question();
+
         CREATE TABLE runapi_mcp.uploads (
             caller text NOT NULL,
             sha256 text NOT NULL,

@@ -6,6 +6,8 @@ Whoever calls learns that nothing is paid; hosts and names of the database stand
 import logging
 from typing import Final
 
+from psycopg.errors import UniqueViolation
+
 from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, reason_of
 from runapi_mcp.postgres.schemas import NewerSchema, OlderSchema
@@ -39,6 +41,11 @@ def ledger_unusable(error: Exception) -> LedgerUnusable:
             return LedgerUnusable(
                 f"The ledger's database does not know this call any more, {_NOTHING}",
                 "Call again.",
+            )
+        case UniqueViolation():
+            return LedgerUnusable(
+                "An identical call was written down and settled just now; this one paid nothing.",
+                "Call again, if another picture is wanted.",
             )
         case _:
             reason = (

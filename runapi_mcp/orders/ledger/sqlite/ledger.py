@@ -60,6 +60,8 @@ async def run_in_place(block: Callable[[], object]) -> object:
 class SqliteLedger:
     """The ledger at a path; None is one in memory, for this process."""
 
+    derive_key = None
+
     def __init__(
         self,
         locate: Callable[[], Path | None],
