@@ -1,10 +1,10 @@
-"""Our server over stdio, watched from inside for benchmarks/pictures.py. Imports nothing else.
+"""Our server, watched from inside for pictures.py and crowd.py. Imports nothing else.
 
-Writes into the folder it is given: its number as `pid`, and with `--beats` into `beats` a line for
-every time the event loop was away for more than a millisecond. All in seconds: when it was back, on
-the monotonic clock; how long it was away; how much of that it was blocked, which is what remains
-without the time its thread was ready to run and the kernel had no CPU for it; and how much its
-thread computed.
+It serves over stdio, or as the words after the others say. Writes into the folder it is given: its
+number as `pid`, and with `--beats` into `beats` a line for every time the event loop was away for
+more than a millisecond. All in seconds: when it was back, on the monotonic clock; how long it was
+away; how much of that it was blocked, which is what remains without the time its thread was ready
+to run and the kernel had no CPU for it; and how much its thread computed.
 """
 
 import os
@@ -25,11 +25,11 @@ Serve = Callable[[], Awaitable[None]]
 
 def main() -> None:
     """Serve as `python -m runapi_mcp` does."""
-    folder, beats = Path(sys.argv[1]), sys.argv[2:] == ["--beats"]
+    folder, beats = Path(sys.argv[1]), sys.argv[2:3] == ["--beats"]
     (folder / "pid").write_text(str(os.getpid()))
     if beats:
         _beat_beside(os.open(folder / "beats", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-    sys.argv[1:] = []
+    sys.argv[1:] = sys.argv[3:]
     from runapi_mcp.__main__ import main as serve
 
     serve()

@@ -1,13 +1,24 @@
 """What all tests share."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.orders.ledger.postgres.tables import LEDGER_TABLES
+from runapi_mcp.postgres.schemas import migrate
+from tests.support.fleet.postgres_server import (
+    NOT_RUN,
+    PostgresServer,
+    find_binaries,
+    running_server,
+)
 from tests.support.virtual_time import BACKEND
 
 # How fast examples are made and tried says what machine this is, and nothing of the program.
@@ -77,3 +88,33 @@ def _no_names_of_the_real_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", resolve_here)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for all tests of a process, which have a database each."""
+    if find_binaries() is None:
+        pytest.skip(NOT_RUN)
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def empty_database(postgres: PostgresServer) -> SecretStr:
+    """The address of a database in which nothing is."""
+    return postgres.url(postgres.create_database())
+
+
+@pytest.fixture(scope="session")
+def template_of_ledgers(postgres: PostgresServer) -> str:
+    """A database with the ledger's tables, to be copied: that is quicker than to make them."""
+    name = postgres.create_database()
+    with ThreadPoolExecutor(1) as thread:  # in this one a loop may be running
+        thread.submit(asyncio.run, migrate(postgres.url(name), [LEDGER_TABLES])).result()
+    return name
+
+
+@pytest.fixture
+def ledger_database(postgres: PostgresServer, template_of_ledgers: str) -> SecretStr:
+    """The address of a database with an empty ledger."""
+    return postgres.url(postgres.create_database(template_of_ledgers))

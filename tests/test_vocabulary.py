@@ -34,7 +34,13 @@ PARALLEL: Final[Mapping[str, str]] = {
 NAMES: Final[Mapping[str, str]] = {}
 """The names of two things, and why."""
 
+TWINS: Final[Mapping[str, str]] = {
+    "runapi_mcp/orders/ledger/postgres/statements.py": "runapi_mcp/orders/ledger/sqlite/queries.py"
+}
+"""Modules that say the same in two languages, and so under the same names."""
+
 FILES: Final[Mapping[str, str]] = {
+    "fleet.py": "the command `runapi-mcp fleet`, and the settings of servers that share an address",
     "pictures.py": "the command `runapi-mcp pictures`, and what the sandbox draws",
     "port.py": "what the ledger, and what the provider, promises to whoever uses it",
     "tasks.py": "the command `runapi-mcp tasks`, and RunAPI's requests about tasks",
@@ -75,9 +81,13 @@ def assert_explained(found: Mapping[str, Collection[str]], reasons: Mapping[str,
 def definitions_by_role() -> Mapping[str, list[str]]:
     """The places of each name, those of parallel modules taken for one."""
     return {
-        name: sorted({PARALLEL[name] if is_parallel(name, path) else path for path in paths})
+        name: sorted({place(name, path) for path in paths})
         for name, paths in definitions(MODULES).items()
     }
+
+
+def place(name: str, path: str) -> str:
+    return PARALLEL[name] if is_parallel(name, path) else TWINS.get(path, path)
 
 
 def is_parallel(name: str, path: str) -> bool:

@@ -27,6 +27,11 @@ class SingleFlight(Generic[Value]):
         self._unheard = unheard
         self._flights: dict[str, _Flight[Value]] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs."""
+        return not self._flights
+
     async def wait(self, key: str, work: Callable[[], Awaitable[Value]], seconds: float) -> Value:
         """What the work gives, or raises.
 

@@ -11,11 +11,16 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
+def _never(_: int) -> bool:
+    return False
+
+
 class WebServer(uvicorn.Server):
     """Ends on a signal as one ends a program: quietly, and with status 0.
 
-    `on_ready` is called once it answers, `on_signal` when it is told to end. `protocol` makes a
-    connection; `trusted_proxies` are believed whom a request comes from.
+    `on_ready` is called once it answers, `on_end` when it ends. `postpones` is asked of each signal
+    whether it is to go on for now. `protocol` makes a connection; `trusted_proxies` are believed
+    whom a request comes from.
     """
 
     def __init__(
@@ -23,7 +28,8 @@ class WebServer(uvicorn.Server):
         app: ASGIApp,
         *,
         on_ready: Callable[[], object] = bool,
-        on_signal: Callable[[], object] = bool,
+        on_end: Callable[[], object] = bool,
+        postpones: Callable[[int], bool] = _never,
         protocol: Callable[..., H11Protocol] = H11Protocol,
         trusted_proxies: Sequence[str] = (),
     ) -> None:
@@ -44,7 +50,8 @@ class WebServer(uvicorn.Server):
             )
         )
         self._on_ready = on_ready
-        self._on_signal = on_signal
+        self._on_end = on_end
+        self._postpones = postpones
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -52,7 +59,23 @@ class WebServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's own, which at the end would send itself the signal again.
-        self._on_signal()
+        if not self._postpones(sig):
+            self.end()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is in hand."""
+        return bool(self.server_state.tasks)
+
+    def stop_listening(self) -> None:
+        """Take no more connections, and no more requests on those there are."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
+    def end(self) -> None:
+        self._on_end()
         # What is cut off from here on is cut off on purpose, and no error.
         logging.getLogger("uvicorn.error").disabled = True
         self.should_exit = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -16,22 +16,36 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import LONGEST_WAIT_SECONDS, Key, Settings
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.orders.ledger import DeriveKey, KeptLedger, Ledger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
+from runapi_mcp.orders.wakeups import Wakeups
 from runapi_mcp.providers.port import Provider, Upstream
+from runapi_mcp.providers.rate_limit import OwnRateLimit, RateLimit
 from runapi_mcp.providers.sellers import Sellers
 from runapi_mcp.tools.picture_request import LONGEST_FETCH_SECONDS
 from runapi_mcp.tools.tool import Caller, DeliveryOptions, Wait
 
 if TYPE_CHECKING:
+    from runapi_mcp.images.kept_pictures import KeptPictures
     from runapi_mcp.login import PendingLogins
+    from runapi_mcp.postgres.pool import PostgresPool
     from runapi_mcp.server import Keys, Service
 
 
-def ledger_of(settings: Settings) -> SqliteLedger:
-    """The ledger where the settings want it; in memory, where they want none."""
+def ledger_of(settings: Settings, pool: PostgresPool | None = None) -> KeptLedger:
+    """The ledger where the settings want it; in memory, where they want none.
+
+    `pool` is the way to their database, where that is open already.
+    """
+    if pool is not None or settings.uses_database:
+        # Imported here, because few have a database.
+        from runapi_mcp.cli.fleet_database import postgres_ledger_of
+
+        return postgres_ledger_of(settings, pool)
     if settings.ledger.locate is None:
         return SqliteLedger.in_memory(zone=settings.ledger.zone)
     return SqliteLedger(
@@ -40,10 +54,27 @@ def ledger_of(settings: Settings) -> SqliteLedger:
 
 
 def shared_state_of(
-    settings: Settings, ledger: SqliteLedger, others: Sequence[Provider] = ()
+    settings: Settings,
+    ledger: Ledger,
+    others: Sequence[Provider] = (),
+    wakeups: Wakeups | None = None,
+    derive_key: DeriveKey | None = None,
 ) -> SharedState:
-    limits, keeps_prompts = Limits(*settings.limits), settings.ledger.keep_prompts
-    return SharedState(ledger, limits, keeps_prompts, known_variants(others))
+    return SharedState(
+        ledger,
+        Limits(*settings.limits),
+        keeps_prompts=settings.ledger.keep_prompts,
+        variants=known_variants(others),
+        wakeups=wakeups,
+        derive_key=derive_key,
+        looks=LookBudget(settings.waiting.looks_per_second),
+    )
+
+
+def rate_limits_of(settings: Settings) -> Callable[[str], RateLimit] | None:
+    """How often each caller asks RunAPI; None for as often as it is known to take."""
+    per_second = settings.fleet.requests_per_second
+    return None if per_second is None else lambda _: OwnRateLimit(per_second)
 
 
 def known_variants(others: Sequence[Provider]) -> Sequence[Variant]:
@@ -93,6 +124,7 @@ def service_of(
     keys: Keys,
     logins: PendingLogins | None,
     others: Sequence[Provider] = (),
+    kept: KeptPictures | None = None,
 ) -> Service:
     # Imported here, because commands that serve nothing need none of MCP.
     from runapi_mcp.server import Service
@@ -101,7 +133,7 @@ def service_of(
         upstream=upstream,
         shared=shared,
         keys=keys,
-        picture_store=_picture_store_of(settings, upstream.base_url),
+        picture_store=_picture_store_of(settings, upstream.base_url, kept),
         wait_seconds=settings.wait_seconds,
         gives_tasks=settings.mcp_tasks,
         saves=settings.pictures.save,
@@ -115,7 +147,7 @@ def delivery_of(settings: Settings) -> DeliveryOptions:
     """How pictures reach whoever types a command on this machine."""
     return _delivery(
         _picture_store_of(settings, settings.base_url),
-        saves=settings.pictures.save is not False,
+        saves=settings.pictures.are_saved(is_local=True),
         wait_seconds=0,
     )
 
@@ -175,8 +207,9 @@ def _delivery(picture_store: PictureStore, *, saves: bool, wait_seconds: float) 
     )
 
 
-def _picture_store_of(settings: Settings, base_url: str) -> PictureStore:
+def _picture_store_of(
+    settings: Settings, base_url: str, kept: KeptPictures | None = None
+) -> PictureStore:
     pictures = settings.pictures
-    return PictureStore(
-        base_url, Folders(pictures.output_dir, pictures.input_dirs, pictures.sidecars)
-    )
+    folders = Folders(pictures.output_dir, pictures.input_dirs, pictures.sidecars)
+    return PictureStore(base_url, folders, kept=kept)

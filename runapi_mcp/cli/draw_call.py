@@ -17,6 +17,7 @@ from runapi_mcp.cli.composition import (
     address_and_key,
     caller_at_terminal,
     ledger_of,
+    rate_limits_of,
     shared_state_of,
 )
 from runapi_mcp.cli.draw_request import DrawRequest
@@ -58,11 +59,12 @@ class DrawCall:
         for module in (tracked_task, drawing):
             module.logger.setLevel(logging.ERROR)
         base_url, key = address_and_key(self._settings)
+        make_rate_limit = rate_limits_of(self._settings)
         async with (
-            aclosing(RunAPI(base_url)) as upstream,
+            aclosing(RunAPI(base_url, make_rate_limit=make_rate_limit)) as upstream,
             aclosing(ledger_of(self._settings)) as ledger,
         ):
-            shared = shared_state_of(self._settings, ledger)
+            shared = shared_state_of(self._settings, ledger, derive_key=ledger.derive_key)
             store = PictureStore(base_url, self._request.folders(self._settings))
             caller = caller_at_terminal(
                 self._settings, Sellers(upstream.provider(key)), shared, store, spinner.report

@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "tasks": "List what was ordered, or fetch one of it again.",
     "pictures": "Look through your pictures in a browser.",
     "sandbox": "Run the sandbox RunAPI for any client.",
+    "fleet": "Prepare servers that share a database.",
 }
 """Commands by the module that holds each. Their help stands here so that listing loads none."""
 

@@ -19,8 +19,7 @@ from runapi_mcp.cli.printing import printing
 
 if TYPE_CHECKING:
     from runapi_mcp.base.settings import Settings
-    from runapi_mcp.orders.ledger import Entry, Selection
-    from runapi_mcp.orders.ledger.sqlite import SqliteLedger
+    from runapi_mcp.orders.ledger import Entry, KeptLedger, Selection
     from runapi_mcp.providers.port import Upstream
     from runapi_mcp.tools.tool import TaskOutcome, ToolResult
 
@@ -76,7 +75,7 @@ async def _list(loaded: Settings, show: Selection, limit: int, *, as_json: bool)
                 click.echo(sums)
 
 
-async def _sums(ledger: SqliteLedger, zone: str | None) -> str:
+async def _sums(ledger: KeptLedger, zone: str | None) -> str:
     """What today and this month have cost, all keys together."""
     from runapi_mcp.base.amounts import dollars
     from runapi_mcp.base.days import day_of, month_since
@@ -138,7 +137,7 @@ async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
 
 
 async def _outcome(
-    loaded: Settings, task_id: str, upstream: Upstream, ledger: SqliteLedger
+    loaded: Settings, task_id: str, upstream: Upstream, ledger: KeptLedger
 ) -> TaskOutcome:
     from runapi_mcp.cli.composition import delivery_of, others_of, shared_state_of
     from runapi_mcp.orders.orders import Orders
@@ -149,7 +148,9 @@ async def _outcome(
 
     async with others_of(loaded, upstream.base_url) as others:
         sellers = Sellers(upstream.provider(loaded.key), others)
-        orders = Orders(shared_state_of(loaded, ledger, others), sellers)
+        orders = Orders(
+            shared_state_of(loaded, ledger, others, derive_key=ledger.derive_key), sellers
+        )
         tracked = await orders.find(task_id, 0)
     options = delivery_of(loaded)
     pictures = await deliver([tracked], options, ledger, _say_nothing)

@@ -50,7 +50,7 @@ def _answers(*, sandbox: bool) -> Snapshot | None:
     # What another vendor sells is not written down.
     if loaded.warnings or not loaded.front or loaded.runflow is not None:
         return None
-    saves = loaded.pictures.save is not False
+    saves = loaded.pictures.are_saved(is_local=True)
     snapshot = Snapshot(loaded.variants, saves=saves, gives_tasks=loaded.mcp_tasks)
     return snapshot if snapshot.is_usable else None
 

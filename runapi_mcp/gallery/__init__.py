@@ -34,13 +34,13 @@ _CATALOGUE: Final = "const VARIANTS = "
 """What the page keeps the catalogue in."""
 
 
-def page_meta(base_url: str, vendors: Iterable[Vendor] = ()) -> dict[str, object]:
+def page_meta(*urls: str, vendors: Iterable[Vendor] = ()) -> dict[str, object]:
     """The `_meta` of the page: how a host frames it, and from where it may load images.
 
     `vendors` are those that sell besides RunAPI.
     """
     others = [origin for vendor in vendors for origin in vendor.image_origins]
-    origins = dict.fromkeys([*RUNAPI.image_origins, *others, _origin(base_url)])
+    origins = dict.fromkeys([*RUNAPI.image_origins, *others, *map(_origin, urls)])
     return {
         "ui": {
             "csp": {"resourceDomains": list(origins)},

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+import anyio
+
 from runapi_mcp.base.catalog import Tier
 from runapi_mcp.orders.poll_schedule import PollSchedule
 
@@ -22,6 +24,8 @@ ENOUGH: Final = 5
 """How many images make the spread known too."""
 WIDEST_SECONDS: Final = 60.0
 """An interval wider than this tells nothing."""
+FIT_SECONDS: Final = 1.0
+"""How long a fit holds at least: it takes as long as some looks, and a crowd ends at once."""
 
 _EXPECTED_SPREAD: Final = 0.6
 _LEAST_SPREAD: Final = 0.05
@@ -37,13 +41,21 @@ class Durations:
         self.tier = tier
         self._expected = math.log(tier.usual_seconds)
         self._seen = deque(seen, maxlen=LEARNED_FROM)
-        self.schedule = self._schedule()
+        self._fitted = self._fit()
+        self._fits_until = math.inf
 
     def learn(self, seen: Interval) -> None:
         self._seen.append(seen)
-        self.schedule = self._schedule()
+        self._fits_until = min(self._fits_until, self._fitted_at + FIT_SECONDS)
 
-    def _schedule(self) -> PollSchedule:
+    @property
+    def schedule(self) -> PollSchedule:
+        if anyio.current_time() >= self._fits_until:
+            self._fitted, self._fits_until = self._fit(), math.inf
+        return self._fitted
+
+    def _fit(self) -> PollSchedule:
+        self._fitted_at = anyio.current_time()
         center, spread = self._expected, _EXPECTED_SPREAD
         for _ in range(_ROUNDS if self._seen else 0):
             center, spread = self._better(center, spread)

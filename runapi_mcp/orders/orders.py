@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -18,7 +19,7 @@ from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.payment import Paid
 from runapi_mcp.orders.poller import Poller, last_seen
-from runapi_mcp.orders.purchase import Encode, Purchase
+from runapi_mcp.orders.purchase import Encode, Purchase, RequestForm
 from runapi_mcp.orders.reconcile import reconcile_soon
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.single_send import payment_for
@@ -71,6 +72,10 @@ class Orders:
         self._sellers = sellers
         self._poller = Poller(shared, sellers)
 
+    def paying(self) -> AbstractAsyncContextManager[None]:
+        """Around what a call does until it has paid: begun at once, unless the process is busy."""
+        return self._shared.looks.paying()
+
     async def join(self, purchase: Purchase) -> Order | None:
         """The identical call that was not settled when this one came, if there is one."""
         wanted = self._entries(purchase)[0]
@@ -86,20 +91,25 @@ class Orders:
             LedgerUnusable: it cannot be written down; nothing was paid.
         """
         reconcile_soon(self._shared, self._sellers)
-        provider = self._seller(purchase)
+        purchase, provider = await self._with_derived_key(purchase), self._seller(purchase)
         if self.limits.asks_for(purchase.total):
             purchase = approve(provider, purchase, yes)
 
+        # A yes that is given again has the key of the call that it was given to first.
+        is_allowed = False
+
         def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
+            nonlocal is_allowed
             self.limits.check(purchase.total, spending)
             if self.limits.asks_for(purchase.total) and not (purchase.is_agreed and is_new):
                 left = self.limits.remaining_cents(spending)
                 question = question_for(provider, purchase)
                 raise NotConfirmed(purchase.total, purchase.count, left, question)
+            is_allowed = True
 
         wanted = self._entries(purchase)
         entries = await self.ledger.intend(wanted, purchase.use, purchase.came_at, allow)
-        return Order(purchase, entries, is_new=entries[0].key == purchase.key)
+        return Order(purchase, entries, is_new=is_allowed and entries[0].key == purchase.key)
 
     async def add_sources(self, order: Order, urls: Sequence[str]) -> None:
         """Write down the whole request, now that its vendor has all the images it starts from.
@@ -109,8 +119,9 @@ class Orders:
         Raises:
             OrderWithdrawn
         """
-        entry = order.purchase.with_sources(order.entries[0], urls, self._encode(order.purchase))
-        order.entries = await self.ledger.record_request(entry)
+        form = self._form(order.purchase)
+        wanted = order.purchase.with_sources(order.entries, urls, form)
+        order.entries = await self.ledger.record_request(wanted)
         if all(entry.status == "refused" for entry in order.entries):
             raise OrderWithdrawn
 
@@ -135,9 +146,12 @@ class Orders:
         async def find(entry: Entry) -> None:
             found[entry.number] = await self._task_or_failure(order, entry, seconds)
 
+        first, *others = order.entries
         async with anyio.create_task_group() as group:
-            for entry in order.entries:
+            for entry in others:
                 group.start_soon(find, entry)
+            # Without a task of its own: most calls are for one picture.
+            await find(first)
         pictures = [found[number] for number in sorted(found)]
         if all(isinstance(each, _Withdrawn) for each in pictures):
             raise OrderWithdrawn
@@ -201,12 +215,24 @@ class Orders:
         """What this caller's calls of today cost; None where nobody can tell."""
         return await read_or_none(self.ledger.spending(self._sellers.caller_id))
 
+    async def _with_derived_key(self, purchase: Purchase) -> Purchase:
+        derive_key, repeats = self._shared.derive_key, purchase.variant.vendor.repeats_safely
+        # With addresses that are new each time, the same key would come with another request.
+        if derive_key is None or not repeats or purchase.must_upload:
+            return purchase
+        key = await derive_key(self._sellers.caller_id, purchase.fingerprint)
+        return replace(purchase, key=key)
+
     async def _track(self, task_id: str) -> TrackedTask:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))
 
     def _entries(self, purchase: Purchase) -> list[Entry]:
-        caller, now, encode = self._sellers.caller_id, self.ledger.now(), self._encode(purchase)
-        return purchase.entries(caller, now, encode, with_prompt=self._shared.keeps_prompts)
+        caller, now, form = self._sellers.caller_id, self.ledger.now(), self._form(purchase)
+        return purchase.entries(caller, now, form, with_prompt=self._shared.keeps_prompts)
+
+    def _form(self, purchase: Purchase) -> RequestForm:
+        wakeups = self._shared.wakeups
+        return RequestForm(self._encode(purchase), None if wakeups is None else wakeups.address_of)
 
     def _encode(self, purchase: Purchase) -> Encode:
         return partial(self._seller(purchase).request_body, purchase.variant)

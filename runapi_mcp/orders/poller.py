@@ -12,8 +12,10 @@ from runapi_mcp.base.catalog.tiers import PRO
 from runapi_mcp.base.catalog.vendors import RUNAPI, vendor_named
 from runapi_mcp.base.errors import ProviderFailure, TaskNotFound
 from runapi_mcp.base.progress import Report, report_while
+from runapi_mcp.base.stages import stage
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.tracked_task import Timing, TrackedTask, warn_unwaited
 from runapi_mcp.providers.sellers import Sellers
@@ -32,6 +34,8 @@ class Poller:
         if tracked is None:
             timing = Timing(durations, self._made_at(entry))
             known[key] = tracked = TrackedTask(task, entry, timing)
+            if self._shared.wakeups is not None and entry is not None and not task.ended:
+                self._shared.wakeups.watch(entry, tracked)
         return tracked
 
     async def track_known(self, task_id: str, entry: Entry | None) -> TrackedTask:
@@ -58,7 +62,7 @@ class Poller:
         """
 
         async def poll_until_then() -> None:
-            with anyio.move_on_after(wait_seconds):
+            with self._shared.waits.up_to(wait_seconds):
                 async with anyio.create_task_group() as group:
                     for tracked in tasks:
                         group.start_soon(self._poll_until_ended, tracked)
@@ -66,7 +70,9 @@ class Poller:
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
             if wait_seconds > 0 and not all(tracked.task.ended for tracked in tasks):
-                await report_while(report, partial(_message, tasks), poll_until_then)
+                message = partial(_message, tasks, self._shared.looks)
+                with stage("wait"):
+                    await report_while(report, message, poll_until_then)
         except BaseException:
             for tracked in tasks:
                 warn_unwaited(tracked.task.id)
@@ -74,6 +80,7 @@ class Poller:
 
     async def poll(self, tracked: TrackedTask) -> None:
         """Read the task once and record it; a failed read is recorded too."""
+        tracked.begin_poll()
         try:
             task = await self._read(tracked)
         except ProviderFailure as failure:
@@ -88,19 +95,19 @@ class Poller:
             ProviderFailure: it could not be read.
             KeyMissing: it is of a vendor that there is no key of.
         """
-        entry, task_id, chance = tracked.entry, tracked.task.id, tracked.timing.chance
+        entry, task_id, urgency = tracked.entry, tracked.task.id, tracked.urgency
         if entry is not None or tracked.task.vendor is not RUNAPI:
             variant = by_model(entry.model, self._shared.variants) if entry else None
             provider = self._sellers.of(tracked.task.vendor.name)
-            return await provider.read(task_id, variant, chance)
-        return await self._found_anywhere(task_id, chance)
+            return await provider.read(task_id, variant, urgency)
+        return await self._found_anywhere(task_id, urgency)
 
-    async def _found_anywhere(self, task_id: str, chance: Callable[[], float]) -> Task:
+    async def _found_anywhere(self, task_id: str, urgency: Callable[[], float]) -> Task:
         asked = list(self._sellers.paid) or [self._sellers.runapi]
         unknown: list[TaskNotFound] = []
         for provider in asked:
             try:
-                return await provider.read(task_id, None, chance)
+                return await provider.read(task_id, None, urgency)
             except TaskNotFound as failure:
                 unknown.append(failure)
         if len(asked) == 1:
@@ -119,6 +126,7 @@ class Poller:
                 continue
             with tracked.polling():
                 await tracked.wait_until_due()
+                await self._shared.looks.wait_to_look(tracked.urgency)
                 await self.poll(tracked)
 
     async def _write_down(
@@ -136,10 +144,11 @@ class Poller:
             sandbox=task.sandbox,
             drawn=tracked.entry.drawn or interval,  # who looks later knows less
         )
-        if seen != tracked.entry:
-            ended_at = tracked.entry.ended_at or (self._ledger.now() if task.ended else None)
-            tracked.entry = replace(seen, ended_at=ended_at)
-            await write_or_log(self._ledger.record(tracked.entry))
+        ended_at = tracked.entry.ended_at or (self._ledger.now() if task.ended else None)
+        before, tracked.entry = tracked.entry, replace(seen, ended_at=ended_at)
+        if _is_news(before, tracked.entry):
+            with self._shared.looks.taking_in():
+                await write_or_log(self._ledger.record(tracked.entry))
 
     def _made_at(self, entry: Entry | None) -> float | None:
         if entry is None or entry.made_at is None:
@@ -164,14 +173,21 @@ def last_seen(task_id: str, entry: Entry | None) -> Task:
     )
 
 
-def _message(tasks: Sequence[TrackedTask], elapsed_seconds: float) -> str:
+def _is_news(before: Entry, seen: Entry) -> bool:
+    """Whether anybody has to know it later; not that a task is drawn and no longer queued."""
+    is_running = {before.status, seen.status} <= {"pending", "processing"}
+    return seen != (replace(before, status=seen.status) if is_running else before)
+
+
+def _message(tasks: Sequence[TrackedTask], looks: LookBudget, elapsed_seconds: float) -> str:
     tracked = next((each for each in tasks if not each.task.ended), tasks[0])
     done = sum(each.task.ended for each in tasks)
     of_all = f", {done} of {len(tasks)} done" if len(tasks) > 1 else ""
     if tracked.failure is not None:
         return f"asking again, {elapsed_seconds:.0f} s{of_all}. {tracked.failure.happened}"
     doing = "queued" if tracked.task.status == "pending" else "drawing"
-    return f"{doing}, {elapsed_seconds:.0f} s{of_all}{_usually(tracked)}"
+    busy = "; busy: looking less often" if looks.is_busy else ""
+    return f"{doing}, {elapsed_seconds:.0f} s{of_all}{_usually(tracked)}{busy}"
 
 
 def _usually(tracked: TrackedTask) -> str:

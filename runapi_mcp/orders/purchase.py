@@ -13,10 +13,16 @@ from runapi_mcp.base.catalog.price import UNKNOWN_PRICE, Price
 from runapi_mcp.orders.ledger import Entry, Use
 
 SOURCES_FIELD: Final = "source_image_urls"
+CALLBACK_FIELD: Final = "callback_url"
 
 
 def new_key() -> str:
     return str(uuid.uuid4())
+
+
+def key_of_number(first_key: str, number: int) -> str:
+    """The key of a call's further picture, which is no other as long as the first one's is not."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{first_key} {number}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,24 @@ class Source:
 
 Encode = Callable[[Mapping[str, object]], str]
 """Writes the arguments of a call as the body that is sent."""
+
+AddressOf = Callable[[str], str]
+"""Where the provider may call back about the picture of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestForm:
+    """How the requests of a purchase are written down."""
+
+    encode: Encode
+    address_of: AddressOf | None = None
+    """None where nobody can call back."""
+
+    def written(self, key: str, arguments: Mapping[str, object]) -> str:
+        """The body that is sent under a key, with our callback unless the caller has one."""
+        if self.address_of is None or CALLBACK_FIELD in arguments:
+            return self.encode(arguments)
+        return self.encode({**arguments, CALLBACK_FIELD: self.address_of(key)})
 
 
 @dataclass(frozen=True)
@@ -80,6 +104,11 @@ class Purchase:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def must_upload(self) -> bool:
+        """Whether its request depends on addresses that nobody has yet."""
+        return any(source.url is None for source in self.sources)
+
+    @property
     def use(self) -> Use:
         """The pictures that its caller has by now."""
         return Use(
@@ -91,7 +120,7 @@ class Purchase:
         )
 
     def entries(
-        self, caller: str, begun_at: float, encode: Encode, *, with_prompt: bool
+        self, caller: str, begun_at: float, form: RequestForm, *, with_prompt: bool
     ) -> list[Entry]:
         """What is written down of it, one entry for each image."""
         urls = [source.url for source in self.sources if source.url is not None]
@@ -107,7 +136,6 @@ class Purchase:
             call_id=self.key,
             count=self.count,
             arguments=_without_prompt(arguments) if not with_prompt else arguments,
-            request=encode(arguments) if is_ready and with_prompt else None,
             ready=is_ready,
             sources=self._named(),
             save_as=None if self.save_as is None else self.save_as + self.suffix,
@@ -115,13 +143,22 @@ class Purchase:
             begun_at=begun_at,
         )
         more = range(2, self.count + 1)
-        return [first, *(replace(first, key=new_key(), number=number) for number in more)]
+        entries = [
+            first,
+            *(
+                replace(first, key=key_of_number(self.key, number), number=number)
+                for number in more
+            ),
+        ]
+        return [_with_request(entry, form) for entry in entries] if is_ready else entries
 
-    def with_sources(self, entry: Entry, urls: Sequence[str], encode: Encode) -> Entry:
-        """The entry of a purchase whose images are all at the provider now."""
-        arguments = {**(entry.arguments or {}), SOURCES_FIELD: list(urls)}
-        request = encode(arguments) if "prompt" in arguments else None
-        return replace(entry, arguments=arguments, request=request, ready=True)
+    def with_sources(
+        self, entries: Sequence[Entry], urls: Sequence[str], form: RequestForm
+    ) -> list[Entry]:
+        """The entries of a purchase whose images are all at the provider now."""
+        arguments = {**(entries[0].arguments or {}), SOURCES_FIELD: list(urls)}
+        ready = [replace(entry, arguments=arguments, ready=True) for entry in entries]
+        return [_with_request(entry, form) for entry in ready]
 
     def body(self, entry: Entry, encode: Encode) -> str:
         """What is sent under an entry's key: the very bytes that were written down, if they were.
@@ -141,6 +178,16 @@ class Purchase:
 
     def _sources_named(self, word: str) -> tuple[str, ...]:
         return tuple(source.named[word] for source in self.sources if word in source.named)
+
+
+def _with_request(entry: Entry, form: RequestForm) -> Entry:
+    """The entry with its request; where no prompt is kept, it is not written down."""
+    arguments = entry.arguments or {}
+    return (
+        replace(entry, request=form.written(entry.key, arguments))
+        if "prompt" in arguments
+        else entry
+    )
 
 
 def _without_prompt(arguments: Mapping[str, object]) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """What all callers share above RunAPI: the ledger, the limits, and the tasks that are tracked."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,12 +12,17 @@ from runapi_mcp.base.background import Background
 from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.base.single_flight import SingleFlight
 from runapi_mcp.orders.durations import Durations
-from runapi_mcp.orders.ledger import Ledger
+from runapi_mcp.orders.ledger import DeriveKey, Ledger
 from runapi_mcp.orders.limits import Limits
+from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.payment import Paid, log_unheard
 from runapi_mcp.orders.tracked_task import TrackedTask
+from runapi_mcp.orders.waits import Waits
+from runapi_mcp.orders.wakeups import Wakeups
 
 MOST_KEPT_TASKS: Final = 200
+MOST_KNOWN_CALLERS: Final = 10_000
+"""Whose doubts were looked for lately; for more callers, that is done more often."""
 
 
 @dataclass(slots=True)
@@ -30,6 +35,11 @@ class SharedState:
     """Without them, only the same call settles a doubt."""
     variants: Sequence[Variant] = VARIANTS
     """What can have been ordered, whatever is offered now."""
+    wakeups: Wakeups | None = None
+    """How callbacks reach those that wait; None where nobody can call back."""
+    derive_key: DeriveKey | None = None
+    """None where each call has a key of its own making."""
+    looks: LookBudget = field(default_factory=LookBudget)
     tracked: WeakValueDictionary[tuple[str, str], TrackedTask] = field(
         default_factory=WeakValueDictionary[tuple[str, str], TrackedTask]
     )
@@ -38,10 +48,12 @@ class SharedState:
         default_factory=dict[tuple[str, str | None], Durations]
     )
     """How long images take, by model and resolution."""
+    waits: Waits = field(default_factory=Waits)
     background: Background = field(default_factory=Background)
     payments: SingleFlight[Paid] = field(init=False)
     """The requests that pay and are under way, by idempotency key."""
-    _reconcile_at: dict[str, float] = field(default_factory=dict[str, float])
+    _reconcile_at: OrderedDict[str, float] = field(default_factory=OrderedDict[str, float])
+    """By caller, the one longest ago first."""
     _kept: deque[TrackedTask] = field(
         default_factory=lambda: deque[TrackedTask](maxlen=MOST_KEPT_TASKS)
     )
@@ -62,4 +74,7 @@ class SharedState:
         if now < self._reconcile_at.get(caller, 0.0):
             return False
         self._reconcile_at[caller] = now + again_after_seconds
+        self._reconcile_at.move_to_end(caller)
+        if len(self._reconcile_at) > MOST_KNOWN_CALLERS:
+            self._reconcile_at.popitem(last=False)
         return True

@@ -5,7 +5,7 @@ import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
@@ -18,11 +18,32 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_PAUSE_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 10.0
+POSTPONED_SECONDS: Final = 10.0
+CALLBACK_DELAY_SECONDS: Final = 1.0
+"""How old an end is at most whose callback comes."""
 
 
 def warn_unwaited(task_id: str) -> None:
     """Name a task whose callers have all left."""
-    logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
+    words = "stopped waiting; task %s goes on, and get_task finds it"
+    logger.warning(words, task_id, extra={"task_id": task_id})
+
+
+class AwaitedCallback(Protocol):
+    """The callback that is to say when one task has ended."""
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether it can be left to it to say when to look."""
+        ...
+
+    def take_look(self) -> bool:
+        """Whether a look may be spent on the task while it is expected."""
+        ...
+
+    def note_end(self) -> None:
+        """Take in that the task was seen ended."""
+        ...
 
 
 @dataclass(slots=True)
@@ -36,7 +57,12 @@ class Timing:
     _polled_at: float = -math.inf
     _running_at: float | None = None
     """When it was last seen to be still running."""
+    _called_back_at: float = -math.inf
     _failures: int = 0
+
+    def note_callback(self) -> None:
+        """Take in that, as it seems, the task was running until just now."""
+        self._called_back_at = anyio.current_time()
 
     def record(self, *, ended: bool) -> None:
         self._polled_at, self._failures = anyio.current_time(), 0
@@ -60,10 +86,12 @@ class Timing:
         """The ages between which the task ended, as of now; None when that tells nothing."""
         if self.made_at is None:
             return None
-        interval = self._last_running_age(self.made_at), anyio.current_time() - self.made_at
+        called_back = self._called_back_at - CALLBACK_DELAY_SECONDS - self.made_at
+        running = max(self._last_running_age(self.made_at), called_back)
+        interval = running, anyio.current_time() - self.made_at
         return interval if interval[1] - interval[0] <= WIDEST_SECONDS else None
 
-    def due_at(self, retry_after_seconds: float | None) -> float:
+    def due_at(self, retry_after_seconds: float | None, *, expects_callback: bool = False) -> float:
         """When to poll next. What RunAPI says goes before what is known of durations."""
         if self._polled_at == -math.inf:
             return self._polled_at
@@ -75,7 +103,9 @@ class Timing:
         if self.made_at is None:
             # Of no known age: a tenth of the time waited keeps the lag in proportion.
             return self._polled_at + max(1.0, (self._polled_at - self._tracked_since) / 10)
-        return self.made_at + self.durations.schedule.next_look(self._polled_at - self.made_at)
+        schedule = self.durations.schedule
+        next_look = schedule.next_safety_look if expects_callback else schedule.next_look
+        return self.made_at + next_look(self._polled_at - self.made_at)
 
     def _last_running_age(self, made_at: float) -> float:
         return 0.0 if self._running_at is None else self._running_at - made_at
@@ -89,9 +119,12 @@ class TrackedTask:
     entry: Entry | None
     timing: Timing
     failure: ProviderFailure | None = None
+    callback: AwaitedCallback | None = field(default=None, init=False)
     is_polled: bool = field(default=False, init=False)
     _polled: anyio.Event = field(default_factory=anyio.Event)
     _woken: anyio.Event = field(default_factory=anyio.Event)
+    _is_woken: bool = False
+    """Whether the poll under way is one that something asked for."""
 
     def wake(self) -> None:
         """Something says that it may have ended: the next poll is due now."""
@@ -99,9 +132,17 @@ class TrackedTask:
 
     async def wait_until_due(self) -> None:
         """Return when it is time for the next poll."""
-        with anyio.move_on_after(self.pause_seconds()):
-            await self._woken.wait()
-        self._woken = anyio.Event()
+        await self._sleep(self.pause_seconds())
+        while not self._may_look():
+            await self._sleep(POSTPONED_SECONDS)
+
+    def begin_poll(self) -> None:
+        """From here on, whatever wakes the task asks for another poll."""
+        self._is_woken, self._woken = self._woken.is_set(), anyio.Event()
+
+    def urgency(self) -> float:
+        """How likely the poll that is due or under way finds the task ended."""
+        return 1.0 if self._is_woken or self._woken.is_set() else self.timing.chance()
 
     async def wait_for_poll(self) -> None:
         """Return once another call's poll has ended, one way or the other."""
@@ -125,6 +166,9 @@ class TrackedTask:
         self.task = replace(task, model=task.model or self.task.model)
         self.failure = None
         self.timing.record(ended=task.ended)
+        if task.ended and self.callback is not None:
+            self.callback.note_end()
+            self.callback = None
         interval = self.timing.interval() if task.status == "completed" else None
         if interval is not None:
             self.timing.durations.learn(interval)
@@ -150,5 +194,22 @@ class TrackedTask:
 
     def pause_seconds(self) -> float:
         """How long to wait before the next poll; 0 when it is due."""
-        answer = self.failure.answer if self.failure else self.task
-        return max(0.0, self.timing.due_at(answer.retry_after_seconds) - anyio.current_time())
+        if self._woken.is_set():
+            return 0.0
+        pause = (self.failure.answer if self.failure else self.task).retry_after_seconds
+        due_at = self.timing.due_at(pause, expects_callback=self._expects_callback)
+        return max(0.0, due_at - anyio.current_time())
+
+    @property
+    def _expects_callback(self) -> bool:
+        return self.callback is not None and self.callback.is_expected
+
+    def _may_look(self) -> bool:
+        if self._woken.is_set() or self.callback is None or not self.callback.is_expected:
+            return True
+        return self.callback.take_look()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Return after so many seconds, or once something wakes the task."""
+        with anyio.move_on_after(seconds):
+            await self._woken.wait()

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Mapping
 from functools import lru_cache, partial
 from typing import Final
 
@@ -14,6 +14,8 @@ from runapi_mcp.base.redaction import KEY_HIDDEN, Secret
 LONGEST_TEXT: Final = 2 * MAX_URL_CHARACTERS
 """Of one text of an answer; what is longer is cut before anything looks at it."""
 ACCEPTED_ENCODING: Final = "gzip"
+MOST_SECRETS: Final = 4_096
+"""How many keys are remembered with all forms that give them away."""
 
 
 class TooLarge(Exception):
@@ -81,15 +83,23 @@ def sanitise(value: object, secret: str) -> object:
     return _each_text(value, partial(key.hide, mark=KEY_HIDDEN))
 
 
+def sanitise_headers(headers: Mapping[str, str], secret: str) -> Mapping[str, str]:
+    """Headers, likewise."""
+    tidy = {name: _tidy(value) for name, value in headers.items()}
+    if not secret or not _secret(secret).is_in(" ".join(tidy.values())):
+        return tidy
+    return {name: sanitise_text(value, secret) for name, value in tidy.items()}
+
+
 def sanitise_text(text: str, secret: str) -> str:
-    """A header, or words about a failed request, likewise."""
+    """Words about a failed request, likewise."""
     text = _tidy(text)
     return _secret(secret).hide(text, KEY_HIDDEN) if secret else text
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MOST_SECRETS)
 def _secret(value: str) -> Secret:
-    # Its forms take longer to make than to look for, and each header of an answer is looked at.
+    # Its forms take longer to make than to look for.
     return Secret(value)
 
 

@@ -6,6 +6,7 @@ What imports httpx in this room, besides RunAPI's connection.
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, NamedTuple
+from urllib.request import getproxies
 
 import anyio
 import httpx
@@ -15,11 +16,11 @@ from runapi_mcp.base.errors import NotConfigured, NotConnected, ProviderDown, Un
 from runapi_mcp.base.redaction import quote
 from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.providers import bodies
+from runapi_mcp.providers.keep_alive import KeepAliveTransport
 
 ATTEMPT_SECONDS: Final = 20.0
 """How long one request may take."""
 _CONNECT_SECONDS: Final = 5.0
-_POOL_SECONDS: Final = 10.0
 _LARGEST_ANSWER_BYTES: Final = 4_000_000
 
 # A proxy that refuses does so before it is told the request.
@@ -113,10 +114,8 @@ class HttpClient:
             raise ProviderDown(
                 f"{self._vendor}'s answer does not end.", "Try again in a minute."
             ) from error
-        tidied = {
-            name: bodies.sanitise_text(value, secret) for name, value in response.headers.items()
-        }
-        return Exchanged(response.status_code, tidied, content)
+        headers_without_key = bodies.sanitise_headers(response.headers, secret)
+        return Exchanged(response.status_code, headers_without_key, content)
 
     def _unreachable(self, error: Exception, secret: str) -> Unreachable:
         kind = NotConnected if isinstance(error, _NOTHING_SENT) else Unreachable
@@ -152,16 +151,15 @@ def _client(
         ) from error
     try:
         return httpx.AsyncClient(
-            transport=transport,
-            # A request that waits for a place was not sent: it must end before the attempt does,
-            # because the end of an attempt leaves a doubt.
-            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS, pool=_POOL_SECONDS),
+            transport=transport or _own_transport(base_url),
+            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS),
             headers={
                 "Accept": "application/json",
                 "Accept-Encoding": bodies.ACCEPTED_ENCODING,
                 "User-Agent": f"runapi-mcp/{__version__}",
             },
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+            # How many are under way is decided before, each key with its share.
+            limits=httpx.Limits(),
             # A cookie set for one caller would go out with the next one's request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             # A proxy from the environment would be handed the sandbox's requests.
@@ -174,3 +172,13 @@ def _client(
             f"No connection can be made with this environment: {error}.",
             "Check the proxy variables (HTTPS_PROXY, ALL_PROXY) and SSL_CERT_FILE.",
         ) from error
+
+
+def _own_transport(base_url: str) -> httpx.AsyncBaseTransport | None:
+    """None where a proxy may stand between, which is httpx's affair."""
+    if not is_loopback(base_url) and getproxies():
+        return None
+    is_secure = base_url.startswith("https:")
+    return KeepAliveTransport(
+        httpx.URL(base_url), httpx.create_ssl_context() if is_secure else None
+    )

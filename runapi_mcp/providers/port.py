@@ -70,6 +70,10 @@ class Provider(Protocol):
         """
         ...
 
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        """Whether `prices` tells them at once, from memory."""
+        ...
+
     async def check(self, variant: Variant, arguments: Mapping[str, object]) -> None:
         """Return where nothing that the vendor publishes is against a call.
 

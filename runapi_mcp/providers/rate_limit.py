@@ -1,24 +1,26 @@
 """How often one key asks its vendor: every request of a key takes its turn here.
 
-One request goes out every `SPACING_SECONDS`, which is well under 20 in any second. Requests that
-pay go first, but no closer than `PAYING_SPACING_SECONDS`: a third of the turns is kept for what is
-paid for already. Among the others the most urgent goes first.
+So many a second go out, evenly spaced; the usual number is well under 20 in any second. Requests
+that pay go first, but take no more than a share of the turns: a third is kept for what is paid for
+already. Among the others the most urgent goes first.
 """
 
 import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
 
 import anyio
 
 from runapi_mcp.base.errors import RateLimited
+from runapi_mcp.base.turns import Turns
 
-SPACING_SECONDS: Final = 1 / 17
-PAYING_SPACING_SECONDS: Final = 1 / 12
+REQUESTS_PER_SECOND: Final = 17.0
+PAYING_SHARE: Final = 12 / 17
 LONGEST_HOLD_SECONDS: Final = 1.0
 LONGEST_TURN_SECONDS: Final = 30.0
 
+_Turn = TypeVar("_Turn")
 Urgency = Callable[[], float]
 """How much it matters to go now, compared with others: 0 to 1, asked anew at each turn."""
 
@@ -27,8 +29,6 @@ Urgency = Callable[[], float]
 class _Waiter:
     pays: bool
     urgency: Urgency | None
-    woken: anyio.Event = field(default_factory=anyio.Event)
-    called: bool = False
 
 
 class RateLimit(Protocol):
@@ -46,79 +46,53 @@ class RateLimit(Protocol):
 class OwnRateLimit:
     """The turns of a key that only this process uses."""
 
-    def __init__(self) -> None:
-        self._waiting: list[_Waiter] = []
-        self._caller: _Waiter | None = None
+    def __init__(self, per_second: float = REQUESTS_PER_SECOND) -> None:
+        self._spacing_seconds = 1 / per_second
+        self._paying_spacing_seconds = 1 / (per_second * PAYING_SHARE)
+        self._turns = Turns(self._choose)
         self._free_at = 0.0
         self._paying_free_at = 0.0
 
     async def wait_turn(self, *, pays: bool, urgency: Urgency | None) -> None:
-        waiter = _Waiter(pays, urgency)
-        self._waiting.append(waiter)
-        try:
-            while not waiter.called:
-                await self._wait_or_call(waiter)
-        finally:
-            self._leave(waiter)
+        await self._turns.wait(_Waiter(pays, urgency))
 
     def pause(self, seconds: float) -> None:
         wanted = min(seconds, LONGEST_HOLD_SECONDS)
         self._free_at = max(self._free_at, anyio.current_time() + wanted)
 
-    async def _wait_or_call(self, waiter: _Waiter) -> None:
-        """One of those that wait calls the others, one after another; the rest just wait."""
-        if self._caller in (None, waiter):
-            self._caller = waiter
-            await self._call_next()
-        else:
-            await waiter.woken.wait()
-            waiter.woken = anyio.Event()
-
-    async def _call_next(self) -> None:
+    async def _choose(self, waiting: Collection[_Waiter]) -> _Waiter | None:
         await anyio.sleep_until(self._free_at)
-        chosen = self._next()
+        chosen = self._next(waiting)
         if chosen is None:
             await anyio.sleep_until(self._paying_free_at)
-            return
-        self._free_at = anyio.current_time() + SPACING_SECONDS
-        self._waiting.remove(chosen)
-        chosen.called = True
-        chosen.woken.set()
+        else:
+            self._free_at = anyio.current_time() + self._spacing_seconds
+        return chosen
 
-    def _next(self) -> _Waiter | None:
+    def _next(self, waiting: Collection[_Waiter]) -> _Waiter | None:
         """Whose turn it is; None while only paying requests wait and theirs has not come."""
         now = anyio.current_time()
-        paying = next((waiter for waiter in self._waiting if waiter.pays), None)
+        paying = next((waiter for waiter in waiting if waiter.pays), None)
         if paying is not None and now >= self._paying_free_at:
             # From when it was due, so that what comes a slot late does not slow the next ones.
-            due = max(self._paying_free_at, now - SPACING_SECONDS)
-            self._paying_free_at = due + PAYING_SPACING_SECONDS
+            due = max(self._paying_free_at, now - self._spacing_seconds)
+            self._paying_free_at = due + self._paying_spacing_seconds
             return paying
-        others = [waiter for waiter in self._waiting if not waiter.pays]
+        others = (waiter for waiter in waiting if not waiter.pays)
         return max(others, key=_urgency, default=None)
-
-    def _leave(self, waiter: _Waiter) -> None:
-        """Wait no more, and let another one call."""
-        if waiter in self._waiting:
-            self._waiting.remove(waiter)
-        if self._caller is waiter:
-            self._caller = None
-            if self._waiting:
-                self._waiting[0].woken.set()
 
 
 def _urgency(waiter: _Waiter) -> float:
     return math.inf if waiter.urgency is None else waiter.urgency()
 
 
-async def wait_first_turn(wait_turn: Callable[[], Awaitable[None]]) -> None:
+async def wait_first_turn(take_turn: Callable[[], Awaitable[_Turn]]) -> _Turn:
     """
     Raises:
         RateLimited: no turn came for so long; nothing was sent.
     """
-    with anyio.move_on_after(LONGEST_TURN_SECONDS) as limit:
-        await wait_turn()
-    if limit.cancelled_caught:
-        raise RateLimited(
-            "Too many requests of this key wait for their turn.", "Wait a minute, then call again."
-        )
+    with anyio.move_on_after(LONGEST_TURN_SECONDS):
+        return await take_turn()
+    raise RateLimited(
+        "Too many requests of this key wait for their turn.", "Wait a minute, then call again."
+    )

@@ -58,6 +58,11 @@ class Accounts(Generic[Bought]):
         self.clock = clock
         self._accounts: dict[str, Account[Bought]] = {}
 
+    @property
+    def spent_cents(self) -> int:
+        """What all of them together were charged."""
+        return sum(self.of(key).spent_cents for key in list(self._accounts))
+
     def of(self, key: str) -> Account[Bought]:
         account = self._accounts.setdefault(key, Account[Bought]())
         account.settle(self.clock())

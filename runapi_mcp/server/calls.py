@@ -25,6 +25,7 @@ from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
 from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
 from runapi_mcp.base.redaction import crash_words
+from runapi_mcp.base.settings import are_saved
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.ledger import Entry, write_or_log
@@ -34,7 +35,7 @@ from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
 from runapi_mcp.providers.sellers import Sellers
 from runapi_mcp.server.arrivals import arrived_at
-from runapi_mcp.server.client_capabilities import Context, speaks
+from runapi_mcp.server.client_capabilities import Context, client_name, speaks
 from runapi_mcp.server.content import PREVIEWS_LEFT_OUT, blocks, shows_all
 from runapi_mcp.server.delivery_confirmations import confirm_when_sent
 from runapi_mcp.server.elicitation import elicit_consent, elicit_opening, returned_consent
@@ -78,7 +79,13 @@ class Service:
 
     def saves_for(self, context: Context) -> bool:
         """Whether this caller's pictures are saved here."""
-        return _is_local(context) if self.saves is None else self.saves
+        if self.keeps_for(context):
+            return False
+        return are_saved(save=self.saves, is_local=_is_local(context))
+
+    def keeps_for(self, context: Context) -> bool:
+        """Whether this caller's pictures are kept in a bucket."""
+        return self.picture_store.kept is not None and not _is_local(context)
 
     def shares_disk_with(self, context: Context) -> bool:
         """Whether what is saved is on the caller's own machine."""
@@ -267,8 +274,7 @@ def _is_local(context: Context) -> bool:
 
 
 def _client(context: Context) -> ClientProfile:
-    params = context.session.client_params
-    return client_profile(params.client_info.name if params else None)
+    return client_profile(client_name(context))
 
 
 def _reporter(context: Context) -> Report:

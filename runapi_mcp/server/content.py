@@ -61,10 +61,12 @@ def _image(preview: Preview) -> ImageContent:
 
 
 def _link(picture: Picture) -> ResourceLink:
-    """To the file, where the caller has one; else to RunAPI's copy."""
+    """To the file, where the caller has one; else to RunAPI's copy, or the one that is kept."""
     path, info = None if picture.is_far else picture.path, picture.info
     if path:
         name, uri = printable_path(path.name), path.as_uri()
     else:
-        name, uri = picture.url.partition("?")[0].rpartition("/")[2] or "image", picture.url
+        # The last part of a link of our own is a signature.
+        last = "" if picture.is_kept else picture.url.partition("?")[0].rpartition("/")[2]
+        name, uri = last or "image", picture.url
     return ResourceLink(name=name, uri=uri, mime_type=info.format.media_type if info else None)

@@ -22,7 +22,13 @@ from runapi_mcp.base.json_values import as_text
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.base.redaction import quote
 from runapi_mcp.orders.limits import NotConfirmed
-from runapi_mcp.server.client_capabilities import Context, is_modern, opens_addresses, shows_forms
+from runapi_mcp.server.client_capabilities import (
+    Context,
+    is_modern,
+    knows_capabilities,
+    opens_addresses,
+    shows_forms,
+)
 from runapi_mcp.tools.tool import Link
 
 _CONSENT: Final = "confirm"
@@ -58,8 +64,7 @@ async def elicit_consent(
     """
     if not shows_forms(context):
         raise NotAllowed(
-            f"{_price(title, question)} That needs a person's yes, and this client "
-            "cannot ask for one.",
+            f"{_price(title, question)} That needs a person's yes, {_why_unasked(context)}",
             "Nothing was paid. Let the user raise or unset RUNAPI_CONFIRM_OVER.",
         )
     message = f"{_price(title, question)}{_left(question)} {_picture(arguments, question)}"
@@ -138,6 +143,15 @@ def _schema(question: NotConfirmed) -> dict[str, Any]:
     choices = [_NO, f"{_YES}{question.amount}{several}"]
     pay = {"type": "string", "title": "Your answer", "enum": choices}
     return {"type": "object", "properties": {"pay": pay}, "required": ["pay"]}
+
+
+def _why_unasked(context: Context) -> str:
+    if knows_capabilities(context):
+        return "and this client cannot ask for one."
+    return (
+        "which can be asked for here only by the protocol of 2026-07-28: this server is one of "
+        "several, and keeps no session to ask in."
+    )
 
 
 def _price(title: str, question: NotConfirmed) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, cast
 
+import anyio.to_thread
 from mcp import MCPError
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel import Server
@@ -60,12 +61,13 @@ def create_server(
 
     `saves` tells whether pictures are saved for those whom it serves, as they are told at first.
     """
+    keeps = service.picture_store.kept is not None
     handlers = _Handlers(service, variants)
     server: Server[Any] = Server(
         SERVER_NAME,
         version=__version__,
         title=TITLE,
-        instructions=instructions(variants, saves=saves),
+        instructions=instructions(variants, saves=saves, keeps=keeps),
         cache_hints=_CACHE_HINTS,
         # No x-mcp-header is used, so a call over HTTP needs no look at the schemas first.
         get_tool_input_schema=lambda _: None,
@@ -89,13 +91,15 @@ class _Handlers:
         self._tools = {tool.name: tool for tool in offered(variants)}
         # What was drawn before may be of a variant that is not offered now.
         self._shown = tuple(dict.fromkeys([*VARIANTS, *variants]))
-        others = dict.fromkeys(each.vendor for each in variants if each.vendor is not RUNAPI)
-        self._framing = gallery.page_meta(service.upstream.base_url, others)
+        self._vendors = tuple(
+            dict.fromkeys(each.vendor for each in variants if each.vendor is not RUNAPI)
+        )
 
     async def list_tools(
         self, context: Context, _: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        tools, saves = self._tools_for(context).values(), self._service.saves_for(context)
+        tools, service = self._tools_for(context).values(), self._service
+        saves = service.saves_for(context) or service.keeps_for(context)
         return ListToolsResult(tools=[describe(tool, saves=saves) for tool in tools])
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
@@ -108,6 +112,11 @@ class _Handlers:
             return self._tools
         return {name: tool for name, tool in self._tools.items() if not tool.needs_disk}
 
+    async def _framing(self) -> dict[str, Any]:
+        kept = self._service.picture_store.kept
+        origins = await anyio.to_thread.run_sync(kept.origins) if kept else []
+        return gallery.page_meta(self._service.upstream.base_url, *origins, vendors=self._vendors)
+
     async def list_resources(
         self, _: Context, __: PaginatedRequestParams | None
     ) -> ListResourcesResult:
@@ -117,7 +126,7 @@ class _Handlers:
             title=gallery.PAGE_TITLE,
             description=gallery.PAGE_DESCRIPTION,
             mime_type=gallery.PAGE_MIME_TYPE,
-            _meta=self._framing,
+            _meta=await self._framing(),
         )
         return ListResourcesResult(resources=[listed])
 
@@ -132,7 +141,7 @@ class _Handlers:
             uri=gallery.PAGE_URI,
             mime_type=gallery.PAGE_MIME_TYPE,
             text=gallery.read_page(self._shown),
-            _meta=self._framing,
+            _meta=await self._framing(),
         )
         return ReadResourceResult(contents=[contents])
 

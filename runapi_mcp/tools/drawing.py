@@ -47,6 +47,14 @@ def drawing_tool(variant: Variant) -> Tool:
 
 
 async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResult:
+    async with caller.orders.paying():
+        order, paid, options = await _buy(variant, caller, raw)
+    return await _result(caller, order, paid, options)
+
+
+async def _buy(
+    variant: Variant, caller: Caller, raw: RawArguments
+) -> tuple[Order, list[TrackedTask | Failure], DrawingOptions]:
     try:
         # Nothing that is paid has been sent before there is an order.
         with anyio.fail_after(caller.wait.left_to_check()):
@@ -54,7 +62,7 @@ async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResu
     except TimeoutError as error:
         raise Refused(*_TOO_SLOW) from error
     while True:
-        order = await caller.orders.join(purchase) or await _intend(caller, purchase)
+        order = await _order(caller, purchase)
         caller.ordered.append(order)
         try:
             paid = await _pay(caller, order, sources)
@@ -66,7 +74,7 @@ async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResu
             continue
         # Up to 160 MB, which nobody needs while the task is followed.
         sources.clear()
-        return await _result(caller, order, paid, options)
+        return order, paid, options
 
 
 async def _check(
@@ -99,10 +107,14 @@ async def _check(
     return purchase, sources, options
 
 
-async def _intend(caller: Caller, purchase: Purchase) -> Order:
+async def _order(caller: Caller, purchase: Purchase) -> Order:
     provider = caller.sellers.of(purchase.variant.vendor.name)
+    priced = [(purchase.variant, purchase.output_resolution)]
+    # A replay is not to wait for what has to be looked up.
+    if not provider.has_prices(priced) and (earlier := await caller.orders.join(purchase)):
+        return earlier
     await provider.check(purchase.variant, purchase.settings)
-    (price,) = await provider.prices([(purchase.variant, purchase.output_resolution)])
+    (price,) = await provider.prices(priced)
     return await caller.orders.intend(replace(purchase, price=price), caller.yes)
 
 

@@ -25,6 +25,10 @@ _NO_ADDRESS: Final = (
     "to try again, which costs nothing; if it stays so, report the task_id to {vendor}."
 )
 _ONLY_URLS: Final = "The image URLs expire {days} after drawing; download what should last."
+_KEPT: Final = (
+    "Give the user the URL, which lasts. To change the image, give its task_id as "
+    "source_image_urls to a remix tool, within about 7 days."
+)
 _RUNNING: Final = (
     "Call get_task with this task_id, or make the same call again: it goes on with this one and "
     "pays nothing. A different call pays for another image."
@@ -87,6 +91,8 @@ def next_step(outcome: TaskOutcome, status: Status, missing: int) -> str:
         return _NO_ADDRESS.format(vendor=vendor.title)
     if any(picture.not_saved for picture in pictures):
         return _NOT_SAVED
+    if all(picture.is_kept for picture in pictures):
+        return _KEPT
     saved = [picture for picture in pictures if picture.path]
     if not saved:
         return _ONLY_URLS.format(days=vendor.image_days)

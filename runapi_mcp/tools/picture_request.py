@@ -35,6 +35,8 @@ def target_of(options: DeliveryOptions, save_as: str | MISSING) -> str | None:
     """
     if save_as is MISSING:
         return None
+    if options.keeps:
+        return save_as
     if not options.saves:
         raise Refused(
             "save_as cannot be honoured: this server saves no pictures.",
@@ -60,6 +62,8 @@ def request_for(
         fetch_by=_fetch_by(options.answer_by),
         suffix=suffix,
         originals=(_place(options, None, usual) or _place(options, target, usual)),
+        # Its folders would be those of the machine that it is not on.
+        kept_name=(name or usual).rpartition("/")[2] if options.keeps else "",
     )
 
 

@@ -19,7 +19,7 @@ _FACTS: Final = (
     "with it; list_tasks finds a lost one. The same call again gets the same image, for nothing, "
     "until it arrived or was used; redraw with its task_id draws a new one, count several. Failed "
     "images are not charged. {files}preview_px 0 leaves the preview out. "
-    "Image URLs last about 7 days. "
+    "{urls}"
     "Flux 2 at RunAPI has no seed, steps or guidance. Arguments are checked before anything is "
     "paid."
 )
@@ -33,7 +33,12 @@ _ELSEWHERE: Final = (
 )
 
 
-def instructions(variants: Sequence[Variant], *, saves: bool = True) -> str:
+_KEPT: Final = "save_as names an image where it is kept. "
+_URLS: Final = "Image URLs last about 7 days. "
+_LINKS: Final = "Image URLs last. "
+
+
+def instructions(variants: Sequence[Variant], *, saves: bool = True, keeps: bool = False) -> str:
     """What a host tells its model about the server.
 
     Some hosts show the first 250 characters only: what it does, and which tool comes first.
@@ -48,7 +53,8 @@ def instructions(variants: Sequence[Variant], *, saves: bool = True) -> str:
     tiers = tiers_of(variants)
     if PRO in tiers:
         parts += [tier.advice for tier in tiers if tier.advice]
-    return " ".join([*parts, _FACTS.format(files=_FILES if saves else "")])
+    files = _KEPT if keeps else _FILES if saves else ""
+    return " ".join([*parts, _FACTS.format(files=files, urls=_LINKS if keeps else _URLS)])
 
 
 def _elsewhere(variant: Variant) -> str:

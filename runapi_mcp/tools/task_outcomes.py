@@ -116,7 +116,7 @@ def _picture_facts(pictures: Sequence[Picture]) -> _PictureFacts:
 
 
 def _expiry(outcome: TaskOutcome, made_at: float | None) -> str | None:
-    has_urls = any(picture.url for picture in outcome.pictures)
+    has_urls = any(picture.url and not picture.is_kept for picture in outcome.pictures)
     first = outcome.first
     return expiry_of(first.entry, first.task.vendor, made_at) if has_urls else None
 

@@ -96,11 +96,17 @@ class DeliveryOptions:
     is_local: bool
     """Whether the caller's files are this machine's."""
     saves: bool
+    """Whether pictures are saved on this machine's disk."""
     default_preview_px: int
     """How large a preview is when the call does not say; 0 for none."""
     most_preview_px: int
     answer_by: float
     """When fetching should be over, on the event loop's clock."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether pictures are kept in a bucket, as for callers on other machines."""
+        return self.picture_store.kept is not None and not self.is_local
 
     def preview_px(self, wanted: int | MISSING) -> int:
         px = self.default_preview_px if wanted is MISSING else wanted

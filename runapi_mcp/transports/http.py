@@ -15,6 +15,7 @@ from runapi_mcp.base.sockets import listen
 from runapi_mcp.base.urls import LOOPBACK
 from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.transports.connections import BoundedConnection, Connections, Network
+from runapi_mcp.transports.drain import Drain
 from runapi_mcp.transports.process import leave_soon, settle_memory
 
 _NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)(:\d{1,5})?")
@@ -73,21 +74,28 @@ async def serve_http(
     app: Starlette,
     sock: socket.socket,
     on_ready: Callable[[], None],
+    drain: Drain | None = None,
     caps: HttpCaps | None = None,
     trusted_proxies: Sequence[Network] = (),
 ) -> None:
-    """Serve the app on a bound socket until a signal comes; `on_ready` says that it answers."""
+    """Serve the app on a bound socket until it was told to leave, which it does as `drain` says.
+
+    `on_ready` says that it answers.
+    """
+    drain = drain or Drain(0, end_waits=bool, is_paying=bool)
     connections = Connections(caps or HttpCaps(), trusted_proxies)
     web_server = WebServer(
         app,
         on_ready=on_ready,
-        on_signal=leave_soon,
+        on_end=leave_soon,
+        postpones=drain.postpones,
         protocol=partial(BoundedConnection, connections),
         trusted_proxies=[str(network) for network in trusted_proxies],
     )
     settle_memory()
     async with anyio.create_task_group() as group:
         group.start_soon(connections.cut_off_stalled)
+        group.start_soon(drain.lead_out, web_server)
         await web_server.serve(sockets=[sock])
         group.cancel_scope.cancel()
     # Uvicorn does not wait for what it cancelled, but a request that pays may end yet.

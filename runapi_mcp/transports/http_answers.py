@@ -12,6 +12,8 @@ from runapi_mcp.server.delivery_confirmations import open_outbox
 
 BEGIN_SECONDS: Final = 0.5
 """How long an answer may keep its client, and the proxies before it, without a byte."""
+LONGEST_QUIET_SECONDS: Final = 15.0
+"""How long it may then be silent; each gap is as long as all before it, up to this."""
 
 _START: Final[Message] = {
     "type": "http.response.start",
@@ -59,7 +61,8 @@ class _Answer:
 
     The SDK waits fifteen seconds with its first byte where a call says nothing, and until then many
     a proxy hides that the client has gone. So who has read the whole request and only waits for the
-    client to leave finds an event stream begun; an answer in JSON becomes its one event.
+    client to leave finds an event stream begun; an answer in JSON becomes its one event. HAProxy
+    tells of a client who left when it next has something for it: so there is something.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
@@ -70,15 +73,19 @@ class _Answer:
         self._is_read = False
         self._is_begun = False
         self._is_ours = False
+        self._is_stream = False
+        self._is_over = False
         self._has_result = False
         self._is_framed = False
         """Whether what the program sends must be made an event."""
 
     async def receive(self) -> Message:
-        if self._is_read and not self._is_begun:
-            with anyio.move_on_after(BEGIN_SECONDS):
+        gap_seconds = BEGIN_SECONDS
+        while self._is_read and not self._is_over:
+            with anyio.move_on_after(gap_seconds):
                 return self._note(await self._receive())
-            await self._begin()
+            await self._show_life()
+            gap_seconds = min(2 * gap_seconds, LONGEST_QUIET_SECONDS)
         return self._note(await self._receive())
 
     async def send(self, message: Message) -> None:
@@ -95,26 +102,29 @@ class _Answer:
             self._is_read = True
         return message
 
-    async def _begin(self) -> None:
+    async def _show_life(self) -> None:
         async with self._sending:
             if not self._is_begun:
                 await self._send(_START)
-                self._is_begun = self._is_ours = True
+                self._is_begun = self._is_ours = self._is_stream = True
+            if self._is_stream and not self._is_over:
                 await self._send(_PING)
 
     async def _start(self, message: Message) -> None:
-        if not self._is_ours:
-            self._is_begun = True
-            await self._send(message)
-            return
         media_type = Headers(raw=message["headers"]).get("content-type", "")
-        self._is_framed = not media_type.startswith("text/event-stream")
+        is_stream = media_type.startswith("text/event-stream")
+        if self._is_ours:
+            self._is_framed = not is_stream
+            return
+        self._is_begun, self._is_stream = True, is_stream
+        await self._send(message)
 
     async def _continue(self, message: Message) -> None:
         body, is_last = message.get("body", b""), not message.get("more_body")
         self._has_result = self._has_result or _RESULT in body
         if self._is_framed and body:
             message = {**message, "body": b"event: message\r\ndata: " + body + b"\r\n\r\n"}
+        self._is_over = is_last
         await self._send(message)
         if is_last and self._has_result:
             await self._outbox.confirm_all()

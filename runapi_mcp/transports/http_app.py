@@ -20,11 +20,16 @@ from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.transports.admission import Admission
 from runapi_mcp.transports.callers import user_of
 from runapi_mcp.transports.conversation import converse
+from runapi_mcp.transports.deployment import Deployment
+from runapi_mcp.transports.drain import LastAnswers
+from runapi_mcp.transports.gradual_start import GradualStart
 from runapi_mcp.transports.http_answers import AnswerMiddleware
 from runapi_mcp.transports.http_bodies import MeantBodies
 from runapi_mcp.transports.http_checks import HeadCheck
+from runapi_mcp.transports.http_requests import refusal
 from runapi_mcp.transports.paths import MCP_PATH, MESSAGES_PATH, SSE_PATH, PathMiddleware
 from runapi_mcp.transports.public_pages import public_routes
+from runapi_mcp.transports.session_gate import SessionGate
 from runapi_mcp.transports.sessions import Session, Sessions
 
 _ENDPOINT_EVENT = b"event: endpoint\r\ndata: /"
@@ -36,46 +41,74 @@ def http_app(
     caps: HttpCaps | None = None,
     *,
     needs_key: bool,
-    root_path: str = "",
+    deployment: Deployment | None = None,
 ) -> Starlette:
     """The app; `allowed_hosts` are the names it answers to besides those of this machine.
 
-    `needs_key` tells whether callers who bring no key are strangers; `root_path` is what stands
-    before all its paths where its clients find it, as "/flux".
+    `needs_key` tells whether callers who bring no key are strangers; without a `deployment` the
+    server stands alone.
     """
+    place = deployment or Deployment()
+    keeps_sessions = place.keeps_sessions
     caps = caps or HttpCaps()
-    kept = _keeping_manager(server, caps)
-    passing = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        async with kept.run(), passing.run():
-            yield
-
-    keyless_app = _mcp_app(passing) if needs_key else None
-    sessions = Sessions(caps, partial(_end_session, kept))
-    middleware = [
-        Middleware(PathMiddleware, root_path=root_path),
-        Middleware(HeadCheck, allowed_hosts=allowed_hosts),
-        Middleware(AnswerMiddleware),
-        Middleware(Admission, caps=caps, keyless_app=keyless_app, sessions=sessions),
-    ]
-    mcp_routes = [Route(MCP_PATH, _mcp_app(kept)), *_sse_routes(server, caps)]
-    routes = [*mcp_routes, *public_routes(needs_key=needs_key)]
-    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
-
-
-def _keeping_manager(server: Server[Any], caps: HttpCaps) -> StreamableHTTPSessionManager:
-    return StreamableHTTPSessionManager(
+    manager = StreamableHTTPSessionManager(
         server,
+        stateless=not keeps_sessions,
         session_idle_timeout=caps.session_idle_hours * 3600,
         max_request_body_size=caps.body_bytes,
         max_sessions=None,
     )
+    passing = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with manager.run(), passing.run():
+            yield
+
+    keyless_app = _mcp_app(passing) if needs_key else None
+    middleware = [
+        Middleware(PathMiddleware, root_path=place.root_path),
+        Middleware(LastAnswers, is_ready=place.is_ready),
+        *place.before_checks,
+        Middleware(HeadCheck, allowed_hosts=allowed_hosts),
+        Middleware(AnswerMiddleware),
+        Middleware(Admission, caps=caps, keyless_app=keyless_app, keeps_sessions=keeps_sessions),
+        Middleware(GradualStart),
+    ]
+    mcp_routes = (
+        _keeping_routes(server, manager, caps) if keeps_sessions else _plain_routes(manager)
+    )
+    pages = public_routes(needs_key=needs_key, has_sse=keeps_sessions, is_ready=place.is_ready)
+    routes = [*mcp_routes, *pages, *place.more_routes]
+    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
 
 
 def _mcp_app(manager: StreamableHTTPSessionManager) -> MeantBodies:
     return MeantBodies(StreamableHTTPASGIApp(manager))
+
+
+def _keeping_routes(
+    server: Server[Any], manager: StreamableHTTPSessionManager, caps: HttpCaps
+) -> Sequence[BaseRoute]:
+    sessions = Sessions(caps, partial(_end_session, manager))
+    return [
+        Route(MCP_PATH, SessionGate(_mcp_app(manager), sessions)),
+        *_sse_routes(server, caps),
+    ]
+
+
+def _plain_routes(manager: StreamableHTTPSessionManager) -> Sequence[BaseRoute]:
+    """Each request by itself; a stream that outlives its request would be one server's own."""
+    no_sse = refusal(
+        404,
+        "This address is served by several servers, and an event stream would be known to one of "
+        "them alone. Connect to /mcp instead, by Streamable HTTP.",
+    )
+    return [
+        Route(MCP_PATH, _mcp_app(manager), methods=["POST"]),
+        Route(SSE_PATH, no_sse),
+        Mount(MESSAGES_PATH, app=no_sse),
+    ]
 
 
 def _sse_routes(server: Server[Any], caps: HttpCaps) -> Sequence[BaseRoute]:

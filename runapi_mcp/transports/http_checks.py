@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.base.urls import LOOPBACK
-from runapi_mcp.transports.paths import PUBLIC_PATHS
+from runapi_mcp.transports.paths import PROBED_PATHS, PUBLIC_PATHS
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^][:@/]+)(?::([0-9]{1,5}))?")
 _ONCE: Final = (
@@ -45,6 +45,8 @@ class HeadCheck:
         for name in _ONCE:
             if len(headers.getlist(name)) > 1:
                 return PlainTextResponse(f"More than one {name} header", 400)
+        if path in PROBED_PATHS:
+            return None
         if not _is_among(self._names, headers.get("host", "")):
             return PlainTextResponse(
                 "Invalid Host header: this server does not answer to that name. Whoever runs it "

@@ -8,10 +8,15 @@ MCP_PATH: Final = "/mcp"
 SSE_PATH: Final = "/sse"
 MESSAGES_PATH: Final = "/messages/"
 HEALTH_PATH: Final = "/healthz"
+LIVE_PATH: Final = "/livez"
+READY_PATH: Final = "/readyz"
 CARD_PATH: Final = f"{MCP_PATH}/server-card"
 CATALOG_PATH: Final = "/.well-known/mcp/catalog.json"
 PUBLIC_PATHS: Final = frozenset({CARD_PATH, CATALOG_PATH})
 """What any page may read: they are for whoever looks for servers, and have no secrets."""
+
+PROBED_PATHS: Final = frozenset({LIVE_PATH, READY_PATH})
+"""What balancers ask, by whatever name they know the machine."""
 
 _WITH_SLASH: Final = {f"{path}/": path for path in (MCP_PATH, SSE_PATH, HEALTH_PATH, CARD_PATH)}
 

@@ -1,10 +1,10 @@
-"""What a browser or a crawler may ask for: health, a page, the server's card, its catalogue.
+"""What a browser, a crawler or a balancer may ask for: health, a page, the server's card.
 
 The card and the catalogue are those of the Server Card extension (SEP-2127, experimental):
 https://github.com/modelcontextprotocol/experimental-ext-server-card
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -16,7 +16,15 @@ from starlette.routing import Route
 from runapi_mcp import __version__
 from runapi_mcp.base.html_page import content_policy, html_page
 from runapi_mcp.base.identity import DESCRIPTION, OWNER, REGISTRY_NAME, REPOSITORY, TITLE
-from runapi_mcp.transports.paths import CARD_PATH, CATALOG_PATH, HEALTH_PATH, MCP_PATH, SSE_PATH
+from runapi_mcp.transports.paths import (
+    CARD_PATH,
+    CATALOG_PATH,
+    HEALTH_PATH,
+    LIVE_PATH,
+    MCP_PATH,
+    READY_PATH,
+    SSE_PATH,
+)
 
 _CARD_SCHEMA: Final = "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json"
 _CARD_TYPE: Final = "application/mcp-server-card+json"
@@ -28,26 +36,37 @@ _FOR_ANY_PAGE: Final = {
 }
 
 
-def public_routes(*, needs_key: bool) -> Sequence[Route]:
+def public_routes(
+    *, needs_key: bool, has_sse: bool = True, is_ready: Callable[[], bool] = lambda: True
+) -> Sequence[Route]:
     """`needs_key` tells whether callers must bring a RunAPI API key."""
 
     async def front_page(request: Request) -> HTMLResponse:
-        page = _front_page(_address(request), needs_key=needs_key)
+        page = _front_page(_address(request), needs_key=needs_key, has_sse=has_sse)
         return HTMLResponse(page, headers={"Content-Security-Policy": content_policy()})
 
     async def card(request: Request) -> JSONResponse:
-        content = server_card(_address(request), needs_key=needs_key)
+        content = server_card(_address(request), needs_key=needs_key, has_sse=has_sse)
         return JSONResponse(content, headers=_FOR_ANY_PAGE, media_type=_CARD_TYPE)
+
+    async def readyz(_: Request) -> JSONResponse:
+        # Neither the ledger nor RunAPI: either would take away all servers at once, although what
+        # is read goes on.
+        if is_ready():
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "leaving"}, 503)
 
     return [
         Route("/", front_page),
         Route(HEALTH_PATH, _healthz),
+        Route(LIVE_PATH, _livez),
+        Route(READY_PATH, readyz),
         Route(CARD_PATH, card),
         Route(CATALOG_PATH, _catalog),
     ]
 
 
-def server_card(address: str, *, needs_key: bool) -> Mapping[str, object]:
+def server_card(address: str, *, needs_key: bool, has_sse: bool = True) -> Mapping[str, object]:
     """How to reach the server at an address, for a client that has not connected yet."""
     key = {
         "name": "Authorization",
@@ -57,6 +76,7 @@ def server_card(address: str, *, needs_key: bool) -> Mapping[str, object]:
     }
     streamable = {"type": "streamable-http", "url": address + MCP_PATH, "headers": [key]}
     versions = [*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS]
+    sse = {"type": "sse", "url": address + SSE_PATH, "headers": [key]}
     return {
         "$schema": _CARD_SCHEMA,
         "name": REGISTRY_NAME,
@@ -67,18 +87,19 @@ def server_card(address: str, *, needs_key: bool) -> Mapping[str, object]:
         "repository": {"url": REPOSITORY, "source": "github"},
         "remotes": [
             {**streamable, "supportedProtocolVersions": versions},
-            {"type": "sse", "url": address + SSE_PATH, "headers": [key]},
+            *([sse] if has_sse else []),
         ],
     }
 
 
-def _front_page(address: str, *, needs_key: bool) -> str:
+def _front_page(address: str, *, needs_key: bool, has_sse: bool) -> str:
     brought = "Each request brings its own RunAPI API key: <code>Authorization: Bearer KEY</code>."
     key = brought if needs_key else "No API key is needed here."
+    older = f"Older clients use <code>{escape(address)}{SSE_PATH}</code>. " if has_sse else ""
     values = {
         "title": TITLE,
         "description": DESCRIPTION,
-        "key": key,
+        "access": older + key,
         "address": escape(address),
         "repository": REPOSITORY,
     }
@@ -93,6 +114,10 @@ async def _catalog(request: Request) -> JSONResponse:
         "url": _address(request) + CARD_PATH,
     }
     return JSONResponse({"specVersion": "draft", "entries": [entry]}, headers=_FOR_ANY_PAGE)
+
+
+async def _livez(_: Request) -> JSONResponse:
+    return JSONResponse({"status": "alive"})
 
 
 async def _healthz(_: Request) -> JSONResponse:

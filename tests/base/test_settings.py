@@ -10,7 +10,7 @@ import pytest
 from runapi_mcp.base import settings
 from runapi_mcp.base.catalog import select
 from runapi_mcp.base.errors import KeyMissing, LedgerUnusable, NotConfigured
-from runapi_mcp.base.settings import HttpCaps, LimitSettings, key_now, load, names
+from runapi_mcp.base.settings import HttpCaps, LimitSettings, WaitingCaps, key_now, load, names
 
 KEY, OTHER = "sk-0123456789", "sk-abcdefghij"
 MONEY = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI_CONFIRM_OVER")
@@ -270,7 +270,22 @@ def test_every_setting_is_known_by_its_name() -> None:
     sources = "".join(path.read_text() for path in room.glob("*.py") if path.name != "names.py")
     quoted = set(re.findall(r'"(RUN(?:API|FLOW)_[A-Z_]*[A-Z])"', sources))
     caps = {f"RUNAPI_HTTP_{name.upper()}" for name in HttpCaps()._asdict()}
-    assert quoted | caps == names.NAMES
+    waiting = {f"RUNAPI_{name.upper()}" for name in WaitingCaps()._asdict()}
+    assert quoted | caps | waiting == names.NAMES
+
+
+def test_what_waits_may_take_is_as_set_or_else_as_usual() -> None:
+    given = {"RUNAPI_CONNECTIONS": "7", "RUNAPI_LOOKS_PER_SECOND": "20"}
+    assert load(given).waiting == WaitingCaps(connections=7, looks_per_second=20)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "10001"])
+def test_a_number_of_connections_that_is_none_is_refused(value: str) -> None:
+    with pytest.raises(NotConfigured) as refused:
+        load({"RUNAPI_CONNECTIONS_PER_KEY": value})
+    assert str(refused.value) == (
+        "RUNAPI_CONNECTIONS_PER_KEY is not a number of units. Use 1 to 10000, or unset it."
+    )
 
 
 @pytest.mark.parametrize(

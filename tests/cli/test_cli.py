@@ -14,6 +14,7 @@ from mcp import Client
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog import VARIANTS
 from tests.support.processes import (
+    QUICK,
     SIGNALS,
     Program,
     call,
@@ -33,6 +34,19 @@ HOW_TO_GET_A_KEY = (
 )
 TELL_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
 NOT_BY_AN_IDLE_SERVER = {"mcp", "pydantic", "anyio", "asyncio", "click", "dataclasses", "logging"}
+FOR_SERVERS_OF_MANY = {
+    "obstore",
+    "opentelemetry.metrics",
+    "opentelemetry.sdk",
+    "prometheus_client",
+    "psycopg",
+    "runapi_mcp.base.measures",
+    "runapi_mcp.fleet",
+    "runapi_mcp.images.bucket",
+    "runapi_mcp.images.kept_pictures",
+    "runapi_mcp.postgres",
+    "runapi_mcp.telemetry",
+}
 ONLY_WHEN_NEEDED = {
     "httpx",
     "PIL",
@@ -160,14 +174,15 @@ def test_help_is_given_for_its_short_name_too(command: tuple[str, ...]) -> None:
         ["--port", "0"],
         ["--trusted-proxy", "10.0.0.1"],
         ["--root-path", "/flux"],
+        ["--drain-seconds", "0"],
     ],
 )
 def test_what_is_for_http_is_refused_without_it(options: list[str]) -> None:
     refused = finished("serve", *options)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == (
-        "runapi-mcp: --host, --port, --allow-host, --trusted-proxy, --root-path and --share-key "
-        "are for HTTP. Add --http.\n"
+        "runapi-mcp: --host, --port, --allow-host, --trusted-proxy, --root-path, --drain-seconds "
+        "and --share-key are for HTTP. Add --http.\n"
     )
 
 
@@ -265,6 +280,17 @@ async def test_over_stdio_nothing_is_loaded_before_a_call_needs_it() -> None:
         await running.answer(2)
     assert "mcp" in imported(running.stderr.seen)
     assert imported(running.stderr.seen).isdisjoint(ONLY_WHEN_NEEDED)
+
+
+async def test_over_stdio_nothing_is_ever_loaded_that_is_for_servers_of_many() -> None:
+    async with (
+        network() as net,
+        program(environment={**TELL_IMPORTS, **net.environment()}) as running,
+    ):
+        await running.write(*opening("auto"), call(2, "auto", QUICK))
+        assert (await running.answer(2))["structuredContent"]["image_paths"]
+    assert "runapi_mcp.images.download" in imported(running.stderr.seen)
+    assert imported(running.stderr.seen).isdisjoint(FOR_SERVERS_OF_MANY)
 
 
 @pytest.mark.parametrize(

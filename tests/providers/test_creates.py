@@ -12,7 +12,11 @@ import pytest
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.errors import NotConnected, ProviderFailure, RateLimited
 from runapi_mcp.providers.port import Provider
-from runapi_mcp.providers.rate_limit import LONGEST_TURN_SECONDS, PAYING_SPACING_SECONDS
+from runapi_mcp.providers.rate_limit import (
+    LONGEST_TURN_SECONDS,
+    PAYING_SHARE,
+    REQUESTS_PER_SECOND,
+)
 from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.providers.runapi.retries import SHORTEST_ATTEMPT_SECONDS
 from tests.support.world import MADE_UP_KEY as KEY
@@ -145,7 +149,7 @@ async def test_a_turn_that_never_comes_sends_nothing_and_undoes_no_doubt(*, in_d
     runapi = RunAPI("https://runapi.ai", httpx.MockTransport(answer))
     limit = runapi.rate_limit(runapi.provider(KEY).caller_id)
     async with anyio.create_task_group() as group:
-        for _ in range(2 * int(LONGEST_TURN_SECONDS / PAYING_SPACING_SECONDS)):
+        for _ in range(2 * int(LONGEST_TURN_SECONDS * REQUESTS_PER_SECOND * PAYING_SHARE)):
             group.start_soon(partial(limit.wait_turn, pays=True, urgency=None))
         await anyio.wait_all_tasks_blocked()
         with pytest.raises(RateLimited) as caught:

@@ -66,6 +66,9 @@ class OtherProvider:
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         return [Price(3, "live") for _ in calls]
 
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        return True
+
     async def check(self, variant: Variant, arguments: Mapping[str, object]) -> None:
         pass
 

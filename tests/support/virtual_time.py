@@ -21,11 +21,15 @@ class _JumpingSelector(selectors.DefaultSelector):
         if timeout is None:
             # Only a thread or a socket can go on, in real time; each wakes the loop.
             return super().select()
-        if _threads_are_at_work():
-            # One that a loop before this one has left wakes nobody as it ends.
+        if _threads_are_at_work() or self._waits_for_a_network():
+            # A thread that a loop before this one has left wakes nobody as it ends.
             return super().select(min(timeout, 0.05))
         self.now += timeout
         return []
+
+    def _waits_for_a_network(self) -> bool:
+        """Whether somebody waits for a socket, besides the loop for its own threads and signals."""
+        return len(self.get_map() or ()) > 1
 
 
 def _threads_are_at_work() -> bool:
@@ -43,6 +47,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
+
+    def hold(self, seconds: float) -> None:
+        """Let time pass as while something computes that does not let go of the loop."""
+        self._jumping.now += seconds
+
+
+def hold_loop(seconds: float) -> None:
+    """Compute for so long, in virtual time."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.hold(seconds)
 
 
 BACKEND: tuple[str, Mapping[str, Any]] = ("asyncio", {"loop_factory": VirtualTimeLoop})

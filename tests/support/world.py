@@ -21,6 +21,7 @@ from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture_store import PictureStore
+from runapi_mcp.orders.ledger import KeptLedger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.shared_state import SharedState
@@ -161,7 +162,7 @@ async def world(
 async def served(
     upstream: Upstream,
     keys: Keys,
-    ledger: SqliteLedger | None = None,
+    ledger: KeptLedger | None = None,
     *,
     client: Mapping[str, Any] | None = None,
     variants: Sequence[Variant] = VARIANTS,
@@ -182,20 +183,24 @@ async def served(
 def service_on(
     upstream: Upstream,
     keys: Keys,
-    ledger: SqliteLedger,
+    ledger: KeptLedger,
     *,
     limits: Limits | None = None,
     keeps_prompts: bool = True,
     known: Sequence[Variant] = VARIANTS,
     folders: Folders | None = None,
     images: httpx.AsyncBaseTransport | None = None,
-    **more: Any,  # Any: as `Service` has them
+    **more: Any,  # Any: as `Service` has them, and `shares`, below
 ) -> Service:
     """What a server answers with; `images` is the way to them.
 
-    Without its `folders`, pictures are neither fetched nor saved.
+    Without its `folders`, pictures are neither fetched nor saved. `shares` among the rest is told
+    what all of its callers share.
     """
-    shared = SharedState(ledger, limits or Limits(), keeps_prompts, known)
+    shared = SharedState(
+        ledger, limits or Limits(), keeps_prompts, known, derive_key=ledger.derive_key
+    )
+    more.pop("shares", bool)(shared)
     picture_store = PictureStore(
         upstream.base_url, folders or Folders(), images, more.pop("workers", WORKERS)
     )

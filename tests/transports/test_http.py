@@ -329,6 +329,15 @@ def test_a_port_in_use_is_said_in_a_sentence() -> None:
     )
 
 
+def test_leaving_slowly_is_refused_where_nobody_else_would_serve() -> None:
+    refused = finished("serve", "--http", "--port", "0", "--drain-seconds", "5")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "runapi-mcp: --drain-seconds is for servers that share a database: another one serves "
+        "meanwhile. Set RUNAPI_DATABASE_URL, or leave it out.\n"
+    )
+
+
 async def test_in_the_sandbox_a_real_key_is_neither_needed_nor_used() -> None:
     async with program("serve", "--http", "--port", "0", "--sandbox") as running:
         line = await running.stderr.holding("runapi-mcp serves ")

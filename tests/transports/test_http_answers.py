@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -135,6 +136,19 @@ async def test_an_answer_that_is_long_in_coming_begins_within_a_second(era: str)
         assert visit.answer()["result"]["content"][0]["text"] == "x"
         assert visit.sent[-1][1].get("more_body") in (None, False)
         assert there.out == [1]
+
+
+@ERA
+async def test_a_silent_answer_shows_life_so_that_a_proxy_finds_out_who_left(era: str) -> None:
+    async with site(era) as there:
+        visit, asked_at = there.call(1, seconds=100), anyio.current_time()
+        await visit.run()
+        moments = [0.0, *(at - asked_at for at, _ in visit.sent)]
+        gaps = list(pairwise(moments))
+        # Whoever left is found out in the time that he had waited, and a little.
+        assert all(after - before <= max(before + 0.5, 0.5) for before, after in gaps)
+        assert all(after - before <= 15 for before, after in gaps)
+        assert visit.text.count(": ping") < 20
 
 
 @ERA

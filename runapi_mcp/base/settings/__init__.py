@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runapi_mcp.base.errors import LedgerUnusable, NotConfigured
 from runapi_mcp.base.settings import values
 from runapi_mcp.base.settings.config_file import config_location, config_path, read_config
+from runapi_mcp.base.settings.fleet import FleetSettings, read_fleet
 from runapi_mcp.base.settings.http_caps import HttpCaps, read_caps
 from runapi_mcp.base.settings.keys import (
     KEY_PAGE,
@@ -22,6 +23,7 @@ from runapi_mcp.base.settings.keys import (
 from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
 from runapi_mcp.base.settings.runflow_settings import RunflowSettings, read_runflow
 from runapi_mcp.base.settings.values import BASE_URL_NAME, DEFAULT_BASE_URL, check_url
+from runapi_mcp.base.settings.waiting_caps import WaitingCaps, read_waiting_caps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,11 +35,14 @@ __all__ = [
     "KEY_PAGE",
     "LONGEST_WAIT_SECONDS",
     "OUTPUT_DIR",
+    "FleetSettings",
     "HttpCaps",
     "Key",
     "LimitSettings",
     "RunflowSettings",
     "Settings",
+    "WaitingCaps",
+    "are_saved",
     "check_url",
     "config_path",
     "key_now",
@@ -87,6 +92,10 @@ class PictureSettings(NamedTuple):
     sidecars: bool | None
     """Whether a JSON is kept beside each picture; None for not in a project."""
 
+    def are_saved(self, *, is_local: bool) -> bool:
+        """Whether the pictures of callers on this machine, or elsewhere, are saved here."""
+        return are_saved(save=self.save, is_local=is_local)
+
 
 class Settings(NamedTuple):
     base_url: str
@@ -99,6 +108,8 @@ class Settings(NamedTuple):
     ledger: LedgerSettings
     pictures: PictureSettings
     http: HttpCaps
+    fleet: FleetSettings
+    waiting: WaitingCaps
     wait_seconds: int | None
     """How long a call waits that does not say; None for as long as its host allows."""
     mcp_tasks: bool
@@ -109,6 +120,11 @@ class Settings(NamedTuple):
     """How long the sandbox takes for a picture; None for as long as life does."""
     warnings: tuple[str, ...]
     """What a person should hear at the start: a broken file, a template left unfilled."""
+
+    @property
+    def uses_database(self) -> bool:
+        """Whether the ledger is in PostgreSQL. Practice leaves no trace among what was paid."""
+        return self.fleet.database_url is not None and not self.sandbox
 
 
 def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> Settings:
@@ -126,6 +142,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     unknown_zone = values.unknown_zone(environ)
+    fleet = read_fleet(environ)
     base_url = DEFAULT_BASE_URL if sandbox else values.runapi_url(environ, file)
     return Settings(
         base_url=base_url,
@@ -133,9 +150,11 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         runflow=runflow,
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),
-        ledger=_ledger(environ, sandbox=sandbox),
+        ledger=_ledger(environ, fleet, sandbox=sandbox),
         pictures=_pictures(environ),
         http=read_caps(environ),
+        fleet=fleet,
+        waiting=read_waiting_caps(environ),
         wait_seconds=None if wait_seconds is None else int(wait_seconds),
         mcp_tasks=values.switch(environ, "RUNAPI_MCP_TASKS", default=True),
         front=values.switch(environ, "RUNAPI_MCP_FRONT", default=True),
@@ -156,8 +175,16 @@ def key_now(base_url: str, environ: Mapping[str, str] | None = None) -> Key:
     A server asks at every call, so that a login or logout elsewhere needs no restart.
     """
     environ = os.environ if environ is None else environ
+    key, _ = find_key(environ, {}, None)
+    if key.from_environment:
+        return key
     file, broken = read_config(config_location(environ))
     return require_same_trust(find_key(environ, file, broken)[0], base_url, file)
+
+
+def are_saved(*, save: bool | None, is_local: bool) -> bool:
+    """Whether pictures are saved here; where nobody says, those of callers on this machine are."""
+    return is_local if save is None else save
 
 
 def sandbox_environment() -> dict[str, str]:
@@ -188,8 +215,13 @@ def _pictures(environ: Mapping[str, str]) -> PictureSettings:
     )
 
 
-def _ledger(environ: Mapping[str, str], *, sandbox: bool) -> LedgerSettings:
+def _ledger(environ: Mapping[str, str], fleet: FleetSettings, *, sandbox: bool) -> LedgerSettings:
     where = values.stated(environ, "RUNAPI_LEDGER")
+    if where is not None and fleet.database_url is not None:
+        raise NotConfigured(
+            "RUNAPI_LEDGER and the database's address both say where the ledger is.",
+            "Unset one of them.",
+        )
     off = where is not None and where.lower() in values.OFF
     if where is not None and where.lower() in values.ON:
         where = None

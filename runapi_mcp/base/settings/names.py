@@ -4,13 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.settings.fleet import FLEET_NAMES
 from runapi_mcp.base.settings.http_caps import HttpCaps
+from runapi_mcp.base.settings.waiting_caps import WaitingCaps
 
 LIMIT_NAMES: Final = ("RUNAPI_MAX_COST_PER_CALL", "RUNAPI_DAILY_BUDGET", "RUNAPI_CONFIRM_OVER")
 NAMES: Final = frozenset(
     {
         *LIMIT_NAMES,
+        *FLEET_NAMES,
         *(f"RUNAPI_HTTP_{name.upper()}" for name in HttpCaps._fields),
+        *(f"RUNAPI_{name.upper()}" for name in WaitingCaps._fields),
         "RUNAPI_API_KEY",
         "RUNAPI_BASE_URL",
         "RUNAPI_BUDGET_TIMEZONE",

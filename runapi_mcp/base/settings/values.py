@@ -21,6 +21,7 @@ DEFAULT_BASE_URL = "https://runapi.ai"
 BASE_URL_NAME: Final = "RUNAPI_BASE_URL"
 ZONE: Final = "RUNAPI_BUDGET_TIMEZONE"
 MOST_DOLLARS: Final = 1_000_000
+_LONGEST_FILE: Final = 65_536
 ON: Final = ("1", "true", "yes", "on")
 OFF: Final = ("0", "false", "no", "off")
 
@@ -133,6 +134,19 @@ def unknown_zone(environ: Mapping[str, str]) -> str | None:
     if is_readable(zone):
         return None
     return f"{ZONE} names no time zone that is known here: the budget's days are those of UTC."
+
+
+def file_text(name: str, path: str) -> str:
+    """What stands in the file that a setting names, as one that keeps a secret does."""
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib would cost every start
+            return file.read(_LONGEST_FILE)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it holds no text"
+        raise NotConfigured(
+            f"The file that {name} names cannot be read: {reason}.",
+            "Correct its path, or let this user read it.",
+        ) from error
 
 
 def switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

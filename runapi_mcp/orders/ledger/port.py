@@ -1,6 +1,6 @@
 """What the paid way needs of a ledger."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
 from runapi_mcp.orders.ledger.entry import Entry, Spending, Use
@@ -19,11 +19,15 @@ AllowAgain = Callable[[Call, Spending], None]
 cost; raises for what may not be paid. It runs within the transaction too.
 """
 
+DeriveKey = Callable[[str, str], Awaitable[str]]
+"""Told the caller and the fingerprint: the same key, until a call of it was written down."""
+
 Selection = Literal["recent", "running", "undelivered"]
 
 
 class Ledger(Protocol):
-    """Each step of a call is on the disk before the next one begins.
+    """Each step of a call is written before the next one begins, and all of it is on the disk from
+    the note of a send on: nothing leaves before that, so the intent needs no flush of its own.
 
     A call is *settled* when no other goes on with it: each of its pictures came to nothing, or it
     was used, or its answer surely arrived, or fifteen minutes passed since an answer left.
@@ -58,8 +62,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def record_request(self, entry: Entry) -> Call:
-        """The call of an entry; the request of all of it is the entry's, unless it has one already.
+    async def record_request(self, wanted: Call) -> Call:
+        """The call of these entries; its requests are theirs, unless it has some already.
 
         To be written down before anything is sent.
         """
@@ -177,3 +181,18 @@ class Ledger(Protocol):
     async def record_upload(self, caller: str, sha256: str, url: str, expires_at: float) -> None:
         """Write down where the provider has a local file until then."""
         ...
+
+
+class KeptLedger(Ledger, Protocol):
+    """A ledger as a program has it open."""
+
+    async def total_cost_cents(self, since: float) -> float:
+        """What everybody's pictures cost that were made since then."""
+        ...
+
+    @property
+    def derive_key(self) -> DeriveKey | None:
+        """Tells a call's idempotency key; None where what is written down is never lost."""
+        ...
+
+    async def aclose(self) -> None: ...

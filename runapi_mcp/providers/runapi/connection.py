@@ -1,13 +1,15 @@
 """HTTP with RunAPI: requests, their answers, uploads."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import anyio
 import httpx
 
 from runapi_mcp.base.errors import HttpAnswer, KeyRejected, ProviderDown, RateLimited
 from runapi_mcp.base.json_values import is_object
-from runapi_mcp.base.settings import BASE_URL_NAME, KEY_PAGE, Key
+from runapi_mcp.base.places import Places
+from runapi_mcp.base.settings import BASE_URL_NAME, KEY_PAGE, Key, WaitingCaps
 from runapi_mcp.outbound.ssrf_guard import Resolve, resolve_host
 from runapi_mcp.outbound.targets import Unreached, parse_url
 from runapi_mcp.outbound.way_out import WayOut
@@ -16,7 +18,7 @@ from runapi_mcp.providers.http_client import HttpClient
 from runapi_mcp.providers.rate_limit import RateLimit
 from runapi_mcp.providers.runapi.failures import http_answer, named_task, to_failure
 from runapi_mcp.providers.runapi.messages import Meaning, Reply, Request
-from runapi_mcp.providers.runapi.retries import retry
+from runapi_mcp.providers.runapi.retries import GiveBack, retry
 
 _UPLOAD_SECONDS = 120.0
 
@@ -27,8 +29,11 @@ class Connection:
         base_url: str,
         transport: httpx.AsyncBaseTransport | None = None,
         resolve: Resolve | None = None,
+        caps: WaitingCaps | None = None,
     ) -> None:
+        caps = caps or WaitingCaps()
         self._http = HttpClient(base_url, "RunAPI", BASE_URL_NAME, transport)
+        self._places = Places(caps.connections, caps.connections_per_key)
         self._way_out = WayOut(base_url, transport, resolve or resolve_host)
 
     async def aclose(self) -> None:
@@ -52,9 +57,11 @@ class Connection:
         """
         secret = self._secret(key) if key else ""
 
-        async def wait_turn() -> None:
+        async def take_turn() -> GiveBack:
             if rate_limit is not None:
                 await rate_limit.wait_turn(pays=request.pays, urgency=request.urgency)
+            await self._places.take(secret, first=request.pays)
+            return partial(self._places.give_back, secret)
 
         async def attempt(seconds: float) -> Meaning:
             try:
@@ -66,7 +73,7 @@ class Connection:
             except KeyRejected as failure:
                 raise _name_key(failure, key.source if key else "") from failure
 
-        return await retry(attempt, request, wait_turn)
+        return await retry(attempt, request, take_turn)
 
     async def upload(self, url: str, headers: Mapping[str, str], content: bytes) -> None:
         """Put bytes to an address RunAPI named. The key stays here: the address is elsewhere.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runapi_mcp.base.catalog.balance import Balance
     from runapi_mcp.base.catalog.price import Price
     from runapi_mcp.base.catalog.task import Task
-    from runapi_mcp.base.settings import Key
+    from runapi_mcp.base.settings import Key, WaitingCaps
     from runapi_mcp.outbound.ssrf_guard import Resolve
     from runapi_mcp.providers.port import IssuedKey, LoginGrant, PricedCall, Provider, UploadedFile
     from runapi_mcp.providers.runapi.connection import Connection
@@ -41,6 +41,7 @@ class RunAPI:
         transport: httpx.AsyncBaseTransport | None = None,
         resolve: Resolve | None = None,
         make_rate_limit: Callable[[str], RateLimit] | None = None,
+        caps: WaitingCaps | None = None,
     ) -> None:
         """`transport` and `resolve` replace the network and its names.
 
@@ -50,6 +51,7 @@ class RunAPI:
         self._transport = transport
         self._resolve = resolve
         self._make_rate_limit = make_rate_limit
+        self._caps = caps
         self._connection: Connection | None = None
         self._rate_limits: WeakValueDictionary[str, RateLimit] = WeakValueDictionary()
 
@@ -71,7 +73,7 @@ class RunAPI:
             # Imported here, because httpx would slow down every start for calls that may not come.
             from runapi_mcp.providers.runapi.connection import Connection
 
-            self._connection = Connection(self.base_url, self._transport, self._resolve)
+            self._connection = Connection(self.base_url, self._transport, self._resolve, self._caps)
         return self._connection
 
     def rate_limit(self, caller_id: str) -> RateLimit:
@@ -119,6 +121,9 @@ class RunapiProvider:
 
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         return await self._runapi.prices.of(calls)
+
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        return self._runapi.prices.are_known(calls)
 
     async def check(self, variant: Variant, arguments: Mapping[str, object]) -> None:
         """Nothing: the catalogue has all that RunAPI publishes of a call but its price."""

@@ -17,6 +17,9 @@ SHORTEST_ATTEMPT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.4
 LONGEST_PAUSE_SECONDS = 5.0
 
+GiveBack = Callable[[], None]
+"""Ends a turn."""
+
 
 @dataclass(slots=True)
 class _Tries:
@@ -46,11 +49,11 @@ class _Tries:
 async def retry(
     attempt: Callable[[float], Awaitable[Meaning]],
     request: Request,
-    wait_turn: Callable[[], Awaitable[None]],
+    take_turn: Callable[[], Awaitable[GiveBack]],
 ) -> Meaning:
     """The meaning of the first attempt that works; each is told how many seconds it has.
 
-    Each attempt waits for its turn; time is counted from the first one's.
+    Each attempt waits for its turn, and gives it back; time is counted from the first one's.
 
     An attempt that pays is seen through although the caller leaves, and so is a doubt: it is asked
     again until it is settled. A caller who leaves before RunAPI took anything pays nothing.
@@ -60,14 +63,17 @@ async def retry(
     """
     tries = _Tries(request, request.in_doubt)
     try:
-        await wait_first_turn(wait_turn)
+        give_back = await wait_first_turn(take_turn)
     except RateLimited as failure:
         # Nothing was sent, now.
         failure.in_doubt = tries.in_doubt
         raise
     deadline = anyio.current_time() + request.total_seconds
     for number in count():
-        end = await _try_once(attempt, request, deadline)
+        try:
+            end = await _try_once(attempt, request, deadline)
+        finally:
+            give_back()
         if not isinstance(end, ProviderFailure):
             return end
         failed = tries.mark(end)
@@ -79,7 +85,7 @@ async def retry(
         shield = request.pays and tries.in_doubt
         with anyio.CancelScope(deadline=deadline, shield=shield) as waiting:
             await anyio.sleep(pause)
-            await wait_turn()
+            give_back = await take_turn()
         if waiting.cancelled_caught:
             raise failed
     raise AssertionError("count() does not end")

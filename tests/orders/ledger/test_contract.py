@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -94,11 +93,9 @@ def allow_up_to(cents: float) -> Callable[[Spending, bool], None]:
 
 
 @pytest.fixture(params=IMPLEMENTATIONS.values(), ids=list(IMPLEMENTATIONS))
-async def book(
-    request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: object
-) -> AsyncGenerator[Book]:
+async def book(request: pytest.FixtureRequest, anyio_backend: object) -> AsyncGenerator[Book]:
     kind: Implementation = request.param
-    async with kind.opened(tmp_path) as (one, other):
+    async with kind.opened(request) as (one, other):
         yield Book(one, other, kind)
 
 
@@ -329,8 +326,9 @@ async def test_what_nobody_has_sent_for_so_long_is_withdrawn_instead_of_claimed(
 async def test_what_two_lists_far_enough_apart_have_not_was_not_made(
     book: Book, looks: tuple[float, ...], status: str
 ) -> None:
-    entry = await book.intend("1", vendor=RUNFLOW.name)
+    entry = seen = await book.intend("1", vendor=RUNFLOW.name)
     await book.one.claim_send("1")
+    seen = entry
     for seconds in looks:
         await book.other.record_absence("1", entry.begun_at + seconds)
     [seen] = await book.one.call("1")
@@ -418,16 +416,20 @@ async def test_of_identical_calls_at_once_one_pays_and_the_others_join_it(book: 
     assert len(set(keys)) == 1
 
 
-async def test_of_two_uploads_the_first_request_is_that_of_all_pictures(book: Book) -> None:
+async def test_of_two_uploads_the_requests_of_the_first_count(book: Book) -> None:
     call = await book.one.intend(
         wanted("1", count=2, ready=False, request=None), NOTHING, clock(), allow_all
     )
     for number, ledger in enumerate((book.one, book.other)):
         urls = {"source_image_urls": [f"https://files.example/{number}"]}
         request = f"request {number}"
-        mine = replace(call[0], arguments=urls, request=request, ready=True)
+        mine = [
+            replace(each, arguments=urls, request=f"{request} of {each.number}", ready=True)
+            for each in call
+        ]
         counts = await ledger.record_request(mine)
-        assert [(each.ready, each.request) for each in counts] == [(True, "request 0")] * 2
+        assert [each.request for each in counts] == ["request 0 of 1", "request 0 of 2"]
+        assert all(each.ready for each in counts)
         assert counts[1].arguments == {"source_image_urls": ["https://files.example/0"]}
 
 
@@ -537,7 +539,7 @@ async def test_to_write_of_what_is_not_there_is_a_failure(book: Book) -> None:
     ledger, [gone] = book.one, wanted("gone")
     for write in (
         partial(ledger.record, gone),
-        partial(ledger.record_request, gone),
+        partial(ledger.record_request, [gone]),
         partial(ledger.record_send, gone.key, allow_again),
         partial(ledger.record_no, gone.key, 1),
         partial(ledger.record_doubt, gone.key, 1, answered=True),
@@ -725,12 +727,12 @@ async def test_an_upload_is_known_to_its_caller_until_it_ends(book: Book) -> Non
 
 @pytest.mark.parametrize("kind", IMPLEMENTATIONS.values(), ids=list(IMPLEMENTATIONS))
 async def test_a_new_process_joins_what_an_earlier_one_left(
-    kind: Implementation, tmp_path: Path
+    kind: Implementation, request: pytest.FixtureRequest
 ) -> None:
-    async with kind.opened(tmp_path) as (earlier, _):
+    async with kind.opened(request) as (earlier, _):
         await earlier.intend(wanted("1"), NOTHING, clock(), allow_all)
         assert earlier.lasts == kind.lasts
-    async with kind.opened(tmp_path) as (later, _):
+    async with kind.opened(request) as (later, _):
         found = await later.find_alike(wanted("2")[0], NOTHING, clock())
         assert (found is not None) == kind.lasts
 

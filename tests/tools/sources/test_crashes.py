@@ -10,7 +10,7 @@ from zlib import crc32
 import anyio
 import pytest
 
-from runapi_mcp.orders.ledger.sqlite.settling import NEVER_SENT_SECONDS
+from runapi_mcp.orders.ledger.rules import NEVER_SENT_SECONDS
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.providers.runapi.provider import RunapiProvider
 from runapi_mcp.sandbox.faults import Where

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from runapi_mcp.base.catalog.vendors import RUNAPI, vendor_named
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.orders.ledger.entry import Entry, Use
+from runapi_mcp.orders.ledger.rules import HANDOVER_SECONDS, first_to_join
 from runapi_mcp.orders.ledger.sqlite import queries
-from runapi_mcp.orders.ledger.sqlite.settling import HANDOVER_SECONDS
 
 if TYPE_CHECKING:
     from runapi_mcp.orders.ledger.sqlite.database import Database
@@ -30,18 +28,4 @@ def alike(
         "handed_over_since": came_at - HANDOVER_SECONDS,
     }
     entries = map(queries.to_entry, database.rows(sql, parameters))
-    for _, members in groupby(entries, attrgetter("begun_at", "call_id")):
-        call = list(members)
-        redrawn = use.redrawn is not None and use.redrawn in [each.task_id for each in call]
-        given_up = use.given_up == call[0].call_id
-        if not (redrawn or given_up or all(_gives_nothing(each, came_at) for each in call)):
-            return call
-    return None
-
-
-def _gives_nothing(entry: Entry, now: float) -> bool:
-    """Whether there is no picture to be had, as far as the ledger knows, and nothing to be told."""
-    if entry.status == "completed":
-        expires_at = entry.drawn_since + vendor_named(entry.vendor).image_seconds
-        return expires_at < now and not any(entry.files)
-    return entry.status == "refused"
+    return first_to_join(entries, use, came_at)

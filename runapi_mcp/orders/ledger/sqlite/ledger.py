@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,6 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
-from runapi_mcp.base.catalog.vendors import vendor_named
 from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import (
@@ -25,20 +24,20 @@ from runapi_mcp.orders.ledger.entry import (
     LISTED_BY_SECONDS,
     LISTS_APART_SECONDS,
     SEND_SECONDS,
-    Doubt,
     Entry,
     Spending,
     Use,
 )
 from runapi_mcp.orders.ledger.port import Allow, AllowAgain, Call, Selection
+from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
 from runapi_mcp.orders.ledger.sqlite import queries
 from runapi_mcp.orders.ledger.sqlite.joining import alike
 from runapi_mcp.orders.ledger.sqlite.settling import (
     hand_over_now,
-    is_from_later,
     settle_used,
     withdraw_never_sent,
 )
+from runapi_mcp.orders.ledger.sqlite.work_queue import Run, WorkQueue
 
 if TYPE_CHECKING:
     import sqlite3
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
     from runapi_mcp.orders.ledger.sqlite.database import Database
 
 _Done = TypeVar("_Done")
-Run = Callable[[Callable[[], object]], Awaitable[object]]
-"""Runs what blocks."""
 
 
 async def run_in_thread(block: Callable[[], object]) -> object:
@@ -63,6 +60,8 @@ async def run_in_place(block: Callable[[], object]) -> object:
 class SqliteLedger:
     """The ledger at a path; None is one in memory, for this process."""
 
+    derive_key = None
+
     def __init__(
         self,
         locate: Callable[[], Path | None],
@@ -76,7 +75,7 @@ class SqliteLedger:
         self.lasts = lasts
         self._locate = locate
         self._run = run
-        self._one_at_a_time = anyio.Lock()
+        self._queue = WorkQueue(run)
         self._file: LedgerFile | None = None
         self._keep_seconds = keep_days * DAY_SECONDS
         self._zone = zone
@@ -97,9 +96,8 @@ class SqliteLedger:
     async def intend(self, wanted: Call, use: Use, came_at: float, allow: Allow) -> list[Entry]:
         return await self._use(partial(self._intend, wanted, use, came_at, allow))
 
-    async def record_request(self, entry: Entry) -> list[Entry]:
-        row = queries.to_row(entry)
-        return await self._change(queries.BY_CALL, row, [queries.RECORD_REQUEST])
+    async def record_request(self, wanted: Call) -> list[Entry]:
+        return await self._use(partial(self._record_request, wanted))
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
         return await self._use(partial(self._record_send, key, allow))
@@ -133,9 +131,7 @@ class SqliteLedger:
         await self._change(queries.BY_CALL, row, changes)
 
     async def record(self, entry: Entry) -> None:
-        row = {**queries.to_row(entry), "now": self.now()}
-        changes = [queries.RECORD, queries.SETTLE_IF_NOTHING_COMES]
-        await self._change(queries.BY_KEY, row, changes)
+        await self._use(partial(self._record, entry), first=True)
 
     async def record_files(
         self,
@@ -183,7 +179,7 @@ class SqliteLedger:
     ) -> list[Entry]:
         sql = queries.selecting(selection, of_caller=caller is not None)
         entries = await self._rows_of(sql, {"caller": caller, "limit": limit})
-        return [replace(entry, doubt=self._doubt(entry)) for entry in entries]
+        return [replace(entry, doubt=doubt_of(entry, self.now())) for entry in entries]
 
     async def find_pictures(self, words: Sequence[str], skip: int, limit: int) -> list[Entry]:
         # Imported here, because no server searches.
@@ -220,9 +216,9 @@ class SqliteLedger:
         if self._file is not None:
             await self._run(self._file.close)
 
-    async def _use(self, block: Callable[[OpenLedger], _Done]) -> _Done:
-        async with self._one_at_a_time:
-            return cast("_Done", await self._run(partial(self._use_file, block)))
+    async def _use(self, block: Callable[[OpenLedger], _Done], *, first: bool = False) -> _Done:
+        """What a block makes of the ledger; `first` goes before all others that wait."""
+        return cast("_Done", await self._queue.do(partial(self._use_file, block), first=first))
 
     def _use_file(self, block: Callable[[OpenLedger], _Done]) -> _Done:
         # Imported here, in the thread: SQLite would slow down every start.
@@ -236,7 +232,8 @@ class SqliteLedger:
         await self._use(lambda opened: opened.database.write(sql, row, durable=durable))
 
     async def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[sqlite3.Row]:
-        return await self._use(lambda opened: opened.database.rows(sql, parameters))
+        # Answers need it, and it takes a moment: a write may wait for the disk.
+        return await self._use(lambda opened: opened.database.rows(sql, parameters), first=True)
 
     async def _rows_of(self, sql: str, parameters: Mapping[str, object]) -> list[Entry]:
         return [queries.to_entry(row) for row in await self._rows(sql, parameters)]
@@ -272,9 +269,13 @@ class SqliteLedger:
     def _intend(
         self, wanted: Call, use: Use, came_at: float, allow: Allow, opened: OpenLedger
     ) -> list[Entry]:
-        self._tidy(opened)
         database, first = opened.database, wanted[0]
-        with database.transaction() as connection:
+        # A replay waits for no writer, and is answered where nothing can be written.
+        if replayed := self._find_alike(first, use, came_at, opened):
+            return replayed
+        self._tidy(opened)
+        # Nothing is sent before `record_send`, whose flush takes this along.
+        with database.transaction(durable=False) as connection:
             withdraw_never_sent(first.caller, self.now(), connection)
             found = alike(first, use, came_at, self.now(), database)
             if found is None:
@@ -285,6 +286,22 @@ class SqliteLedger:
             settle_used(first.caller, use, self.now(), connection)
             hand_over_now(found or (), self.now(), connection)
         return found or list(wanted)
+
+    def _record_request(self, wanted: Call, opened: OpenLedger) -> list[Entry]:
+        database, rows = opened.database, [queries.to_row(entry) for entry in wanted]
+        with database.transaction() as connection:
+            _first(database.rows(queries.BY_CALL, rows[0]))
+            connection.executemany(queries.RECORD_REQUEST, rows)
+            return [queries.to_entry(row) for row in database.rows(queries.BY_CALL, rows[0])]
+
+    def _record(self, entry: Entry, opened: OpenLedger) -> None:
+        database, row = opened.database, {**queries.to_row(entry), "now": self.now()}
+        known_task = _first(database.rows(queries.BY_KEY, row))["task_id"]
+        # With the task's id on the disk, all else can be read anew.
+        with database.transaction(durable=known_task != entry.task_id) as connection:
+            known = _first(database.rows(queries.BY_KEY, row))
+            for sql in (queries.RECORD, queries.SETTLE_IF_NOTHING_COMES):
+                connection.execute(sql, {"call_id": known["call_id"], **row})
 
     def _record_send(self, key: str, allow: AllowAgain, opened: OpenLedger) -> Entry:
         database, row = opened.database, {"key": key, "now": self.now()}
@@ -314,20 +331,6 @@ class SqliteLedger:
         allow(lapsed, queries.to_spending(today))
         row = {"call_id": call_id, "now": now, "reserved_since": now - DOUBT_SECONDS}
         connection.execute(queries.RESERVE_AGAIN, row)
-
-    def _doubt(self, entry: Entry) -> Doubt | None:
-        if entry.status != "intended":
-            return None
-        now = self.now()
-        if entry.is_being_sent(now) or (
-            entry.sent_at is None and now - entry.begun_at < SEND_SECONDS
-        ):
-            return "under way"
-        if not vendor_named(entry.vendor).repeats_safely:
-            return "looked for" if entry.is_reserved(now) else "out of sight"
-        is_open = entry.unanswered or entry.settled_at is not None
-        asks_itself = is_open and entry.request and entry.begun_at > now - DOUBT_SECONDS
-        return "asks itself" if asks_itself else "same call asks"
 
     def _today(self, caller: str) -> dict[str, object]:
         now = self.now()

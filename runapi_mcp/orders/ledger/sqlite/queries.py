@@ -43,7 +43,7 @@ RECORD: Final = """
 
 RECORD_REQUEST: Final = """
     UPDATE calls SET arguments = :arguments, request = :request, ready = 1
-    WHERE call_id = :call_id AND ready = 0"""
+    WHERE key = :key AND ready = 0"""
 RECORD_SEND: Final = """
     UPDATE calls SET open_sends = open_sends + 1, sends_out = sends_out + 1, sent_at = :now,
         unanswered = 1

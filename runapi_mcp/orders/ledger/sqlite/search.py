@@ -3,10 +3,10 @@
 import sqlite3
 from collections.abc import Sequence
 from itertools import islice
-from unicodedata import normalize
 
 from runapi_mcp.base.json_values import as_list, as_object
 from runapi_mcp.orders.ledger.entry import Entry
+from runapi_mcp.orders.ledger.matching import folded, has_each
 from runapi_mcp.orders.ledger.sqlite import queries
 from runapi_mcp.orders.ledger.sqlite.access import OpenLedger
 
@@ -17,7 +17,7 @@ def pictures_with(words: Sequence[str], skip: int, limit: int, opened: OpenLedge
     if not words:
         found = rows(queries.DRAWN, {"skip": skip, "limit": limit})
         return [queries.to_entry(row) for row in found]
-    wanted = [_folded(word) for word in words]
+    wanted = [folded(word) for word in words]
     hits = (row for row in rows(queries.DRAWN_WORDS, {}) if _has_each(row, wanted))
     keys = [row["key"] for row in islice(hits, skip, skip + limit)]
     return [queries.to_entry(row) for key in keys for row in rows(queries.BY_KEY, {"key": key})]
@@ -26,11 +26,4 @@ def pictures_with(words: Sequence[str], skip: int, limit: int, opened: OpenLedge
 def _has_each(row: sqlite3.Row, wanted: Sequence[str]) -> bool:
     prompt = as_object(queries.read_json(row["arguments"])).get("prompt", "")
     files = map(str, as_list(queries.read_json(row["files"])))
-    names = (file.replace("\\", "/").rpartition("/")[2] for file in files)
-    text = _folded(" ".join([str(prompt), row["model"], row["task_id"] or "", *names]))
-    return all(word in text for word in wanted)
-
-
-def _folded(text: str) -> str:
-    """The text as it is compared: without case, each letter in one spelling."""
-    return normalize("NFKC", text).casefold()
+    return has_each(wanted, [str(prompt), row["model"], row["task_id"] or ""], files)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from runapi_mcp.orders.ledger.entry import Entry, Use
+from runapi_mcp.orders.ledger.entry import Use
 from runapi_mcp.orders.ledger.port import Call
+from runapi_mcp.orders.ledger.rules import (
+    HANDOVER_SECONDS,
+    NEVER_SENT_SECONDS,
+    is_from_later,
+    is_used,
+)
 from runapi_mcp.orders.ledger.sqlite import queries
 
 if TYPE_CHECKING:
     import sqlite3
-
-HANDOVER_SECONDS: Final = 15 * 60.0
-"""How long after an answer left the same call may mean that it did not arrive."""
-NEVER_SENT_SECONDS: Final = 15 * 60.0
-"""After so long nobody is about to send what never was."""
 
 
 def settle_used(caller: str, use: Use, now: float, connection: sqlite3.Connection) -> None:
@@ -35,10 +36,6 @@ def hand_over_now(call: Call, now: float, connection: sqlite3.Connection) -> Non
         connection.execute(queries.HAND_OVER_NOW, {"call_id": call[0].call_id, "now": now})
 
 
-def is_from_later(call: Call, now: float) -> bool:
-    return any((entry.handed_over_at or now) > now for entry in call)
-
-
 def _calls_used(caller: str, use: Use, now: float, connection: sqlite3.Connection) -> set[str]:
     found = {
         row["call_id"]
@@ -50,10 +47,5 @@ def _calls_used(caller: str, use: Use, now: float, connection: sqlite3.Connectio
     if use.paths or use.urls:
         parameters = {"caller": caller, "handed_over_since": now - HANDOVER_SECONDS}
         unsettled = map(queries.to_entry, connection.execute(queries.UNSETTLED, parameters))
-        found |= {each.call_id for each in unsettled if _is_used(each, use)}
+        found |= {each.call_id for each in unsettled if is_used(each, use)}
     return found
-
-
-def _is_used(entry: Entry, use: Use) -> bool:
-    paths = {*entry.files, *(path for path, _ in entry.originals)}
-    return bool(paths & {*use.paths} or {*entry.image_urls} & {*use.urls})

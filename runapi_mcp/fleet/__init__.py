@@ -1,0 +1,1 @@
+"""What servers of one address do for each other, and how RunAPI reaches them."""

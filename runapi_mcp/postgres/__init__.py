@@ -1,0 +1,1 @@
+"""PostgreSQL for whoever keeps something there. Knows nothing of what is kept."""

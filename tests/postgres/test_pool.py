@@ -1,0 +1,107 @@
+"""Connections that are made when they are needed, and made anew when they are gone."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import LiteralString
+
+import anyio
+import pytest
+
+from runapi_mcp.base.secret import SecretStr
+from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, reason_of
+from runapi_mcp.postgres.pool import PostgresPool
+from tests.support.fleet.postgres_server import PASSWORD, PostgresServer, running_server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+
+@pytest.fixture
+async def pool(empty_database: SecretStr, anyio_backend: str) -> AsyncGenerator[PostgresPool]:
+    async with aclosing(PostgresPool(empty_database, size=3)) as pool:
+        async with pool.transaction() as session:
+            await session.execute("CREATE TABLE words (word text)")
+        yield pool
+
+
+async def write(pool: PostgresPool, word: str) -> None:
+    async with pool.transaction() as session:
+        await session.execute("INSERT INTO words VALUES (%s)", [word])
+
+
+async def words(pool: PostgresPool) -> list[str]:
+    async with pool.transaction() as session:
+        rows = await (await session.execute("SELECT word FROM words ORDER BY word")).fetchall()
+    return [row["word"] for row in rows]
+
+
+async def test_many_share_few_connections(pool: PostgresPool) -> None:
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(write, pool, f"{number:02}")
+    assert len(await words(pool)) == 20
+    assert pool.use == (3, 0, 3, 0)
+
+
+async def test_what_fails_leaves_nothing_and_a_connection_that_is_sound(pool: PostgresPool) -> None:
+    async def write_and_fail(then: LiteralString) -> None:
+        async with pool.transaction() as session:
+            await session.execute("INSERT INTO words VALUES ('lost')")
+            await session.execute(then)
+
+    with pytest.raises(DATABASE_FAILURES):
+        await write_and_fail("SELECT no_such_column")
+    assert await words(pool) == []
+    assert pool.use.idle == 1
+
+
+async def test_a_caller_that_leaves_ends_no_transaction(pool: PostgresPool) -> None:
+    with anyio.move_on_after(0.05):
+        async with pool.transaction() as session:
+            await session.execute("SELECT pg_sleep(0.2)")
+            await session.execute("INSERT INTO words VALUES ('kept')")
+    assert await words(pool) == ["kept"]
+
+
+async def test_a_server_that_was_away_is_used_again_at_once() -> None:
+    with running_server() as server:
+        async with aclosing(PostgresPool(server.url(), size=3)) as pool:
+            await survive(server, pool)
+
+
+async def survive(server: PostgresServer, pool: PostgresPool) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(write_temporary, pool)
+    server.kill()
+    with pytest.raises(DATABASE_FAILURES) as told:
+        await write_temporary(pool)
+    assert "refused" in reason_of(told.value)
+    server.start()
+    await write_temporary(pool)
+
+
+async def write_temporary(pool: PostgresPool) -> None:
+    async with pool.transaction() as session:
+        await session.execute("SELECT 1")
+
+
+async def test_no_reason_shows_a_password(postgres: PostgresServer) -> None:
+    url = SecretStr(postgres.url().get_secret_value().replace(PASSWORD, "wrong-password"))
+    with pytest.raises(DATABASE_FAILURES) as told:
+        await write_temporary(PostgresPool(url))
+    assert "password authentication failed" in reason_of(told.value)
+    assert "wrong-password" not in reason_of(told.value)
+
+
+async def test_an_address_that_cannot_be_read_is_not_shown() -> None:
+    with pytest.raises(DATABASE_FAILURES) as told:
+        await write_temporary(PostgresPool(SecretStr("postgresql://u:secret@h/d?no-such=word")))
+    assert reason_of(told.value) == "its address cannot be read"
+
+
+async def test_the_databases_clock_is_told(pool: PostgresPool) -> None:
+    async with pool.transaction() as session:
+        found = await session.execute("SELECT extract(epoch FROM clock_timestamp())::float8 AS at")
+        row = await found.fetchone()
+    assert row is not None
+    assert abs(pool.clock.now() - row["at"]) < 60

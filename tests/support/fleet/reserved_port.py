@@ -1,0 +1,17 @@
+"""A port of this machine that stays ours while programs come and go on it."""
+
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+@contextmanager
+def reserved_port() -> Generator[int]:
+    """A free port of 127.0.0.1 that is given to nobody who asks for any.
+
+    Bound and not listened on: who names it and sets SO_REUSEADDR, as servers do, has it.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
