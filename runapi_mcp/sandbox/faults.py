@@ -38,7 +38,7 @@ FaultKind = Literal[
 ]  # fmt: skip
 
 _DIRECTIVE: Final = re.compile(r"\[\[((?:(?!\[\[|\]\]).)*+)\]\]", re.DOTALL)
-SECONDS: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)s", re.ASCII)
+WRITTEN_SECONDS: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)s", re.ASCII)
 _TIMES: Final = re.compile(r"x(\d{1,4})", re.ASCII)
 _KINDS: Final[tuple[str, ...]] = get_args(FaultKind)
 _PLACES: Final = ("create", "created", "poll")
@@ -166,17 +166,17 @@ def _fault(directive: str) -> Fault:
     words = directive.split()
     where = cast("Where", words.pop(0)) if words[:1] and words[0] in _PLACES else "create"
     kind, options = (words[0], words[1:]) if words else ("", [])
-    known = all(SECONDS.fullmatch(word) or _TIMES.fullmatch(word) for word in options)
+    known = all(WRITTEN_SECONDS.fullmatch(word) or _TIMES.fullmatch(word) for word in options)
     if kind not in _KINDS or not known:
         unknown = f"[[{directive}]] is not a sandbox directive"
         raise invalid({"prompt": [unknown]})
-    seconds, times = _number(SECONDS, options), _number(_TIMES, options)
+    seconds, times = _number(WRITTEN_SECONDS, options), _number(_TIMES, options)
     return Fault(where, cast("FaultKind", kind), seconds, None if times is None else int(times))
 
 
 def seconds_in(text: str) -> float | None:
     """The number of a text such as "2s"."""
-    return _number(SECONDS, [text])
+    return _number(WRITTEN_SECONDS, [text])
 
 
 def _number(pattern: re.Pattern[str], words: Iterable[str]) -> float | None:

@@ -1,6 +1,6 @@
 """The one tool of Runflow: there with a key, and like RunAPI's in all that is ours."""
 
-import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +16,7 @@ from runapi_mcp.images.folders import Folders
 from runapi_mcp.orders.limits import Limits
 from tests.server.test_tasks_extension import SPEAKS, ask, followed
 from tests.support.ledgers import ledger_at
+from tests.support.processes import LIMIT_SECONDS, opening, request
 from tests.support.sellers import RUNFLOW_SELLER
 from tests.support.world import ERAS, World, facts, said, world
 from tests.tools.test_surface import nodes, surface, tokens
@@ -57,20 +58,24 @@ async def test_without_the_key_nothing_of_runflow_is_listed() -> None:
 
 def test_without_the_key_nothing_of_runflow_is_imported() -> None:
     script = (
-        "import sys; from runapi_mcp.base.settings import load\n"
-        "import anyio, runapi_mcp.cli.serve as serve\n"
-        "async def main():\n"
-        "    async with serve._server(load({'RUNAPI_LEDGER': 'off'}), share_key=False):\n"
-        "        print([name for name in sys.modules if 'runflow' in name])\n"
-        "anyio.run(main)"
+        "import sys; from runapi_mcp.__main__ import main\n"
+        "sys.argv[1:] = []\n"
+        "try: main()\n"
+        "finally: print(*[name for name in sys.modules if 'runflow' in name], file=sys.stderr)"
     )
+    lines = [*opening("auto"), request(1, "tools/call", "auto", name="check_balance", arguments={})]
     done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        input="".join(f"{line}\n" for line in lines),
+        env={**os.environ, "RUNAPI_LEDGER": "off", "RUNAPI_API_KEY": "", "RUNFLOW_API_KEY": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT_SECONDS,
     )
+    assert "No RunAPI API key is set." in done.stdout
     # Its settings are what tells that there is no key.
-    assert json.loads(done.stdout.replace("'", '"')) == [
-        "runapi_mcp.base.settings.runflow_settings"
-    ]
+    assert done.stderr.split() == ["runapi_mcp.base.settings.runflow_settings"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,12 @@ from runapi_mcp.base.json_values import is_object
 from runapi_mcp.base.settings.runflow_settings import RUNFLOW_URL_NAME
 from runapi_mcp.providers import bodies
 from runapi_mcp.providers.http_client import ATTEMPT_SECONDS, HttpClient
-from runapi_mcp.providers.runflow.run_failures import runflow_answer, seller, to_run_failure
+from runapi_mcp.providers.runflow.run_failures import (
+    named_run,
+    runflow_answer,
+    seller,
+    to_run_failure,
+)
 from runapi_mcp.providers.runflow.run_messages import RunReply, RunRequest, Understood
 
 _READ_SECONDS: Final = 15.0
@@ -46,6 +51,8 @@ class RunConnection:
         )
         answer = runflow_answer(answered.status, answered.headers)
         body = bodies.parse(answered.content, secret)
+        if request.pays:
+            answer = answer._replace(task_id=named_run(body))
         if not answered.is_success:
             raise to_run_failure(answer, body, pays=request.pays, reads_task=request.reads_task)
         if not is_object(body):

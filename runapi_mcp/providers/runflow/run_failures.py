@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from runapi_mcp.base import errors
+from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.base.catalog.vendors import RUNFLOW
 from runapi_mcp.base.errors import HttpAnswer, ProviderFailure
 from runapi_mcp.base.json_values import as_list, as_name, as_object, as_text
@@ -62,6 +63,12 @@ def runflow_answer(status: int, headers: Mapping[str, str]) -> HttpAnswer:
         sandbox="x-runapi-sandbox" in headers,
         vendor=RUNFLOW.title,
     )
+
+
+def named_run(body: object) -> str | None:
+    """The run that the answer to a create names, also where it says that there is none."""
+    entries = as_object(body)
+    return canonical(as_text(entries.get("id")) or as_text(entries.get("run_id")) or "")
 
 
 def to_run_failure(

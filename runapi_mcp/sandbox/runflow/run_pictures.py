@@ -21,7 +21,7 @@ from runapi_mcp.sandbox.http_messages import Refusal, Table
 from runapi_mcp.sandbox.picture_cache import PictureCache
 from runapi_mcp.sandbox.runflow.run_store import StoredRun
 
-ADDRESS_SECONDS: Final = 3 * 24 * 3600.0
+SIGNED_SECONDS: Final = 3 * 24 * 3600.0
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class RunPictures:
 
     def address_of(self, run: StoredRun) -> str:
         name = f"{run.id}.{run.order.input.file_format}"
-        expires = f"{run.started + run.seconds + ADDRESS_SECONDS:.3f}"
+        expires = f"{run.started + run.seconds + SIGNED_SECONDS:.3f}"
         signed = {"expires": expires, "signature": self._signature(name, expires)}
         return f"{run.base_url}/images/{name}?{urlencode(signed)}"
 

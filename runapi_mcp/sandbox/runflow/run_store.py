@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 
 from runapi_mcp.base.catalog.tiers import FLEX
 from runapi_mcp.sandbox.course import phase_at, queue_seconds, seconds_of
-from runapi_mcp.sandbox.faults import SECONDS, Script, Words, script_of, seconds_in
+from runapi_mcp.sandbox.faults import WRITTEN_SECONDS, Script, Words, script_of, seconds_in
 from runapi_mcp.sandbox.runflow.flex_order import FlexOrder
 
 OutputShape = Literal["outputs", "images", "image_urls", "image", "url", "none"]
@@ -19,7 +19,7 @@ OutputShape = Literal["outputs", "images", "image_urls", "image", "url", "none"]
 RUN_WORDS: Final[Words] = {
     "output": pattern("|".join(get_args(OutputShape))),
     "ends": pattern(r"(?!failed|succeeded)[a-z_]{1,40}"),
-    "listed-after": SECONDS,
+    "listed-after": WRITTEN_SECONDS,
 }
 """What prompts may ask of Runflow alone: the shape of the output, a state at the end other than
 succeeded, known or not, and how late the list of runs knows of it."""

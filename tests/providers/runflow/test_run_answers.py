@@ -173,6 +173,23 @@ async def test_a_create_that_is_refused_for_certain_says_that_nothing_was_paid(
     assert tasks["tasks"] == []
 
 
+async def test_a_refusal_that_names_a_run_is_looked_into_before_it_is_believed() -> None:
+    references: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            references.append(json.loads(request.content)["client_ref"])
+            return httpx.Response(422, json={"code": "ODD", "message": "No.", "id": RUN_ID})
+        if request.url.path == "/v1/runs":
+            run = {**DONE, "client_ref": references[0]}
+            return httpx.Response(200, json={"items": [run], "next": None})
+        return httpx.Response(200, json=DONE)
+
+    async with server_of(answer) as client:
+        told = facts(await client.call_tool(FLEX, {"prompt": "a fox", "wait_seconds": 0}))
+    assert (told["task_id"], len(references)) == (RUN_ID, 1)
+
+
 async def test_the_fields_that_a_refusal_names_are_told() -> None:
     errors = [{"field": "input.seed", "message": "is too large"}, "odd", {"message": "and more"}]
     body = {"code": "VALIDATION_ERROR", "message": "Invalid.", "errors": errors}
