@@ -9,7 +9,7 @@ import httpx
 import pytest
 from anyio.abc import SocketStream
 
-from runapi_mcp.providers.runapi.keep_alive import KeepAliveTransport
+from runapi_mcp.providers.keep_alive import KeepAliveTransport
 
 pytestmark = pytest.mark.anyio
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
