@@ -7,7 +7,7 @@ that are to pay begin so as well, before looks: of a thousand begun at once none
 """
 
 import math
-from collections import deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +32,8 @@ BUSY_DELAY_SECONDS: Final = 1.0
 """From such a delay on, whoever waits is told."""
 MOST_IN_PAYMENT: Final = 64
 """Calls that are being paid at once; of more, all would only take longer."""
+MOST_IN_PAYMENT_OF_ONE: Final = 16
+"""So that who has many waits for the turns of his own key alone."""
 _PAUSE_SECONDS: Final = 0.005
 _TOLD_SECONDS: Final = 5.0
 _RANKED_SECONDS: Final = 0.1
@@ -42,6 +44,7 @@ _RANKED_SECONDS: Final = 0.1
 class _Waiter:
     chance: Callable[[], float] | None
     """To see an end; None for what is to pay."""
+    payer: str = ""
     since: float = field(default_factory=anyio.current_time)
 
     def urgency(self) -> float:
@@ -57,14 +60,14 @@ class LookBudget:
         self._turns = Turns(self._choose)
         self._next_look_at = 0.0
         self._next_turn_by = 0.0
-        self._paying: deque[_Waiter] = deque()
+        self._paying: dict[_Waiter, None] = {}
         self._paying_in_a_row = 0
         self._ranked: list[_Waiter] = []
         """The looks of those that waited when they were ranked; the most urgent last."""
         self._ranked_until = -math.inf
         self._busy_until = -math.inf
         self._in_hand = 0
-        self._in_payment = 0
+        self._in_payment: Counter[str] = Counter()
         self._next_payment_by = 0.0
 
     @property
@@ -77,16 +80,21 @@ class LookBudget:
         await self._turns.wait(_Waiter(chance))
 
     @asynccontextmanager
-    async def paying(self) -> AsyncGenerator[None]:
-        """Begin when a call may that is to pay; it has paid at the end."""
-        waiter = _Waiter(None)
-        self._paying.append(waiter)
-        await self._turns.wait(waiter)
-        self._in_payment += 1
+    async def paying(self, payer: str) -> AsyncGenerator[None]:
+        """Begin when a call may that this one is to pay for; it has paid at the end."""
+        waiter = _Waiter(None, payer)
+        self._paying[waiter] = None
+        try:
+            await self._turns.wait(waiter)
+        finally:
+            del self._paying[waiter]
+        self._in_payment[payer] += 1
         try:
             yield
         finally:
-            self._in_payment -= 1
+            self._in_payment[payer] -= 1
+            # Nothing is kept of who has no call.
+            self._in_payment = +self._in_payment
 
     @contextmanager
     def taking_in(self) -> Generator[None]:
@@ -131,16 +139,22 @@ class LookBudget:
 
     def _next(self, waiting: Collection[_Waiter], now: float) -> _Waiter | None:
         """Whose turn it is; None while it is too early for all that wait."""
-        while self._paying and self._paying[0] not in waiting:
-            self._paying.popleft()
-        has_room = self._in_payment < MOST_IN_PAYMENT or now >= self._next_payment_by
-        may_pay = bool(self._paying) and has_room
-        is_for_a_look = not may_pay or self._paying_in_a_row >= PAYING_IN_A_ROW
+        paying = self._first_to_pay(waiting, now)
+        is_for_a_look = paying is None or self._paying_in_a_row >= PAYING_IN_A_ROW
         if is_for_a_look and now >= self._next_look_at:
-            look = self._most_urgent_look(waiting)
-            if look is not None:
-                return look
-        return self._paying.popleft() if may_pay else None
+            return self._most_urgent_look(waiting) or paying
+        return paying
+
+    def _first_to_pay(self, waiting: Collection[_Waiter], now: float) -> _Waiter | None:
+        if self._in_payment.total() >= MOST_IN_PAYMENT and now < self._next_payment_by:
+            return None
+        may_begin = (
+            waiter
+            for waiter in self._paying
+            # Who was called is still among them until it goes on.
+            if waiter in waiting and self._in_payment[waiter.payer] < MOST_IN_PAYMENT_OF_ONE
+        )
+        return next(may_begin, None)
 
     def _most_urgent_look(self, waiting: Collection[_Waiter]) -> _Waiter | None:
         now = anyio.current_time()

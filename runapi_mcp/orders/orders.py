@@ -74,7 +74,8 @@ class Orders:
 
     def paying(self) -> AbstractAsyncContextManager[None]:
         """Around what a call does until it has paid: begun at once, unless the process is busy."""
-        return self._shared.looks.paying()
+        payer = self._sellers.caller_id if self._sellers.has_key else ""
+        return self._shared.looks.paying(payer)
 
     async def join(self, purchase: Purchase) -> Order | None:
         """The identical call that was not settled when this one came, if there is one."""

@@ -48,11 +48,11 @@ def drawing_tool(variant: Variant) -> Tool:
 
 async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResult:
     async with caller.orders.paying():
-        order, paid, options = await _order_and_pay(variant, caller, raw)
+        order, paid, options = await _buy(variant, caller, raw)
     return await _result(caller, order, paid, options)
 
 
-async def _order_and_pay(
+async def _buy(
     variant: Variant, caller: Caller, raw: RawArguments
 ) -> tuple[Order, list[TrackedTask | Failure], DrawingOptions]:
     try:

@@ -104,7 +104,7 @@ async def test_what_pays_goes_before_looks_but_does_not_shut_them_out() -> None:
         gone.append("look")
 
     async def pay() -> None:
-        async with budget.paying():
+        async with budget.paying("one"):
             gone.append("pay")
 
     async with busy_loop(), anyio.create_task_group() as group:
@@ -121,14 +121,14 @@ async def test_of_many_calls_that_pay_so_many_begin_and_others_seldom_before_tho
 ):
     budget, begun = LookBudget(), list[float]()
 
-    async def pay() -> None:
-        async with budget.paying():
+    async def pay(number: int) -> None:
+        async with budget.paying(f"payer {number}"):
             begun.append(anyio.current_time())
             await anyio.sleep(10)
 
     async with anyio.create_task_group() as group:
-        for _ in range(MOST_IN_PAYMENT + 20):
-            group.start_soon(pay)
+        for number in range(MOST_IN_PAYMENT + 20):
+            group.start_soon(pay, number)
         await anyio.sleep(1)
         assert MOST_IN_PAYMENT + 9 <= len(begun) <= MOST_IN_PAYMENT + 11
         # Looks do not wait for them.

@@ -194,8 +194,8 @@ def service_on(
 ) -> Service:
     """What a server answers with; `images` is the way to them.
 
-    Without its `folders`, pictures are neither fetched nor saved. `shares` among the rest is told
-    what all of its callers share.
+    Without its `folders`, pictures are neither fetched nor saved. `shares` is told what all of its
+    callers share.
     """
     shared = SharedState(ledger, limits or Limits(), keeps_prompts, known)
     more.pop("shares", bool)(shared)
