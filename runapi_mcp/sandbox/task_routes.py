@@ -13,7 +13,7 @@ from starlette.responses import Response
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.task import Status
 from runapi_mcp.sandbox.accounts import Accounts
-from runapi_mcp.sandbox.callbacks import call_back
+from runapi_mcp.sandbox.callbacks import call_back, is_called
 from runapi_mcp.sandbox.endpoints import Endpoint, endpoints_of
 from runapi_mcp.sandbox.faults import Faults, Script, script_of
 from runapi_mcp.sandbox.http_messages import Refusal, Table, answer, json_body, origin
@@ -141,7 +141,7 @@ def _result(task: StoredTask, status: Status) -> dict[str, object]:
 
 async def _call_back(url: str, task: StoredTask, accounts: Accounts[StoredTask]) -> None:
     """Post the task's envelope once it has ended."""
-    if task.script.never_ends:
+    if task.script.never_ends or not is_called(url):
         return
     await anyio.sleep(max(0.0, task.started + task.seconds - accounts.clock()))
     body = {**_envelope(task, task.status(accounts.clock())), "sandbox": True}

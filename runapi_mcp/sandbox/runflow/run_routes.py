@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from runapi_mcp.base.json_values import as_object
 from runapi_mcp.sandbox.accounts import Accounts
-from runapi_mcp.sandbox.callbacks import call_back
+from runapi_mcp.sandbox.callbacks import call_back, is_called
 from runapi_mcp.sandbox.faults import Faults
 from runapi_mcp.sandbox.http_messages import Refusal, Table, answer, json_body, origin
 from runapi_mcp.sandbox.runflow.flex_order import order_of
@@ -57,7 +57,7 @@ class RunRoutes:
         self._accounts.of(owner).take_on(run)
         # Told as it was before anything began, however soon it ends.
         response = self._answer(run, 201, run.started - 1)
-        if isinstance(order.callback_url, str):
+        if isinstance(order.callback_url, str) and is_called(order.callback_url):
             response.background = BackgroundTask(self._call_back, order.callback_url, run)
         await self._faults.misbehave("created", script.faults, identity)
         return response
