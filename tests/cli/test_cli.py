@@ -102,6 +102,7 @@ def test_help_lists_the_commands_and_loads_none_of_them() -> None:
         "tasks",
         "pictures",
         "sandbox",
+        "fleet",
     ]
     loaded = imported(told.stderr.splitlines())
     assert "click" in loaded
