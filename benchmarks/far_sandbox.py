@@ -41,6 +41,8 @@ class FarSandbox:
         elif scope["path"] == "/report":
             await _send_json(send, self._report())
         else:
+            # One key pays for a whole crowd.
+            self.sandbox.accounts.of(SHARED_KEY).balance_cents = 10**9
             await self.sandbox.app(scope, receive, send)
 
     async def _answer_look(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +87,6 @@ async def _send_json(send: Send, body: object) -> None:
 def main() -> None:
     """Serve until whoever started this closes its stdin."""
     app = FarSandbox()
-    app.sandbox.accounts.of(SHARED_KEY).balance_cents = 10**9
     with listen("127.0.0.1", 0) as sock:
         server = uvicorn.Server(
             uvicorn.Config(

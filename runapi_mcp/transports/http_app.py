@@ -22,6 +22,7 @@ from runapi_mcp.transports.callers import user_of
 from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.deployment import Deployment
 from runapi_mcp.transports.drain import LastAnswers
+from runapi_mcp.transports.gradual_start import GradualStart
 from runapi_mcp.transports.http_answers import AnswerMiddleware
 from runapi_mcp.transports.http_bodies import MeantBodies
 from runapi_mcp.transports.http_checks import HeadCheck
@@ -72,6 +73,7 @@ def http_app(
         Middleware(HeadCheck, allowed_hosts=allowed_hosts),
         Middleware(AnswerMiddleware),
         Middleware(Admission, caps=caps, keyless_app=keyless_app, keeps_sessions=keeps_sessions),
+        Middleware(GradualStart),
     ]
     mcp_routes = (
         _keeping_routes(server, manager, caps) if keeps_sessions else _plain_routes(manager)

@@ -1,5 +1,6 @@
 """Connections that stay open: used again while that is safe, and whatever breaks is httpx's."""
 
+import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -7,9 +8,11 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 import pytest
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream
+from anyio.streams.tls import TLSListener
 
 from runapi_mcp.providers.runapi.keep_alive import KeepAliveTransport
+from tests.support.certificates import Certificate, make_certificate
 
 pytestmark = pytest.mark.anyio
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -31,13 +34,13 @@ class Host:
     requests: list[bytes] = field(default_factory=list[bytes])
     connections: int = 0
 
-    async def serve(self, stream: SocketStream) -> None:
+    async def serve(self, stream: ByteStream) -> None:
         self.connections += 1
         async with stream:
             while True:
                 try:
                     self.requests.append(await stream.receive())
-                except anyio.EndOfStream:
+                except (anyio.EndOfStream, anyio.BrokenResourceError):
                     return
                 answer = self.answers.pop(0)
                 await stream.send(answer.removesuffix(CLOSE))
@@ -45,17 +48,58 @@ class Host:
                     return
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("certificate") / "host.pem")
+
+
+async def test_over_tls_a_connection_is_kept_as_well(certificate: Certificate) -> None:
+    async with secure_host(certificate, OK, OK) as (served, url):
+        trust = ssl.create_default_context(cafile=certificate.path)
+        transport = KeepAliveTransport(httpx.URL(url), trust)
+        async with httpx.AsyncClient(base_url=url, transport=transport) as http:
+            assert [(await http.get("/")).text for _ in range(2)] == ["{}"] * 2
+        assert served.connections == 1
+
+
+async def test_who_cannot_prove_who_it_is_is_told_nothing(certificate: Certificate) -> None:
+    async with secure_host(certificate, OK) as (served, url):
+        transport = KeepAliveTransport(httpx.URL(url), ssl.create_default_context())
+        async with httpx.AsyncClient(base_url=url, transport=transport) as http:
+            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                await http.get("/")
+        assert served.requests == []
+
+
+@asynccontextmanager
+async def secure_host(
+    certificate: Certificate, *answers: bytes
+) -> AsyncGenerator[tuple[Host, str]]:
+    served = Host(list(answers))
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        url = f"https://127.0.0.1:{port_of(listener)}"
+        secure = TLSListener(listener, certificate.server(), standard_compatible=False)
+        async with anyio.create_task_group() as group:
+            group.start_soon(secure.serve, served.serve)
+            yield served, url
+            group.cancel_scope.cancel()
+
+
 @asynccontextmanager
 async def host(*answers: bytes) -> AsyncGenerator[tuple[Host, httpx.AsyncClient]]:
     served = Host(list(answers))
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
-        url = f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"  # noqa: S610 - no SQL
+        url = f"http://127.0.0.1:{port_of(listener)}"
         transport = KeepAliveTransport(httpx.URL(url), None)
         async with anyio.create_task_group() as group:
             group.start_soon(listener.serve, served.serve)
             async with httpx.AsyncClient(base_url=url, transport=transport) as http:
                 yield served, http
             group.cancel_scope.cancel()
+
+
+def port_of(listener: Listener[SocketStream]) -> int:
+    return listener.extra(SocketAttribute.local_port)  # noqa: S610 - no SQL
 
 
 async def test_one_connection_serves_one_request_after_another() -> None:
