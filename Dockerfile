@@ -1,10 +1,12 @@
 # Flux 2 on RunAPI: an MCP server on stdio. docker run -i --rm -e RUNAPI_API_KEY runapi-mcp
 FROM python:3.13-slim-trixie AS build
+# For one of several servers: [fleet,metrics,otel,s3]
+ARG EXTRAS=""
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY runapi_mcp ./runapi_mcp
 RUN python -m venv --without-pip /app && \
-    pip --python /app/bin/python install --no-cache-dir -c constraints.txt .
+    pip --python /app/bin/python install --no-cache-dir -c constraints.txt ".$EXTRAS"
 
 FROM python:3.13-slim-trixie
 LABEL org.opencontainers.image.title="Flux 2 on RunAPI" \

@@ -2,9 +2,10 @@
 
 Everything that a paid call does with it, in the order in which it does it, over a file: whether an
 identical call is to be joined and whether the limits allow the new one, the intent, the send, the
-id, the end, the file, the hand-over; and what a replay and the reading tools ask. Each write is on
-the disk before the next step, as in the server. The million rows are calls of one caller over 90
-days, half of them handed over and not known to have arrived, and 2,000 answered doubts among them.
+id, the end, the file, the hand-over; and what a replay and the reading tools ask. From the send on
+each write is on the disk before the next step, as in the server. The million rows are calls of one
+caller over 90 days, half of them handed over and not known to have arrived, and 2,000 answered
+doubts among them.
 """
 
 import argparse
@@ -86,7 +87,6 @@ def _steps(
 
 async def _pay(ledger: SqliteLedger, entry: Entry) -> None:
     wanted = replace(entry, status="intended", task_id=None, image_urls=())
-    await ledger.find_alike(wanted, Use(), time())
     await ledger.intend([wanted], Use(), time(), _allow)
     sent = await ledger.record_send(wanted.key, _allow_again)
     made = replace(sent, task_id=entry.task_id, status="pending", made_at=time())

@@ -21,6 +21,7 @@ from runapi_mcp.orders.purchase import Purchase
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.runapi import RunAPI
+from runapi_mcp.providers.sellers import Sellers
 
 TASKS: Final = 200
 FOLLOWED_SECONDS: Final = 8.0
@@ -57,7 +58,9 @@ async def _measure(base_url: str) -> tuple[float, float]:
 async def _order(
     shared: SharedState, runapi: RunAPI, number: int
 ) -> tuple[Orders, Sequence[TrackedTask]]:
-    orders = Orders(shared, runapi.provider(Key(SecretStr(f"{KEY_BEFORE}look-{number:06}"))))
+    orders = Orders(
+        shared, Sellers(runapi.provider(Key(SecretStr(f"{KEY_BEFORE}look-{number:06}"))))
+    )
     settings = {"prompt": f"Fox {number:06} [[never]]"}
     purchase = Purchase(VARIANTS[0], settings, None, shared.ledger.now())
     order = await orders.intend(purchase, None)

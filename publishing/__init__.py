@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from publishing import (
+    board,
     bundle,
     container,
     directories,
@@ -14,6 +15,7 @@ from publishing import (
     host_entries,
     host_pages,
     install_links,
+    measures_table,
     page_blocks,
     plugin,
     registry,
@@ -34,6 +36,7 @@ GENERATORS = (
     bundle,
     container,
     directories,
+    board,
 )
 """The modules that make files; each has `files(project)`."""
 
@@ -54,6 +57,7 @@ def generated(root: Path, starts: Starts | None = None) -> Iterator[tuple[Path, 
         "docs/tools.md": blocks,
         "docs/setup.md": blocks,
         "docs/waiting.md": {"hosts": host_pages.waiting_table()},
+        "docs/hosting.md": {"measures": measures_table.measures_table()},
         "docs/doctor.md": {"hosts": host_pages.environment_table()},
     }
     for name, blocks in pages.items():

@@ -28,11 +28,13 @@ def _dockerfile(project: Project) -> str:
     run = f"docker run -i --rm -e {KEY_VARIABLE} {project.package}"
     return f"""# {TITLE}: an MCP server on stdio. {run}
 FROM python:{PYTHON} AS build
+# For one of several servers: [fleet,metrics,otel,s3]
+ARG EXTRAS=""
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY runapi_mcp ./runapi_mcp
 RUN python -m venv --without-pip /app && \\
-    pip --python /app/bin/python install --no-cache-dir -c constraints.txt .
+    pip --python /app/bin/python install --no-cache-dir -c constraints.txt ".$EXTRAS"
 
 FROM python:{PYTHON}
 LABEL org.opencontainers.image.title="{TITLE}" \\

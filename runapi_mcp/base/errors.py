@@ -66,7 +66,8 @@ class HttpAnswer(NamedTuple):
     """The facts of an HTTP answer that belong in an error.
 
     `status` is None when there was no answer. `task_id` is the provider's, where a failed answer
-    still named the task it made. `sandbox` is true when the sandbox answered instead of RunAPI.
+    still named the task it made. `sandbox` is true when the sandbox answered instead of the vendor,
+    whose title `vendor` is.
     """
 
     status: int | None = None
@@ -74,6 +75,7 @@ class HttpAnswer(NamedTuple):
     task_id: str | None = None
     retry_after_seconds: float | None = None
     sandbox: bool = False
+    vendor: str = "RunAPI"
 
 
 class ProviderFailure(Failure):
@@ -85,7 +87,7 @@ class ProviderFailure(Failure):
     """Whether a request that pays may have been carried out all the same, now or at an earlier
     try. Of other requests it says nothing."""
     answered: bool = True
-    """Of a doubt: whether every try that left one was answered, so that RunAPI may have refused."""
+    """Of a doubt: whether every try that left one was answered, and so may have been refused."""
 
     def __init__(self, happened: str, advice: str, answer: HttpAnswer | None = None) -> None:
         super().__init__(happened, advice)
@@ -96,9 +98,9 @@ class ProviderFailure(Failure):
 
     @property
     def reference(self) -> str:
-        """What support needs, in brackets after a space; empty where RunAPI gave none."""
+        """What support needs, in brackets after a space; empty where the vendor gave none."""
         request_id = self.answer.request_id
-        return f" (RunAPI request id {request_id})" if request_id else ""
+        return f" ({self.answer.vendor} request id {request_id})" if request_id else ""
 
 
 class KeyRejected(ProviderFailure):

@@ -51,7 +51,8 @@ _NO_SECRET: Final = re.compile(
 _SHAPES: Final = r"""
     # What names its provider.
     \b(?: [srp]k[-_][\w-]{8,} | gh[a-z]_\w{8,} | github_pat_\w+ | glpat-[\w-]+ | xox\w-[\w-]+
-        | AIza[\w-]{8,} | A(?:KI|SI)A\w{8,} | hf_\w{16,} | npm_\w{16,} | runapi_[A-Za-z0-9]{16,} )
+        | AIza[\w-]{8,} | A(?:KI|SI)A\w{8,} | hf_\w{16,} | rf_[a-z]{3,8}_\w{8,} | npm_\w{16,}
+        | runapi_[A-Za-z0-9]{16,} )
     # A JWT, whole or its head alone.
     | \beyJ[\w-]{8,}[\w.-]*
     # The login in an address.

@@ -28,6 +28,7 @@ from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders import tracked_task
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
 from runapi_mcp.providers.runapi import RunAPI
+from runapi_mcp.providers.sellers import Sellers
 from runapi_mcp.tools import drawing
 from runapi_mcp.tools.tool import Caller, TaskOutcome, ToolResult
 
@@ -66,7 +67,7 @@ class DrawCall:
             shared = shared_state_of(self._settings, ledger)
             store = PictureStore(base_url, self._request.folders(self._settings))
             caller = caller_at_terminal(
-                self._settings, upstream.provider(key), shared, store, spinner.report
+                self._settings, Sellers(upstream.provider(key)), shared, store, spinner.report
             )
             try:
                 async with shared.background.running():
@@ -111,12 +112,12 @@ class DrawCall:
 
     async def _is_mine(self, caller: Caller) -> bool:
         """Whether a like command ended before it told that it had saved there."""
-        if self._request.output is None or not caller.provider.has_key:
+        if self._request.output is None or not caller.sellers.has_key:
             return False
         folders, ledger = caller.delivery.picture_store.folders, caller.orders.ledger
         name = normalise_name(self._request.output.path.name)
         alike = (self._request.variant.model, folders.target(name, named=True))
-        recent = ledger.entries(caller.provider.caller_id, "undelivered", _MOST_UNDELIVERED)
+        recent = ledger.entries(caller.sellers.caller_id, "undelivered", _MOST_UNDELIVERED)
         return any(
             (entry.model, entry.save_as) == alike
             and (entry.arguments or {}).get("prompt") in (self._request.prompt, None)

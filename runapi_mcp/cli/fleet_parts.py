@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from runapi_mcp.base.background import Background
 from runapi_mcp.base.urls import is_loopback
 from runapi_mcp.cli.fleet_database import database_trouble, require_database
+from runapi_mcp.cli.picture_bucket import kept_pictures_of, picture_endpoints
 from runapi_mcp.fleet.callback_addresses import CallbackAddresses
 from runapi_mcp.fleet.callback_endpoint import CallbackEndpoint
 from runapi_mcp.fleet.probe_endpoint import ProbeEndpoint
@@ -21,8 +22,9 @@ from runapi_mcp.orders.wakeups import Wakeups
 
 if TYPE_CHECKING:
     from runapi_mcp.base.settings import Settings
+    from runapi_mcp.images.kept_pictures import KeptPictures
     from runapi_mcp.postgres.pool import PostgresPool
-    from runapi_mcp.providers.runapi.rate_limit import RateLimit
+    from runapi_mcp.providers.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,11 @@ class FleetParts:
     wakeups: Wakeups | None = None
     """How RunAPI calls back; None where it cannot, because no address is public."""
     before_checks: Sequence[Middleware] = ()
-    """What takes callbacks out of all that comes over HTTP."""
+    """What takes callbacks and links to pictures out of all that comes over HTTP."""
     make_rate_limit: Callable[[str], RateLimit] | None = None
     """The turns of a caller that other servers serve as well; None where there are no others."""
+    kept: KeptPictures | None = None
+    """Where pictures are kept; None where no bucket is set."""
     probe_routes: Sequence[BaseRoute] = ()
     """What `fleet check` asks; none without a secret to open it."""
 
@@ -42,11 +46,18 @@ async def fleet_parts_of(
     settings: Settings, pool: PostgresPool | None
 ) -> AsyncGenerator[FleetParts]:
     """The parts of one server, at work while it serves; `pool` is the way to what others share."""
+    kept = kept_pictures_of(settings)
     async with (
-        _hearing(settings) as (wakeups, before_checks),
+        _hearing(settings) as (wakeups, callbacks),
         _taking_turns(settings) as make_rate_limit,
     ):
-        yield FleetParts(wakeups, before_checks, make_rate_limit, _probe_routes(settings, pool))
+        yield FleetParts(
+            wakeups,
+            [*callbacks, *picture_endpoints(settings, kept)],
+            make_rate_limit,
+            kept,
+            _probe_routes(settings, pool),
+        )
 
 
 def _probe_routes(settings: Settings, pool: PostgresPool | None) -> Sequence[BaseRoute]:
@@ -80,7 +91,7 @@ async def _hearing(
 
 
 @asynccontextmanager
-async def _relayed(wakeups: Wakeups, settings: Settings) -> AsyncGenerator[Callable[[str], object]]:
+async def _relayed(wakeups: Wakeups, settings: Settings) -> AsyncGenerator[Callable[[str], bool]]:
     """What is to be told of callbacks: who waits here, and where there are others, they too."""
     if not settings.uses_database:
         yield wakeups.hear
@@ -106,7 +117,7 @@ async def _taking_turns(
         return
     from runapi_mcp.fleet.shared_rate_limit import SharedRateLimit
     from runapi_mcp.fleet.turn_table import TurnTable
-    from runapi_mcp.providers.runapi.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
+    from runapi_mcp.providers.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
 
     per_second = settings.fleet.requests_per_second or REQUESTS_PER_SECOND
     table = TurnTable(require_database(settings))

@@ -1,4 +1,4 @@
-"""`runapi-mcp sandbox`: RunAPI's contract on a port of this machine, for any client."""
+"""`runapi-mcp sandbox`: the vendors' contracts on a port of this machine, for any client."""
 
 import click
 
@@ -26,6 +26,7 @@ def command(*, port: int, draw_seconds: float | None) -> None:
     """
     from runapi_mcp.base.sockets import listen
     from runapi_mcp.sandbox.app import SANDBOX_KEY, serve_forever
+    from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX, RUNFLOW_SANDBOX_KEY
 
     sock = listen("127.0.0.1", port)
 
@@ -34,5 +35,7 @@ def command(*, port: int, draw_seconds: float | None) -> None:
         click.echo(f"The sandbox answers at {address}", err=True)
         own = "any other that begins with sandbox- has its own money"
         click.echo(f"Use the key {SANDBOX_KEY}; {own}.", err=True)
+        runflow = f"{address}{RUNFLOW_PREFIX}; its key is {RUNFLOW_SANDBOX_KEY}"
+        click.echo(f"Runflow answers at {runflow}.", err=True)
 
     serve_forever(sock, draw_seconds, announce)

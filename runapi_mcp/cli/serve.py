@@ -16,6 +16,7 @@ from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.fleet_database import open_database
 from runapi_mcp.cli.log_lines import log_to_stderr
 from runapi_mcp.cli.own_name import as_typed
+from runapi_mcp.cli.watching import Watch, parse_metrics_address
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -65,6 +66,12 @@ _ONE_CALLER = (
     help=f"One of several: how long leaving may take after SIGTERM; {_DRAIN_SECONDS} without it.",
 )
 @click.option("--share-key", is_flag=True, help="Requests without a key use this server's own.")
+@click.option(
+    "--metrics", metavar="HOST:PORT", help="Tell Prometheus how it goes, at /metrics on this port."
+)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="How the log looks; text without it."
+)
 @click.option("--sandbox", is_flag=True, help="Practise without a key: same tools, nothing paid.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - an option each, and the conversation
@@ -78,26 +85,30 @@ def command(  # noqa: PLR0913 - an option each, and the conversation
     root_path: str | None,
     drain_seconds: int | None,
     share_key: bool,
+    metrics: str | None,
+    log_format: str | None,
     sandbox: bool,
 ) -> None:
     """Serve the Flux 2 tools to a host.
 
     Over HTTP each request brings its own RunAPI key as Authorization: Bearer KEY.
     """
+    for_http = (
+        *(host, port is not None, allow_host, trusted_proxy, root_path),
+        *(drain_seconds is not None, share_key, metrics, log_format),
+    )
     if http:
+        if log_format == "json":
+            _log_json()
+        watch = Watch(parse_metrics_address(metrics) if metrics else None)
         address = (host or _HOST, _PORT if port is None else port)
         names = (allow_host, trusted_proxy, root_path or "")
         serve = partial(_serve_http, *address, *names, drain_seconds)
-        run_interruptible(partial(serve, share_key=share_key, sandbox=sandbox))
-    elif (
-        host
-        or port is not None
-        or drain_seconds is not None
-        or any((allow_host, trusted_proxy, root_path, share_key))
-    ):
+        run_interruptible(partial(serve, watch=watch, share_key=share_key, sandbox=sandbox))
+    elif any(for_http):
         raise NotConfigured(
-            "--host, --port, --allow-host, --trusted-proxy, --root-path, --drain-seconds and "
-            "--share-key are for HTTP.",
+            "--host, --port, --allow-host, --trusted-proxy, --root-path, --drain-seconds, "
+            "--share-key, --metrics and --log-format are for HTTP.",
             "Add --http.",
         )
     else:
@@ -117,12 +128,12 @@ async def _serve_stdio(begun: Begun | None, *, sandbox: bool) -> None:
     loaded = load_settings(sandbox=sandbox)
     async with (
         open_database(loaded) as pool,
-        _server(loaded, pool, share_key=False) as (server, shared),
+        _server(loaded, Watch(), pool, share_key=False) as (server, shared),
     ):
         await serve_stdio(server, shared.background, begun)
 
 
-async def _serve_http(
+async def _serve_http(  # noqa: PLR0913 - an option each
     host: str,
     port: int,
     allowed_hosts: Sequence[str],
@@ -130,6 +141,7 @@ async def _serve_http(
     root_path: str,
     drain_seconds: int | None,
     *,
+    watch: Watch,
     share_key: bool,
     sandbox: bool,
 ) -> None:
@@ -157,7 +169,7 @@ async def _serve_http(
     async with (
         open_database(loaded) as pool,
         fleet_parts_of(loaded, pool) as parts,
-        _server(loaded, pool, parts, share_key=share_key, is_far=True) as (server, shared),
+        _server(loaded, watch, pool, parts, share_key=share_key, is_far=True) as (server, shared),
         shared.background.running(),
     ):
         drain = Drain(drain_seconds, shared.waits.end, lambda: not shared.payments.is_idle)
@@ -192,14 +204,19 @@ def _drain_seconds(given: int | None, *, is_one_of_several: bool) -> int:
     return 0
 
 
+def _log_json() -> None:
+    from runapi_mcp.cli.json_log_lines import JsonFormatter
+
+    log_to_stderr(formatter=JsonFormatter)
+
+
 def load_settings(*, sandbox: bool) -> Settings:
     """The settings of this process; what a person should hear of them is logged."""
     from runapi_mcp.base import settings
 
     loaded = settings.load(sandbox=sandbox)
-    log_to_stderr(
-        [*loaded.fleet.hidden_words(), *([loaded.key.reveal()] if loaded.key.secret else [])]
-    )
+    keys = (loaded.key, loaded.runflow.key) if loaded.runflow else (loaded.key,)
+    log_to_stderr([*loaded.fleet.hidden_words(), *(key.reveal() for key in keys if key.secret)])
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     return loaded
@@ -208,6 +225,7 @@ def load_settings(*, sandbox: bool) -> Settings:
 @asynccontextmanager
 async def _server(
     loaded: Settings,
+    watch: Watch,
     pool: PostgresPool | None,
     parts: FleetParts | None = None,
     *,
@@ -220,9 +238,10 @@ async def _server(
     `is_far` tells that callers may be elsewhere.
     """
     from runapi_mcp.base import settings
-    from runapi_mcp.base.catalog import VARIANTS, select
     from runapi_mcp.cli.composition import (
         ledger_of,
+        offered_variants,
+        others_of,
         rate_limits_of,
         service_of,
         shared_state_of,
@@ -230,22 +249,34 @@ async def _server(
     from runapi_mcp.login import pending_logins
     from runapi_mcp.providers.runapi import RunAPI
     from runapi_mcp.server import create_server
+    from runapi_mcp.tools import offered
 
+    if is_far and not share_key and not loaded.sandbox:
+        # What this server's own key pays for is not for those who bring theirs.
+        loaded = loaded._replace(runflow=None)
     base_url, keys = _address_and_keys(loaded, share_key=share_key)
     make_rate_limit = (parts and parts.make_rate_limit) or rate_limits_of(loaded)
     async with (
         aclosing(ledger_of(loaded, pool)) as ledger,
         aclosing(
-            RunAPI(base_url, make_rate_limit=make_rate_limit, caps=loaded.waiting)
+            RunAPI(
+                base_url,
+                make_rate_limit=watch.rate_limits(make_rate_limit),
+                caps=loaded.waiting,
+            )
         ) as upstream,
+        others_of(loaded, base_url) as others,
         pending_logins(upstream, partial(settings.key_now, base_url)) as logins,
     ):
-        shared = shared_state_of(loaded, ledger, parts.wakeups if parts else None)
-        service = service_of(loaded, upstream, shared, keys, logins)
-        variants = VARIANTS if loaded.variants is None else select(loaded.variants)
-        given = loaded.pictures.save
-        saves = not is_far if given is None else given
-        yield create_server(service, variants, saves=saves), shared
+        wakeups, kept = (parts.wakeups, parts.kept) if parts else (None, None)
+        shared = shared_state_of(loaded, watch.ledger(ledger), others, wakeups)
+        service = service_of(loaded, watch.upstream(upstream), shared, keys, logins, others, kept)
+        variants = offered_variants(loaded, others)
+        saves = loaded.pictures.are_saved(is_local=not is_far)
+        server = create_server(service, variants, saves=saves)
+        watch.server(server, [tool.name for tool in offered(variants)])
+        async with watch.running(ledger, pool):
+            yield server, shared
 
 
 def _address_and_keys(loaded: Settings, *, share_key: bool) -> tuple[str, Keys]:

@@ -139,14 +139,17 @@ async def _fetch(loaded: Settings, task_id: str, *, as_json: bool) -> bool:
 async def _outcome(
     loaded: Settings, task_id: str, upstream: Upstream, ledger: KeptLedger
 ) -> TaskOutcome:
-    from runapi_mcp.cli.composition import delivery_of, shared_state_of
+    from runapi_mcp.cli.composition import delivery_of, others_of, shared_state_of
     from runapi_mcp.orders.orders import Orders
+    from runapi_mcp.providers.sellers import Sellers
     from runapi_mcp.tools.delivery import deliver
     from runapi_mcp.tools.presenting import siblings_of
     from runapi_mcp.tools.tool import TaskOutcome
 
-    orders = Orders(shared_state_of(loaded, ledger), upstream.provider(loaded.key))
-    tracked = await orders.find(task_id, 0)
+    async with others_of(loaded, upstream.base_url) as others:
+        sellers = Sellers(upstream.provider(loaded.key), others)
+        orders = Orders(shared_state_of(loaded, ledger, others), sellers)
+        tracked = await orders.find(task_id, 0)
     options = delivery_of(loaded)
     pictures = await deliver([tracked], options, ledger, _say_nothing)
     return TaskOutcome((tracked,), pictures, siblings=await siblings_of(orders, tracked.entry))

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from runapi_mcp.base.measures import CALLBACKS
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.fleet.callback_addresses import CALLBACKS_PATH, CallbackAddresses
 from runapi_mcp.transports.callers import caller_of
@@ -26,10 +27,10 @@ class CallbackEndpoint:
         self,
         app: ASGIApp,
         addresses: CallbackAddresses,
-        hear: Callable[[str], object],
+        hear: Callable[[str], bool],
         caps: HttpCaps,
     ) -> None:
-        """`hear` is told the key that a callback names."""
+        """`hear` is told the key that a callback names, and tells whether it is its first."""
         self._app = app
         self._addresses = addresses
         self._hear = hear
@@ -41,9 +42,10 @@ class CallbackEndpoint:
             return
         key = self._addresses.key_at(scope["path"])
         if key is None:
+            CALLBACKS.add(1, result="forged")
             await self._wait_turn(caller_of(scope).address)
         elif scope["method"] == "POST":
-            self._hear(key)
+            CALLBACKS.add(1, result="first" if self._hear(key) else "again")
         await Response(status_code=204, headers=_closing(scope))(scope, receive, send)
 
     async def _wait_turn(self, address: str) -> None:

@@ -58,11 +58,13 @@ class CallbackRelay:
         """Whether what other servers are told is told here, too."""
         return self._listener.is_connected
 
-    def hear(self, key: str) -> None:
-        """Wake who waits for a picture here, at once, and then elsewhere."""
-        if self._wakeups.hear(key):
+    def hear(self, key: str) -> bool:
+        """Wake who waits for a picture here, at once, and then elsewhere, if it is the first."""
+        is_first = self._wakeups.hear(key)
+        if is_first:
             self._untold.append(key)
             self._has_untold.set()
+        return is_first
 
     async def run(self) -> None:
         """Tell and be told until cancelled."""

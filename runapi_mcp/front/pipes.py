@@ -94,6 +94,12 @@ class Pipes:
         except BrokenPipeError as error:
             raise Ended from error
 
+    def takes_at_once(self, answer: bytes) -> bool:
+        """Whether an answer can be written without waiting; False also where nobody can tell."""
+        if not _CAN_WAIT or len(answer) > _PIECE:
+            return False
+        return bool(select.select([], [self.stdout], [], 0)[1])
+
     def reader(self) -> BufferedReader:
         """What comes on stdin, beginning with what was read ahead."""
         read, self._read = self._read, b""

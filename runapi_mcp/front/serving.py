@@ -47,9 +47,10 @@ def _answers(*, sandbox: bool) -> Snapshot | None:
         loaded = settings.load(sandbox=sandbox)
     except Failure:
         return None
-    if loaded.warnings or not loaded.front:
+    # What another vendor sells is not written down.
+    if loaded.warnings or not loaded.front or loaded.runflow is not None:
         return None
-    saves = loaded.pictures.save is not False
+    saves = loaded.pictures.are_saved(is_local=True)
     snapshot = Snapshot(loaded.variants, saves=saves, gives_tasks=loaded.mcp_tasks)
     return snapshot if snapshot.is_usable else None
 

@@ -6,12 +6,13 @@ Knows no MCP, no tools: names, `_meta` and text are for the server to hand out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.catalog.vendors import RUNAPI, Vendor
 
 UI_EXTENSION: Final = "io.modelcontextprotocol/ui"
 PAGE_URI: Final = "ui://runapi/gallery.html"
@@ -31,12 +32,15 @@ TOOL_META: Final[Mapping[str, object]] = {
 
 _CATALOGUE: Final = "const VARIANTS = "
 """What the page keeps the catalogue in."""
-_IMAGE_ORIGINS: Final = ("https://runapi.ai", "https://*.runapi.ai")
 
 
-def page_meta(base_url: str) -> dict[str, object]:
-    """The `_meta` of the page: how a host frames it, and from where it may load images."""
-    origins = dict.fromkeys([*_IMAGE_ORIGINS, _origin(base_url)])
+def page_meta(*urls: str, vendors: Iterable[Vendor] = ()) -> dict[str, object]:
+    """The `_meta` of the page: how a host frames it, and from where it may load images.
+
+    `vendors` are those that sell besides RunAPI.
+    """
+    others = [origin for vendor in vendors for origin in vendor.image_origins]
+    origins = dict.fromkeys([*RUNAPI.image_origins, *others, *map(_origin, urls)])
     return {
         "ui": {
             "csp": {"resourceDomains": list(origins)},
@@ -47,13 +51,13 @@ def page_meta(base_url: str) -> dict[str, object]:
 
 
 @cache
-def read_page() -> str:
-    """The page's HTML, read when a host first asks for it."""
+def read_page(variants: Sequence[Variant] = VARIANTS) -> str:
+    """The page's HTML for what a server may order, read when a host first asks for it."""
     # Imported here: most hosts show no page, and every start would pay for it.
     from importlib.resources import files
 
     text = files("runapi_mcp.gallery").joinpath("page.html").read_text(encoding="utf-8")
-    rows = json.dumps([_row(variant) for variant in VARIANTS])
+    rows = json.dumps([_row(variant) for variant in variants])
     return text.replace(f"{_CATALOGUE}[]", f"{_CATALOGUE}{rows}")
 
 
@@ -67,6 +71,7 @@ def _row(variant: Variant) -> dict[str, object]:
         "action": variant.action,
         "resolutions": variant.resolutions,
         "needsRatio": ratio is not None and ratio.is_required(),
+        **({"pricedBySize": True} if "image_size" in variant.field_names else {}),
     }
 
 

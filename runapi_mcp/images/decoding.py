@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import anyio
 import anyio.to_thread
 
+from runapi_mcp.base.stages import stage
 from runapi_mcp.images.decoder import DONE, NO_MEMORY, NOT_WHOLE, SEVERAL, TOO_LARGE, Job
 from runapi_mcp.images.structure import MOST_PIXELS, NotAnImage, not_whole, too_large
 from runapi_mcp.images.workers import DEADLINE_SECONDS, NotDecoded, Workers
@@ -45,9 +46,10 @@ class Decoders:
             NotAnImage: it is not whole, or not one picture, or what is made of it is too large.
             NotDecoded: its turn did not come in time, or its worker did not come to an end.
         """
-        async with self._turn(caller, job.most_pixels, turn_seconds):
-            ask = partial(self._workers.ask, job, file)
-            return _require_done(job, *await anyio.to_thread.run_sync(ask))
+        with stage("decode"):
+            async with self._turn(caller, job.most_pixels, turn_seconds):
+                ask = partial(self._workers.ask, job, file)
+                return _require_done(job, *await anyio.to_thread.run_sync(ask))
 
     @asynccontextmanager
     async def _turn(self, caller: str, pixels: int, within_seconds: float) -> AsyncGenerator[None]:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import IO, Final, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
 import anyio.to_thread
 
@@ -21,6 +21,9 @@ from runapi_mcp.images.picture import Picture, PictureRequest, Place, SavedPictu
 from runapi_mcp.images.saving import Changed, Draft, NotSaved, open_saved
 from runapi_mcp.images.structure import NotAnImage
 from runapi_mcp.images.workers import NotDecoded
+
+if TYPE_CHECKING:
+    from runapi_mcp.images.kept_pictures import BucketDraft, KeptPictures
 
 AT_ONCE_BYTES: Final = 1_000_000
 """So much is written in one go: a thread for every chunk would cost more than the writing."""
@@ -36,7 +39,10 @@ class Download:
     """
 
     def __init__(
-        self, request: PictureRequest, wanted: WantedPicture, draft: Draft | _UnsavedDraft
+        self,
+        request: PictureRequest,
+        wanted: WantedPicture,
+        draft: Draft | BucketDraft | _UnsavedDraft,
     ) -> None:
         self._request = request
         self._wanted = wanted
@@ -45,9 +51,13 @@ class Download:
         self._waiting = bytearray()
 
     @classmethod
-    def begin(cls, request: PictureRequest, wanted: WantedPicture) -> Download:
-        """A download into the folder, or without one into a file that nobody sees."""
+    def begin(
+        cls, request: PictureRequest, wanted: WantedPicture, kept: KeptPictures | None = None
+    ) -> Download:
+        """A download into the folder or the bucket, or without one into a file that nobody sees."""
         place = request.place
+        if kept is not None and request.kept_name:
+            return cls(request, wanted, kept.begin(request, wanted))
         if place is None:
             return cls(request, wanted, _UnsavedDraft())
         draft = Draft.begin(place.folder, place.name, request.member(wanted))
@@ -84,7 +94,8 @@ class Download:
                     return await self._convert(file, info, original, decoders)
                 except NotSaved as failure:
                     note = self._not_made(failure)
-        return replace(await anyio.to_thread.run_sync(self._place, info), note=note)
+        picture = await anyio.to_thread.run_sync(self._place, info)
+        return replace(picture, note=note or self._not_converted(picture, info))
 
     def discard(self) -> None:
         """Nothing stays but what was committed."""
@@ -135,6 +146,11 @@ class Download:
             f"{failure.happened} convert_image can make that of it."
         )
 
+    def _not_converted(self, picture: Picture, info: ImageInfo) -> str:
+        """In the bucket everything stays as it came."""
+        is_another = picture.is_kept and self._is_foreign(info)
+        return f"It is kept as it came, not as {self._request.suffix}." if is_another else ""
+
     def _place(self, info: ImageInfo) -> Picture:
         # The suffix is the content's, whatever the address or the caller called it.
         suffix, asked = info.format.suffix, self._request.suffix
@@ -142,10 +158,12 @@ class Download:
             suffix = asked  # .jpeg, for one
         about = self._about(info, self._hash.hexdigest())
         try:
-            path = self._draft.commit(suffix, about, keep_sidecar=self._request.keeps_sidecars)
+            placed = self._draft.commit(suffix, about, keep_sidecar=self._request.keeps_sidecars)
         except NotSaved as failure:
             return Picture(self._wanted.url, info=info, not_saved=failure.happened)
-        return Picture(self._wanted.url, path, info, sha256=self._hash.hexdigest())
+        if isinstance(placed, str):
+            return Picture(placed, info=info, is_kept=True)
+        return Picture(self._wanted.url, placed, info, sha256=self._hash.hexdigest())
 
     def _write(self, content: bytes) -> None:
         self._hash.update(content)

@@ -1,5 +1,7 @@
 """Where pictures go and where local images may come from. Looks at the disk when asked, not before.
 
+Where a user's pictures are is asked once: to find out takes as long as the rest of a call's checks.
+
 A host starts its servers in the project it works on, in its user's home, or at the root of the
 disk. Only the first says anything: home and what is above it never count as a place.
 """
@@ -8,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +21,7 @@ _BELOW: Final = "/./"
 """Where the folder of a target ends and its name begins, as rsync has it: in neither of the two."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Folders:
     """The folders of one server. `output_dir` is the user's own choice, None without one."""
 
@@ -32,7 +35,7 @@ class Folders:
     def has_sidecars(self, folder: Path) -> bool:
         """Whether a JSON is kept beside each picture that is saved in a folder."""
         if self.sidecars is None:
-            return folder == (self.output_dir or _pictures())
+            return folder == (self.output_dir or self._pictures)
         return self.sidecars
 
     def folder(self, *, named: bool) -> Path:
@@ -92,7 +95,7 @@ class Folders:
         Raises:
             NotConfigured: this user has none, nor a home to make it in.
         """
-        folder = self.output_dir or _pictures()
+        folder = self.output_dir or self._pictures
         if folder is None:
             raise NotConfigured(
                 "There is no folder for pictures: this user has no home.",
@@ -100,13 +103,25 @@ class Folders:
             )
         return folder
 
+    @cached_property
+    def _pictures(self) -> Path | None:
+        """Among the user's own; None where there is no home."""
+        # Imported here, because every start would pay for it.
+        from platformdirs import user_pictures_path
+
+        try:
+            folder = user_pictures_path() / "runapi"
+        except RuntimeError:
+            return None
+        return folder if folder.is_absolute() else None
+
     def foreign_project(self) -> Path | None:
         """The repository around the working directory in which nothing is saved: another user's."""
         folder = None if self.output_dir else _repository()
         return folder if folder and not _is_own(folder) else None
 
     def input_folders(self) -> list[Path]:
-        output_folder, here = self.output_dir or _pictures(), _project() or _working_directory()
+        output_folder, here = self.output_dir or self._pictures, _project() or _working_directory()
         folders = [output_folder, here, *self.input_dirs]
         return [folder for folder in folders if folder is not None]
 
@@ -116,7 +131,7 @@ class Folders:
         if meant.is_absolute():
             yield meant
             return
-        for folder in (_working_directory(), _project(), self.output_dir or _pictures()):
+        for folder in (_working_directory(), _project(), self.output_dir or self._pictures):
             if folder is not None:
                 yield folder / meant
 
@@ -124,17 +139,6 @@ class Folders:
 def name_of(target: str) -> str:
     """The name that was asked for, of a target or of a name alone."""
     return target.rpartition(_BELOW)[2]
-
-
-def _pictures() -> Path | None:
-    # Imported here, because every start would pay for it.
-    from platformdirs import user_pictures_path
-
-    try:
-        folder = user_pictures_path() / "runapi"
-    except RuntimeError:  # there is no home
-        return None
-    return folder if folder.is_absolute() else None
 
 
 def _project() -> Path | None:

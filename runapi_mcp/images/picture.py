@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.catalog.vendors import RUNAPI, Vendor
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.images.naming import SetMember
 
@@ -61,6 +61,7 @@ class WantedPicture:
     """Where it was kept as it came, if what was saved was made of it."""
     age_seconds: float | None = None
     """How long ago its task was made; None where nobody knows."""
+    vendor: Vendor = RUNAPI
 
     @property
     def is_young(self) -> bool:
@@ -68,7 +69,7 @@ class WantedPicture:
 
     @property
     def is_expired(self) -> bool:
-        return self.age_seconds is not None and self.age_seconds > IMAGE_SECONDS
+        return self.age_seconds is not None and self.age_seconds > self.vendor.image_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class PictureRequest:
     """Of the format that they are saved in; empty for as they come."""
     originals: Place | None = None
     """Where those are kept as they came that are saved in another format."""
+    kept_name: str = ""
+    """What the set is called in the bucket; empty where it is not to be kept there."""
 
     @property
     def keeps_sidecars(self) -> bool:
@@ -110,7 +113,7 @@ class PictureRequest:
 
     def missing(self, picture: Picture, reason: str) -> Picture:
         """The picture, which could not be fetched or kept, with why that is."""
-        if self.place:
+        if self.place or self.kept_name:
             return replace(picture, not_saved=reason)
         return replace(picture, no_preview=reason if self.preview_px else "")
 
@@ -138,13 +141,20 @@ class Picture:
     """What else is to be said of it."""
     is_far: bool = False
     """Whether `path` is on another machine than the caller's."""
+    is_kept: bool = False
+    """Whether `url` is a link of our own, which lasts."""
 
     def after(self, earlier: Picture) -> Picture:
         """Itself; where it is not on the disk, with what is to be said of an earlier file of it."""
-        if self.path or not earlier.not_saved:
+        if self.is_home or not earlier.not_saved:
             return self
         reasons = filter(None, (earlier.not_saved, self.not_saved))
         return replace(self, not_saved=" ".join(reasons))
+
+    @property
+    def is_home(self) -> bool:
+        """Whether it need not be fetched any more."""
+        return self.path is not None or self.is_kept
 
     @property
     def place(self) -> str:

@@ -20,6 +20,7 @@ import anyio.to_thread
 from runapi_mcp.base.errors import Failure
 from runapi_mcp.base.progress import Report, report_while
 from runapi_mcp.base.redaction import crash_words
+from runapi_mcp.base.stages import stage
 from runapi_mcp.images.folders import Folders
 from runapi_mcp.images.picture import Picture, PictureRequest, WantedPicture
 
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
     from runapi_mcp.images.decoding import Decoders
     from runapi_mcp.images.fetching import Fetcher
+    from runapi_mcp.images.kept_pictures import KeptPictures
     from runapi_mcp.images.workers import Workers
 
 MOST_FETCHED_AT_ONCE: Final = 4
 _PAUSES_SECONDS: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-_EXPIRED: Final = "RunAPI keeps an image for about 7 days, and this one is older."
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,11 @@ class PictureStore:
         folders: Folders,
         transport: httpx.AsyncBaseTransport | None = None,
         workers: Workers | None = None,
+        kept: KeptPictures | None = None,
     ) -> None:
+        """`kept` is where the pictures of callers on other machines are kept; None for nowhere."""
         self.folders = folders
+        self.kept = kept
         self._base_url = base_url
         self._transport = transport
         self._workers = workers
@@ -65,6 +69,8 @@ class PictureStore:
 
     def refuse_address(self, picture: Picture) -> Picture:
         """The picture; without its address, where that says itself that nobody should go there."""
+        if picture.is_kept:
+            return picture
         from runapi_mcp.images.fetch_targets import to_not_fetched
         from runapi_mcp.outbound import targets
 
@@ -87,10 +93,12 @@ class PictureStore:
         pictures = {
             wanted.number: await self._find_saved(request, wanted) for wanted in request.wanted
         }
-        missing = [one for one in request.wanted if pictures[one.number].path is None]
-        if missing and (request.place or request.preview_px):
-            for number, fetched in (await self._fetch_all(request, missing, report)).items():
-                pictures[number] = fetched.after(pictures[number])
+        missing = [one for one in request.wanted if not pictures[one.number].is_home]
+        if missing and (request.place or request.kept_name or request.preview_px):
+            with stage("fetch"):
+                fetched = await self._fetch_all(request, missing, report)
+            for number, picture in fetched.items():
+                pictures[number] = picture.after(pictures[number])
         return tuple(pictures.values())
 
     async def _fetch_all(
@@ -129,9 +137,9 @@ class PictureStore:
                 unsaved = _without_address(unsaved, failure)
         except Exception as error:  # noqa: BLE001 - it is paid for: what fails is said of the picture
             reason = _save_reason(error)
-            if request.place and request.preview_px:
+            if (request.place or request.kept_name) and request.preview_px:
                 # Anew: no half of it was kept.
-                preview_alone = replace(request, place=None)
+                preview_alone = replace(request, place=None, kept_name="")
                 unsaved = await self._fetch_or_explain(preview_alone, wanted, progress)
         return request.missing(unsaved, reason)
 
@@ -159,6 +167,8 @@ class PictureStore:
 
     async def _find_saved(self, request: PictureRequest, wanted: WantedPicture) -> Picture:
         """The picture that an earlier call saved, where it still is as it was."""
+        if self.kept is not None and request.kept_name:
+            return await self._find_kept(self.kept, request, wanted)
         if wanted.saved is None:
             return Picture(wanted.url)
         from runapi_mcp.images.download import inspect_saved
@@ -174,12 +184,25 @@ class PictureStore:
             logger.exception("a saved picture could not be looked at")
             return Picture(wanted.url)
 
+    async def _find_kept(
+        self, kept: KeptPictures, request: PictureRequest, wanted: WantedPicture
+    ) -> Picture:
+        from runapi_mcp.images.bucket import BucketUnusable
+        from runapi_mcp.images.structure import NotAnImage
+
+        try:
+            found = await kept.find(request, wanted, self.decoders)
+        except (BucketUnusable, NotAnImage) as failure:
+            logger.warning("a kept picture could not be looked at: %s", failure.happened)
+            found = None
+        return found or Picture(wanted.url)
+
     async def _fetch(
         self, request: PictureRequest, wanted: WantedPicture, progress: _DownloadProgress
     ) -> Picture:
         from runapi_mcp.images.download import Download
 
-        download = await anyio.to_thread.run_sync(Download.begin, request, wanted)
+        download = await anyio.to_thread.run_sync(Download.begin, request, wanted, self.kept)
         picture = request.late(wanted)
         try:
             record = partial(progress.record, wanted.url)
@@ -205,7 +228,8 @@ def _fetch_reason(failure: Failure, wanted: WantedPicture) -> str:
     from runapi_mcp.images.fetch_targets import NotAtItsAddress
 
     if isinstance(failure, NotAtItsAddress) and wanted.is_expired:
-        return f"{failure.happened} {_EXPIRED}"
+        kept = f"{wanted.vendor.title} keeps an image for {wanted.vendor.image_days}"
+        return f"{failure.happened} {kept}, and this one is older."
     return failure.happened
 
 

@@ -9,28 +9,40 @@ from typing import Final
 
 import anyio
 
-from runapi_mcp.base.errors import Failure, ProviderFailure, TaskNotFound
+from runapi_mcp.base.catalog.vendors import vendor_named
+from runapi_mcp.base.errors import Failure, TaskNotFound
 from runapi_mcp.base.progress import Report
 from runapi_mcp.base.redaction import crash_words
 from runapi_mcp.orders.approval import approve, question_for
+from runapi_mcp.orders.doubt import OutOfSight, in_doubt, not_answered_yet
 from runapi_mcp.orders.ledger import Entry, Spending, read_or_none, write_or_log
 from runapi_mcp.orders.limits import NotConfirmed
-from runapi_mcp.orders.payment import Paid, Payment
+from runapi_mcp.orders.payment import Paid
 from runapi_mcp.orders.poller import Poller, last_seen
 from runapi_mcp.orders.purchase import Encode, Purchase, RequestForm
 from runapi_mcp.orders.reconcile import reconcile_soon
 from runapi_mcp.orders.shared_state import SharedState
+from runapi_mcp.orders.single_send import payment_for
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.providers.port import Provider
+from runapi_mcp.providers.sellers import Sellers
 
 logger = logging.getLogger(__name__)
 
 YOUNG_SECONDS: Final = 60.0
-"""A task this young may not be known everywhere at RunAPI yet."""
+"""A task this young may not be known everywhere at its vendor yet."""
 
 
 class OrderWithdrawn(Exception):
     """Nothing came of the order, and nothing was sent: whoever joined it begins anew."""
+
+
+class OrderGivenUp(Exception):
+    """Whether anything came of the order, a day ago, nobody can tell: it may be paid for anew."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry.call_id)
+        self.entry = entry
 
 
 @dataclass(slots=True)
@@ -53,12 +65,12 @@ class Order:
 
 
 class Orders:
-    def __init__(self, shared: SharedState, provider: Provider) -> None:
+    def __init__(self, shared: SharedState, sellers: Sellers) -> None:
         self.ledger = shared.ledger
         self.limits = shared.limits
         self._shared = shared
-        self._provider = provider
-        self._poller = Poller(shared, provider)
+        self._sellers = sellers
+        self._poller = Poller(shared, sellers)
 
     def paying(self) -> AbstractAsyncContextManager[None]:
         """Around what a call does until it has paid: begun at once, unless the process is busy."""
@@ -78,23 +90,29 @@ class Orders:
             NotConfirmed: a person must be asked first; nothing was paid.
             LedgerUnusable: it cannot be written down; nothing was paid.
         """
-        reconcile_soon(self._shared, self._provider)
+        reconcile_soon(self._shared, self._sellers)
+        provider = self._seller(purchase)
         if self.limits.asks_for(purchase.total):
-            purchase = approve(self._provider, purchase, yes)
+            purchase = approve(provider, purchase, yes)
+
+        # A yes that is given again has the key of the call that it was given to first.
+        is_allowed = False
 
         def allow(spending: Spending, is_new: bool) -> None:  # noqa: FBT001 - as the ledger calls it
+            nonlocal is_allowed
             self.limits.check(purchase.total, spending)
             if self.limits.asks_for(purchase.total) and not (purchase.is_agreed and is_new):
                 left = self.limits.remaining_cents(spending)
-                question = question_for(self._provider, purchase)
+                question = question_for(provider, purchase)
                 raise NotConfirmed(purchase.total, purchase.count, left, question)
+            is_allowed = True
 
         wanted = self._entries(purchase)
         entries = await self.ledger.intend(wanted, purchase.use, purchase.came_at, allow)
-        return Order(purchase, entries, is_new=entries[0].key == purchase.key)
+        return Order(purchase, entries, is_new=is_allowed and entries[0].key == purchase.key)
 
     async def add_sources(self, order: Order, urls: Sequence[str]) -> None:
-        """Write down the whole request, now that RunAPI has all the images it starts from.
+        """Write down the whole request, now that its vendor has all the images it starts from.
 
         Where another call was faster, its addresses count.
 
@@ -121,18 +139,24 @@ class Orders:
 
         Raises:
             OrderWithdrawn
+            OrderGivenUp
         """
         found: dict[int, TrackedTask | Failure] = {}
 
         async def find(entry: Entry) -> None:
             found[entry.number] = await self._task_or_failure(order, entry, seconds)
 
+        first, *others = order.entries
         async with anyio.create_task_group() as group:
-            for entry in order.entries:
+            for entry in others:
                 group.start_soon(find, entry)
+            # Without a task of its own: most calls are for one picture.
+            await find(first)
         pictures = [found[number] for number in sorted(found)]
         if all(isinstance(each, _Withdrawn) for each in pictures):
             raise OrderWithdrawn
+        if all(isinstance(each, _Withdrawn | OutOfSight) for each in pictures):
+            raise OrderGivenUp(order.entries[0])
         return pictures
 
     async def follow(
@@ -150,7 +174,7 @@ class Orders:
         Raises:
             ProviderFailure: it could not be read, and there is no time to ask again.
         """
-        reconcile_soon(self._shared, self._provider)
+        reconcile_soon(self._shared, self._sellers)
         tracked = await self._track(task_id)
         if wait_seconds > 0 and tracked.is_polled:
             return tracked
@@ -176,11 +200,11 @@ class Orders:
         return tracked
 
     async def entry_of(self, task_id: str) -> Entry | None:
-        return await read_or_none(self.ledger.by_task(self._provider.caller_id, task_id))
+        return await read_or_none(self.ledger.by_task(self._sellers.caller_id, task_id))
 
     @property
     def has_budget(self) -> bool:
-        return self.limits.per_day_cents is not None and self._provider.has_key
+        return self.limits.per_day_cents is not None and self._sellers.has_key
 
     async def remaining_cents(self) -> float | None:
         """What may still be spent today; None where no budget is set, or nobody can tell."""
@@ -189,13 +213,13 @@ class Orders:
 
     async def spending_today(self) -> Spending | None:
         """What this caller's calls of today cost; None where nobody can tell."""
-        return await read_or_none(self.ledger.spending(self._provider.caller_id))
+        return await read_or_none(self.ledger.spending(self._sellers.caller_id))
 
     async def _track(self, task_id: str) -> TrackedTask:
         return await self._poller.track_known(task_id, await self.entry_of(task_id))
 
     def _entries(self, purchase: Purchase) -> list[Entry]:
-        caller, now, form = self._provider.caller_id, self.ledger.now(), self._form(purchase)
+        caller, now, form = self._sellers.caller_id, self.ledger.now(), self._form(purchase)
         return purchase.entries(caller, now, form, with_prompt=self._shared.keeps_prompts)
 
     def _form(self, purchase: Purchase) -> RequestForm:
@@ -203,7 +227,10 @@ class Orders:
         return RequestForm(self._encode(purchase), None if wakeups is None else wakeups.address_of)
 
     def _encode(self, purchase: Purchase) -> Encode:
-        return partial(self._provider.request_body, purchase.variant)
+        return partial(self._seller(purchase).request_body, purchase.variant)
+
+    def _seller(self, purchase: Purchase) -> Provider:
+        return self._sellers.of(purchase.variant.vendor.name)
 
     async def _task_or_failure(
         self, order: Order, entry: Entry, seconds: float
@@ -211,13 +238,13 @@ class Orders:
         try:
             return await self._task(order, entry, seconds)
         except TimeoutError:
-            return _in_doubt("RunAPI has not answered yet.")
+            return in_doubt(entry, not_answered_yet(entry))
         except Failure as failure:
             return failure
         except Exception as error:
             # It must not take along what is known of the call's other pictures.
             logger.exception("something unforeseen happened to a request that pays")
-            return _in_doubt(f"Unforeseen: {crash_words(error)}.")
+            return in_doubt(entry, f"Unforeseen: {crash_words(error)}.")
 
     async def _task(self, order: Order, entry: Entry, seconds: float) -> TrackedTask | Failure:
         # Before the task is made: after it, nothing may come between its id and `follow`.
@@ -240,11 +267,12 @@ class Orders:
             return Paid(entry)
         purchase = order.purchase
         body = purchase.body(entry, self._encode(purchase))
-        payment = Payment(self._provider, self.ledger, self.limits, entry, purchase.variant, body)
+        provider, variant = self._seller(purchase), purchase.variant
+        payment = payment_for(provider, self.ledger, self.limits, entry, variant, body)
         return await self._shared.payments.wait(entry.key, payment.pay, seconds)
 
     async def _look_at(self, tracked: TrackedTask) -> TrackedTask | Failure:
-        """An earlier call's task, polled once: RunAPI may have forgotten it."""
+        """An earlier call's task, polled once: its vendor may have forgotten it."""
         await self._poller.poll(tracked)
         if not (isinstance(tracked.failure, TaskNotFound) and self._is_final(tracked)):
             return tracked
@@ -274,13 +302,8 @@ def missing(entry: Entry) -> Failure:
         return _Withdrawn("It was not ordered.", "Nothing was paid for it.")
     if entry.status == "lost":
         return TaskNotFound(
-            f"An earlier identical call made task {entry.task_id}, which RunAPI no longer knows.",
+            f"An earlier identical call made task {entry.task_id}, which "
+            f"{vendor_named(entry.vendor).title} no longer knows.",
             "Call again to draw a new image." if entry.count == 1 else "Its image is lost.",
         )
-    return _in_doubt("RunAPI has not answered yet.")
-
-
-def _in_doubt(happened: str) -> ProviderFailure:
-    failure = ProviderFailure(happened, "The same call asks again, under the same key.")
-    failure.in_doubt = True
-    return failure
+    return in_doubt(entry, not_answered_yet(entry))

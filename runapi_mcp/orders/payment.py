@@ -44,6 +44,45 @@ def log_unheard(paid: Paid) -> None:
         warn_unwaited(paid.entry.task_id)
 
 
+def is_open(entry: Entry) -> bool:
+    """Whether no task is known of it, and there may be one, or be made."""
+    return entry.status == "intended" and entry.task_id is None
+
+
+async def reread_entry(ledger: Ledger, entry: Entry) -> Entry:
+    """The entry as the ledger has it now."""
+    call = await ledger.call(entry.call_id)
+    return next((each for each in call if each.key == entry.key), entry)
+
+
+async def wait_for_other_senders(ledger: Ledger, entry: Entry) -> Entry:
+    """The entry once it has its task, or whoever sends for it should have an answer."""
+    with anyio.move_on_after(2 * SEND_SECONDS):
+        while entry.is_being_sent(ledger.now()):
+            await anyio.sleep(LOOK_AGAIN_SECONDS)
+            entry = await reread_entry(ledger, entry)
+    return entry
+
+
+async def record_made(ledger: Ledger, entry: Entry, task: Task) -> Entry:
+    """The entry with the task that was made of it, written down."""
+    reserved_cents, now = task.reserved_cents, ledger.now()
+    made = replace(
+        entry,
+        task_id=task.id,
+        status=task.status,
+        price_cents=entry.price_cents if reserved_cents is None else reserved_cents,
+        sandbox=task.sandbox,
+        made_at=now,
+        image_urls=task.image_urls,
+        cost_cents=task.cost_cents,
+        ended_at=now if task.ended else None,
+    )
+    if not await write_or_log(ledger.record(made)):
+        logger.warning("task %s could not be written down; get_task finds it", task.id)
+    return made
+
+
 @dataclass(slots=True, eq=False)
 class Payment:
     """Asks the provider for what an entry says, under its key, once or however often it takes.
@@ -68,8 +107,8 @@ class Payment:
             NotAllowed: nothing was ever sent, and its price, not set aside any more, is over a
                 limit.
         """
-        await self._wait_for_other_senders()
-        if not self._is_open:
+        self.entry = await wait_for_other_senders(self.ledger, self.entry)
+        if not is_open(self.entry):
             return Paid(self.entry)
         try:
             task = await self.provider.create(
@@ -93,51 +132,19 @@ class Payment:
             # Cancelling gets through only while the provider has taken nothing.
             await write_or_log(self._record_no())
             raise
-        return Paid(await self._record(task), task)
-
-    @property
-    def _is_open(self) -> bool:
-        return self.entry.status == "intended" and self.entry.task_id is None
-
-    async def _wait_for_other_senders(self) -> None:
-        """Return once the entry has its task, or whoever sends for it should have an answer."""
-        with anyio.move_on_after(2 * SEND_SECONDS):
-            while self.entry.is_being_sent(self.ledger.now()):
-                await anyio.sleep(LOOK_AGAIN_SECONDS)
-                self.entry = await self._read_entry()
-
-    async def _read_entry(self) -> Entry:
-        call = await self.ledger.call(self.entry.call_id)
-        return next((each for each in call if each.key == self.entry.key), self.entry)
+        return Paid(await record_made(self.ledger, self.entry, task), task)
 
     async def _note_send(self) -> None:
         began_at = -SLEPT_SECONDS
         while abs(self.ledger.now() - began_at) >= SLEPT_SECONDS:
             began_at = self.ledger.now()
             self.entry = await self.ledger.record_send(self.entry.key, self._allow_again)
-            if not self._is_open:
+            if not is_open(self.entry):
                 raise _NothingToSend
             self._sends += 1
 
     def _allow_again(self, lapsed: Call, spending: Spending) -> None:
         self.limits.check(total_of([entry.price_cents for entry in lapsed]), spending)
-
-    async def _record(self, task: Task) -> Entry:
-        reserved_cents, now = task.reserved_cents, self.ledger.now()
-        entry = replace(
-            self.entry,
-            task_id=task.id,
-            status=task.status,
-            price_cents=self.entry.price_cents if reserved_cents is None else reserved_cents,
-            sandbox=task.sandbox,
-            made_at=now,
-            image_urls=task.image_urls,
-            cost_cents=task.cost_cents,
-            ended_at=now if task.ended else None,
-        )
-        if not await write_or_log(self.ledger.record(entry)):
-            logger.warning("task %s could not be written down; get_task finds it", task.id)
-        return entry
 
     async def _record_failure(self, failure: ProviderFailure) -> None:
         if failure.answer.task_id is not None:

@@ -1,6 +1,6 @@
 """Polling tasks for one caller, once for all calls that wait, and writing down what is read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -9,25 +9,27 @@ import anyio
 from runapi_mcp.base.catalog import by_model
 from runapi_mcp.base.catalog.task import Task
 from runapi_mcp.base.catalog.tiers import PRO
-from runapi_mcp.base.errors import ProviderFailure
+from runapi_mcp.base.catalog.vendors import RUNAPI, vendor_named
+from runapi_mcp.base.errors import ProviderFailure, TaskNotFound
 from runapi_mcp.base.progress import Report, report_while
+from runapi_mcp.base.stages import stage
 from runapi_mcp.orders.durations import LEARNED_FROM, Durations, Interval
 from runapi_mcp.orders.ledger import Entry, read_or_none, write_or_log
 from runapi_mcp.orders.look_budget import LookBudget
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.orders.tracked_task import Timing, TrackedTask, warn_unwaited
-from runapi_mcp.providers.port import Provider
+from runapi_mcp.providers.sellers import Sellers
 
 
 class Poller:
-    def __init__(self, shared: SharedState, provider: Provider) -> None:
+    def __init__(self, shared: SharedState, sellers: Sellers) -> None:
         self._shared = shared
         self._ledger = shared.ledger
-        self._provider = provider
+        self._sellers = sellers
 
     def track(self, task: Task, entry: Entry | None, durations: Durations) -> TrackedTask:
         """The tracked task, shared by all calls of this caller that wait for it."""
-        known, key = self._shared.tracked, (self._provider.caller_id, task.id)
+        known, key = self._shared.tracked, (self._sellers.caller_id, task.id)
         tracked = known.get(key)
         if tracked is None:
             timing = Timing(durations, self._made_at(entry))
@@ -69,7 +71,8 @@ class Poller:
             await anyio.lowlevel.checkpoint_if_cancelled()
             if wait_seconds > 0 and not all(tracked.task.ended for tracked in tasks):
                 message = partial(_message, tasks, self._shared.looks)
-                await report_while(report, message, poll_until_then)
+                with stage("wait"):
+                    await report_while(report, message, poll_until_then)
         except BaseException:
             for tracked in tasks:
                 warn_unwaited(tracked.task.id)
@@ -77,14 +80,44 @@ class Poller:
 
     async def poll(self, tracked: TrackedTask) -> None:
         """Read the task once and record it; a failed read is recorded too."""
-        variant = by_model(tracked.entry.model, self._shared.variants) if tracked.entry else None
         tracked.begin_poll()
         try:
-            task = await self._provider.read(tracked.task.id, variant, tracked.urgency)
+            task = await self._read(tracked)
         except ProviderFailure as failure:
             tracked.record_failure(failure)
         else:
             await self._write_down(tracked, task, tracked.record(task))
+
+    async def _read(self, tracked: TrackedTask) -> Task:
+        """The task now. One that is in no ledger is asked for at RunAPI first.
+
+        Raises:
+            ProviderFailure: it could not be read.
+            KeyMissing: it is of a vendor that there is no key of.
+        """
+        entry, task_id, urgency = tracked.entry, tracked.task.id, tracked.urgency
+        if entry is not None or tracked.task.vendor is not RUNAPI:
+            variant = by_model(entry.model, self._shared.variants) if entry else None
+            provider = self._sellers.of(tracked.task.vendor.name)
+            return await provider.read(task_id, variant, urgency)
+        return await self._found_anywhere(task_id, urgency)
+
+    async def _found_anywhere(self, task_id: str, urgency: Callable[[], float]) -> Task:
+        asked = list(self._sellers.paid) or [self._sellers.runapi]
+        unknown: list[TaskNotFound] = []
+        for provider in asked:
+            try:
+                return await provider.read(task_id, None, urgency)
+            except TaskNotFound as failure:
+                unknown.append(failure)
+        if len(asked) == 1:
+            raise unknown[0]
+        titles = " nor ".join(provider.vendor.title for provider in asked)
+        raise TaskNotFound(
+            f"Neither {titles} knows a task with this id for the API key there.",
+            unknown[0].advice,
+            unknown[0].answer,
+        )
 
     async def _poll_until_ended(self, tracked: TrackedTask) -> None:
         while not tracked.task.ended:
@@ -126,7 +159,8 @@ class Poller:
 def last_seen(task_id: str, entry: Entry | None) -> Task:
     """A task as the ledger knows it."""
     if entry is None or entry.status in ("intended", "refused", "lost"):
-        return Task(task_id, "unknown", model=entry.model if entry else None)
+        vendor = vendor_named(entry.vendor) if entry else RUNAPI
+        return Task(task_id, "unknown", model=entry.model if entry else None, vendor=vendor)
     return Task(
         id=task_id,
         status=entry.status,
@@ -135,6 +169,7 @@ def last_seen(task_id: str, entry: Entry | None) -> Task:
         cost_cents=entry.cost_cents,
         model=entry.model,
         sandbox=entry.sandbox,
+        vendor=vendor_named(entry.vendor),
     )
 
 

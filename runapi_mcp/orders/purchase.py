@@ -29,7 +29,7 @@ class Source:
     named: Mapping[str, str]
     """What it is, in the caller's words: `url`, `task_id`, or `path` and `sha256`."""
     url: str | None
-    """Where RunAPI finds it; None for what must be uploaded first."""
+    """Where the vendor finds it; None for what must be uploaded first."""
 
 
 Encode = Callable[[Mapping[str, object]], str]
@@ -60,7 +60,7 @@ class Purchase:
 
     variant: Variant
     settings: Mapping[str, object]
-    """What RunAPI is asked, all but the sources."""
+    """What the vendor is asked, all but the sources."""
     output_resolution: str | None
     came_at: float
     """When the call came, in seconds since the epoch: what was settled before is not joined."""
@@ -74,6 +74,10 @@ class Purchase:
     """Of the format that it is saved in, which anybody may have made of it for nothing."""
     redrawn: str | None = None
     """The task that another image is wanted for."""
+    payer: str = ""
+    """Who pays, where whose the order is does not tell that: then it is a part of what is asked."""
+    in_place_of: Entry | None = None
+    """An identical call in doubt that this one is paid in place of."""
     key: str = field(default_factory=new_key)
     """The first image's."""
     is_agreed: bool = False
@@ -90,7 +94,8 @@ class Purchase:
         asked = self._asked([source.identity for source in self.sources])
         more = [] if self.save_as is None else [self.save_as]
         several = [] if self.count == 1 else [self.count]
-        text = json.dumps([self.variant.model, asked, *more, *several], sort_keys=True)
+        payer = [self.payer] if self.payer else []
+        text = json.dumps([self.variant.model, asked, *more, *several, *payer], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -101,6 +106,7 @@ class Purchase:
             task_ids=self._sources_named("task_id"),
             paths=self._sources_named("path"),
             urls=self._sources_named("url"),
+            given_up=None if self.in_place_of is None else self.in_place_of.call_id,
         )
 
     def entries(
@@ -113,6 +119,7 @@ class Purchase:
         first = Entry(
             key=self.key,
             caller=caller,
+            vendor=self.variant.vendor.name,
             model=self.variant.model,
             output_resolution=self.output_resolution,
             fingerprint=self.fingerprint,

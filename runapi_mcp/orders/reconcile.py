@@ -11,7 +11,9 @@ from runapi_mcp.orders.ledger import Entry, Ledger, read_or_none
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.orders.payment import Payment
 from runapi_mcp.orders.shared_state import SharedState
+from runapi_mcp.orders.single_send import Look
 from runapi_mcp.providers.port import Provider
+from runapi_mcp.providers.sellers import Sellers
 
 logger = logging.getLogger(__name__)
 
@@ -21,23 +23,28 @@ AGAIN_SECONDS: Final = 60.0
 MOST_AT_A_TIME: Final = 20
 
 
-def reconcile_soon(shared: SharedState, provider: Provider) -> None:
+def reconcile_soon(shared: SharedState, sellers: Sellers) -> None:
     """Settle in the background what an earlier process, or a torn connection, left in doubt."""
-    if provider.has_key and shared.begin_reconciling(provider.caller_id, AGAIN_SECONDS):
-        shared.background.start(lambda: _reconcile(shared, provider))
+    if sellers.has_key and shared.begin_reconciling(sellers.caller_id, AGAIN_SECONDS):
+        shared.background.start(lambda: _reconcile(shared, sellers))
 
 
-async def _reconcile(shared: SharedState, provider: Provider) -> None:
-    for entry in await read_or_none(shared.ledger.doubts(provider.caller_id, MOST_AT_A_TIME)) or ():
+async def _reconcile(shared: SharedState, sellers: Sellers) -> None:
+    for entry in await read_or_none(shared.ledger.doubts(sellers.caller_id, MOST_AT_A_TIME)) or ():
         try:
-            await _settle(shared, provider, entry)
+            await _settle(shared, sellers.of(entry.vendor), entry)
         except (Failure, TimeoutError) as failure:
             logger.warning("an earlier call is still in doubt. %s", failure)
 
 
 async def _settle(shared: SharedState, provider: Provider, entry: Entry) -> None:
+    if provider.find is not None:
+        # It is looked for, and costs nothing.
+        look = Look(provider.find, shared.ledger, entry)
+        await shared.payments.wait(entry.key, look.settle, RECONCILE_SECONDS)
+        return
     variant = by_model(entry.model, shared.variants)
-    if variant is None or entry.request is None:
+    if variant is None or entry.request is None or not provider.has_key:
         return
     if not await _may_still_pay(shared.ledger, shared.limits, entry):
         logger.warning("an earlier call is still in doubt, and over the limits that are set now")

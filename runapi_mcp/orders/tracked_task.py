@@ -25,7 +25,8 @@ CALLBACK_DELAY_SECONDS: Final = 1.0
 
 def warn_unwaited(task_id: str) -> None:
     """Name a task whose callers have all left."""
-    logger.warning("stopped waiting; task %s goes on, and get_task finds it", task_id)
+    words = "stopped waiting; task %s goes on, and get_task finds it"
+    logger.warning(words, task_id, extra={"task_id": task_id})
 
 
 class AwaitedCallback(Protocol):

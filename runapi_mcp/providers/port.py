@@ -8,6 +8,7 @@ from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.balance import Balance
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Task
+from runapi_mcp.base.catalog.vendors import Vendor
 from runapi_mcp.base.settings import Key
 
 CREATE_SECONDS: Final = 40.0
@@ -25,8 +26,19 @@ class UploadedFile:
     expires_at: str | None
 
 
+Find = Callable[[str], Awaitable[Task | None]]
+"""Finds the task that was created under a key; None says that a complete list is without it.
+
+Raises:
+    ProviderFailure: the list could not be read, or not be read to its end.
+"""
+
+
 class Provider(Protocol):
     """Whoever sells pictures, as one caller sees them. Money is in US cents."""
+
+    @property
+    def vendor(self) -> Vendor: ...
 
     @property
     def has_key(self) -> bool: ...
@@ -58,6 +70,20 @@ class Provider(Protocol):
         """
         ...
 
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        """Whether `prices` tells them at once, from memory."""
+        ...
+
+    async def check(self, variant: Variant, arguments: Mapping[str, object]) -> None:
+        """Return where nothing that the vendor publishes is against a call.
+
+        Nothing is sent for it that pays, and it takes four seconds at most.
+
+        Raises:
+            Refused: the vendor does not sell that.
+        """
+        ...
+
     def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
         """The very text that a create sends: the same for the same arguments in the same order."""
         ...
@@ -74,12 +100,23 @@ class Provider(Protocol):
     ) -> Task:
         """A new task, paid once however often the request has to be repeated.
 
+        Where the vendor knows no idempotency keys, it is sent once, with the key as the caller's
+        own reference.
+
         An attempt is seen through although the caller leaves meanwhile, and so is a doubt.
         `before_send` is awaited before each attempt, right before bytes can leave; what it raises
         ends the create. `in_doubt` says that the key may have been used for this very task before.
 
         Raises:
             ProviderFailure: no task is known; `in_doubt` says whether there may be one.
+        """
+        ...
+
+    @property
+    def find(self) -> Find | None:
+        """Finds what was created under a key, where a create must not be repeated.
+
+        None where the vendor charges a create once however often it is sent under its key.
         """
         ...
 

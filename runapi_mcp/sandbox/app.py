@@ -8,30 +8,29 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.requests import ClientDisconnect
 
 from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.sockets import listen
 from runapi_mcp.base.web_server import WebServer
+from runapi_mcp.sandbox.accounts import Accounts
 from runapi_mcp.sandbox.faults import Faults, TornConnection
 from runapi_mcp.sandbox.file_routes import FileRoutes
-from runapi_mcp.sandbox.http_messages import KEY_PREFIX, error, sign, signing
+from runapi_mcp.sandbox.http_messages import app_of
 from runapi_mcp.sandbox.login_routes import LoginRoutes
 from runapi_mcp.sandbox.money_routes import MoneyRoutes
-from runapi_mcp.sandbox.picture_cache import PictureCache
+from runapi_mcp.sandbox.runapi_messages import KEY_PREFIX, word_as_runapi
+from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX, RunflowSandbox
+from runapi_mcp.sandbox.task_pictures import TaskPictures
 from runapi_mcp.sandbox.task_routes import TaskRoutes
-from runapi_mcp.sandbox.task_store import Accounts
+from runapi_mcp.sandbox.task_store import IdempotencyKeys, StoredTask, TaskMaker
 
 SANDBOX_KEY: Final = f"{KEY_PREFIX}key-without-money"
 
 
 class Sandbox:
-    """RunAPI in one process, as an ASGI app.
+    """RunAPI in one process, as an ASGI app, and Runflow under a prefix of it.
 
     `draw_seconds` is how long a picture takes; None is as long as life does. The clock is the event
     loop's, so that tests can move it. `faults` takes failures for the requests to come.
@@ -41,30 +40,22 @@ class Sandbox:
         self, draw_seconds: float | None = None, variants: Sequence[Variant] = VARIANTS
     ) -> None:
         self.faults = Faults()
-        self.accounts = Accounts(anyio.current_time, draw_seconds)
+        self.accounts: Accounts[StoredTask] = Accounts(anyio.current_time)
+        self.idempotency_keys = IdempotencyKeys()
+        self.runflow = RunflowSandbox(anyio.current_time, draw_seconds)
         files = FileRoutes(anyio.current_time, self.faults)
-        groups = (
-            TaskRoutes(variants, self.accounts, PictureCache(self.accounts, files), self.faults),
-            MoneyRoutes(variants, self.accounts, self.faults),
-            files,
-            LoginRoutes(anyio.current_time),
+        tasks = TaskRoutes(
+            variants,
+            self.accounts,
+            self.idempotency_keys,
+            TaskMaker(draw_seconds),
+            TaskPictures(self.accounts, files),
+            self.faults,
         )
-        self.app = Starlette(
-            routes=[
-                Route(path, signing(handler), methods=[method])
-                for group in groups
-                for method, path, handler in group.table()
-            ],
-            exception_handlers={HTTPException: _no_route},
-        )
-        # A redirect would be an answer that does not say where it comes from.
-        self.app.router.redirect_slashes = False
-
-
-async def _no_route(request: Request, refusal: Exception) -> Response:
-    if not isinstance(refusal, HTTPException):
-        raise refusal
-    return sign(error(refusal.status_code, refusal.detail, refusal.headers), request)
+        money = MoneyRoutes(variants, self.accounts, self.faults)
+        groups = (tasks, money, files, LoginRoutes(anyio.current_time))
+        self.app = app_of(groups, word_as_runapi)
+        self.app.mount(RUNFLOW_PREFIX, self.runflow.app)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from runapi_mcp.base.catalog import Action, Params, Variant
-from runapi_mcp.sandbox.http_messages import FieldErrors, Refusal, invalid
+from runapi_mcp.sandbox.http_messages import FieldErrors, invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,15 @@ class Endpoint:
             errors: FieldErrors = defaultdict(list)
             for problem in error.errors(include_url=False):
                 errors[str(problem["loc"][0])].append(_reason(problem))
-            raise Refusal(invalid(dict(errors))) from error
+            raise invalid(dict(errors)) from error
 
     def _variant(self, model: object) -> Variant:
         if model is None or model == "":
-            raise Refusal(invalid({"model": ["is required"]}))
+            raise invalid({"model": ["is required"]})
         for variant in self.variants:
             if variant.model == model:
                 return variant
-        raise Refusal(invalid({"model": [f"is not available for {self.action}"]}))
+        raise invalid({"model": [f"is not available for {self.action}"]})
 
 
 def endpoints_of(variants: Iterable[Variant]) -> tuple[Endpoint, ...]:

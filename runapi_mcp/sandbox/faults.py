@@ -6,18 +6,19 @@ A prompt may hold directives in double brackets; they are cut out before anythin
     [[never]]                            the task never ends
     [[takes 3s]]                         the task takes that long
     [[poll-after 2s]]                    answers about the task carry Retry-After: 2
+    [[WORD VALUE]]                       what only one vendor's contract has
     [[WHERE KIND 2s x3]]                 an HTTP failure
 
 WHERE is `create` (the default), `created` (a create whose task is stored already) or `poll`.
 KIND is a status (307 401 402 403 404 408 409 410 422 425 429 499 500 503), `html` (a 502 page),
 `torn` (the connection breaks), `slow` or `broken-json`. Seconds are the `Retry-After` of a status
 and the delay of `slow`. `x3` means the first three requests only, counted for each idempotency key,
-or for each body that comes without one; without it every request fails.
+or for each body or input that comes without one; without it every request fails.
 """
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, cast, get_args
 
@@ -25,11 +26,11 @@ import anyio
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from runapi_mcp.sandbox.http_messages import Refusal, error, invalid
+from runapi_mcp.sandbox.http_messages import EarlyAnswer, Refusal, invalid
 
 Where = Literal[
-    "create", "created", "poll", "prices", "quotes", "account", "prepare", "upload", "confirm",
-    "image",
+    "create", "created", "poll", "list", "prices", "quotes", "models", "account", "prepare",
+    "upload", "confirm", "image",
 ]  # fmt: skip
 FaultKind = Literal[
     "307", "401", "402", "403", "404", "408", "409", "410", "422", "425", "429", "499", "500",
@@ -37,7 +38,7 @@ FaultKind = Literal[
 ]  # fmt: skip
 
 _DIRECTIVE: Final = re.compile(r"\[\[((?:(?!\[\[|\]\]).)*+)\]\]", re.DOTALL)
-_SECONDS: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)s", re.ASCII)
+SECONDS: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)s", re.ASCII)
 _TIMES: Final = re.compile(r"x(\d{1,4})", re.ASCII)
 _KINDS: Final[tuple[str, ...]] = get_args(FaultKind)
 _PLACES: Final = ("create", "created", "poll")
@@ -84,6 +85,13 @@ class Script:
     takes_seconds: float | None = None
     poll_after_seconds: float | None = None
     faults: tuple[Fault, ...] = ()
+    own: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The values of the words that only its vendor's contract has."""
+
+
+Words = Mapping[str, re.Pattern[str]]
+"""What only one vendor's contract has: each word, with the values it takes."""
+NO_WORDS: Final[Words] = {}
 
 
 @dataclass(slots=True)
@@ -112,7 +120,7 @@ class Faults:
         if fault.kind == "slow":
             await anyio.sleep(DEFAULT_SLOW_SECONDS if fault.seconds is None else fault.seconds)
         else:
-            raise Refusal(_failing(fault))
+            raise _failing(fault)
 
     def _next(self, where: Where, scripted: Iterable[Fault], identity: Hashable) -> Fault | None:
         """The fault of this request, counted."""
@@ -128,17 +136,20 @@ class Faults:
         return None
 
 
-def script_of(prompt: str) -> Script:
+def script_of(prompt: str, words: Words = NO_WORDS) -> Script:
     """What a prompt asks for; a directive outside the language is refused with 422."""
     script = Script(" ".join(_DIRECTIVE.sub(" ", prompt).split()) or "untitled")
     for directive in _DIRECTIVE.findall(prompt):
-        script = _with_directive(script, str(directive).strip())
+        script = _with_directive(script, str(directive).strip(), words)
     return script
 
 
-def _with_directive(script: Script, directive: str) -> Script:
+def _with_directive(script: Script, directive: str, words: Words) -> Script:
     word, _, rest = directive.partition(" ")
-    seconds = _number(_SECONDS, [rest.strip()])
+    value = rest.strip()
+    if word in words and words[word].fullmatch(value):
+        return replace(script, own={**script.own, word: value})
+    seconds = seconds_in(value)
     if word.partition(":")[0] == "fail":
         reason = directive.partition(":")[2].strip()
         return replace(script, failure=reason or "The model could not draw this.")
@@ -155,12 +166,17 @@ def _fault(directive: str) -> Fault:
     words = directive.split()
     where = cast("Where", words.pop(0)) if words[:1] and words[0] in _PLACES else "create"
     kind, options = (words[0], words[1:]) if words else ("", [])
-    known = all(_SECONDS.fullmatch(word) or _TIMES.fullmatch(word) for word in options)
+    known = all(SECONDS.fullmatch(word) or _TIMES.fullmatch(word) for word in options)
     if kind not in _KINDS or not known:
         unknown = f"[[{directive}]] is not a sandbox directive"
-        raise Refusal(invalid({"prompt": [unknown]}))
-    seconds, times = _number(_SECONDS, options), _number(_TIMES, options)
+        raise invalid({"prompt": [unknown]})
+    seconds, times = _number(SECONDS, options), _number(_TIMES, options)
     return Fault(where, cast("FaultKind", kind), seconds, None if times is None else int(times))
+
+
+def seconds_in(text: str) -> float | None:
+    """The number of a text such as "2s"."""
+    return _number(SECONDS, [text])
 
 
 def _number(pattern: re.Pattern[str], words: Iterable[str]) -> float | None:
@@ -169,20 +185,21 @@ def _number(pattern: re.Pattern[str], words: Iterable[str]) -> float | None:
     return float(found.group(1)) if found else None
 
 
-def _failing(fault: Fault) -> Response:
+def _failing(fault: Fault) -> Refusal | EarlyAnswer:
     match fault.kind:
         case "torn":
-            return _Torn()
+            return EarlyAnswer(_Torn())
         case "html":
             page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
-            return HTMLResponse(page, 502)
+            return EarlyAnswer(HTMLResponse(page, 502))
         case "broken-json":
-            return Response('{"id": "3f2', 200, media_type="application/json")
+            broken = Response('{"id": "3f2', 200, media_type="application/json")
+            return EarlyAnswer(broken)
         case "422":
             return invalid({"prompt": ["was refused, as the sandbox was asked"]})
         case kind:
             pause = {} if fault.seconds is None else {"Retry-After": f"{fault.seconds:g}"}
-            return error(int(kind), _FAULT_MESSAGES[kind], pause)
+            return Refusal(int(kind), _FAULT_MESSAGES[kind], headers=pause)
 
 
 class _Torn(Response):

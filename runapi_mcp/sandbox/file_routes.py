@@ -18,12 +18,11 @@ from runapi_mcp.sandbox.http_messages import (
     Refusal,
     Table,
     answer,
-    api_key,
-    error,
     invalid,
     json_body,
     origin,
 )
+from runapi_mcp.sandbox.runapi_messages import api_key
 
 FILE_LIFETIME_SECONDS: Final = 3600.0
 LARGEST_FILE_BYTES: Final = 50_000_000
@@ -82,7 +81,7 @@ class FileRoutes:
             content = b""
         if source.get("type") != "base64" or not content:
             refused = "must be base64 data here: the sandbox fetches no URLs"
-            raise Refusal(invalid({"source": [refused]}))
+            raise invalid({"source": [refused]})
         name = str(body.get("file_name") or "file")
         file = self._keep(name, len(content), _md5(content), UNKNOWN_TYPE)
         file.content, file.confirmed = content, self._clock()
@@ -103,7 +102,7 @@ class FileRoutes:
             else ["must be a media type"],
         }
         if errors := {field: reasons for field, reasons in errors.items() if reasons}:
-            raise Refusal(invalid(errors))
+            raise invalid(errors)
         file = self._keep(str(name), int(str(size)), str(checksum), str(content_type))
         url = f"{origin(request)}/uploads/{file.id}"
         return answer({"signed_id": file.id, "upload_url": url, "headers": file.upload_headers})
@@ -112,14 +111,14 @@ class FileRoutes:
         await self._faults.misbehave("upload")
         file, content = self._files.get(request.path_params["file_id"]), await request.body()
         if file is None or file.content is not None:
-            raise Refusal(error(403, "this upload address is unknown or was used"))
+            raise Refusal(403, "this upload address is unknown or was used")
         if "authorization" in request.headers:
-            raise Refusal(error(403, "an API key does not belong here"))
+            raise Refusal(403, "an API key does not belong here")
         for name, value in file.upload_headers.items():
             if request.headers.get(name) != value:
-                raise Refusal(error(403, f"the header {name} is not the one that was issued"))
+                raise Refusal(403, f"the header {name} is not the one that was issued")
         if len(content) != file.byte_size or _md5(content) != file.checksum:
-            raise Refusal(error(403, "the bytes are not the ones that were announced"))
+            raise Refusal(403, "the bytes are not the ones that were announced")
         file.content = content
         return Response(status_code=204)
 
@@ -129,7 +128,7 @@ class FileRoutes:
         signed_id = (await json_body(request)).get("signed_id")
         file = self._files.get(signed_id) if isinstance(signed_id, str) else None
         if file is None or file.content is None:
-            raise Refusal(invalid({"signed_id": ["names no finished upload"]}))
+            raise invalid({"signed_id": ["names no finished upload"]})
         if file.confirmed is None:
             file.confirmed = self._clock()
         return _named(request, file)
@@ -137,7 +136,7 @@ class FileRoutes:
     async def _read(self, request: Request) -> Response:
         file = self.find(request.path_params["file_id"])
         if file is None:
-            raise Refusal(error(404, "File not found or expired"))
+            raise Refusal(404, "File not found or expired")
         return Response(file.content, media_type=file.content_type)
 
     def _keep(self, name: str, size: int, checksum: str, content_type: str) -> StoredFile:

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from runapi_mcp.base.html_page import content_policy, html_page
-from runapi_mcp.sandbox.http_messages import KEY_PREFIX, Refusal, Table, answer, error, json_body
+from runapi_mcp.sandbox.http_messages import EarlyAnswer, Refusal, Table, answer, json_body
+from runapi_mcp.sandbox.runapi_messages import KEY_PREFIX
 
 CODE_SECONDS: Final = 300.0
 """How long a code can be exchanged."""
@@ -66,11 +67,11 @@ class LoginRoutes:
         body = await json_body(request)
         asked, until = self._approved.pop(str(body.get("code")), (None, 0.0))
         if asked is None or self._clock() > until:
-            raise Refusal(error(400, "The code is unknown, used or expired"))
+            raise Refusal(400, "The code is unknown, used or expired")
         if body.get("redirect_port") != int(asked["redirect_port"]):
-            raise Refusal(error(400, "redirect_port is not the one of this login"))
+            raise Refusal(400, "redirect_port is not the one of this login")
         if _challenge(body.get("code_verifier")) != asked["code_challenge"]:
-            raise Refusal(error(400, "code_verifier does not match the challenge"))
+            raise Refusal(400, "code_verifier does not match the challenge")
         key = KEY_PREFIX + secrets.token_urlsafe(24)
         name, user = f"CLI on {asked['hostname']}", {"email": "sandbox@example.com"}
         return answer({"key": key, "name": name, "user": user}, 201)
@@ -103,8 +104,8 @@ def _page(asked: Mapping[str, str]) -> Response:
     return _html("Allow access?", "authorize.html", values, _callback(asked))
 
 
-def _bad_login(reason: str) -> Refusal:
-    return Refusal(_html("No login", "bad_login.html", {"reason": escape(reason)}, status=400))
+def _bad_login(reason: str) -> EarlyAnswer:
+    return EarlyAnswer(_html("No login", "bad_login.html", {"reason": escape(reason)}, status=400))
 
 
 def _html(

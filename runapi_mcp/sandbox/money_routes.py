@@ -11,9 +11,11 @@ from starlette.responses import Response
 
 from runapi_mcp.base.catalog import SNAPSHOT_AS_OF, Variant
 from runapi_mcp.base.json_values import as_object, as_text
+from runapi_mcp.sandbox.accounts import Accounts
 from runapi_mcp.sandbox.faults import Faults
-from runapi_mcp.sandbox.http_messages import Refusal, Table, answer, api_key, invalid, json_body
-from runapi_mcp.sandbox.task_store import Accounts, cents_of, schedule_of
+from runapi_mcp.sandbox.http_messages import Table, answer, invalid, json_body
+from runapi_mcp.sandbox.runapi_messages import api_key
+from runapi_mcp.sandbox.task_store import StoredTask, cents_of, schedule_of
 
 _AS_OF: Final = f"{SNAPSHOT_AS_OF}-01T00:00:00Z"
 
@@ -23,7 +25,7 @@ class MoneyRoutes:
     """`/api/v1/price_schedules`, `/api/v1/price_quotes` and `/api/v1/me`."""
 
     _variants: Sequence[Variant]
-    _accounts: Accounts
+    _accounts: Accounts[StoredTask]
     _faults: Faults
 
     def table(self) -> Table:
@@ -78,7 +80,7 @@ def _variant(variants: Sequence[Variant], body: Mapping[str, object]) -> Variant
     for variant in variants:
         if wanted == (variant.service, variant.action, variant.model):
             return variant
-    raise Refusal(invalid({"model": ["has no price for this service and action"]}))
+    raise invalid({"model": ["has no price for this service and action"]})
 
 
 def _row(variant: Variant) -> dict[str, object]:

@@ -1,58 +1,20 @@
-"""The sandbox's pictures: drawn when first asked for, from the prompt and the sources."""
+"""The pictures that were drawn last, so that one that is fetched again is not drawn again."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
-
-from anyio.to_thread import run_sync
-
-from runapi_mcp.sandbox.file_routes import FileRoutes
-from runapi_mcp.sandbox.task_store import Accounts, StoredTask
 
 MOST_CACHED: Final = 32
-GONE: Final = "Not here any more"
 
 
+@dataclass(slots=True)
 class PictureCache:
-    def __init__(self, accounts: Accounts, files: FileRoutes) -> None:
-        self._accounts = accounts
-        self._files = files
-        self._drawn: dict[str, bytes] = {}
+    _drawn: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
-    async def png(self, task_id: str) -> bytes | None:
-        """The picture of a completed task."""
-        task = self._accounts.task(task_id)
-        if task is None or task.status(self._accounts.clock()) != "completed":
-            return None
+    async def get(self, task_id: str, draw_it: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The picture of a task, drawn where it is not here."""
         if task_id not in self._drawn:
-            self._drawn[task_id] = await self._draw(task)
+            self._drawn[task_id] = await draw_it()
             if len(self._drawn) > MOST_CACHED:
                 del self._drawn[next(iter(self._drawn))]
         return self._drawn[task_id]
-
-    async def _draw(self, task: StoredTask) -> bytes:
-        urls = task.params.model_dump().get("source_image_urls", [])
-        sources = tuple([await self._source(url, task) for url in urls])
-        # Decoding and drawing take long: the event loop goes on answering meanwhile.
-        return await run_sync(_render, task, sources)
-
-    async def _source(self, url: str, task: StoredTask) -> bytes | str:
-        """A source's bytes when the sandbox holds them, else why not: nothing is fetched."""
-        parts = urlsplit(url)
-        if parts.netloc != urlsplit(task.base_url).netloc:
-            return f"Not fetched: {parts.hostname or url}"
-        folder, _, name = parts.path.strip("/").partition("/")
-        if folder == "images":
-            return await self.png(name.removesuffix(".png")) or GONE
-        file = self._files.find(name)
-        return (file.content if file else None) or GONE
-
-
-def _render(task: StoredTask, sources: tuple[bytes | str, ...]) -> bytes:
-    # Imported here: Pillow is for pictures, and most of the sandbox's answers are not.
-    from runapi_mcp.sandbox.pictures import Scene, draw, size, size_like
-
-    fields = task.params.model_dump()
-    resolution, ratio = task.params.resolution or "1k", fields.get("aspect_ratio", "1:1")
-    first = next((source for source in sources if isinstance(source, bytes)), GONE)
-    width, height = size_like(first, resolution) if ratio == "auto" else size(ratio, resolution)
-    return draw(Scene(task.script.prompt, task.variant.model, task.id, width, height, sources))

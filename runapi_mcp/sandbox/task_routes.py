@@ -1,9 +1,9 @@
 """The paid part of the contract: creating tasks, reading them, their callbacks and pictures."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from json import dumps
 
 import anyio
 from starlette.background import BackgroundTask
@@ -12,24 +12,14 @@ from starlette.responses import Response
 
 from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.task import Status
-from runapi_mcp.base.urls import is_loopback
+from runapi_mcp.sandbox.accounts import Accounts
+from runapi_mcp.sandbox.callbacks import call_back
 from runapi_mcp.sandbox.endpoints import Endpoint, endpoints_of
 from runapi_mcp.sandbox.faults import Faults, Script, script_of
-from runapi_mcp.sandbox.http_messages import (
-    Refusal,
-    Table,
-    answer,
-    api_key,
-    error,
-    idempotency_key,
-    json_body,
-    origin,
-)
-from runapi_mcp.sandbox.picture_cache import PictureCache
-from runapi_mcp.sandbox.task_store import Accounts, StoredTask
-
-CALLBACK_SECONDS = 5.0
-logger = logging.getLogger(__name__)
+from runapi_mcp.sandbox.http_messages import Refusal, Table, answer, json_body, origin
+from runapi_mcp.sandbox.runapi_messages import api_key, idempotency_key
+from runapi_mcp.sandbox.task_pictures import TaskPictures
+from runapi_mcp.sandbox.task_store import IdempotencyKeys, StoredTask, TaskMaker
 
 
 @dataclass(slots=True)
@@ -37,8 +27,10 @@ class TaskRoutes:
     """`/api/v1/{service}/{action}...`, `/api/v1/tasks/...` and `/images/...`."""
 
     _variants: Sequence[Variant]
-    _accounts: Accounts
-    _pictures: PictureCache
+    _accounts: Accounts[StoredTask]
+    _keys: IdempotencyKeys
+    _maker: TaskMaker
+    _pictures: TaskPictures
     _faults: Faults
     _called_back: set[str] = field(default_factory=set[str])
 
@@ -64,13 +56,16 @@ class TaskRoutes:
         self, endpoint: Endpoint, request: Request, body: Mapping[str, object], script: Script
     ) -> StoredTask:
         """The task of this request: the earlier one of its idempotency key, or a new one."""
-        account, key = self._accounts.of(api_key(request)), idempotency_key(request)
+        owner, key = api_key(request), idempotency_key(request)
+        account, identity = self._accounts.of(owner), endpoint.identity(body)
         variant, params = endpoint.validate(body)
-        identity = endpoint.identity(body)
-        if earlier := account.earlier(key, identity):
-            return earlier
-        task = self._accounts.new_task(variant, params, script, origin(request))
-        account.store(task, key, identity)
+        if key and (earlier := self._keys.earlier(owner, key, identity)):
+            return account.tasks[earlier]
+        now = self._accounts.clock()
+        task = self._maker.new_task(variant, params, script, origin(request), now)
+        account.take_on(task)
+        if key:
+            self._keys.remember(owner, key, identity, task.id)
         return task
 
     def _accept(self, task: StoredTask) -> Response:
@@ -90,7 +85,7 @@ class TaskRoutes:
     async def _read(self, endpoint: Endpoint, request: Request) -> Response:
         task = await self._readable(request)
         if task.variant not in endpoint.variants:
-            raise Refusal(error(404, "Task not found"))
+            raise Refusal(404, "Task not found")
         status = task.status(self._accounts.clock())
         return answer(_envelope(task, status), headers=_headers(task))
 
@@ -102,7 +97,7 @@ class TaskRoutes:
     async def _readable(self, request: Request) -> StoredTask:
         task = self._accounts.of(api_key(request)).tasks.get(request.path_params["task_id"])
         if task is None:
-            raise Refusal(error(404, "Task not found"))
+            raise Refusal(404, "Task not found")
         await self._faults.misbehave("poll", task.script.faults, task.id)
         return task
 
@@ -110,7 +105,7 @@ class TaskRoutes:
         await self._faults.misbehave("image")
         png = await self._pictures.png(request.path_params["task_id"])
         if png is None:
-            raise Refusal(error(404, "Image not found"))
+            raise Refusal(404, "Image not found")
         return Response(png, media_type="image/png")
 
 
@@ -144,21 +139,10 @@ def _result(task: StoredTask, status: Status) -> dict[str, object]:
     return entries
 
 
-async def _call_back(url: str, task: StoredTask, accounts: Accounts) -> None:
-    """Post the task's envelope once it has ended. One try; a callback is only a hint."""
-    # Imported here, as few tasks name a callback.
-    import httpx
-
-    if task.script.never_ends or not is_loopback(url):
+async def _call_back(url: str, task: StoredTask, accounts: Accounts[StoredTask]) -> None:
+    """Post the task's envelope once it has ended."""
+    if task.script.never_ends:
         return
     await anyio.sleep(max(0.0, task.started + task.seconds - accounts.clock()))
     body = {**_envelope(task, task.status(accounts.clock())), "sandbox": True}
-    try:
-        # Loading the certificates would take longer than all else.
-        client = httpx.AsyncClient(
-            timeout=CALLBACK_SECONDS, trust_env=False, verify=url.startswith("https:")
-        )
-        async with client:
-            await client.post(url, json=body)
-    except httpx.HTTPError as error:
-        logger.warning("the callback to %s failed: %s", url, error)
+    await call_back(url, dumps(body).encode(), {})

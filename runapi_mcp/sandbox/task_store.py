@@ -1,23 +1,27 @@
-"""The sandbox's tasks: one per idempotency key, finished by the clock, charged at the end.
+"""RunAPI's tasks as the sandbox keeps them: one per idempotency key.
 
 Prices are the snapshot's, and a made-up one where RunAPI published none.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from random import Random
 from typing import Final
 
 from runapi_mcp.base.catalog import Params, Schedule, Variant
 from runapi_mcp.base.catalog.task import Status
+from runapi_mcp.sandbox.course import Phase, phase_at, seconds_of
 from runapi_mcp.sandbox.faults import Script
-from runapi_mcp.sandbox.http_messages import Refusal, error
+from runapi_mcp.sandbox.http_messages import Refusal
 
 PRETENDED_CENTS: Final = 30
 """For what has no published price: in the sandbox it only has to be some price."""
-OPENING_BALANCE_CENTS: Final = 1000
-LONGEST_QUEUE_SECONDS: Final = 0.5
+_STATUSES: Final[dict[Phase, Status]] = {
+    "queued": "pending",
+    "drawing": "processing",
+    "failed": "failed",
+    "drawn": "completed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,83 +39,42 @@ class StoredTask:
     seconds: float
 
     def status(self, now: float) -> Status:
-        if self.script.never_ends or now - self.started < self.seconds:
-            queued = min(LONGEST_QUEUE_SECONDS, self.seconds / 10)
-            return "pending" if now - self.started < queued else "processing"
-        return "failed" if self.script.failure else "completed"
+        return _STATUSES[phase_at(now, self)]
 
 
 @dataclass(slots=True)
-class StoredAccount:
-    """One key's money and tasks."""
+class IdempotencyKeys:
+    """The request that each key of each account came with, and the id of the task it made."""
 
-    balance_cents: int = OPENING_BALANCE_CENTS
-    spent_cents: int = 0
-    tasks: dict[str, StoredTask] = field(default_factory=dict[str, StoredTask])
-    by_key: dict[str, tuple[object, str]] = field(default_factory=dict[str, tuple[object, str]])
-    _unsettled: set[str] = field(default_factory=set[str])
+    _used: dict[tuple[str, str], tuple[Hashable, str]] = field(
+        default_factory=dict[tuple[str, str], tuple[Hashable, str]]
+    )
 
-    def reserved_cents(self) -> int:
-        return sum(self.tasks[task_id].price_cents for task_id in self._unsettled)
+    def remember(self, owner: str, key: str, request: Hashable, task_id: str) -> None:
+        self._used[owner, key] = request, task_id
 
-    def settle(self, now: float) -> None:
-        """Charge what has been drawn since, and release what failed."""
-        for task_id in list(self._unsettled):
-            task = self.tasks[task_id]
-            if (status := task.status(now)) not in ("completed", "failed"):
-                continue
-            self._unsettled.remove(task_id)
-            if status == "completed":
-                self.balance_cents -= task.price_cents
-                self.spent_cents += task.price_cents
+    def task_of(self, owner: str, key: str) -> str | None:
+        return self._used[owner, key][1] if (owner, key) in self._used else None
 
-    def store(self, task: StoredTask, key: str | None, request: object) -> None:
-        """Take a new task on; refused with 402 where what is not reserved is below its price."""
-        if self.balance_cents - self.reserved_cents() < task.price_cents:
-            raise Refusal(error(402, "Insufficient credits"))
-        self.tasks[task.id] = task
-        self._unsettled.add(task.id)
-        if key is not None:
-            self.by_key[key] = (request, task.id)
-
-    def earlier(self, key: str | None, request: object) -> StoredTask | None:
-        """The task this idempotency key already made; by another request, it is a 409."""
-        if key is None or key not in self.by_key:
-            return None
-        known, task_id = self.by_key[key]
-        if known != request:
-            raise Refusal(error(409, "Idempotency-Key was used with other input"))
-        return self.tasks[task_id]
+    def earlier(self, owner: str, key: str, request: Hashable) -> str | None:
+        """The task this key already made; by another request, it is a 409."""
+        if (owner, key) in self._used and self._used[owner, key][0] != request:
+            raise Refusal(409, "Idempotency-Key was used with other input")
+        return self.task_of(owner, key)
 
 
-class Accounts:
-    """All accounts, made when their key first appears."""
+@dataclass(frozen=True, slots=True)
+class TaskMaker:
+    """`draw_seconds` is how long a picture takes; None is as long as life does."""
 
-    def __init__(self, clock: Callable[[], float], draw_seconds: float | None) -> None:
-        self.clock = clock
-        self._draw_seconds = draw_seconds
-        self._accounts: dict[str, StoredAccount] = {}
-
-    @property
-    def spent_cents(self) -> int:
-        """What all of them together were charged."""
-        return sum(self.of(key).spent_cents for key in list(self._accounts))
-
-    def of(self, key: str) -> StoredAccount:
-        account = self._accounts.setdefault(key, StoredAccount())
-        account.settle(self.clock())
-        return account
-
-    def task(self, task_id: str) -> StoredTask | None:
-        """A task of any account: pictures are public to whoever knows their address."""
-        found = (account.tasks.get(task_id) for account in self._accounts.values())
-        return next((task for task in found if task), None)
+    draw_seconds: float | None
 
     def new_task(
-        self, variant: Variant, params: Params, script: Script, base_url: str
+        self, variant: Variant, params: Params, script: Script, base_url: str, now: float
     ) -> StoredTask:
         """A task that starts now. It is not stored yet."""
         task_id = str(uuid.uuid4())
+        usual = variant.tier.sandbox_seconds
         return StoredTask(
             id=task_id,
             variant=variant,
@@ -119,16 +82,9 @@ class Accounts:
             script=script,
             base_url=base_url,
             price_cents=cents_of(variant, params.resolution),
-            started=self.clock(),
-            seconds=self._seconds(variant, script, task_id),
+            started=now,
+            seconds=seconds_of(script, self.draw_seconds, usual, task_id),
         )
-
-    def _seconds(self, variant: Variant, script: Script, task_id: str) -> float:
-        if script.takes_seconds is not None:
-            return script.takes_seconds
-        if self._draw_seconds is not None:
-            return self._draw_seconds
-        return variant.tier.sandbox_seconds * Random(task_id).uniform(0.9, 1.1)  # noqa: S311 - varies a delay
 
 
 def schedule_of(variant: Variant) -> Schedule:

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Final
@@ -24,6 +25,7 @@ from runapi_mcp.base.hosts.host import ANSWER_MARGIN_SECONDS, ClientProfile
 from runapi_mcp.base.hosts.table import client_profile
 from runapi_mcp.base.progress import Report
 from runapi_mcp.base.redaction import crash_words
+from runapi_mcp.base.settings import are_saved
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
 from runapi_mcp.orders.ledger import Entry, write_or_log
@@ -31,6 +33,7 @@ from runapi_mcp.orders.limits import NotConfirmed
 from runapi_mcp.orders.orders import Orders
 from runapi_mcp.orders.shared_state import SharedState
 from runapi_mcp.providers.port import Provider, Upstream
+from runapi_mcp.providers.sellers import Sellers
 from runapi_mcp.server.arrivals import arrived_at
 from runapi_mcp.server.client_capabilities import Context, client_name, speaks
 from runapi_mcp.server.content import PREVIEWS_LEFT_OUT, blocks, shows_all
@@ -48,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 FETCH_RESERVE_SECONDS: Final = 5.0
 """What is left of a host's time once the images are fetched."""
+
+_SETTING: Final = re.compile("RUNAPI_|RUNFLOW_")
 
 CallResult = CallToolResult | InputRequiredResult | dict[str, Any]  # Any: as the SDK has it
 
@@ -69,23 +74,31 @@ class Service:
     previews: bool = True
     logins: PendingLogins | None = None
     """Where a key can be got for callers on this machine; None for nowhere."""
+    others: Sequence[Provider] = ()
+    """Who else sells, with this server's own keys, to whoever may use those."""
 
     def saves_for(self, context: Context) -> bool:
         """Whether this caller's pictures are saved here."""
-        return _is_local(context) if self.saves is None else self.saves
+        if self.keeps_for(context):
+            return False
+        return are_saved(save=self.saves, is_local=_is_local(context))
+
+    def keeps_for(self, context: Context) -> bool:
+        """Whether this caller's pictures are kept in a bucket."""
+        return self.picture_store.kept is not None and not _is_local(context)
 
     def shares_disk_with(self, context: Context) -> bool:
         """Whether what is saved is on the caller's own machine."""
         return _is_local(context) and self.saves_for(context)
 
     def caller(self, context: Context) -> Caller:
-        provider, wait_seconds = self.upstream.provider(self.keys.of(context)), self.wait_seconds
+        sellers, wait_seconds = self.sellers(context), self.wait_seconds
         pay_seconds = _host_limit_seconds(context) - ANSWER_MARGIN_SECONDS
         started = arrived_at()
         return Caller(
-            provider=provider,
-            orders=Orders(self.shared, provider),
-            delivery=self._delivery_options(context, _id_of(provider)),
+            sellers=sellers,
+            orders=Orders(self.shared, sellers),
+            delivery=self._delivery_options(context, _id_of(sellers)),
             wait=Wait(
                 started=started,
                 default_seconds=pay_seconds if wait_seconds is None else wait_seconds,
@@ -95,6 +108,11 @@ class Service:
             ),
             logins=self.logins if _is_local(context) else None,
         )
+
+    def sellers(self, context: Context) -> Sellers:
+        """Who sells to this caller."""
+        others = self.others if self.keys.are_own(context) else ()
+        return Sellers(self.upstream.provider(self.keys.of(context)), others)
 
     def _delivery_options(self, context: Context, caller: str) -> DeliveryOptions:
         return DeliveryOptions(
@@ -108,9 +126,9 @@ class Service:
         )
 
 
-def _id_of(provider: Provider) -> str:
+def _id_of(sellers: Sellers) -> str:
     try:
-        return provider.caller_id
+        return sellers.caller_id
     except KeyMissing:  # who has none has no pictures either
         return ""
 
@@ -274,7 +292,7 @@ def _reporter(context: Context) -> Report:
 
 def _words(context: Context, failure: Failure) -> str:
     """What is told of a failure; a caller from elsewhere sets no variable of this server."""
-    theirs = not _is_local(context) and "RUNAPI_" in failure.advice
+    theirs = not _is_local(context) and _SETTING.search(failure.advice) is not None
     return f"{failure} (Whoever runs this server sets that.)" if theirs else str(failure)
 
 

@@ -26,16 +26,22 @@ class Keys:
             add_secret(key.reveal())
         return key
 
-    def _find(self, context: Context) -> Key:
+    def are_own(self, context: Context) -> bool:
+        """Whether this server's own keys pay for a request."""
         if context.request is None or self.http == "own":
-            return self._own()
-        authorization = str(context.request.headers.get("authorization", "")).strip()
-        if not authorization and self.http == "brought or own":
-            return self._own()
-        return brought_key(authorization)
+            return True
+        return self.http == "brought or own" and not _authorization(context)
+
+    def _find(self, context: Context) -> Key:
+        return self._own() if self.are_own(context) else brought_key(_authorization(context))
 
     def _own(self) -> Key:
         return self.own if self.look is None else self.look()
+
+
+def _authorization(context: Context) -> str:
+    request = context.request
+    return "" if request is None else str(request.headers.get("authorization", "")).strip()
 
 
 def brought_key(authorization: str) -> Key:

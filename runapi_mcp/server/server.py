@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, cast
 
+import anyio.to_thread
 from mcp import MCPError
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel import Server
@@ -25,7 +26,8 @@ from mcp_types import (
 from mcp_types import Tool as McpTool
 
 from runapi_mcp import __version__, gallery
-from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog import VARIANTS, Variant
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.base.identity import TITLE
 from runapi_mcp.server.calls import Context, Service, call_tool
 from runapi_mcp.server.field_errors import name_fields
@@ -59,12 +61,13 @@ def create_server(
 
     `saves` tells whether pictures are saved for those whom it serves, as they are told at first.
     """
-    handlers = _Handlers(service, {tool.name: tool for tool in offered(variants)})
+    keeps = service.picture_store.kept is not None
+    handlers = _Handlers(service, variants)
     server: Server[Any] = Server(
         SERVER_NAME,
         version=__version__,
         title=TITLE,
-        instructions=instructions(variants, saves=saves),
+        instructions=instructions(variants, saves=saves, keeps=keeps),
         cache_hints=_CACHE_HINTS,
         # No x-mcp-header is used, so a call over HTTP needs no look at the schemas first.
         get_tool_input_schema=lambda _: None,
@@ -83,15 +86,20 @@ def create_server(
 
 
 class _Handlers:
-    def __init__(self, service: Service, tools: Mapping[str, Tool]) -> None:
+    def __init__(self, service: Service, variants: Sequence[Variant]) -> None:
         self._service = service
-        self._tools = tools
-        self._framing = gallery.page_meta(service.upstream.base_url)
+        self._tools = {tool.name: tool for tool in offered(variants)}
+        # What was drawn before may be of a variant that is not offered now.
+        self._shown = tuple(dict.fromkeys([*VARIANTS, *variants]))
+        self._vendors = tuple(
+            dict.fromkeys(each.vendor for each in variants if each.vendor is not RUNAPI)
+        )
 
     async def list_tools(
         self, context: Context, _: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        tools, saves = self._tools_for(context).values(), self._service.saves_for(context)
+        tools, service = self._tools_for(context).values(), self._service
+        saves = service.saves_for(context) or service.keeps_for(context)
         return ListToolsResult(tools=[describe(tool, saves=saves) for tool in tools])
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
@@ -104,6 +112,11 @@ class _Handlers:
             return self._tools
         return {name: tool for name, tool in self._tools.items() if not tool.needs_disk}
 
+    async def _framing(self) -> dict[str, Any]:
+        kept = self._service.picture_store.kept
+        origins = await anyio.to_thread.run_sync(kept.origins) if kept else []
+        return gallery.page_meta(self._service.upstream.base_url, *origins, vendors=self._vendors)
+
     async def list_resources(
         self, _: Context, __: PaginatedRequestParams | None
     ) -> ListResourcesResult:
@@ -113,7 +126,7 @@ class _Handlers:
             title=gallery.PAGE_TITLE,
             description=gallery.PAGE_DESCRIPTION,
             mime_type=gallery.PAGE_MIME_TYPE,
-            _meta=self._framing,
+            _meta=await self._framing(),
         )
         return ListResourcesResult(resources=[listed])
 
@@ -127,8 +140,8 @@ class _Handlers:
         contents = TextResourceContents(
             uri=gallery.PAGE_URI,
             mime_type=gallery.PAGE_MIME_TYPE,
-            text=gallery.read_page(),
-            _meta=self._framing,
+            text=gallery.read_page(self._shown),
+            _meta=await self._framing(),
         )
         return ReadResourceResult(contents=[contents])
 

@@ -24,7 +24,7 @@ class RunapiTasks:
 
     async def get(self, context: Context, task_id: str) -> Wire:
         """The task now. A failed image is a completed task with an error for a result."""
-        named, caller = TaskId.parse(task_id), self.service.caller(context)
+        named, caller = self._parse(task_id), self.service.caller(context)
         tracked, orders = await _poll(caller, named), caller.orders
         outcome = await _outcome(caller, named, tracked)
         state = task_state(named, "working", orders.ledger.now(), tracked)
@@ -38,11 +38,14 @@ class RunapiTasks:
 
     async def update(self, context: Context, task_id: str, answers: Wire) -> None:
         """Nothing: these tasks ask nothing."""
-        await _poll(self.service.caller(context), TaskId.parse(task_id))
+        await _poll(self.service.caller(context), self._parse(task_id))
 
     async def cancel(self, context: Context, task_id: str) -> None:
-        """Nothing: RunAPI cannot cancel. The image is drawn, and the same call joins it."""
-        await _poll(self.service.caller(context), TaskId.parse(task_id))
+        """Nothing: vendors cannot cancel. The image is drawn, and the same call joins it."""
+        await _poll(self.service.caller(context), self._parse(task_id))
+
+    def _parse(self, task_id: str) -> TaskId:
+        return TaskId.parse(task_id, self.service.shared.variants)
 
 
 async def _outcome(caller: Caller, named: TaskId, tracked: TrackedTask) -> TaskOutcome:

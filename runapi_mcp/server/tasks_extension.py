@@ -5,6 +5,7 @@ and when it was made.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol, Self
@@ -22,8 +23,7 @@ from mcp_types import (
     RequestParams,
 )
 
-from runapi_mcp.base.catalog import by_model
-from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.catalog import Variant, by_model
 from runapi_mcp.base.catalog.task_ids import canonical
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
@@ -35,7 +35,6 @@ Wire = dict[str, Any]  # Any: JSON as the protocol has it
 WireStatus = Literal["working", "input_required", "completed", "failed", "cancelled"]
 
 TASKS_EXTENSION: Final = "io.modelcontextprotocol/tasks"
-TTL_MS: Final = IMAGE_SECONDS * 1000
 LATEST_SECONDS: Final = 253_402_300_799
 """The end of the year 9999, the last that a date can have."""
 SHORTEST_POLL_MS: Final = 500
@@ -70,17 +69,17 @@ class TaskId:
         return f"{self.runapi_id}.{self.model}.{self.made_at}.{self.joined_at}{preview}"
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """The id that a client sent.
+    def parse(cls, text: str, known: Sequence[Variant]) -> Self:
+        """The id that a client sent, of a task of one of these variants.
 
         Raises:
             MCPError: this server gives no such ids.
         """
         runapi_id, model, *rest = text.split(".")[:5] + [""] * 2
         numbers = [int(number) for number in rest if _is_time(number)]
-        known = len(numbers) >= 2 and canonical(runapi_id) is not None
-        named = cls(runapi_id, model, *numbers) if known else None
-        if named is None or str(named) != text or by_model(model) is None:
+        is_formed = len(numbers) >= 2 and canonical(runapi_id) is not None
+        named = cls(runapi_id, model, *numbers) if is_formed else None
+        if named is None or str(named) != text or by_model(model, known) is None:
             raise unknown_task()
         return named
 
@@ -141,7 +140,7 @@ def task_state(
         "status": status,
         "createdAt": _iso(task_id.made_at),
         "lastUpdatedAt": _iso(updated_at),
-        "ttlMs": TTL_MS,
+        "ttlMs": int(tracked.task.vendor.image_seconds * 1000),
         "pollIntervalMs": min(max(poll_ms, SHORTEST_POLL_MS), LONGEST_POLL_MS),
     }
 

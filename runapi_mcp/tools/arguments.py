@@ -6,6 +6,7 @@ anything is sent.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final, TypeVar, cast, overload
@@ -22,6 +23,8 @@ from runapi_mcp.tools.tool import RawArguments
 
 _UNSET: Final = frozenset({"", "null", "none", "undefined"})
 """What forms and models write into a field that they leave out."""
+
+_DECIMAL: Final = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 # Where the rule alone does not lead on.
 _MORE: Final[Mapping[str, str]] = {
@@ -69,7 +72,7 @@ def _parse_forms(
     for name, value in raw.items():
         schema = field_schema(models, name) if name in fields else {}
         if schema and not _is_unset(value, schema, is_required=fields[name].is_required()):
-            arguments[name] = _in_form(value, schema.get("type"))
+            arguments[name] = _in_form(value, schema)
     advertised = [name for name, field in fields.items() if not field.deprecated]
     problems += unknown_names([name for name in raw if name not in fields], advertised)
     return arguments
@@ -93,8 +96,11 @@ def _validate(
         return None
 
 
-def _in_form(value: object, json_type: object) -> object:
+def _in_form(value: object, schema: Schema) -> object:
     """The value a host meant; what cannot be read so is left for validation to refuse."""
+    json_type = schema.get("type")
+    if isinstance(value, int) and json_type == "string" and str(value) in _choices(schema):
+        return str(value)
     if isinstance(value, float) and value.is_integer() and json_type == "integer":
         return int(value)
     if not isinstance(value, str):
@@ -113,6 +119,11 @@ def _integer(text: str) -> object:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else text
 
 
+def _number(text: str) -> object:
+    # float() would also take "1_0", "nan" and digits of other scripts.
+    return float(text) if _DECIMAL.fullmatch(text.strip()) else text
+
+
 def _array(text: str) -> object:
     """An array that is written as JSON; else the one thing that was meant, if any."""
     if text.strip().lower() in _UNSET:
@@ -129,6 +140,7 @@ def _array(text: str) -> object:
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "boolean": _boolean,
     "integer": _integer,
+    "number": _number,
     "array": _array,
 }
 
@@ -161,6 +173,10 @@ def _allowed(schema: Schema) -> str:
                 if low != high
                 else "an array of one URL, path or task_id"
             )
+        case {"type": "integer", "minimum": low, "maximum": high}:
+            return f"a whole number from {low} to {high}"
+        case {"type": "number", "minimum": low, "maximum": high}:
+            return f"a number from {low} to {high}"
         case {"type": "integer", "description": str(words)}:
             return f"a whole number, {words.rstrip('.')}"
         case {"type": "boolean"}:

@@ -50,9 +50,9 @@ async def _run(caller: Caller, raw: RawArguments) -> ToolResult:
     file, use = await _read_source(options.source, caller)
     content, made = await _convert(file, options, caller.delivery)
     path = await anyio.to_thread.run_sync(_save, content, target or "", caller.delivery)
-    if caller.provider.has_key:
+    if caller.sellers.has_key:
         # Whoever names a picture has it, as in `orders.purchase`.
-        await write_or_log(caller.orders.ledger.record_use(caller.provider.caller_id, use))
+        await write_or_log(caller.orders.ledger.record_use(caller.sellers.caller_id, use))
     facts = ConversionFacts(
         image_paths=[printable_path(path)],
         image_sizes=[f"{made.width}x{made.height}"],

@@ -10,9 +10,11 @@ import anyio
 from pydantic import MISSING
 
 from runapi_mcp.base.catalog import Variant
+from runapi_mcp.base.catalog.vendors import RUNAPI, Vendor
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
 from runapi_mcp.images.naming import split_suffix
-from runapi_mcp.orders.orders import Order, OrderWithdrawn
+from runapi_mcp.orders.doubt import doubt_advice
+from runapi_mcp.orders.orders import Order, OrderGivenUp, OrderWithdrawn
 from runapi_mcp.orders.purchase import SOURCES_FIELD, Purchase
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.arguments import accept
@@ -26,10 +28,6 @@ from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolR
 
 logger = logging.getLogger(__name__)
 
-_DOUBT = (
-    "Call again with the same arguments: that asks under the same idempotency key, so nothing is "
-    "charged twice."
-)
 _TOO_SLOW = (
     "The images to start from could not be checked and uploaded in the time that the host gives.",
     "This call paid nothing. Call again: what is uploaded already is not uploaded anew.",
@@ -50,11 +48,11 @@ def drawing_tool(variant: Variant) -> Tool:
 
 async def _draw(variant: Variant, caller: Caller, raw: RawArguments) -> ToolResult:
     async with caller.orders.paying():
-        order, paid, options = await _order(variant, caller, raw)
+        order, paid, options = await _buy(variant, caller, raw)
     return await _result(caller, order, paid, options)
 
 
-async def _order(
+async def _buy(
     variant: Variant, caller: Caller, raw: RawArguments
 ) -> tuple[Order, list[TrackedTask | Failure], DrawingOptions]:
     try:
@@ -64,12 +62,15 @@ async def _order(
     except TimeoutError as error:
         raise Refused(*_TOO_SLOW) from error
     while True:
-        order = await caller.orders.join(purchase) or await _intend(caller, purchase)
+        order = await _order(caller, purchase)
         caller.ordered.append(order)
         try:
             paid = await _pay(caller, order, sources)
         except OrderWithdrawn:
             # The call that it went on with came to nothing before anything was sent.
+            continue
+        except OrderGivenUp as doubt:
+            purchase = replace(purchase, in_place_of=doubt.entry)
             continue
         # Up to 160 MB, which nobody needs while the task is followed.
         sources.clear()
@@ -85,7 +86,8 @@ async def _check(
     if caller.delivery.saves:
         folders = caller.delivery.picture_store.folders
         folders.require_usable(target, named=caller.delivery.is_local)
-    caller.provider.require_key()
+    provider = caller.sellers.of(variant.vendor.name)
+    provider.require_key()
     sources = await check_sources(
         names_of(params), caller.orders, caller.delivery, caller.wait.report
     )
@@ -100,12 +102,19 @@ async def _check(
         save_as=None if target is None else stem,
         suffix=suffix,
         redrawn=None if options.redraw is MISSING else options.redraw,
+        payer="" if variant.vendor is RUNAPI else provider.caller_id,
     )
     return purchase, sources, options
 
 
-async def _intend(caller: Caller, purchase: Purchase) -> Order:
-    (price,) = await caller.provider.prices([(purchase.variant, purchase.output_resolution)])
+async def _order(caller: Caller, purchase: Purchase) -> Order:
+    provider = caller.sellers.of(purchase.variant.vendor.name)
+    priced = [(purchase.variant, purchase.output_resolution)]
+    # A replay is not to wait for what has to be looked up.
+    if not provider.has_prices(priced) and (earlier := await caller.orders.join(purchase)):
+        return earlier
+    await provider.check(purchase.variant, purchase.settings)
+    (price,) = await provider.prices(priced)
     return await caller.orders.intend(replace(purchase, price=price), caller.yes)
 
 
@@ -116,6 +125,7 @@ async def _pay(
 
     Raises:
         OrderWithdrawn
+        OrderGivenUp
     """
     if not order.is_ready:
         try:
@@ -129,7 +139,8 @@ async def _pay(
 
 
 async def _add_sources(caller: Caller, order: Order, sources: Sequence[CheckedSource]) -> None:
-    uploader = Uploader(caller.provider, caller.orders.ledger, caller.delivery.picture_store)
+    provider = caller.sellers.of(order.purchase.variant.vendor.name)
+    uploader = Uploader(provider, caller.orders.ledger, caller.delivery.picture_store)
     try:
         with anyio.fail_after(caller.wait.left_to_upload()):
             urls = await upload_sources(sources, uploader, caller.wait.report)
@@ -151,7 +162,7 @@ async def _result(
     """
     outcome = _outcome(order, paid, options)
     if not outcome.tasks:
-        _raise(max(outcome.failures.values(), key=is_in_doubt))
+        _raise(max(outcome.failures.values(), key=is_in_doubt), order.purchase.variant.vendor)
     wait_seconds = 0.0 if caller.as_task else options.or_else(caller.wait.default_seconds)
     follow_seconds = caller.wait.left_to_follow(wait_seconds)
     price = order.purchase.price
@@ -168,19 +179,20 @@ def _outcome(
         failures={number: each for number, each in numbered if isinstance(each, Failure)},
         siblings=tuple(tracked.task.id for tracked in tasks) if len(paid) > 1 else (),
         joined_at=order.joined_at,
+        doubtful=order.purchase.in_place_of,
         preview_px=options.preview(),
     )
 
 
-def _raise(failure: Failure) -> NoReturn:
+def _raise(failure: Failure, vendor: Vendor) -> NoReturn:
     """Say what a failed create left: nothing, or something that may have cost."""
     if not isinstance(failure, ProviderFailure):
         raise failure
     if failure.in_doubt:
         # Also for a caller who has left and hears no answer.
-        logger.warning("a create ended in doubt; the same call asks under the same key")
-        happened = f"{failure.happened} RunAPI may or may not have charged this."
-        raise ProviderFailure(happened, _DOUBT, failure.answer) from failure
+        logger.warning("a create ended in doubt; the same call settles it")
+        happened = f"{failure.happened} {vendor.title} may or may not have charged this."
+        raise ProviderFailure(happened, doubt_advice(vendor), failure.answer) from failure
     raise _unpaid(failure) from failure
 
 

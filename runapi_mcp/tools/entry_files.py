@@ -1,9 +1,9 @@
-"""The images of an entry of the ledger: where they were saved, and how long RunAPI has them."""
+"""The images of an entry of the ledger: where they were saved, how long their vendor has them."""
 
 from itertools import zip_longest
 from pathlib import Path
 
-from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.catalog.vendors import Vendor
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.images.picture import SavedPicture
 from runapi_mcp.orders.ledger import Entry
@@ -25,10 +25,10 @@ def kept_originals(entry: Entry) -> list[SavedPicture | None]:
     ]
 
 
-def expiry_of(entry: Entry | None, made_at: float | None = None) -> str | None:
-    """Until when RunAPI has the images, about; None when nobody knows how old they are."""
+def expiry_of(entry: Entry | None, vendor: Vendor, made_at: float | None = None) -> str | None:
+    """Until when the vendor has the images, about; None when nobody knows how old they are."""
     made_at = entry.drawn_since if entry else made_at
-    return utc(made_at + IMAGE_SECONDS) if made_at else None
+    return utc(made_at + vendor.image_seconds) if made_at else None
 
 
 def _levels(entry: Entry, file: str) -> int:

@@ -10,14 +10,13 @@ from typing import Annotated, Any, cast
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from runapi_mcp.base.catalog import SNAPSHOT_AS_OF
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status
+from runapi_mcp.base.catalog.vendors import RUNAPI, Vendor
 from runapi_mcp.base.printable import on_one_line
 from runapi_mcp.orders.ledger import OrderStatus
 
-SANDBOX_NOTICE = "From the sandbox: a practice answer, not RunAPI; no real money moved."
-_LEFT_UNKNOWN = (
+LEFT_UNKNOWN = (
     "What the daily budget leaves is unknown, because the ledger cannot be used; paid calls are "
     "refused meanwhile, and say why."
 )
@@ -132,22 +131,32 @@ def known(cents: float | None) -> float | MISSING:
     return MISSING if cents is None else cents
 
 
-def price_basis(price: Price) -> str:
+def sandbox_notice(vendor: Vendor = RUNAPI) -> str:
+    return f"From the sandbox: a practice answer, not {vendor.title}; no real money moved."
+
+
+SANDBOX_NOTICE = sandbox_notice()
+
+
+def price_basis(price: Price, vendor: Vendor = RUNAPI) -> str:
     match price.source:
         case "live":
-            return "live from RunAPI"
+            return f"live from {vendor.title}"
         case "sandbox":
             return "the sandbox's price list"
         case "snapshot":
-            return f"RunAPI's published price of {SNAPSHOT_AS_OF}; the live one could not be read"
+            published = f"{vendor.title}'s published price of {vendor.prices_as_of}"
+            return f"{published}; the live one could not be read"
         case "unknown":
-            return "unknown; RunAPI has not published it and the live price could not be read"
+            return (
+                f"unknown; {vendor.title} has not published it and the live price could not be read"
+            )
 
 
 def notice_of(*, sandbox: bool, left_is_unknown: bool = False) -> str | MISSING:
     sentences = [SANDBOX_NOTICE] if sandbox else []
     if left_is_unknown:
-        sentences.append(_LEFT_UNKNOWN)
+        sentences.append(LEFT_UNKNOWN)
     return " ".join(sentences) or MISSING
 
 

@@ -13,7 +13,8 @@ MOST_NAMED: Final = 5
 _HUMP: Final = re.compile(r"([a-z0-9])([A-Z])")
 _GAP: Final = re.compile(r"[\s_-]+")
 
-# Names other image services use. RunAPI's Flux 2 has no such thing under any name.
+# Names other image services use. RunAPI's Flux 2 has no such thing under any name; some of them
+# are fields of flex at Runflow.
 _NOT_IN_RUNAPI: Final = frozenset(
     {"seed", "guidance", "guidance_scale", "steps", "num_inference_steps", "negative_prompt",
      "safety_tolerance", "strength"}
@@ -26,6 +27,9 @@ _OTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
         "reference_images", "source_url",
     ),
     "aspect_ratio": ("ratio",),
+    "image_size": ("size", "dimensions", "aspect_ratio", "resolution", "output_resolution"),
+    "guidance_scale": ("guidance", "cfg", "cfg_scale"),
+    "num_inference_steps": ("steps", "num_steps", "inference_steps"),
     "output_resolution": ("resolution", "quality"),
     "count": (
         "n", "num_images", "output_count", "num_outputs", "samples", "num_samples",
@@ -59,6 +63,7 @@ _WAYS: Final[Sequence[tuple[Sequence[str], Sequence[str], str]]] = (
         ("aspect_ratio",),
         "aspect_ratio sets the shape",
     ),
+    (("width", "height"), ("image_size",), "image_size takes WIDTHxHEIGHT"),
     (
         ("output_format", "format", "image_format", "file_type", "mime_type"),
         ("save_as",),

@@ -161,6 +161,11 @@ class PriceQuestion(Capability):
         Literal["1k", "2k"] | MISSING, Field(description="Unset for both.")
     ] = MISSING
 
+    @property
+    def resolution(self) -> str | None:
+        """At what those are priced that have no output_resolution."""
+        return None
+
 
 class ListQuestion(Capability):
     show: Annotated[

@@ -40,7 +40,7 @@ async def _run(caller: Caller, raw: RawArguments) -> ToolResult:
             "Over HTTP each request brings its own API key, so this server logs nobody in.",
             f"Create a key at {KEY_PAGE} and send it as the header Authorization: Bearer KEY.",
         )
-    return await _logged_in(caller.provider) or await _begin(caller.logins)
+    return await _logged_in(caller.sellers.runapi) or await _begin(caller.logins)
 
 
 async def _logged_in(provider: Provider) -> ToolResult | None:

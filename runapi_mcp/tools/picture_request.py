@@ -35,6 +35,8 @@ def target_of(options: DeliveryOptions, save_as: str | MISSING) -> str | None:
     """
     if save_as is MISSING:
         return None
+    if options.keeps:
+        return save_as
     if not options.saves:
         raise Refused(
             "save_as cannot be honoured: this server saves no pictures.",
@@ -60,6 +62,8 @@ def request_for(
         fetch_by=_fetch_by(options.answer_by),
         suffix=suffix,
         originals=(_place(options, None, usual) or _place(options, target, usual)),
+        # Its folders would be those of the machine that it is not on.
+        kept_name=(name or usual).rpartition("/")[2] if options.keeps else "",
     )
 
 
@@ -74,6 +78,7 @@ def wanted_pictures(
             saved=_nth(tracked, index, saved_pictures) if are_saved else None,
             original=_nth(tracked, index, kept_originals) if are_saved else None,
             age_seconds=_age_seconds(tracked, now),
+            vendor=tracked.task.vendor,
         )
         for tracked in drawn
         for index, url in enumerate(tracked.task.image_urls)
@@ -161,7 +166,7 @@ def _about(tracked: TrackedTask) -> dict[str, object]:
             "arguments": arguments or None,
             "made_from": _made_from(entry) or None,
             "drawn": utc(entry.ended_at) if entry.ended_at else None,
-            "source_expires": expiry_of(entry),
+            "source_expires": expiry_of(entry, task.vendor),
         }
     about |= {"sandbox": task.sandbox or None, "software": f"runapi-mcp {__version__}"}
     return {name: value for name, value in about.items() if value is not None}

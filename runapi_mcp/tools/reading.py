@@ -5,13 +5,14 @@ from typing import Final
 
 from pydantic import MISSING
 
+from runapi_mcp.base.catalog.vendors import vendor_named
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.redaction import excerpt
 from runapi_mcp.images.folders import name_of
 from runapi_mcp.orders.ledger import Doubt, Entry
 from runapi_mcp.orders.purchase import SOURCES_FIELD
 from runapi_mcp.tools.arguments import accept
-from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, TaskListFacts, TaskRow, known, utc
+from runapi_mcp.tools.facts import TaskFacts, TaskListFacts, TaskRow, known, sandbox_notice, utc
 from runapi_mcp.tools.inputs import ListQuestion, ReadingOptions, TaskReference
 from runapi_mcp.tools.presenting import present, siblings_of
 from runapi_mcp.tools.tool import Caller, RawArguments, TaskOutcome, Tool, ToolResult
@@ -30,6 +31,14 @@ ADVICE_IN_DOUBT: Final[Mapping[Doubt, str]] = {
     "same call asks": (
         "may have been charged, which check_balance tells; the same call asks about it under its "
         "key: nothing is charged twice."
+    ),
+    "looked for": (
+        "may have been charged; the next paid call, and so does the same call, looks for it in the "
+        "vendor's list, and nothing is sent a second time."
+    ),
+    "out of sight": (
+        "may have been charged, which the vendor's list could not tell for a day; the same call "
+        "pays for another."
     ),
 }
 """What is to be known of a call without a task before it is made again."""
@@ -68,15 +77,20 @@ def _arguments_of(entry: Entry | None) -> RawArguments | None:
 
 async def _list_tasks(caller: Caller, raw: RawArguments) -> ToolResult:
     (question,) = accept(raw, ListQuestion)
-    ledger, caller_id = caller.orders.ledger, caller.provider.caller_id
+    ledger, caller_id = caller.orders.ledger, caller.sellers.caller_id
     entries = await ledger.entries(caller_id, question.show, question.limit)
     facts = TaskListFacts(
         tasks=[_row_of(entry) for entry in entries],
         left_today_cents=known(await caller.orders.remaining_cents()),
         next=_next(entries),
-        notice=SANDBOX_NOTICE if any(entry.sandbox for entry in entries) else MISSING,
+        notice=_notice(entries) or MISSING,
     )
     return ToolResult(facts)
+
+
+def _notice(entries: Sequence[Entry]) -> str:
+    practised = dict.fromkeys(entry.vendor for entry in entries if entry.sandbox)
+    return " ".join(sandbox_notice(vendor_named(name)) for name in practised)
 
 
 def _row_of(entry: Entry) -> TaskRow:

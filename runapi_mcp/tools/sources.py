@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 import anyio
 import anyio.to_thread
 
-from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS, SURE_IMAGE_SECONDS
+from runapi_mcp.base.catalog.vendors import vendor_named
 from runapi_mcp.base.errors import Failure, ProviderFailure, Refused
 from runapi_mcp.base.printable import printable_path
 from runapi_mcp.base.progress import Report, report_while
@@ -120,7 +120,7 @@ async def _check_file(name: str, options: DeliveryOptions) -> CheckedSource:
 
 
 async def _check_task(task_id: str, orders: Orders, options: DeliveryOptions) -> CheckedSource:
-    """The image of an earlier task: as RunAPI has it, or from the disk once that is too old."""
+    """The image of an earlier task: as its vendor has it, or from the disk once that is too old."""
     entry, now = await orders.entry_of(task_id), orders.ledger.now()
     identity, named = f"task:{task_id}", {"task_id": task_id}
     if entry is not None and (image := await _saved_image(task_id, entry, now, options)):
@@ -135,9 +135,9 @@ async def _check_task(task_id: str, orders: Orders, options: DeliveryOptions) ->
 
 
 def _saved_for_good(entry: Entry, now: float) -> list[SavedPicture]:
-    """Where the first image of a task is, as it came before what was made of it, if RunAPI may have
-    it no longer."""
-    if now - (entry.ended_at or entry.begun_at) <= SURE_IMAGE_SECONDS:
+    """Where the first image of a task is, as it came before what was made of it, if its vendor may
+    have it no longer."""
+    if now - (entry.ended_at or entry.begun_at) <= vendor_named(entry.vendor).sure_image_seconds:
         return []
     first = next(filter(None, saved_pictures(entry)), None)
     return list(filter(None, (*kept_originals(entry)[:1], first)))
@@ -146,7 +146,7 @@ def _saved_for_good(entry: Entry, now: float) -> list[SavedPicture]:
 async def _saved_image(
     task_id: str, entry: Entry, now: float, options: DeliveryOptions
 ) -> LocalImage | None:
-    """The image of a task as it was saved; None where RunAPI's own is to be taken."""
+    """The image of a task as it was saved; None where the vendor's own is to be taken."""
     from runapi_mcp.images.local_image import read_saved_file
 
     lost: Failure | None = None
@@ -155,13 +155,14 @@ async def _saved_image(
             return await _strip(partial(read_saved_file, saved, task_id), options)
         except Failure as failure:  # moved, deleted or edited since
             lost = failure
-    # RunAPI may still have its own.
-    if lost is None or now - entry.drawn_since <= IMAGE_SECONDS:
+    # The vendor may still have its own.
+    vendor = vendor_named(entry.vendor)
+    if lost is None or now - entry.drawn_since <= vendor.image_seconds:
         return None
     raise Refused(
         lost.happened,
-        f"The image of task {task_id} was saved there, and RunAPI no longer has it: give the "
-        "path or URL of the image to start from.",
+        f"The image of task {task_id} was saved there, and {vendor.title} no longer has it: give "
+        "the path or URL of the image to start from.",
     ) from lost
 
 

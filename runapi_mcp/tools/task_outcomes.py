@@ -11,14 +11,14 @@ from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Status, Task
 from runapi_mcp.base.redaction import quote
 from runapi_mcp.images.picture import Picture
+from runapi_mcp.orders.doubt import given_up_words
 from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.tracked_task import TrackedTask
 from runapi_mcp.tools.entry_files import expiry_of
-from runapi_mcp.tools.facts import SANDBOX_NOTICE, TaskFacts, known, price_basis, utc
-from runapi_mcp.tools.next_step import NAMES_NONE, next_step
+from runapi_mcp.tools.facts import TaskFacts, known, price_basis, sandbox_notice, utc
+from runapi_mcp.tools.next_step import names_none, next_step
 from runapi_mcp.tools.tool import TaskOutcome, ToolResult
 
-_NO_REASON = "RunAPI gave no reason."
 _TROUBLE = (
     "The task is paid for and can be found: call get_task with this task_id, or take the images "
     "from image_urls."
@@ -59,7 +59,7 @@ def result_of(
         error=_error(outcome) or MISSING,
         request_id=(first.task.request_id if bad_end else None) or MISSING,
         next=next_step(outcome, status, len(failed)),
-        notice=_notice(tasks, pictures) or MISSING,
+        notice=_notice(outcome) or MISSING,
         **_picture_facts(pictures),
     )
     return ToolResult(facts, failed=bad_end, task=outcome)
@@ -116,16 +116,20 @@ def _picture_facts(pictures: Sequence[Picture]) -> _PictureFacts:
 
 
 def _expiry(outcome: TaskOutcome, made_at: float | None) -> str | None:
-    has_urls = any(picture.url for picture in outcome.pictures)
-    return expiry_of(outcome.first.entry, made_at) if has_urls else None
+    has_urls = any(picture.url and not picture.is_kept for picture in outcome.pictures)
+    first = outcome.first
+    return expiry_of(first.entry, first.task.vendor, made_at) if has_urls else None
 
 
-def _notice(tasks: Sequence[Task], pictures: Sequence[Picture]) -> str:
-    sandbox = SANDBOX_NOTICE if any(task.sandbox for task in tasks) else ""
+def _notice(outcome: TaskOutcome) -> str:
+    vendor, pictures = outcome.first.task.vendor, outcome.pictures
+    doubtful = outcome.doubtful and given_up_words(vendor, utc(outcome.doubtful.begun_at))
+    is_practice = any(tracked.task.sandbox for tracked in outcome.tasks)
+    sandbox = sandbox_notice(vendor) if is_practice else ""
     reasons = filter(None, (each.why_no_preview for each in pictures))
     previews = (f"An image has no preview: {reason}" for reason in reasons)
     notes = (each.note for each in pictures)
-    return " ".join(dict.fromkeys(filter(None, (sandbox, *notes, *previews))))
+    return " ".join(dict.fromkeys(filter(None, (doubtful, sandbox, *notes, *previews))))
 
 
 def _status(tasks: Sequence[Task]) -> Status:
@@ -155,7 +159,7 @@ def _failed(outcome: TaskOutcome) -> list[str]:
 
 
 def _why(task: Task) -> str:
-    return NAMES_NONE if task.status == "completed" else _reason(task)
+    return _emptiness(task) if task.status == "completed" else _reason(task)
 
 
 def _number(tracked: TrackedTask) -> int:
@@ -181,12 +185,13 @@ def _price_of(tracked: TrackedTask, price: Price | None) -> tuple[float | None, 
     if task.cost_cents is not None or task.status == "failed":
         return None, None
     if task.reserved_cents is not None:
-        return task.reserved_cents, f"reserved by {'the sandbox' if task.sandbox else 'RunAPI'}"
+        who = "the sandbox" if task.sandbox else task.vendor.title
+        return task.reserved_cents, f"reserved by {who}"
     if price is not None and price.source != "unknown":
-        return price.cents, price_basis(price)
+        return price.cents, price_basis(price, task.vendor)
     if entry is not None and entry.price_cents is not None:
         return entry.price_cents, "the price when it was ordered"
-    return (None, None) if price is None else (None, price_basis(price))
+    return (None, None) if price is None else (None, price_basis(price, task.vendor))
 
 
 def _seconds_of(entry: Entry) -> float:
@@ -200,9 +205,11 @@ def _sum(amounts: Iterable[float | None]) -> float | None:
 
 
 def _error(outcome: TaskOutcome) -> str | None:
-    tracked = outcome.first
-    if tracked.task.status == "failed" and len(outcome.tasks) == 1:
-        return _reason(tracked.task)
+    task = outcome.first.task
+    if task.status == "failed" and len(outcome.tasks) == 1:
+        return _reason(task)
+    if task.error is not None and not task.image_urls and len(outcome.tasks) == 1:
+        return f"{task.seller} reports {quote(task.error)}"
     failed = next((each.failure for each in outcome.tasks if each.failure is not None), None)
     if failed is not None:
         return f"The last look at the task failed: {failed.happened}{failed.reference}"
@@ -210,6 +217,12 @@ def _error(outcome: TaskOutcome) -> str | None:
 
 
 def _reason(task: Task) -> str:
-    """Why it failed, in words that are marked as RunAPI's."""
-    who = "RunAPI's sandbox" if task.sandbox else "RunAPI"
-    return f"{who} says: {quote(task.error)}" if task.error else _NO_REASON
+    """Why it failed, in words that are marked as its vendor's."""
+    no_reason = f"{task.vendor.title} gave no reason."
+    return f"{task.seller} says: {quote(task.error)}" if task.error else no_reason
+
+
+def _emptiness(task: Task) -> str:
+    """What is known of a task that is said to be done, and has no image."""
+    reported = f" It reports {quote(task.error)}." if task.error else ""
+    return f"{names_none(task.vendor)}{reported}"

@@ -13,9 +13,10 @@ from runapi_mcp.base.progress import Report
 from runapi_mcp.images.picture import Picture
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.login import PendingLogins
+from runapi_mcp.orders.ledger import Entry
 from runapi_mcp.orders.orders import Order, Orders
 from runapi_mcp.orders.tracked_task import TrackedTask
-from runapi_mcp.providers.port import Provider
+from runapi_mcp.providers.sellers import Sellers
 
 RawArguments = Mapping[str, object]
 
@@ -46,6 +47,8 @@ class TaskOutcome:
     """The tasks of all of the call's images, where it has several."""
     joined_at: float | None = None
     """When an earlier identical call was made, if this one only continued it."""
+    doubtful: Entry | None = None
+    """An identical call that may have been charged as well, in whose place this one was paid."""
     preview_px: int | None = None
     """How large a preview the caller asked for, should the answer come later."""
     arguments: RawArguments | None = None
@@ -93,11 +96,17 @@ class DeliveryOptions:
     is_local: bool
     """Whether the caller's files are this machine's."""
     saves: bool
+    """Whether pictures are saved on this machine's disk."""
     default_preview_px: int
     """How large a preview is when the call does not say; 0 for none."""
     most_preview_px: int
     answer_by: float
     """When fetching should be over, on the event loop's clock."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether pictures are kept in a bucket, as for callers on other machines."""
+        return self.picture_store.kept is not None and not self.is_local
 
     def preview_px(self, wanted: int | MISSING) -> int:
         px = self.default_preview_px if wanted is MISSING else wanted
@@ -151,7 +160,7 @@ class Wait:
 class Caller:
     """Who calls, and how: whose key, what was ordered with it, and how the answer gets there."""
 
-    provider: Provider
+    sellers: Sellers
     orders: Orders
     delivery: DeliveryOptions
     wait: Wait

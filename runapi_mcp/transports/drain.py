@@ -9,6 +9,7 @@ from typing import Final
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runapi_mcp.base.measures import DRAINING
 from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.transports.process import LEAVE_SECONDS, leave_soon
 
@@ -57,10 +58,12 @@ class Drain:
         if sig != signal.SIGTERM or not self.seconds or not self.is_ready:
             return False
         self._begun.set()
+        DRAINING.set(1)
         return True
 
     async def lead_out(self, web_server: WebServer) -> None:
         """End the server once it was told to leave and has."""
+        DRAINING.set(0)
         await self._begun.wait()
         leave_soon(self.seconds)
         notice_seconds = self.seconds * NOTICE_SHARE

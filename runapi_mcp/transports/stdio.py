@@ -116,17 +116,22 @@ class _Stdout:
     def __init__(self, pipes: Pipes, replay: Replay) -> None:
         self.broken = anyio.CancelScope()
         """Cancelled when nobody reads it any more."""
-        self._own = pipes.stdout
-        self._turns = anyio.Lock()
+        self._pipes = pipes
+        self._turns = anyio.Lock(fast_acquire=True)
         self._replay = replay
 
     async def send(self, item: SessionMessage) -> None:
         if self._replay.is_answered_by(item):
             return
-        line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
+        text = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
+        line = text.encode()
         try:
             async with self._turns:
-                await anyio.to_thread.run_sync(self._write, line.encode())
+                # A thread takes longer than most answers.
+                if self._pipes.takes_at_once(line):
+                    self._write(line)
+                else:
+                    await anyio.to_thread.run_sync(self._write, line)
         except BrokenPipeError as error:
             self.broken.cancel()
             raise anyio.BrokenResourceError from error
@@ -137,7 +142,7 @@ class _Stdout:
     def _write(self, line: bytes) -> None:
         rest = memoryview(line)
         while rest:
-            rest = rest[os.write(self._own, rest) :]
+            rest = rest[os.write(self._pipes.stdout, rest) :]
 
 
 @asynccontextmanager

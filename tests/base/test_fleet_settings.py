@@ -17,7 +17,7 @@ def secrets_of(environ: dict[str, str]) -> list[str]:
 
 
 def test_a_server_alone_has_none_of_it() -> None:
-    assert load({}).fleet == (None, (), None, None)
+    assert load({}).fleet == (None, (), None, None, None)
 
 
 @pytest.mark.parametrize("between", [",", " ", "\n", ", "])
@@ -127,3 +127,23 @@ def test_the_ledger_is_in_one_place(more: dict[str, str]) -> None:
 )
 def test_its_passwords_are_known_so_that_nothing_shows_them(url: str, passwords: set[str]) -> None:
     assert set(passwords_in(SecretStr(url))) == passwords
+
+
+PUBLIC = {"RUNAPI_PUBLIC_URL": "https://mcp.example.com", "RUNAPI_FLEET_SECRET": "s" * 16}
+
+
+def test_pictures_are_kept_in_a_bucket_where_one_is_named() -> None:
+    assert load({}).fleet.pictures is None
+    named = {"RUNAPI_PICTURES": "s3://pictures/of/agents", **PUBLIC}
+    assert load(named).fleet.pictures == "s3://pictures/of/agents"
+
+
+@pytest.mark.parametrize("url", ["pictures", "/srv/pictures", "https://s3/b", "s3://", "s3://b?c"])
+def test_what_is_no_bucket_is_refused(url: str) -> None:
+    with pytest.raises(NotConfigured, match="is not the address of a bucket"):
+        load({"RUNAPI_PICTURES": url, **PUBLIC})
+
+
+def test_a_bucket_needs_an_address_for_its_links() -> None:
+    with pytest.raises(NotConfigured, match="RUNAPI_PICTURES needs RUNAPI_PUBLIC_URL"):
+        load({"RUNAPI_PICTURES": "s3://pictures"})

@@ -37,6 +37,7 @@ SHAPES = {
     "xoxb-": "xoxb-1357924680-abcdef",
     "AKIA": "AKIA1357924680ABCDEF",
     "glpat-": "glpat-1357924680abcdef",
+    "rf_": "rf_live_1357924680abcdef",
     "AIza": "AIza1357924680abcdef",
     "sk-": "sk-1357924680abcdef",
     "sk_live_": "sk_live_1357924680abcdef",

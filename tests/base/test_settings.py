@@ -258,7 +258,7 @@ def test_another_misspelt_setting_is_told_at_the_start(given: str, meant: str) -
 
 
 @pytest.mark.parametrize(
-    "name", ["RUNAPI_WEBHOOK_SECRET", "RUNAPI_DAILY_REPORT", "RUNFLOW_API_KEY", "API_KEY", "RUN"]
+    "name", ["RUNAPI_WEBHOOK_SECRET", "RUNAPI_DAILY_REPORT", "RUNNER_API_KEY", "API_KEY", "RUN"]
 )
 def test_what_is_like_no_setting_is_nobodys_business(name: str) -> None:
     assert load({name: "1"}).warnings == ()
@@ -268,7 +268,7 @@ def test_every_setting_is_known_by_its_name() -> None:
     """Else one that is set correctly would be told to be misspelt."""
     room = Path(settings.__file__).parent
     sources = "".join(path.read_text() for path in room.glob("*.py") if path.name != "names.py")
-    quoted = set(re.findall(r'"(RUNAPI_[A-Z_]*[A-Z])"', sources))
+    quoted = set(re.findall(r'"(RUN(?:API|FLOW)_[A-Z_]*[A-Z])"', sources))
     caps = {f"RUNAPI_HTTP_{name.upper()}" for name in HttpCaps()._asdict()}
     waiting = {f"RUNAPI_{name.upper()}" for name in WaitingCaps()._asdict()}
     assert quoted | caps | waiting == names.NAMES

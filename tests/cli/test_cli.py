@@ -14,6 +14,7 @@ from mcp import Client
 from runapi_mcp import __version__
 from runapi_mcp.base.catalog import VARIANTS
 from tests.support.processes import (
+    QUICK,
     SIGNALS,
     Program,
     call,
@@ -33,6 +34,19 @@ HOW_TO_GET_A_KEY = (
 )
 TELL_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
 NOT_BY_AN_IDLE_SERVER = {"mcp", "pydantic", "anyio", "asyncio", "click", "dataclasses", "logging"}
+FOR_SERVERS_OF_MANY = {
+    "obstore",
+    "opentelemetry.metrics",
+    "opentelemetry.sdk",
+    "prometheus_client",
+    "psycopg",
+    "runapi_mcp.base.measures",
+    "runapi_mcp.fleet",
+    "runapi_mcp.images.bucket",
+    "runapi_mcp.images.kept_pictures",
+    "runapi_mcp.postgres",
+    "runapi_mcp.telemetry",
+}
 ONLY_WHEN_NEEDED = {
     "httpx",
     "PIL",
@@ -269,6 +283,17 @@ async def test_over_stdio_nothing_is_loaded_before_a_call_needs_it() -> None:
     assert imported(running.stderr.seen).isdisjoint(ONLY_WHEN_NEEDED)
 
 
+async def test_over_stdio_nothing_is_ever_loaded_that_is_for_servers_of_many() -> None:
+    async with (
+        network() as net,
+        program(environment={**TELL_IMPORTS, **net.environment()}) as running,
+    ):
+        await running.write(*opening("auto"), call(2, "auto", QUICK))
+        assert (await running.answer(2))["structuredContent"]["image_paths"]
+    assert "runapi_mcp.images.download" in imported(running.stderr.seen)
+    assert imported(running.stderr.seen).isdisjoint(FOR_SERVERS_OF_MANY)
+
+
 @pytest.mark.parametrize(
     ("command", "unneeded"),
     [
@@ -316,8 +341,13 @@ def test_a_sandbox_asked_for_before_the_command_is_refused_and_never_ignored(
 async def test_the_sandbox_ends_quietly_on_a_signal(number: signal.Signals) -> None:
     async with program("sandbox", "--port", "0") as running:
         address = (await running.stderr.holding("The sandbox answers at ")).split()[-1]
+        told = (await running.stderr.holding("Runflow answers at ")).split()
+        runflow, key = told[3].rstrip(";"), told[-1].rstrip(".")
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"{address}/api/v1/price_schedules")).status_code == 200
+            authorized = {"Authorization": f"Bearer {key}"}
+            balance = await client.get(f"{runflow}/v1/billing/balance", headers=authorized)
+            assert balance.json()["balance"] == "10.00"
         running.process.send_signal(number)
         assert await running.end() == 0
-        assert len(running.stderr.seen) == 2
+        assert len(running.stderr.seen) == 3

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.cli.fleet_database import prepare
 from runapi_mcp.postgres.pool import PostgresPool
-from runapi_mcp.providers.runapi.rate_limit import PAYING_SHARE
+from runapi_mcp.providers.rate_limit import PAYING_SHARE
 from tests.support.fleet.replicas import Fleet, replicas
 from tests.support.fleet.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.fleet.wire import WireClient

@@ -7,11 +7,12 @@ import anyio
 import httpx
 import pytest
 
-from runapi_mcp.base.catalog.lifetimes import IMAGE_SECONDS
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from tests.support.collecting import FETCH_SECONDS, collect, wanted
 from tests.support.pictures import Keeper, png
 
 pytestmark = pytest.mark.anyio
+KEPT_SECONDS = RUNAPI.image_seconds
 COMING = pytest.mark.parametrize("status", [403, 404, 408, 410, 425, 429, 500, 502, 503, 504, None])
 EXPIRED = " RunAPI keeps an image for about 7 days, and this one is older."
 
@@ -59,14 +60,14 @@ async def test_one_that_never_comes_is_told_of_when_the_time_is_over_and_not_as_
 
 
 @COMING
-@pytest.mark.parametrize("age_seconds", [3_600.0, IMAGE_SECONDS - 1.0, IMAGE_SECONDS + 1.0, None])
+@pytest.mark.parametrize("age_seconds", [3_600.0, KEPT_SECONDS - 1.0, KEPT_SECONDS + 1.0, None])
 async def test_an_older_one_is_told_of_at_once_and_as_expired_only_where_it_is(
     status: int | None, age_seconds: float | None, tmp_path: Path
 ) -> None:
     tries: list[float] = []
     old = wanted(age_seconds=age_seconds)
     [picture] = await collect(coming(status, 1e9, tries), tmp_path, [old])
-    is_expired = age_seconds is not None and age_seconds > IMAGE_SECONDS
+    is_expired = age_seconds is not None and age_seconds > KEPT_SECONDS
     assert picture.not_saved == words(status) + (
         EXPIRED if is_expired and status in (403, 404, 410) else ""
     )

@@ -19,18 +19,24 @@ from runapi_mcp.base.single_flight import SingleFlight
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.orders.ledger.sqlite.database import Database
 from runapi_mcp.orders.ledger.sqlite.ledger import SqliteLedger
-from runapi_mcp.orders.payment import Paid, Payment
+from runapi_mcp.orders.payment import Paid, Payment, wait_for_other_senders
 from runapi_mcp.orders.poller import Poller
+from runapi_mcp.orders.single_send import SingleSend
+from runapi_mcp.providers.http_client import HttpClient
 from runapi_mcp.providers.runapi.connection import Connection
 from runapi_mcp.providers.runapi.prices import PriceList, Prices
 from runapi_mcp.providers.runapi.provider import RunapiProvider
+from runapi_mcp.providers.runflow import Runflow
+from runapi_mcp.providers.runflow.flex_offer import Offers
+from runapi_mcp.providers.runflow.run_connection import RunConnection
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Fault, FaultKind, Where
 from runapi_mcp.server.calls import call_tool
 from tests.support.fork_server import Start
 from tests.support.killing import FORKS, End, call_over_http, conversation, stopped
 from tests.support.photos import REMIX, photo
-from tests.support.processes import DRAW, LIMIT_SECONDS, Network, network, opening, request
+from tests.support.processes import LIMIT_SECONDS, Network, network, opening, request
+from tests.support.sellers import RUNAPI_SELLER, RUNFLOW_SELLER, SELLERS, Seller
 from tests.support.steps import is_end, moments, name
 from tests.support.world import ERAS
 
@@ -38,42 +44,71 @@ pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive, FORKS]
 
 QUICK = "a fox [[poll-after 0.05s]]"
 MOST_RETRIES = 2
+LISTED_SECONDS = 0.6
+"""How long after its send these servers take a run for being in the list of runs."""
+MOST_LOOKS = 8
+"""How often a call is made again until it is certain that nothing was made."""
 SHARE = 8
 """Of what only another call passes, every eighth step is tried."""
 AT_ONCE = 6
 """How many crashes are under way at the same time."""
 SEND_SECONDS = 0.2
 """How long these servers take a request for being on its way that another one has sent."""
+AT_BOTH = pytest.mark.parametrize("seller", SELLERS, ids=repr)
 PARTS = 2
 """In how many tests the crashes of one call are tried."""
 
 BEGINNING = f"{name(call_tool)} < "
 SERVING = "serve._serve_stdio"
-ATTEMPT = f"{name(Connection.send)}.<locals>.attempt < "
-EXCHANGE = f"{name(Connection.send).removesuffix('send')}_exchange < "
-WAITING = f"{name(Payment.pay).removesuffix('pay')}_wait_for_other_senders"
+ATTEMPTS: Mapping[Seller, str] = {
+    RUNAPI_SELLER: f"{name(Connection.send)}.<locals>.attempt < ",
+    RUNFLOW_SELLER: f"{name(RunConnection.send)} < ",
+}
+EXCHANGE = f"{name(HttpClient.exchange)} < "
+WAITING = name(wait_for_other_senders)
 LANDMARKS = (
     name(SqliteLedger.find_alike),
-    name(Prices.of),
     name(SqliteLedger.intend),
     name(SingleFlight[Paid].wait),
-    name(Payment.pay),
-    name(RunapiProvider.create),
-    name(SqliteLedger.record_send),
-    f"{name(Connection.send)}.<locals>.attempt",
     name(SqliteLedger.record),
     name(Database.transaction),
     name(Poller.follow),
-    name(RunapiProvider.read),
     name(PictureStore.collect),
     "conversation._Outgoing.send",
     name(SqliteLedger.record_handover),
 )
-REQUESTS: Mapping[Where, str] = {
-    "prices": f"{name(PriceList.look_up).removesuffix('look_up')}_refresh",
-    "create": name(RunapiProvider.create),
-    "created": name(RunapiProvider.create),
-    "poll": name(RunapiProvider.read),
+"""What the way of a call passes, whoever sells."""
+OWN_LANDMARKS: Mapping[Seller, Sequence[str]] = {
+    RUNAPI_SELLER: (
+        name(Prices.of),
+        name(Payment.pay),
+        name(RunapiProvider.create),
+        name(SqliteLedger.record_send),
+        f"{name(Connection.send)}.<locals>.attempt",
+        name(RunapiProvider.read),
+    ),
+    RUNFLOW_SELLER: (
+        name(Offers.of),
+        name(SingleSend.pay),
+        name(Runflow.create),
+        name(SqliteLedger.claim_send),
+        name(RunConnection.send),
+        name(Runflow.read),
+    ),
+}
+REQUESTS: Mapping[Seller, Mapping[Where, str]] = {
+    RUNAPI_SELLER: {
+        "prices": f"{name(PriceList.look_up).removesuffix('look_up')}_refresh",
+        "create": name(RunapiProvider.create),
+        "created": name(RunapiProvider.create),
+        "poll": name(RunapiProvider.read),
+    },
+    RUNFLOW_SELLER: {
+        "models": f"{name(Offers.of).removesuffix('of')}_refresh",
+        "create": name(Runflow.create),
+        "created": name(Runflow.create),
+        "poll": name(Runflow.read),
+    },
 }
 """Who sends the request of each place."""
 Item = TypeVar("Item")
@@ -89,10 +124,11 @@ class Ask:
     sources: tuple[str, ...] = ()
     """Files of the machine's home."""
     over_http: bool = False
+    seller: Seller = RUNAPI_SELLER
 
     @property
     def tool(self) -> str:
-        return REMIX if self.sources else DRAW
+        return REMIX if self.sources else self.seller.tool
 
     def arguments(self, home: Path) -> Mapping[str, object]:
         sources = {"source_image_urls": [str(home / each) for each in self.sources]}
@@ -158,7 +194,8 @@ class Machine:
     async def suffer(self, trouble: Trouble) -> None:
         if trouble.fault is not None:
             fault = trouble.fault
-            self.net.sandbox.faults.inject(fault.where, fault.kind, seconds=fault.seconds)
+            faults = self.ask.seller.faults(self.net.sandbox)
+            faults.inject(fault.where, fault.kind, seconds=fault.seconds)
         if trouble.last_step is not None:
             await self._called(self._watched(trouble.last_step))
 
@@ -172,10 +209,11 @@ class Machine:
     async def outcome(self, last_step: str) -> Outcome:
         """What a call comes to whose server kills itself at this step."""
         end = delivered = await self._called(self._watched(last_step))
-        for _ in range(MOST_RETRIES):
+        for pause in self._pauses:
             # Also a doubt that was told is asked about by the same call.
             if not images(delivered):
-                delivered = await self._called(self._start())
+                await anyio.sleep(pause)
+                delivered = await self._called(self._again())
         return self._outcome(end.status, delivered)
 
     async def outcome_beside(self, last_step: str) -> Outcome:
@@ -190,19 +228,35 @@ class Machine:
         return self._outcome(end.status, end)
 
     def _outcome(self, status: int, delivered: End) -> Outcome:
-        account = self.net.account(self._key)
+        account = self.ask.seller.account(self.net.sandbox, self._key_of(self.ask.seller))
         return Outcome(status, images(delivered), len(account.tasks), account.spent_cents)
 
     @property
-    def _key(self) -> str:
-        return f"sandbox-key-of-{self.home.name}"
+    def _pauses(self) -> Sequence[float]:
+        """Before each time that a call is made again."""
+        if self.ask.seller.vendor.repeats_safely:
+            return [0.0] * MOST_RETRIES
+        return [LISTED_SECONDS / 2] * MOST_LOOKS
+
+    def _key_of(self, seller: Seller) -> str:
+        return f"{seller.key}-{self.home.name}"
 
     def _watched(self, last_step: str | None = None) -> Start:
         return replace(self._start(), log=str(self.home / "steps"), last_step=last_step)
 
+    def _again(self) -> Start:
+        """The next server: for it, what nobody has listed for so long was never made."""
+        return replace(self._start(), listed_seconds=LISTED_SECONDS)
+
     def _start(self) -> Start:
-        environment = {**os.environ, **self.net.environment(self._key), "HOME": str(self.home)}
-        environment["RUNAPI_INPUT_DIRS"] = str(self.home)
+        environment = {
+            **os.environ,
+            **self.net.environment(self._key_of(RUNAPI_SELLER)),
+            "HOME": str(self.home),
+            "RUNAPI_INPUT_DIRS": str(self.home),
+        }
+        if self.ask.seller is RUNFLOW_SELLER:
+            environment |= self.net.runflow_environment(self._key_of(RUNFLOW_SELLER))
         return replace(Start.here(environment=environment), send_seconds=SEND_SECONDS)
 
     async def _called(self, start: Start) -> End:
@@ -211,7 +265,8 @@ class Machine:
             if not ask.over_http:
                 return await conversation(start, *ask.turns(self.home))
             arguments = ask.arguments(self.home)
-            return await call_over_http(start, ask.era, self._key, ask.tool, arguments)
+            key = self._key_of(ask.seller)
+            return await call_over_http(start, ask.era, key, ask.tool, arguments)
 
 
 def images(end: End) -> int:
@@ -228,6 +283,10 @@ class Town:
     net: Network
     folder: Path
     ask: Ask = Ask()
+
+    def of(self, seller: Seller) -> "Town":
+        """The same town, where all draw at this seller."""
+        return replace(self, ask=replace(self.ask, seller=seller))
 
     async def way(self, trouble: Trouble = NO_TROUBLE) -> Sequence[str]:
         return await (await self._machine(trouble)).way()
@@ -299,36 +358,52 @@ async def town(tmp_path: Path) -> AsyncGenerator[Town]:
         yield Town(net, tmp_path)
 
 
-async def test_the_way_of_a_call_passes_all_that_writes_pays_or_delivers(town: Town) -> None:
-    way = await town.way()
-    assert set(LANDMARKS) <= {step.split()[0] for step in way}
+@AT_BOTH
+async def test_the_way_of_a_call_passes_all_that_writes_pays_or_delivers(
+    town: Town, seller: Seller
+) -> None:
+    way = await town.of(seller).way()
+    assert {*LANDMARKS, *OWN_LANDMARKS[seller]} <= {step.split()[0] for step in way}
 
 
+@AT_BOTH
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_a_crash_at_any_step_of_a_call_costs_one_image_and_loses_none(
-    town: Town, part: int
+    town: Town, part: int, seller: Seller
 ) -> None:
-    steps = moments(await town.way())
+    steps = moments(await town.of(seller).way())
     of_this_part = [Crash(step) for step in steps if crc32(step.encode()) % PARTS == part]
-    outcomes = await town.outcomes(of_this_part)
+    outcomes = await town.of(seller).outcomes(of_this_part)
     assert len(killed(outcomes)) > 25
 
 
-# What fails as `created` leads over the same steps as a `create`, and a failed price over no more.
-@pytest.mark.parametrize("where", ["create", "poll"])
+# What fails as `created` leads over the same steps as a `create` where that is asked again, and a
+# failed price over no more.
+@pytest.mark.parametrize(
+    ("seller", "where"),
+    [
+        (RUNAPI_SELLER, "create"),
+        (RUNAPI_SELLER, "poll"),
+        (RUNFLOW_SELLER, "create"),
+        (RUNFLOW_SELLER, "created"),
+    ],
+    ids=str,
+)
 async def test_a_crash_at_any_step_that_faults_add_costs_one_image_and_loses_none(
-    town: Town, where: Where
+    town: Town, where: Where, seller: Seller
 ) -> None:
-    crashes = await town.added([Trouble(fault) for fault in faults(where)])
-    assert killed(await town.outcomes(crashes)) != []
+    troubles = [Trouble(fault) for fault in faults(where) if not is_untrue(fault)]
+    crashes = await town.of(seller).added(troubles)
+    assert killed(await town.of(seller).outcomes(crashes)) != []
 
 
+@AT_BOTH
 async def test_a_crash_at_any_step_that_an_earlier_one_adds_costs_one_image_and_loses_none(
-    town: Town,
+    town: Town, seller: Seller
 ) -> None:
-    paid = answered("create", await town.way())
-    crashes = await town.added([Trouble(last_step=paid)])
-    assert killed(await town.outcomes(crashes)) != []
+    paid = answered("create", await town.of(seller).way(), seller)
+    crashes = await town.of(seller).added([Trouble(last_step=paid)])
+    assert killed(await town.of(seller).outcomes(crashes)) != []
 
 
 @pytest.mark.parametrize(
@@ -354,11 +429,15 @@ async def test_a_crash_of_a_server_of_http_costs_one_image_and_loses_none(
     way = await others.way()
     # What comes before or after is as over stdio.
     steps = landmarks(way)
-    crashes = [Crash(step) for step in (*steps, *(unanswered(each, way) for each in REQUESTS))]
+    waits = [unanswered(each, way) for each in REQUESTS[RUNAPI_SELLER]]
+    crashes = [Crash(step) for step in (*steps, *waits)]
     assert len(killed(await others.outcomes(crashes))) > 10
 
 
-@pytest.mark.parametrize("ask", [Ask(), Ask(count=2), Ask("legacy", 1, ("fox.png",))])
+@pytest.mark.parametrize(
+    "ask",
+    [Ask(), Ask(count=2), Ask("legacy", 1, ("fox.png",)), Ask(count=2, seller=RUNFLOW_SELLER)],
+)
 async def test_the_same_call_of_another_process_while_the_first_one_stands_still_is_one_purchase(
     town: Town, ask: Ask
 ) -> None:
@@ -371,16 +450,21 @@ def faults(where: Where) -> Sequence[Fault]:
     return [Fault(where, kind, 0.3 if kind == "slow" else None) for kind in get_args(FaultKind)]
 
 
+def is_untrue(fault: Fault) -> bool:
+    """No vendor refuses so what it has carried out."""
+    return fault.where == "created" and fault.kind in ("401", "402", "404", "422")
+
+
 def unanswered(where: Where, way: Sequence[str]) -> str:
     """When a request is out: its last wait."""
     waits = [step for step in way if step.startswith(EXCHANGE) and " waits " in step]
-    return [step for step in waits if REQUESTS[where] in step][-1]
+    return [step for step in waits if REQUESTS[RUNAPI_SELLER][where] in step][-1]
 
 
-def answered(where: Where, way: Sequence[str]) -> str:
+def answered(where: Where, way: Sequence[str], seller: Seller) -> str:
     """When the answer to a request has been read, and nothing is made of it yet."""
-    ends = [step for step in way if step.startswith(ATTEMPT) and is_end(step)]
-    return next(step for step in ends if REQUESTS[where] in step)
+    ends = [step for step in way if step.startswith(ATTEMPTS[seller]) and is_end(step)]
+    return next(step for step in ends if REQUESTS[seller][where] in step)
 
 
 def is_sure(step: str) -> bool:
@@ -394,7 +478,8 @@ def landmarks(way: Sequence[str]) -> Sequence[str]:
 
 
 def is_landmark(step: str) -> bool:
-    return step.split(maxsplit=1)[0] in LANDMARKS and is_sure(step)
+    known = chain(LANDMARKS, *OWN_LANDMARKS.values())
+    return step.split(maxsplit=1)[0] in known and is_sure(step)
 
 
 def killed(outcomes: Mapping[Crash, Outcome], count: int = 1) -> Sequence[Crash]:

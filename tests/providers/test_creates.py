@@ -12,9 +12,13 @@ import pytest
 from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.errors import NotConnected, ProviderFailure, RateLimited
 from runapi_mcp.providers.port import Provider
+from runapi_mcp.providers.rate_limit import (
+    LONGEST_TURN_SECONDS,
+    PAYING_SHARE,
+    REQUESTS_PER_SECOND,
+)
 from runapi_mcp.providers.runapi import RunAPI
-from runapi_mcp.providers.runapi.rate_limit import PAYING_SHARE, REQUESTS_PER_SECOND
-from runapi_mcp.providers.runapi.retries import LONGEST_TURN_SECONDS, SHORTEST_ATTEMPT_SECONDS
+from runapi_mcp.providers.runapi.retries import SHORTEST_ATTEMPT_SECONDS
 from tests.support.world import MADE_UP_KEY as KEY
 from tests.support.world import Answer, call_answered, facts, said
 

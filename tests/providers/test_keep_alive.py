@@ -11,7 +11,7 @@ import pytest
 from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSListener
 
-from runapi_mcp.providers.runapi.keep_alive import KeepAliveTransport
+from runapi_mcp.providers.keep_alive import KeepAliveTransport
 from tests.support.certificates import Certificate, make_certificate
 
 pytestmark = pytest.mark.anyio

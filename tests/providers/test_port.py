@@ -8,6 +8,7 @@ from runapi_mcp.base.catalog import Variant
 from runapi_mcp.base.catalog.balance import Balance
 from runapi_mcp.base.catalog.price import Price
 from runapi_mcp.base.catalog.task import Task
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.base.errors import OutOfCredit, TaskNotFound
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
@@ -48,6 +49,9 @@ class OtherHouse:
 
 
 class OtherProvider:
+    vendor = RUNAPI
+    find = None
+
     def __init__(self, house: OtherHouse, key: Key) -> None:
         self._house = house
         self.has_key = key.secret is not None
@@ -61,6 +65,12 @@ class OtherProvider:
 
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         return [Price(3, "live") for _ in calls]
+
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        return True
+
+    async def check(self, variant: Variant, arguments: Mapping[str, object]) -> None:
+        pass
 
     def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
         return repr(arguments)

@@ -40,7 +40,14 @@ def generate(directory: Path, *options: str) -> subprocess.CompletedProcess[str]
 STALE = "".join(f"<!-- {name} -->\nstale\n<!-- /{name} -->\n" for name in ("tools", "hosts"))
 """A page with two blocks that nobody brought up to date."""
 
-PAGES = ("README.md", "docs/doctor.md", "docs/setup.md", "docs/tools.md", "docs/waiting.md")
+PAGES = (
+    "README.md",
+    "docs/doctor.md",
+    "docs/hosting.md",
+    "docs/setup.md",
+    "docs/tools.md",
+    "docs/waiting.md",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,24 @@
 """A sandbox, and clients of it with and without a key."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 import httpx
 import pytest
 
 from runapi_mcp.sandbox.app import Sandbox
+from tests.support.receiver import Receiver, receiving
 from tests.support.world import BASE_URL, KEY, Wire
 
 
 @pytest.fixture
 def sandbox() -> Sandbox:
     return Sandbox()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture

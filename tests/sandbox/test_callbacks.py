@@ -1,59 +1,22 @@
 """A finished task is posted to the address its maker named, on this machine only and only once."""
 
-import json
 import logging
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-from typing import Any
 
 import httpx
 import pytest
 
 from runapi_mcp.sandbox.app import Sandbox
+from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.anyio
 
 DRAW = "/api/v1/flux_2/text_to_image"
 
 
-class Receiver(HTTPServer):
-    """A webhook on a port of this machine; remembers what was posted to it."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Receiving)
-        self.received: list[Any] = []
-
-    def url(self, host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.server_port}/done"
-
-
-class _Receiving(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        assert isinstance(self.server, Receiver)
-        content = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append((self.path, json.loads(content)))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Nothing."""
-
-
 @pytest.fixture
 def anyio_backend() -> str:
     """Real time, as there are sockets."""
     return "asyncio"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        thread = Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield receiver
-        receiver.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -81,7 +44,7 @@ async def test_a_finished_task_is_posted_as_its_own_address_gives_it(
 ) -> None:
     task_id = await created(client, receiver.url(), prompt)
     task = (await client.get(f"{DRAW}/{task_id}")).json()
-    assert receiver.received == [("/done", task)]
+    assert [(each.path, each.body) for each in receiver.received] == [("/done", task)]
     assert task["sandbox"]
 
 
@@ -90,7 +53,7 @@ async def test_a_create_repeated_with_its_idempotency_key_makes_no_second_callba
 ) -> None:
     ids = [await created(client, receiver.url(), key=key) for key in ("one", "one", "two")]
     assert ids[0] == ids[1]
-    assert [body["id"] for _, body in receiver.received] == [ids[0], ids[2]]
+    assert [each.body["id"] for each in receiver.received] == [ids[0], ids[2]]
 
 
 async def test_nothing_is_posted_for_a_task_that_never_ends(

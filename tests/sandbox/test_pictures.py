@@ -99,7 +99,7 @@ async def test_a_picture_has_the_size_that_was_paid_for_and_carries_what_it_was_
         "Software": "runapi-mcp sandbox",
         "prompt": "a red fox, señor",
         "model": "flux-2-pro-text-to-image",
-        "task_id": task_id_of(url),
+        "seed": task_id_of(url),
     }
 
 
@@ -121,7 +121,7 @@ async def test_a_task_has_one_picture_and_every_task_its_own(client: httpx.Async
 
 def test_equal_pictures_are_equal_bytes_and_another_task_or_prompt_is_another_picture() -> None:
     assert draw(SMALL) == draw(SMALL)
-    changed = [replace(SMALL, task_id="two"), replace(SMALL, prompt="a blue fox")]
+    changed = [replace(SMALL, seed="two"), replace(SMALL, prompt="a blue fox")]
     assert len({pixels(draw(picture)) for picture in (SMALL, *changed)}) == 3
 
 
@@ -173,7 +173,7 @@ async def test_a_remix_says_of_each_source_it_cannot_show_why(client: httpx.Asyn
     remix = await created(client, REMIX, source_image_urls=urls)
     words = ("Not fetched: example.com", "Not here any more", "Not here any more", corrupt)
     large = replace(SMALL, width=1024, height=1024)
-    picture = replace(large, task_id=task_id_of(remix), sources=words)
+    picture = replace(large, seed=task_id_of(remix), sources=words)
     assert await drawn(client, remix) == draw(picture)
 
 

@@ -386,6 +386,8 @@ async def test_one_yes_pays_for_one_image() -> None:
         assert isinstance(first, CallToolResult)
         assert isinstance(again, CallToolResult)
         assert facts(again)["task_id"] == facts(first)["task_id"]
+        # The second is told that it is the first one's image.
+        assert ["joined" in facts(each) for each in (first, again)] == [False, True]
         anew = FOX | {"redraw": facts(first)["task_id"]}
         assert isinstance(await retried(w.client, anew, state), InputRequiredResult)
         assert w.task_count == 1

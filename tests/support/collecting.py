@@ -9,6 +9,7 @@ import httpx
 
 from runapi_mcp.base.progress import Report
 from runapi_mcp.images.folders import Folders
+from runapi_mcp.images.kept_pictures import KeptPictures
 from runapi_mcp.images.picture import Picture, PictureRequest, Place, SavedPicture, WantedPicture
 from runapi_mcp.images.picture_store import PictureStore
 from runapi_mcp.images.workers import Workers
@@ -38,6 +39,7 @@ async def collect(
     pictures: Sequence[WantedPicture],
     report: Report | None = None,
     workers: Workers = WORKERS,
+    kept: KeptPictures | None = None,
     **given: Any,
 ) -> Sequence[Picture]:  # Any: the request's fields
     """The pictures of one call, which are a set, as a new server collects them."""
@@ -50,7 +52,7 @@ async def collect(
     }
     place = None if folder is None else Place(folder, given.pop("name", "fox"))
     request = PictureRequest(tuple(pictures), place=place, **{**fields, **given})
-    store = PictureStore("https://runapi.ai", Folders(), httpx.MockTransport(keeper), workers)
+    store = PictureStore("https://runapi.ai", Folders(), httpx.MockTransport(keeper), workers, kept)
     return await store.collect(request, report or _ignore)
 
 

@@ -68,6 +68,8 @@ class Start:
     last_signal: int = signal.SIGKILL
     send_seconds: float | None = None
     """How long it takes a request for being on its way; None for as long as the program does."""
+    listed_seconds: float | None = None
+    """How long after its send it takes a task for being in its vendor's list, likewise."""
 
     @classmethod
     def here(
@@ -282,6 +284,9 @@ def _become(start: Start, *files: int) -> NoReturn:
     if start.send_seconds is not None:
         for module in (entry, payment, ledger):
             module.SEND_SECONDS = start.send_seconds  # pyright: ignore[reportAttributeAccessIssue] - it is Final, and nobody can wait so long in a test
+    if start.listed_seconds is not None:
+        ledger.LISTED_BY_SECONDS = start.listed_seconds  # pyright: ignore[reportAttributeAccessIssue] - likewise
+        ledger.LISTS_APART_SECONDS = start.listed_seconds / 2  # pyright: ignore[reportAttributeAccessIssue] - likewise
     if start.log is not None:
         from tests.support.steps import watch
 

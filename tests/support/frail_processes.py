@@ -1,6 +1,6 @@
 """Servers on one ledger that may die or freeze at any touch of the disk or the network.
 
-And RunAPI far away, which goes on with what it was asked.
+And a vendor far away, which goes on with what it was asked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from mcp.shared.memory import create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
 from mcp_types import Implementation
 
-from runapi_mcp.base.catalog import VARIANTS
 from runapi_mcp.base.errors import LedgerUnusable
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
@@ -34,6 +33,7 @@ from runapi_mcp.providers.runapi import RunAPI
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.server import Keys, create_server
 from runapi_mcp.transports.conversation import converse
+from tests.support.sellers import Seller
 from tests.support.world import BASE_URL, KEY, NO_PICTURES, Wire, service_on
 
 DISK_SECONDS: Final = 0.01
@@ -43,13 +43,16 @@ LATE_SECONDS: Final = 60.0
 
 
 class Remote:
-    """RunAPI far away: it goes on with a request although whoever sent it has left or died."""
+    """A vendor far away: it goes on with a request although whoever sent it has left or died."""
 
-    def __init__(self, group: TaskGroup, sandbox: Sandbox) -> None:
+    def __init__(self, group: TaskGroup, sandbox: Sandbox, seller: Seller) -> None:
+        self.seller = seller
         self._group = group
         self._wire = Wire(sandbox)
         self.bodies: dict[str, set[bytes]] = {}
-        """What was sent under each idempotency key."""
+        """What was sent under each key."""
+        self.sends: Counter[str] = Counter()
+        """How often something was sent under each key."""
         self.overlaps: list[str] = []
         """The keys under which one process asked twice at a time."""
         self.stops: list[float] = []
@@ -69,15 +72,20 @@ class Remote:
 
     def note_send(self, key: str) -> None:
         """A process sends under this key now."""
+        self.sends[key] += 1
         if anyio.current_time() - self._told_at.get(key, math.inf) > LATE_SECONDS:
             self.needless.append(key)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
-        if (key := _key_of(request)) is not None:
-            self.bodies.setdefault(key, set()).add(await request.aread())
+        if (key := self.key_of(request)) is not None:
+            self.bodies.setdefault(key, set()).add(request.content)
         exchange = _Exchange(request)
         self._group.start_soon(exchange.go_on, self._wire)
         return await exchange.answer()
+
+    def key_of(self, request: httpx.Request) -> str | None:
+        """The key that a create is sent under; None of any other request."""
+        return self.seller.reference_of(request.headers, request.content)
 
 
 class _Exchange:
@@ -111,7 +119,8 @@ class _Line(httpx.AsyncBaseTransport):
         self._paying: Counter[str] = Counter()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        key = _key_of(request)
+        await request.aread()
+        key = self._remote.key_of(request)
         if key is None:
             return await self._exchanged(request)
         if self._paying[key]:
@@ -128,17 +137,13 @@ class _Line(httpx.AsyncBaseTransport):
         await anyio.sleep(NETWORK_SECONDS)
         if not await self._process.lives_on():
             raise httpx.ConnectError("its sender has died")
-        if anyio.current_time() - began_at > LATE_SECONDS and (key := _key_of(request)):
+        if anyio.current_time() - began_at > LATE_SECONDS and (key := self._remote.key_of(request)):
             self._remote.late_keys.add(key)
         answer = await self._remote.answer(request)
         await anyio.sleep(NETWORK_SECONDS)
         if not await self._process.lives_on():
             raise httpx.ReadError("its sender has died")
         return answer
-
-
-def _key_of(request: httpx.Request) -> str | None:
-    return request.headers.get("idempotency-key")
 
 
 class FrailProcess:
@@ -163,17 +168,20 @@ class FrailProcess:
         self._ledger = SqliteLedger(
             lambda: folder / "ledger.db", clock=clock, run=self._on_the_disk
         )
+        seller = remote.seller
         self._service = service_on(
             self._upstream,
             Keys(Key(SecretStr(KEY))),
             self._ledger,
             limits=limits,
             folders=Folders(folder, (folder,)),
+            known=seller.variants,
+            others=seller.others(_Line(remote, self), BASE_URL),
             **NO_PICTURES,
         )
         name = "claude-code" if takes_every_answer else "somebody"
         self.client = Client(
-            _connection(create_server(self._service, VARIANTS), self),
+            _connection(create_server(self._service, seller.variants), self),
             client_info=Implementation(name=name, version="1"),
             **client,
         )

@@ -1,7 +1,7 @@
-"""A model of whoever can spend money: two processes that may die, one ledger, one RunAPI far away.
+"""A model of whoever can spend money: two processes that may die, one ledger, one vendor far away.
 
 A story is a list of steps, told in virtual time. Each step takes an instant, except `Pass`; calls
-go on beside the steps that follow them. What hosts did and what RunAPI made is the record of it.
+go on beside the steps that follow them. What hosts did and what that made is the record of it.
 """
 
 import math
@@ -23,11 +23,11 @@ from runapi_mcp.base.catalog.price import Schedule
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import Fault
+from runapi_mcp.sandbox.runflow.run_store import StoredRun
 from runapi_mcp.sandbox.task_store import StoredTask
 from tests.support.frail_processes import FrailProcess, Remote
 from tests.support.photos import photo
 from tests.support.rule_of_money import (
-    IMAGE_SECONDS,
     RISE,
     Answer,
     Arrival,
@@ -37,16 +37,15 @@ from tests.support.rule_of_money import (
     Order,
     Yes,
 )
+from tests.support.sellers import RUNAPI_SELLER, Seller
 from tests.support.virtual_time import BACKEND
 from tests.support.world import (
     ERAS,
-    KEY,
     NOON,
     facts,
     said,
 )
 
-DRAW: Final = "flux_2_pro_text_to_image"
 REMIX: Final = "flux_2_pro_remix_image"
 DRAW_SECONDS: Final = 4.0
 MOST_WAIT_SECONDS: Final = 50
@@ -164,6 +163,7 @@ class Story:
     """Whose hosts are known to do so."""
     thinks_seconds: float = 5.0
     """How long a person thinks before a yes."""
+    seller: Seller = RUNAPI_SELLER
 
 
 @dataclass(slots=True)
@@ -178,7 +178,9 @@ class Record:
     delivered: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """The images that get_task gives in the end, by task."""
     bodies: Sequence[set[bytes]] = ()
-    """What was sent under each idempotency key."""
+    """What was sent under each key."""
+    sends: Sequence[int] = ()
+    """How often something was sent under each key."""
     overlaps: Sequence[str] = ()
     """The keys under which one process asked twice at a time."""
     needless: Sequence[str] = ()
@@ -213,7 +215,10 @@ class _Teller:
         self._limits = story.limits
         self._prices = dict(PRICES)
         self._sandbox = Sandbox(DRAW_SECONDS, _priced(self._prices))
-        self._remote = Remote(group, self._sandbox)
+        self._seller = story.seller
+        self._history.image_seconds = story.seller.vendor.image_seconds
+        self._history.repeats_safely = story.seller.vendor.repeats_safely
+        self._remote = Remote(group, self._sandbox, story.seller)
         self._processes: dict[ProcessName, tuple[FrailProcess, TaskGroup]] = {}
         self._drawings: dict[str, Drawing] = {}
         self._known: list[str] = []
@@ -228,7 +233,7 @@ class _Teller:
             case Pass(seconds):
                 await anyio.sleep(seconds)
             case Fault():
-                self._sandbox.faults.injected.append(step)
+                self._seller.faults(self._sandbox).injected.append(step)
             case Jump(seconds):
                 self._history.jumps.append((anyio.current_time(), seconds))
             case Rise():
@@ -249,7 +254,7 @@ class _Teller:
     async def end(self) -> None:
         """Let all calls end, then all troubles, then all doubts; then look at what is there."""
         await anyio.sleep(MOST_SECONDS_OF_A_CALL)
-        self._sandbox.faults.injected.clear()
+        self._seller.faults(self._sandbox).injected.clear()
         self._history.ends_at = anyio.current_time()
         await self._restart(self._story.limits)
         for name in get_args(ProcessName):
@@ -262,6 +267,7 @@ class _Teller:
         await self._look_at_all(b)
         self._note_charges()
         self._record.bodies = list(self._remote.bodies.values())
+        self._record.sends = list(self._remote.sends.values())
         self._record.overlaps = self._remote.overlaps
         self._record.needless = self._remote.needless
         self._history.stops = list(self._remote.stops)
@@ -341,7 +347,7 @@ class _Teller:
         }
         cancels = call.cancels or process.takes_every_answer
         with anyio.move_on_after(call.patience_seconds if cancels else math.inf):
-            result = await process.client.call_tool(_tool(drawing), arguments)
+            result = await process.client.call_tool(self._tool(drawing), arguments)
             is_read = anyio.current_time() - arrival.at <= call.patience_seconds
             # A call that a person was asked about came again with the yes.
             since = anyio.current_time() if self._history.yeses else arrival.at
@@ -370,7 +376,7 @@ class _Teller:
             source = str(photo(self._folder / "fox.png"))
         return {
             "prompt": drawing.prompt,
-            "output_resolution": drawing.output_resolution,
+            **self._seller.sizes[drawing.output_resolution],
             "count": drawing.count,
             **({} if source is None else {"source_image_urls": [source]}),
         }
@@ -384,7 +390,7 @@ class _Teller:
             return []
         if "Unforeseen" in said(result):
             self._record.unforeseen.append(said(result))
-        drawn = frozenset(re.findall(r"/images/([\w-]+)\.png", str(about.get("image_urls"))))
+        drawn = frozenset(re.findall(r"/images/([\w-]+)\.", str(about.get("image_urls"))))
         settles = process.takes_every_answer and is_read
         if drawn and now - since <= HOST_SECONDS[process.takes_every_answer]:
             self._history.answers.append(Answer(now, drawn, settles))
@@ -420,20 +426,22 @@ class _Teller:
         drawing = self._drawings[asked.prompt]
         arguments = self._arguments(drawing, asked.source) | {"wait_seconds": MOST_WAIT_SECONDS}
         self._history.arrivals.append(Arrival(anyio.current_time(), asked, drawing.count))
-        result = await process.client.call_tool(_tool(drawing), arguments)
+        result = await process.client.call_tool(self._tool(drawing), arguments)
         if "the day's budget" in said(result):
             await anyio.sleep(DAY_SECONDS)
-            result = await process.client.call_tool(_tool(drawing), arguments)
+            result = await process.client.call_tool(self._tool(drawing), arguments)
         about = _about(result)
         given = {*about.get("task_ids", []), about.get("task_id", said(result))}
         made = [charge for order in orders for charge in order.charges]
-        is_old = self._history.elapsed(made[0].at, anyio.current_time()) >= IMAGE_SECONDS
-        if not (is_old or any(map(self._history.is_named, orders))):
+        age_seconds = self._history.elapsed(made[0].at, anyio.current_time())
+        is_old = age_seconds >= self._history.image_seconds
+        # Of what left when others were certain that it never had, only the list tells.
+        is_late = any(each.is_late for each in made) and not self._history.repeats_safely
+        if not (is_old or is_late or any(map(self._history.is_named, orders))):
             self._record.again.append((given, {charge.task_id for charge in made}))
 
     def _note_charges(self) -> None:
-        by_key = self._sandbox.accounts.of(KEY).by_key
-        late = {by_key[key][1] for key in self._remote.late_keys if key in by_key}
+        late = {self._seller.task_of(self._sandbox, key) for key in self._remote.late_keys}
         self._history.charges = [
             Charge(
                 task_id=task.id,
@@ -441,33 +449,40 @@ class _Teller:
                 at=task.started,
                 ends_at=math.inf if task.script.never_ends else task.started + task.seconds,
                 fails=task.script.failure is not None,
-                price_cents=PRICES[task.params.model_dump()["output_resolution"]],
+                price_cents=self._price_cents(task),
                 is_late=task.id in late,
             )
             for task in self._tasks().values()
         ]
 
-    def _asked(self, task: StoredTask) -> Asked:
+    def _price_cents(self, task: StoredTask | StoredRun) -> float:
+        if isinstance(task, StoredRun):
+            return task.price_cents
+        # Not what it cost: prices may have risen since.
+        return PRICES[task.params.model_dump()["output_resolution"]]
+
+    def _asked(self, task: StoredTask | StoredRun) -> Asked:
+        if isinstance(task, StoredRun):
+            return Asked(task.order.input.prompt)
         body = task.params.model_dump()
-        sources = re.findall(r"/images/([\w-]+)\.png", str(body.get("source_image_urls")))
+        sources = re.findall(r"/images/([\w-]+)\.", str(body.get("source_image_urls")))
         return Asked(body["prompt"], sources[0] if sources else None)
 
-    def _tasks(self) -> dict[str, StoredTask]:
-        return self._sandbox.accounts.of(KEY).tasks
+    def _tasks(self) -> Mapping[str, StoredTask | StoredRun]:
+        return self._seller.account(self._sandbox).tasks
+
+    def _tool(self, drawing: Drawing) -> str:
+        return self._seller.tool if drawing.source is None else REMIX
 
 
 def _priced(prices: Mapping[str, float]) -> list[Variant]:
     """What is sold, at prices that can rise."""
     return [
         replace(variant, tier=replace(variant.tier, snapshot=Schedule(prices["1k"], prices)))
-        if variant.tool_name in (DRAW, REMIX)
+        if variant.tool_name in (RUNAPI_SELLER.tool, REMIX)
         else variant
         for variant in VARIANTS
     ]
-
-
-def _tool(drawing: Drawing) -> str:
-    return DRAW if drawing.source is None else REMIX
 
 
 def _about(result: CallToolResult) -> dict[str, Any]:

@@ -29,8 +29,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runapi_mcp.base.sockets import listen
+from runapi_mcp.sandbox.accounts import Account
 from runapi_mcp.sandbox.app import Sandbox
-from runapi_mcp.sandbox.task_store import StoredAccount
+from runapi_mcp.sandbox.runflow import RUNFLOW_PREFIX
+from runapi_mcp.sandbox.task_store import StoredTask
 from tests.support.fork_server import ForkedProcess, Start, can_fork, run_forked
 from tests.support.world import KEY
 
@@ -80,7 +82,11 @@ class Network:
         """What sends a server here."""
         return {"RUNAPI_BASE_URL": self.base_url, "RUNAPI_API_KEY": key}
 
-    def account(self, key: str = KEY) -> StoredAccount:
+    def runflow_environment(self, key: str) -> dict[str, str]:
+        """What sends a server to the Runflow that is here, too."""
+        return {"RUNFLOW_BASE_URL": f"{self.base_url}{RUNFLOW_PREFIX}", "RUNFLOW_API_KEY": key}
+
+    def account(self, key: str = KEY) -> Account[StoredTask]:
         return self.sandbox.accounts.of(key)
 
     def farewells(self) -> list[str]:

@@ -17,7 +17,6 @@ from runapi_mcp.orders.limits import Limits
 from tests.support.world import NOON
 
 HANDOVER_SECONDS: Final = 15 * 60.0
-IMAGE_SECONDS: Final = 7 * 86_400.0
 PRICE_SECONDS: Final = 660.0
 """How old a price can be that is believed."""
 LONGEST_CALL_SECONDS: Final = 150.0
@@ -121,6 +120,10 @@ class History:
     """When a process died or froze."""
     forbidden_from: list[float] = field(default_factory=list[float])
     """When the user forbade to spend anything until the end."""
+    image_seconds: float = 7 * 86_400.0
+    """How long an image can be fetched."""
+    repeats_safely: bool = True
+    """Whether what is sent twice under one key is charged once."""
     ends_at: float = math.inf
     sold: list[str] = field(default_factory=list[str])
     """The tasks that calls were told are new ones."""
@@ -156,7 +159,7 @@ class History:
         return bool(made) and (
             all(charge.fails and charge.ends_at <= by for charge in made)
             or self._is_used(made, by)
-            or self.elapsed(made[0].at, by) >= IMAGE_SECONDS
+            or self.elapsed(made[0].at, by) >= self.image_seconds
             or self._is_handed_over(made, by)
         )
 
@@ -216,7 +219,9 @@ def check_requests(history: History) -> None:
     """At no moment were more pictures charged than had been asked for anew."""
     for orders in history.orders():
         asked = orders[0].arrivals[0].asked
-        moments = [charge.at for charge in history.charges if charge.asked == asked]
+        # What leaves a process that stood still meanwhile, no list can have told of.
+        made = [each for each in history.charges if history.repeats_safely or not each.is_late]
+        moments = [charge.at for charge in made if charge.asked == asked]
         for number, at in enumerate(sorted(moments), start=1):
             pictures = sum(order.arrivals[0].count for order in orders if order.began_at <= at)
             assert number <= pictures, f"{number} charges for {pictures} of {asked}"

@@ -31,6 +31,7 @@ from runapi_mcp.sandbox.app import Sandbox
 from runapi_mcp.sandbox.faults import TornConnection
 from runapi_mcp.server import Keys, Service, create_server
 from tests.support.decoding import WORKERS
+from tests.support.sellers import RUNAPI_SELLER, Seller
 
 BASE_URL = "http://127.0.0.1"
 KEY = "sandbox-key-of-the-tests"
@@ -100,6 +101,7 @@ class World:
     client: Client
     sandbox: Sandbox
     wire: Wire
+    seller: Seller = RUNAPI_SELLER
     progress: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None) -> CallToolResult:
@@ -114,8 +116,8 @@ class World:
 
     @property
     def spent_cents(self) -> int:
-        """What the sandbox has charged the tests' account so far."""
-        return self.sandbox.accounts.of(KEY).spent_cents
+        """What the sandbox has charged the tests' account so far, at the seller of this world."""
+        return self.seller.account(self.sandbox).spent_cents
 
     @property
     def task_count(self) -> int:
@@ -124,7 +126,7 @@ class World:
     @property
     def task_ids(self) -> list[str]:
         """The tasks of the tests' account, in the order in which they were made."""
-        return list(self.sandbox.accounts.of(KEY).tasks)
+        return list(self.seller.account(self.sandbox).tasks)
 
 
 @asynccontextmanager
@@ -135,12 +137,14 @@ async def world(
     draw_seconds: float | None = None,
     sandbox: Sandbox | None = None,
     known: Sequence[Variant] = VARIANTS,
+    seller: Seller = RUNAPI_SELLER,
     client: Mapping[str, Any] | None = None,
     **server: Any,  # Any: as `served` has them
 ) -> AsyncGenerator[World]:
     """A world of its own, or a second server on another world's sandbox or ledger.
 
-    `known` is all that RunAPI sells and the server knows. `client` is what the client is besides
+    `known` is all that RunAPI sells and the server knows; with another `seller` it has that one's
+    key too, and knows what that one sells. `client` is what the client is besides
     its era, `server` what the server is besides its key.
     """
     sandbox = sandbox or Sandbox(draw_seconds, known)
@@ -148,9 +152,10 @@ async def world(
     keys = Keys(Key(SecretStr(key) if key else None))
     seen = {"mode": era, **(client or {})}
     upstream = RunAPI(BASE_URL, wire)
-    server = {"variants": known, "known": known, **server}
+    known = known if seller is RUNAPI_SELLER else seller.variants
+    server = {"variants": known, "known": known, "others": seller.others(wire, BASE_URL), **server}
     async with served(upstream, keys, client=seen, images=wire, **server) as connected:
-        yield World(connected, sandbox, wire)
+        yield World(connected, sandbox, wire, seller)
 
 
 @asynccontextmanager
@@ -185,7 +190,7 @@ def service_on(
     known: Sequence[Variant] = VARIANTS,
     folders: Folders | None = None,
     images: httpx.AsyncBaseTransport | None = None,
-    **more: Any,  # Any: as `Service` has them
+    **more: Any,  # Any: as `Service` has them, and `shares`, below
 ) -> Service:
     """What a server answers with; `images` is the way to them.
 

@@ -134,7 +134,7 @@ class Params(Prompt):
 
     @property
     def resolution(self) -> str | None:
-        """The resolution asked for; None where it is left to RunAPI, or cannot be chosen."""
+        """What the price goes by; None where it is left to the vendor, or there is one price."""
         return self.model_dump(include={"output_resolution"}).get("output_resolution")
 
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-SNAPSHOT_AS_OF = "2026-07"
+from runapi_mcp.base.catalog.vendors import RUNAPI
+
+SNAPSHOT_AS_OF = RUNAPI.prices_as_of
 """The month the snapshot's prices were read off RunAPI's public pages."""
 
 
@@ -14,6 +16,8 @@ class Schedule:
 
     unit_cents: float | None = None
     by_resolution: Mapping[str, float] = field(default_factory=dict[str, float])
+    unit: str = ""
+    """What the price is for where that is no call, in words: `a megapixel`."""
 
     def cents(self, output_resolution: str | None) -> float | None:
         """The price at a resolution; without one, the price of a call that leaves it unset."""

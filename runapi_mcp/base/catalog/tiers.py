@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from runapi_mcp.base.catalog.price import Schedule
+from runapi_mcp.base.catalog.vendors import RUNAPI, Vendor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -12,7 +13,7 @@ class Tier:
     name: str
     """In ids and tool names, and what a user selects it by."""
     service: str
-    """The service of RunAPI that sells it: part of its addresses and of price look-ups."""
+    """What its vendor sells it under: part of its addresses, and of price look-ups."""
     usual_seconds: float
     """How long an image takes, until images were seen that tell better."""
     sandbox_seconds: float
@@ -22,10 +23,12 @@ class Tier:
     """A sentence on when to choose it rather than pro, for models that have both."""
     snapshot: Schedule = field(default_factory=Schedule)
     """The published prices, as of the snapshot's month."""
+    vendor: Vendor = RUNAPI
 
     @property
     def title(self) -> str:
-        return self.name.capitalize()
+        name = self.name.capitalize()
+        return name if self.vendor is RUNAPI else f"{name} at {self.vendor.title}"
 
 
 PRO = Tier(

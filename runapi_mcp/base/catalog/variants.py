@@ -10,6 +10,7 @@ from runapi_mcp.base.catalog import fields
 from runapi_mcp.base.catalog.fields import Params
 from runapi_mcp.base.catalog.price import Schedule
 from runapi_mcp.base.catalog.tiers import FLEX, KLEIN, MAX, PRO, Tier
+from runapi_mcp.base.catalog.vendors import RUNAPI, Vendor
 from runapi_mcp.base.errors import NotConfigured
 
 Action = Literal["text_to_image", "remix_image", "image_to_image"]
@@ -17,7 +18,7 @@ Action = Literal["text_to_image", "remix_image", "image_to_image"]
 
 @dataclass(frozen=True)
 class Variant:
-    """One Flux 2 model behind one RunAPI action."""
+    """One Flux 2 model behind one action of its vendor."""
 
     tier: Tier
     action: Action
@@ -25,7 +26,9 @@ class Variant:
     purpose: str
     """What it is for, in the words a model chooses by: the first sentence says when."""
     own_model: str | None = None
-    """RunAPI's model id, where it does not tell the action."""
+    """The model id, where it is not RunAPI's that tells the action."""
+    own_tool_name: str | None = None
+    """The tool's name, where it is not made of tier and action."""
 
     @cached_property
     def model(self) -> str:
@@ -35,7 +38,11 @@ class Variant:
     @cached_property
     def tool_name(self) -> str:
         """The tool's name, e.g. `flux_2_pro_text_to_image`."""
-        return f"flux_2_{self.tier.name}_{self.action}"
+        return self.own_tool_name or f"flux_2_{self.tier.name}_{self.action}"
+
+    @property
+    def vendor(self) -> Vendor:
+        return self.tier.vendor
 
     @property
     def service(self) -> str:
@@ -67,7 +74,9 @@ class Variant:
         """The published prices, e.g. `1k $0.05, 2k $0.07`; empty where there are none."""
         cents = [(f"{name} ", self.snapshot.cents(name)) for name in self.resolutions]
         cents = cents or [("", self.snapshot.cents(None))]
-        return ", ".join(f"{name}{dollars(value)}" for name, value in cents if value is not None)
+        unit = self.snapshot.unit
+        known = [(name, dollars(value)) for name, value in cents if value is not None]
+        return ", ".join(f"{name}{amount} {unit}".rstrip() for name, amount in known)
 
     @cached_property
     def field_names(self) -> tuple[str, ...]:
@@ -131,7 +140,7 @@ def by_model(model: str, among: Sequence[Variant] = VARIANTS) -> Variant | None:
 
 def tiers_of(variants: Iterable[Variant]) -> tuple[Tier, ...]:
     """Their tiers, each once, in catalogue order."""
-    return tuple({variant.tier.name: variant.tier for variant in variants}.values())
+    return tuple(dict.fromkeys(variant.tier for variant in variants))
 
 
 def select(names: Iterable[str], among: Sequence[Variant] = VARIANTS) -> tuple[Variant, ...]:
@@ -143,7 +152,7 @@ def select(names: Iterable[str], among: Sequence[Variant] = VARIANTS) -> tuple[V
     wanted = {name.strip().lower().replace("_", "-") for name in names} - {""}
     known = {name for variant in among for name in _names(variant)}
     if unknown := sorted(wanted - known):
-        tiers = ", ".join(tier.name for tier in tiers_of(among))
+        tiers = ", ".join(tier.name for tier in tiers_of(among) if tier.vendor is RUNAPI)
         raise NotConfigured(
             f"RUNAPI_VARIANTS names {', '.join(unknown)}, which is not a tier or model.",
             f"Use tiers ({tiers}) or ids: {', '.join(v.model for v in among)}.",
@@ -157,5 +166,5 @@ def select(names: Iterable[str], among: Sequence[Variant] = VARIANTS) -> tuple[V
 
 
 def _names(variant: Variant) -> frozenset[str]:
-    """What a user selects it by."""
-    return variant.ids | {variant.tier.name}
+    """What a user selects it by: tiers are RunAPI's."""
+    return variant.ids | {variant.tier.name} if variant.vendor is RUNAPI else variant.ids

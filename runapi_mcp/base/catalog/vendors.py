@@ -17,11 +17,18 @@ class Vendor:
     repeats_safely: bool
     """Whether a create can be sent again under its key without being charged again."""
     image_seconds: float
-    """When an image's address expires, counted from its task: its documentation says "about"."""
+    """When an image's address expires, counted from its task; documentations say "about"."""
     sure_image_seconds: float
     """How long it can be relied on."""
+    image_origins: tuple[str, ...]
+    """From where a page in a host may show its images, as a CSP has it."""
     prices_as_of: str
     """The month in which the published prices were read."""
+
+    @property
+    def image_days(self) -> str:
+        """When an image's address expires, in words."""
+        return f"about {self.image_seconds // DAY_SECONDS:.0f} days"
 
 
 RUNAPI: Final = Vendor(
@@ -31,6 +38,7 @@ RUNAPI: Final = Vendor(
     repeats_safely=True,
     image_seconds=7 * DAY_SECONDS,
     sure_image_seconds=6 * DAY_SECONDS,
+    image_origins=("https://runapi.ai", "https://*.runapi.ai"),
     prices_as_of="2026-07",
 )
 RUNFLOW: Final = Vendor(
@@ -40,6 +48,7 @@ RUNFLOW: Final = Vendor(
     repeats_safely=False,
     image_seconds=3 * DAY_SECONDS,
     sure_image_seconds=2 * DAY_SECONDS,
+    image_origins=("https://runflow.io", "https://*.runflow.io"),
     prices_as_of="2026-03",
 )
 VENDORS: Final = (RUNAPI, RUNFLOW)

@@ -1,4 +1,5 @@
-"""What the `RUNAPI_*` variables and RunAPI's config file say. The only room that reads them."""
+"""What the `RUNAPI_*` and `RUNFLOW_*` variables and RunAPI's config file say. The only room that
+reads them."""
 
 from __future__ import annotations
 
@@ -20,13 +21,15 @@ from runapi_mcp.base.settings.keys import (
     require_same_trust,
 )
 from runapi_mcp.base.settings.names import misspelt_names, require_no_limit
-from runapi_mcp.base.settings.values import DEFAULT_BASE_URL, check_url
+from runapi_mcp.base.settings.runflow_settings import RunflowSettings, read_runflow
+from runapi_mcp.base.settings.values import BASE_URL_NAME, DEFAULT_BASE_URL, check_url
 from runapi_mcp.base.settings.waiting_caps import WaitingCaps, read_waiting_caps
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "BASE_URL_NAME",
     "DEFAULT_BASE_URL",
     "KEEP_DAYS",
     "KEY_PAGE",
@@ -36,8 +39,10 @@ __all__ = [
     "HttpCaps",
     "Key",
     "LimitSettings",
+    "RunflowSettings",
     "Settings",
     "WaitingCaps",
+    "are_saved",
     "check_url",
     "config_path",
     "key_now",
@@ -87,10 +92,16 @@ class PictureSettings(NamedTuple):
     sidecars: bool | None
     """Whether a JSON is kept beside each picture; None for not in a project."""
 
+    def are_saved(self, *, is_local: bool) -> bool:
+        """Whether the pictures of callers on this machine, or elsewhere, are saved here."""
+        return are_saved(save=self.save, is_local=is_local)
+
 
 class Settings(NamedTuple):
     base_url: str
     key: Key
+    runflow: RunflowSettings | None
+    """None where only RunAPI sells."""
     variants: tuple[str, ...] | None
     """Tiers and model ids to offer; None for all."""
     limits: LimitSettings
@@ -127,6 +138,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     require_no_limit(misspelt)
     file, broken = read_config(config_location(environ))
     key, key_warnings = find_key(environ, file, broken)
+    runflow, runflow_warnings = read_runflow(environ)
     sandbox = sandbox or values.switch(environ, "RUNAPI_SANDBOX", default=False)
     wait_seconds = values.number(environ, "RUNAPI_WAIT_SECONDS", "seconds", LONGEST_WAIT_SECONDS)
     unknown_zone = values.unknown_zone(environ)
@@ -135,6 +147,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
     return Settings(
         base_url=base_url,
         key=require_same_trust(key, base_url, file),
+        runflow=runflow,
         variants=values.names(environ, "RUNAPI_VARIANTS"),
         limits=_limits(environ),
         ledger=_ledger(environ, fleet, sandbox=sandbox),
@@ -150,6 +163,7 @@ def load(environ: Mapping[str, str] | None = None, *, sandbox: bool = False) -> 
         warnings=(
             *filter(None, [broken, unknown_zone]),
             *key_warnings,
+            *runflow_warnings,
             *map(str, misspelt),
         ),
     )
@@ -161,8 +175,16 @@ def key_now(base_url: str, environ: Mapping[str, str] | None = None) -> Key:
     A server asks at every call, so that a login or logout elsewhere needs no restart.
     """
     environ = os.environ if environ is None else environ
+    key, _ = find_key(environ, {}, None)
+    if key.from_environment:
+        return key
     file, broken = read_config(config_location(environ))
     return require_same_trust(find_key(environ, file, broken)[0], base_url, file)
+
+
+def are_saved(*, save: bool | None, is_local: bool) -> bool:
+    """Whether pictures are saved here; where nobody says, those of callers on this machine are."""
+    return is_local if save is None else save
 
 
 def sandbox_environment() -> dict[str, str]:

@@ -17,6 +17,7 @@ SECRET_FILE: Final = "RUNAPI_FLEET_SECRET_FILE"  # noqa: S105 - another one's
 REQUEST_RATE: Final = "RUNAPI_REQUESTS_PER_SECOND"
 DATABASE_URL: Final = "RUNAPI_DATABASE_URL"
 DATABASE_URL_FILE: Final = "RUNAPI_DATABASE_URL_FILE"
+BUCKET_URL: Final = "RUNAPI_PICTURES"
 FLEET_NAMES: Final = (
     PUBLIC_URL,
     SECRET,
@@ -24,10 +25,12 @@ FLEET_NAMES: Final = (
     REQUEST_RATE,
     DATABASE_URL,
     DATABASE_URL_FILE,
+    BUCKET_URL,
 )
 
 # A password with a bare @ would be taken for a part of the host, and shown with it.
 _POSTGRES: Final = re.compile(r"postgres(ql)?://[^@\s]+(@[^@\s]+)?")
+_BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9/!_.*'()-]*)?")
 _SHORTEST_SECRET: Final = 16
 _MOST_REQUESTS: Final = 1_000
 _HOW_TO_MAKE_ONE: Final = "`openssl rand -hex 32` makes one."
@@ -42,6 +45,9 @@ class FleetSettings(NamedTuple):
     """Of one key to RunAPI, from all servers together; None for what RunAPI is known to take."""
     database_url: SecretStr | None
     """Of the PostgreSQL that keeps the ledger of all servers; None for a file of this machine."""
+
+    pictures: str | None = None
+    """The bucket for the pictures of callers over HTTP, as `s3://bucket/prefix`; None for none."""
 
     def hidden_words(self) -> list[str]:
         """What no log may show."""
@@ -61,7 +67,22 @@ def read_fleet(environ: Mapping[str, str]) -> FleetSettings:
             f"Set it, the same for all servers. {_HOW_TO_MAKE_ONE}",
         )
     rate = values.number(environ, REQUEST_RATE, "requests", _MOST_REQUESTS, 1)
-    return FleetSettings(public_url, secrets, rate, _database_url(environ))
+    pictures = _pictures(environ)
+    if pictures is not None and public_url is None:
+        raise NotConfigured(
+            f"{BUCKET_URL} needs {PUBLIC_URL}: answers have links to it.",
+            f"Set it to where the servers are reached from outside, and {SECRET} beside it.",
+        )
+    return FleetSettings(public_url, secrets, rate, _database_url(environ), pictures)
+
+
+def _pictures(environ: Mapping[str, str]) -> str | None:
+    url = values.stated(environ, BUCKET_URL)
+    if url is not None and _BUCKET.fullmatch(url) is None:
+        raise NotConfigured(
+            f"{BUCKET_URL} is not the address of a bucket.", "Write it as s3://bucket/prefix."
+        )
+    return url
 
 
 def _public_url(environ: Mapping[str, str]) -> str | None:

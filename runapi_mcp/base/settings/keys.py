@@ -1,6 +1,6 @@
 """The API key: where it is looked for, and what no key can be."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from runapi_mcp.base.errors import KeyMissing
@@ -56,10 +56,10 @@ def find_key(
     environ: Mapping[str, str], file: Mapping[str, object], broken: str | None
 ) -> tuple[Key, tuple[str, ...]]:
     """The first key that is one, and what was found of others before it."""
-    given, passed = _given_keys(environ, file), passed_over(environ, file)
-    said = tuple(missing.happened for missing in passed)
-    if len(passed) < len(given):
-        return given[len(passed)], said
+    given = _given_keys(environ, file)
+    said = tuple(missing.happened for missing in _before_the_first(given))
+    if len(said) < len(given):
+        return given[len(said)], said
     if broken:
         return Key(None, _no_key(broken, CONFIG_FILE)), said
     return given[0] if given else Key(None, _no_key("No RunAPI API key is set.")), said
@@ -77,12 +77,14 @@ def require_same_trust(key: Key, base_url: str, file: Mapping[str, object]) -> K
 
 def passed_over(environ: Mapping[str, str], file: Mapping[str, object]) -> tuple[KeyMissing, ...]:
     """What is no key and stands before the first that is one."""
-    found: list[KeyMissing] = []
-    for key in _given_keys(environ, file):
+    return tuple(_before_the_first(_given_keys(environ, file)))
+
+
+def _before_the_first(given: Iterable[Key]) -> Iterator[KeyMissing]:
+    for key in given:
         if key.missing is None:
-            break
-        found.append(key.missing)
-    return tuple(found)
+            return
+        yield key.missing
 
 
 def _given_keys(environ: Mapping[str, str], file: Mapping[str, object]) -> list[Key]:

@@ -33,9 +33,11 @@ NAMES: Final = frozenset(
         "RUNAPI_SIDECAR",
         "RUNAPI_VARIANTS",
         "RUNAPI_WAIT_SECONDS",
+        "RUNFLOW_API_KEY",
+        "RUNFLOW_BASE_URL",
     }
 )
-_PREFIX: Final = "RUNAPI_"
+_PREFIXES: Final = ("RUNAPI_", "RUNFLOW_")
 _MOST_EDITS: Final = 2
 
 
@@ -54,7 +56,7 @@ def misspelt_names(environ: Mapping[str, str]) -> Iterator[Misspelt]:
         if name in NAMES or not value.strip():
             continue
         # A limit counts whatever its name begins with; of the rest, others have names like ours.
-        meant = NAMES if given.startswith(_PREFIX) else LIMIT_NAMES
+        meant = NAMES if given.startswith(_PREFIXES) else LIMIT_NAMES
         near = [(_edits(given, known), known) for known in meant if _may_be_near(given, known)]
         edits, known = min(near, default=(_MOST_EDITS + 1, ""))
         if edits <= _MOST_EDITS:

@@ -69,17 +69,19 @@ def is_own_address(url: str) -> bool:
     return _RUNAPIS.fullmatch(url) is not None or (is_http(url) and is_loopback(url))
 
 
-def check_url(url: str) -> str:
-    """An address as it is used.
+def check_url(
+    url: str, vendor: str = "RunAPI", name: str = BASE_URL_NAME, usual: str = DEFAULT_BASE_URL
+) -> str:
+    """An address of a vendor as it is used: which variable sets it, and what it usually is.
 
     Raises:
-        NotConfigured: it cannot be RunAPI's.
+        NotConfigured: it cannot be one.
     """
     # Paths are put behind it: no login, query or fragment. What a backslash is, readers differ in.
     if not is_http(url) or {"@", "?", "#", "\\"} & set(url):
         raise NotConfigured(
-            "The RunAPI base URL is not an http(s) address.",
-            f"Set RUNAPI_BASE_URL to one such as {DEFAULT_BASE_URL}, or unset it.",
+            f"The {vendor} base URL is not an http(s) address.",
+            f"Set {name} to one such as {usual}, or unset it.",
         )
     scheme, _, rest = url.partition(":")
     return f"{scheme.lower()}:{rest}"

@@ -23,7 +23,8 @@ Selection = Literal["recent", "running", "undelivered"]
 
 
 class Ledger(Protocol):
-    """Each step of a call is on the disk before the next one begins.
+    """Each step of a call is written before the next one begins, and all of it is on the disk from
+    the note of a send on: nothing leaves before that, so the intent needs no flush of its own.
 
     A call is *settled* when no other goes on with it: each of its pictures came to nothing, or it
     was used, or its answer surely arrived, or fifteen minutes passed since an answer left.

@@ -38,13 +38,16 @@ class Prices:
         self._send = send
         self._lists: dict[str, PriceList] = {}
 
+    def are_known(self, calls: Sequence[PricedCall]) -> bool:
+        """Whether nothing of these calls has to be looked up."""
+        return not any(self._list_of(call[0].service).misses(call) for call in calls)
+
     async def of(self, calls: Sequence[PricedCall]) -> list[Price]:
         """The price of each call. Looking them up takes no longer than looking up one."""
-        missing = [(prices, own) for prices, own in self._by_list(calls) if prices.misses(own)]
         # A task costs more than all the rest where everything is known.
-        if missing:
+        if not self.are_known(calls):
             async with anyio.create_task_group() as group:
-                for prices, own in missing:
+                for prices, own in self._by_list(calls):
                     group.start_soon(prices.look_up, own)
         return [self._list_of(variant.service).known((variant, size)) for variant, size in calls]
 
@@ -69,10 +72,9 @@ class PriceList:
         self._next_lookup_at = 0.0
         self._refreshing = anyio.Lock()
 
-    def misses(self, calls: Sequence[PricedCall]) -> bool:
-        """Whether something of these calls has to be looked up."""
-        is_old = anyio.current_time() >= self._next_lookup_at
-        return is_old or any(map(self._needs_a_quote, calls))
+    def misses(self, call: PricedCall) -> bool:
+        """Whether something of this call has to be looked up."""
+        return anyio.current_time() >= self._next_lookup_at or self._needs_a_quote(call)
 
     async def look_up(self, calls: Sequence[PricedCall]) -> None:
         """Ask RunAPI for what is not known of these calls, for four seconds at most."""

@@ -9,11 +9,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from runapi_mcp.base.catalog.vendors import RUNAPI
 from runapi_mcp.providers.port import CREATE_SECONDS
+from runapi_mcp.providers.rate_limit import OwnRateLimit, RateLimit
 from runapi_mcp.providers.runapi import account, files, tasks
 from runapi_mcp.providers.runapi.messages import encode
 from runapi_mcp.providers.runapi.prices import Prices
-from runapi_mcp.providers.runapi.rate_limit import OwnRateLimit, RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -96,6 +97,9 @@ class RunAPI:
 class RunapiProvider:
     """RunAPI as one caller sees it."""
 
+    vendor = RUNAPI
+    find = None
+
     def __init__(self, runapi: RunAPI, key: Key) -> None:
         self._runapi = runapi
         self._key = key
@@ -117,6 +121,12 @@ class RunapiProvider:
 
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         return await self._runapi.prices.of(calls)
+
+    def has_prices(self, calls: Sequence[PricedCall]) -> bool:
+        return self._runapi.prices.are_known(calls)
+
+    async def check(self, variant: Variant, arguments: Mapping[str, object]) -> None:
+        """Nothing: the catalogue has all that RunAPI publishes of a call but its price."""
 
     def request_body(self, variant: Variant, arguments: Mapping[str, object]) -> str:
         return encode({"model": variant.model, **arguments})

@@ -8,11 +8,11 @@ from itertools import count
 import anyio
 
 from runapi_mcp.base.errors import Conflict, ProviderFailure, RateLimited
-from runapi_mcp.providers.runapi.failures import is_answered, leaves_doubt
+from runapi_mcp.providers.failure_cases import is_answered, leaves_doubt
+from runapi_mcp.providers.http_client import ATTEMPT_SECONDS
+from runapi_mcp.providers.rate_limit import wait_first_turn
 from runapi_mcp.providers.runapi.messages import Meaning, Request
 
-ATTEMPT_SECONDS = 20.0
-LONGEST_TURN_SECONDS = 30.0
 SHORTEST_ATTEMPT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.4
 LONGEST_PAUSE_SECONDS = 5.0
@@ -62,7 +62,12 @@ async def retry(
         ProviderFailure: the last failure, when it is final or the time is up.
     """
     tries = _Tries(request, request.in_doubt)
-    give_back = await _take_first_turn(take_turn, tries)
+    try:
+        give_back = await wait_first_turn(take_turn)
+    except RateLimited as failure:
+        # Nothing was sent, now.
+        failure.in_doubt = tries.in_doubt
+        raise
     deadline = anyio.current_time() + request.total_seconds
     for number in count():
         try:
@@ -98,17 +103,6 @@ async def _try_once(
         except ProviderFailure as failure:
             return failure
     raise AssertionError("nothing cancels this scope")
-
-
-async def _take_first_turn(take_turn: Callable[[], Awaitable[GiveBack]], tries: _Tries) -> GiveBack:
-    with anyio.move_on_after(LONGEST_TURN_SECONDS):
-        return await take_turn()
-    failure = RateLimited(
-        "Too many requests of this key wait for their turn.", "Wait a minute, then call again."
-    )
-    # Nothing was sent, now.
-    failure.in_doubt = tries.in_doubt
-    raise failure
 
 
 def _pause_seconds(failure: ProviderFailure, number: int) -> float:

@@ -27,7 +27,7 @@ def check_disk(settings: Settings | None, ledger: LedgerSurvey | None) -> Iterat
         return
     yield from _ledger(settings, ledger)
     yield from _budget(settings)
-    if settings.pictures.save is not False:
+    if settings.pictures.are_saved(is_local=True):
         yield from _pictures(settings)
 
 

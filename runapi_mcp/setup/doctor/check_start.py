@@ -152,7 +152,7 @@ class StartCheck:
         elif not tools:
             why = "the model has nothing to call"
             yield _wrong(self.entry, "tools", "it lists no tools", why)
-        elif not any(name.startswith("flux_2_") for name in tools):
+        elif not any(name.startswith(("flux_2_", "runflow_")) for name in tools):
             why = "RUNAPI_VARIANTS leaves none"
             yield _wrong(self.entry, "tools", "it lists no tool that draws", why)
 

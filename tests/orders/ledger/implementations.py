@@ -13,6 +13,7 @@ from runapi_mcp.orders.ledger import Ledger
 from runapi_mcp.orders.ledger.postgres import PostgresLedger
 from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.postgres.pool import PostgresPool
+from runapi_mcp.telemetry.observed_ledger import ObservedLedger
 from tests.support.world import NOON
 
 
@@ -50,6 +51,12 @@ async def _in_memory(_: pytest.FixtureRequest) -> AsyncGenerator[tuple[Ledger, L
 
 
 @asynccontextmanager
+async def _observed(request: pytest.FixtureRequest) -> AsyncGenerator[tuple[Ledger, Ledger]]:
+    async with _on_disk(request) as (one, other):
+        yield ObservedLedger(one), ObservedLedger(other)
+
+
+@asynccontextmanager
 async def _in_postgres(request: pytest.FixtureRequest) -> AsyncGenerator[tuple[Ledger, Ledger]]:
     url, clock = request.getfixturevalue("ledger_database"), _clock()
     async with aclosing(PostgresPool(url)) as one, aclosing(PostgresPool(url)) as other:
@@ -62,5 +69,6 @@ async def _in_postgres(request: pytest.FixtureRequest) -> AsyncGenerator[tuple[L
 IMPLEMENTATIONS: Final = {
     "SQLite on the disk": Implementation(_on_disk, lasts=True),
     "SQLite in memory": Implementation(_in_memory, lasts=False),
+    "SQLite, looked on": Implementation(_observed, lasts=True),
     "PostgreSQL": Implementation(_in_postgres, lasts=True),
 }

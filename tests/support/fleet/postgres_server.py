@@ -25,8 +25,6 @@ PASSWORD: Final = "the-database-password-of-the-tests"
 NOT_RUN: Final = "NOT RUN: there is no PostgreSQL here (on Debian: apt-get install postgresql)"
 START_SECONDS: Final = 120.0
 
-# Tests that are killed leave none behind, where the system can see to that.
-_ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "INT") if shutil.which("setpriv") else ()
 _ACCOUNTS: Final = ("postgres", "nobody")
 _SETTINGS: Final[Mapping[str, str]] = {
     "fsync": "off",
@@ -76,7 +74,7 @@ class PostgresServer:
         account = _account()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a program of this machine
-                [*_ENDS_WITH_US, _binary("postgres"), "-D", str(self.folder), *options],
+                [_binary("postgres"), "-D", str(self.folder), *options],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 # Ctrl-C is for the tests.

@@ -79,13 +79,12 @@ class TcpProxy:
         with suppress(*_GONE):
             async for piece in source:
                 await anyio.sleep(self.delay_seconds)
-                if is_held:
-                    held += piece
-                    continue
                 if self._cuts(self.cuts_before, piece):
                     self.cuts_before = None
                     break
-                if not self.is_half_open:
+                if is_held:
+                    held += piece
+                elif not self.is_half_open:
                     with suppress(*_GONE):
                         await sink.send(piece)
                 if self._cuts(self.cuts_after, piece):

@@ -76,6 +76,7 @@ class Database:
         self._lock_timeout = lock_timeout
         self._files: FileIds | None = None
         self._is_writable = False
+        self._pragmas: dict[str, str | int] = {}
         connection.row_factory = sqlite3.Row
 
     @classmethod
@@ -153,7 +154,7 @@ class Database:
         if not self._is_writable:
             raise OnlyRead
         self._set_lock_timeout()
-        self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._set("synchronous", "FULL" if durable else "NORMAL")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._require_current()
@@ -268,7 +269,13 @@ class Database:
             raise OnlyRead
 
     def _set_lock_timeout(self) -> None:
-        self._connection.execute(f"PRAGMA busy_timeout = {self._lock_timeout.milliseconds}")
+        self._set("busy_timeout", self._lock_timeout.milliseconds)
+
+    def _set(self, pragma: str, value: str | int) -> None:
+        """Have this connection so, if it is not yet: each time costs as much as a query."""
+        if self._pragmas.get(pragma) != value:
+            self._connection.execute(f"PRAGMA {pragma} = {value}")
+            self._pragmas[pragma] = value
 
     @contextmanager
     def _closed_if_broken(self) -> Generator[None]:

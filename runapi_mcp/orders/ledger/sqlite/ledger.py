@@ -267,9 +267,13 @@ class SqliteLedger:
     def _intend(
         self, wanted: Call, use: Use, came_at: float, allow: Allow, opened: OpenLedger
     ) -> list[Entry]:
-        self._tidy(opened)
         database, first = opened.database, wanted[0]
-        with database.transaction() as connection:
+        # A replay waits for no writer, and is answered where nothing can be written.
+        if replayed := self._find_alike(first, use, came_at, opened):
+            return replayed
+        self._tidy(opened)
+        # Nothing is sent before `record_send`, whose flush takes this along.
+        with database.transaction(durable=False) as connection:
             withdraw_never_sent(first.caller, self.now(), connection)
             found = alike(first, use, came_at, self.now(), database)
             if found is None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path
 
 _FileId = tuple[int, int] | None
@@ -10,6 +11,7 @@ FileIds = tuple[_FileId, _FileId, _FileId]
 """Of the file, its WAL and its shared memory."""
 
 
+@lru_cache(maxsize=16)
 def beside(path: Path, side: str) -> Path:
     return path.with_name(f"{path.name}-{side}")
 
@@ -30,7 +32,7 @@ def file_ids(path: Path | None) -> FileIds:
     if path is None:
         return None, None, None
     # Nothing is left of what was emptied.
-    main = _file_id(path) if size_bytes(path) else None
+    main = _file_id(path, least_bytes=1)
     return main, _file_id(beside(path, "wal")), _file_id(beside(path, "shm"))
 
 
@@ -69,10 +71,10 @@ def make_private(path: Path) -> None:
         os.close(descriptor)
 
 
-def _file_id(path: Path) -> _FileId:
-    """What tells a file from another one of its name; None where there is none."""
+def _file_id(path: Path, least_bytes: int = 0) -> _FileId:
+    """What tells a file from another one of its name; None where there is none so large."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino) if found.st_size >= least_bytes else None

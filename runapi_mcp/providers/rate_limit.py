@@ -1,4 +1,4 @@
-"""How often one key asks RunAPI: every request of a key takes its turn here.
+"""How often one key asks its vendor: every request of a key takes its turn here.
 
 So many a second go out, evenly spaced; the usual number is well under 20 in any second. Requests
 that pay go first, but take no more than a share of the turns: a third is kept for what is paid for
@@ -6,18 +6,21 @@ already. Among the others the most urgent goes first.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import anyio
 
+from runapi_mcp.base.errors import RateLimited
 from runapi_mcp.base.turns import Turns
 
 REQUESTS_PER_SECOND: Final = 17.0
 PAYING_SHARE: Final = 12 / 17
 LONGEST_HOLD_SECONDS: Final = 1.0
+LONGEST_TURN_SECONDS: Final = 30.0
 
+_Turn = TypeVar("_Turn")
 Urgency = Callable[[], float]
 """How much it matters to go now, compared with others: 0 to 1, asked anew at each turn."""
 
@@ -36,7 +39,7 @@ class RateLimit(Protocol):
         ...
 
     def pause(self, seconds: float) -> None:
-        """RunAPI asked this key for it."""
+        """The vendor asked this key for it."""
         ...
 
 
@@ -81,3 +84,15 @@ class OwnRateLimit:
 
 def _urgency(waiter: _Waiter) -> float:
     return math.inf if waiter.urgency is None else waiter.urgency()
+
+
+async def wait_first_turn(take_turn: Callable[[], Awaitable[_Turn]]) -> _Turn:
+    """
+    Raises:
+        RateLimited: no turn came for so long; nothing was sent.
+    """
+    with anyio.move_on_after(LONGEST_TURN_SECONDS):
+        return await take_turn()
+    raise RateLimited(
+        "Too many requests of this key wait for their turn.", "Wait a minute, then call again."
+    )
