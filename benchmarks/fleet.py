@@ -4,8 +4,9 @@
 - `restart`: 20 calls a second through HAProxy while all three are told to leave and started again,
   one after the other: no client sees an error, and each call is charged once.
 - `soak`: 5,000 calls, some at a time, while a server or the database is killed every few seconds;
-  whoever gets no picture makes the same call again, at the next server. What the sandbox has
-  charged is what is completed in the ledger, and every call has its picture.
+  whoever gets no picture makes the same call again, at the next server. Every call has its picture,
+  and what the sandbox has charged is what is completed in the ledger, once it was told by get_task
+  what it could not be told while it was down.
 - `waits`: fleet_waits.py.
 
 `--tenth` is a tenth of each number, as CI runs it, in some minutes. Previews and saving are off.
@@ -84,26 +85,28 @@ class Site:
         version = VERSIONS[number % len(VERSIONS)]
         return WireClient(self.http, cycle(servers), version, f"sandbox-of-{number:06}")
 
-    async def draw(self, client: WireClient, prompt: str) -> bool:
-        """Whether the picture came."""
+    async def draw(self, client: WireClient, prompt: str) -> str | None:
+        """The task's id, if its picture came."""
         try:
             result = await client.draw(prompt)
         except Exception as error:  # noqa: BLE001 - each is a client's error, and counted as such
             self.failures[f"{type(error).__name__}: {str(error)[:120]}"] += 1
-            return False
-        return result.get("structuredContent", {}).get("status") == "completed"
+            return None
+        facts = result.get("structuredContent", {})
+        return facts["task_id"] if facts.get("status") == "completed" else None
 
     async def spent_cents(self) -> int:
         return cast("int", (await report_of(self.sandbox_url))["spent_cents"])
 
-    def completed(self) -> int:
-        """How many pictures the ledger has as completed."""
+    def pictures(self, *, are_completed: bool) -> list[str]:
+        """The ids of the pictures that the ledger has as completed, or as anything else."""
         name = self.database.get_secret_value().rpartition("/")[2]
         with self.postgres.connect(name) as connection:
-            row = connection.execute(
-                "SELECT count(*) FROM runapi_mcp.pictures WHERE status = 'completed'"
-            ).fetchone()
-        return cast("int", row[0]) if row else 0
+            rows = connection.execute(
+                "SELECT task_id FROM runapi_mcp.pictures WHERE (status = 'completed') = %s",
+                [are_completed],
+            ).fetchall()
+        return [str(row[0]) for row in rows]
 
     def print_failures(self) -> None:
         for words, times in self.failures.most_common(5):
@@ -134,7 +137,7 @@ async def site(drain_seconds: int = SHORT_DRAIN_SECONDS) -> AsyncGenerator[Site]
 async def versions(limits: Limits, share: float) -> None:
     calls = round(CONVERSATION_CALLS * share)
     async with site() as there:
-        drawn: list[bool] = []
+        drawn: list[str | None] = []
 
         async def converse(number: int) -> None:
             client = there.client(number)
@@ -149,7 +152,7 @@ async def versions(limits: Limits, share: float) -> None:
         print(f"{len(drawn)} calls of {len(VERSIONS)} versions, each request to the next server")
         there.print_failures()
         limits.count("versions: protocol errors", there.failures.total(), 0)
-        limits.count("versions: not drawn", drawn.count(False), 0)
+        limits.count("versions: not drawn", drawn.count(None), 0)
 
 
 async def restart(limits: Limits, share: float) -> None:
@@ -196,13 +199,15 @@ async def soak(limits: Limits, share: float) -> None:
     calls = round(SOAK_CALLS * share)
     async with site() as there:
         room, tries, killed = anyio.Semaphore(AT_ONCE), list[int](), Counter[str]()
+        drawn: dict[str, WireClient] = {}
 
         async def draw(number: int) -> None:
             client = there.client(number)
             async with room:
                 for tried in range(1, MOST_TRIES + 1):
-                    if await there.draw(client, "a fox [[takes 1s]]"):
+                    if task_id := await there.draw(client, "a fox [[takes 1s]]"):
                         tries.append(tried)
+                        drawn[task_id] = client
                         return
                     # What is down is up again in a moment.
                     await anyio.sleep(min(0.2 * tried, 2.0))
@@ -219,8 +224,13 @@ async def soak(limits: Limits, share: float) -> None:
         again, most = sum(tries) - len(tries), max(tries, default=0)
         print(f"        {again} times a call was made again, one of them {most - 1} times")
         limits.count("soak: not delivered", calls - len(tries), 0)
-        charges, completed = await there.spent_cents() // CENTS, there.completed()
-        limits.count("soak: charges too many", charges - calls, 0)
+        charges = await there.spent_cents() // CENTS
+        limits.count("soak: charges too many or too few", abs(charges - calls), 0)
+        untold = there.pictures(are_completed=False)
+        print(f"        {len(untold)} ends could not be written when they were seen")
+        for task_id in untold:
+            await drawn[task_id].call("get_task", {"task_id": task_id})
+        completed = len(there.pictures(are_completed=True))
         limits.count("soak: charges that the ledger lacks", abs(charges - completed), 0)
 
 
