@@ -251,7 +251,8 @@ async def _kill_now_and_then(there: Site, killed: Counter[str]) -> None:
 
 
 async def waits(limits: Limits, share: float) -> None:
-    if await fleet_waits.main(["arrive", "are off"], share):
+    # CI runs a tenth, on machines that are busy: how soon is printed there, and no more.
+    if await fleet_waits.main(["arrive", "are off"], share, lenient=share < 1):
         limits.broken.append("waits")
 
 
