@@ -65,7 +65,8 @@ async def test_two_processes_that_ask_the_same_through_any_fault_are_charged_onc
     ):
         faults = seller.faults(first.sandbox)
         # All of a call's pictures or none: one alone that was surely not made is not made again.
-        times = 4 if seller is RUNFLOW_SELLER and count == 2 else 3
+        is_final = seller is RUNFLOW_SELLER or kind in REFUSED
+        times = 4 if count == 2 and is_final else 3
         faults.inject(where, kind, seconds=30 if kind == "slow" else None, times=times)
         if where == "list":
             # Nothing is looked for that was answered.
