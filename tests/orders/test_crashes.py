@@ -22,7 +22,7 @@ from runapi_mcp.orders.ledger.sqlite.ledger import SqliteLedger
 from runapi_mcp.orders.payment import Paid, Payment, wait_for_other_senders
 from runapi_mcp.orders.poller import Poller
 from runapi_mcp.orders.single_send import SingleSend
-from runapi_mcp.providers.http_client import HttpClient
+from runapi_mcp.providers.keep_alive import KeepAliveTransport
 from runapi_mcp.providers.runapi.connection import Connection
 from runapi_mcp.providers.runapi.prices import PriceList, Prices
 from runapi_mcp.providers.runapi.provider import RunapiProvider
@@ -64,7 +64,7 @@ ATTEMPTS: Mapping[Seller, str] = {
     RUNAPI_SELLER: f"{name(Connection.send)}.<locals>.attempt < ",
     RUNFLOW_SELLER: f"{name(RunConnection.send)} < ",
 }
-EXCHANGE = f"{name(HttpClient.exchange)} < "
+EXCHANGE = f" < {name(KeepAliveTransport.handle_async_request)} < "
 WAITING = name(wait_for_other_senders)
 LANDMARKS = (
     name(SqliteLedger.find_alike),
@@ -456,8 +456,8 @@ def is_untrue(fault: Fault) -> bool:
 
 
 def unanswered(where: Where, way: Sequence[str]) -> str:
-    """When a request is out: its last wait."""
-    waits = [step for step in way if step.startswith(EXCHANGE) and " waits " in step]
+    """When a request is out: its last wait before an answer begins."""
+    waits = [step for step in way if EXCHANGE in step and " waits " in step]
     return [step for step in waits if REQUESTS[RUNAPI_SELLER][where] in step][-1]
 
 

@@ -48,9 +48,11 @@ _COMPUTES = re.compile(
     r"|directory\.Directory\.(temporary_file|place) "
     r"|download\.Download\.(begin|_write|_about) "
     r"|saving\.Draft\.(begin|read_back|commit|discard|_place_\w+) "
+    r"|keep_alive\._Link\._receive (< \S+ )*begins "
     r"|set_names\.|decoding\.Decoders\._(turn|make_room) "
 )
-"""What leaves nothing behind: it computes, only looks, or does no more than call another step."""
+"""What leaves nothing behind: it computes, only looks, or does no more than call another step, as
+one that waits for a packet."""
 _TURN = "Handle._run"
 """A turn of asyncio's event loop: what called that is no part of the way."""
 
