@@ -1,7 +1,7 @@
 """The promise where a vendor knows no idempotency keys: sent once, looked for, never lost."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.base.settings import Key
+from runapi_mcp.orders.ledger.sqlite import SqliteLedger
 from runapi_mcp.orders.limits import Limits
 from runapi_mcp.tools.facts import utc
 from tests.support.ledgers import ledger_at
@@ -229,10 +230,10 @@ async def test_a_process_that_slept_before_its_send_does_not_send(tmp_path: Path
         now["ahead"] += 90.0
         return NOON + anyio.current_time() + now["ahead"]
 
-    from runapi_mcp.orders.ledger.sqlite import SqliteLedger
-
-    ledger = SqliteLedger.in_memory(clock)
-    async with world(seller=RUNFLOW_SELLER, ledger=ledger) as w:
+    async with (
+        aclosing(SqliteLedger.in_memory(clock)) as ledger,
+        world(seller=RUNFLOW_SELLER, ledger=ledger) as w,
+    ):
         with anyio.move_on_after(5):
             await w.call(FLEX, FOX)
         assert w.wire.paths("POST") == []

@@ -81,13 +81,11 @@ async def calling_back(
     def share(shared: SharedState) -> None:
         shared.wakeups = wakeups
 
-    async with (
-        anyio.create_task_group() as group,
-        world(shares=share, **server) as w,
-    ):
-        callbacks = Callbacks(addresses, wakeups, endpoint, call_back, group)
-        w.wire.meddle = callbacks.meddle
-        yield w, callbacks
+    async with anyio.create_task_group() as group:
+        async with world(shares=share, **server) as w:
+            callbacks = Callbacks(addresses, wakeups, endpoint, call_back, group)
+            w.wire.meddle = callbacks.meddle
+            yield w, callbacks
         group.cancel_scope.cancel()
 
 

@@ -1,6 +1,7 @@
 """What is open in the ledger, as whoever looks on is told: doubts, and what nobody was given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
@@ -37,14 +38,19 @@ async def told_by(gauges: AskedGauges) -> Mapping[str, float]:
     return told
 
 
+@pytest.fixture
+async def ledger() -> AsyncGenerator[SqliteLedger]:
+    async with aclosing(SqliteLedger.in_memory(clock)) as opened:
+        yield opened
+
+
 async def intended(ledger: SqliteLedger, key: str) -> Entry:
     entry = Entry(key, "me", "flux-2-pro-text-to-image", key, clock(), key, price_cents=5)
     [written] = await ledger.intend([entry], Use(), clock(), allow_all)
     return written
 
 
-async def test_a_doubt_is_told_with_its_age_until_it_is_settled() -> None:
-    ledger = SqliteLedger.in_memory(clock)
+async def test_a_doubt_is_told_with_its_age_until_it_is_settled(ledger: SqliteLedger) -> None:
     gauges = AskedGauges(ledger)
     await intended(ledger, "one")
     await ledger.record_send("one", allow_again)
@@ -60,8 +66,7 @@ async def test_a_doubt_is_told_with_its_age_until_it_is_settled() -> None:
     assert (told["runapi.doubts"], told["runapi.doubts.age"]) == (0, 0)
 
 
-async def test_a_picture_that_was_charged_is_told_until_it_left() -> None:
-    ledger = SqliteLedger.in_memory(clock)
+async def test_a_picture_that_was_charged_is_told_until_it_left(ledger: SqliteLedger) -> None:
     gauges = AskedGauges(ledger)
     entry = await intended(ledger, "one")
     ended = replace(entry, status="completed", task_id="1", cost_cents=5, ended_at=clock())
@@ -73,7 +78,7 @@ async def test_a_picture_that_was_charged_is_told_until_it_left() -> None:
     assert (await told_by(gauges))["runapi.undelivered"] == 0
 
 
-async def test_counters_are_compared_now_and_then() -> None:
+async def test_counters_are_compared_now_and_then(ledger: SqliteLedger) -> None:
     class Counters:
         asked = 0
 
@@ -83,7 +88,7 @@ async def test_counters_are_compared_now_and_then() -> None:
 
     counters = Counters()
     await anyio.sleep(1)
-    gauges = AskedGauges(SqliteLedger.in_memory(clock), counters)
+    gauges = AskedGauges(ledger, counters)
     assert (await told_by(gauges))["runapi.ledger.drift"] == 2
     assert "runapi.ledger.drift" not in await told_by(gauges)
     await anyio.sleep(COUNT_AGAIN_SECONDS)

@@ -214,7 +214,8 @@ class SqliteLedger:
 
     async def aclose(self) -> None:
         if self._file is not None:
-            await self._run(self._file.close)
+            with anyio.CancelScope(shield=True):
+                await self._run(self._file.close)
 
     async def _use(self, block: Callable[[OpenLedger], _Done], *, first: bool = False) -> _Done:
         """What a block makes of the ledger; `first` goes before all others that wait."""
