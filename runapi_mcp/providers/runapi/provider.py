@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from runapi_mcp.base.catalog.vendors import RUNAPI
+from runapi_mcp.providers.caller_key import identify_caller, seal_with
 from runapi_mcp.providers.port import CREATE_SECONDS
 from runapi_mcp.providers.rate_limit import OwnRateLimit, RateLimit
 from runapi_mcp.providers.runapi import account, files, tasks
@@ -113,11 +112,10 @@ class RunapiProvider:
 
     @property
     def caller_id(self) -> str:
-        identity = f"{self._runapi.base_url}\n{self._key.reveal()}"
-        return hashlib.sha256(identity.encode()).hexdigest()[:32]
+        return identify_caller(self._runapi.base_url, self._key)
 
     def seal(self, text: str) -> str:
-        return hmac.new(self._key.reveal().encode(), text.encode(), "sha256").hexdigest()
+        return seal_with(self._key, text)
 
     async def prices(self, calls: Sequence[PricedCall]) -> Sequence[Price]:
         return await self._runapi.prices.of(calls)

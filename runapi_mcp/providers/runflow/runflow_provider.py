@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ import anyio
 from runapi_mcp.base.catalog.image_size import DEFAULT_PRESET
 from runapi_mcp.base.catalog.vendors import RUNFLOW
 from runapi_mcp.base.errors import ProviderDown, ProviderFailure, RateLimited
+from runapi_mcp.providers.caller_key import identify_caller, seal_with
 from runapi_mcp.providers.failure_cases import is_answered, leaves_doubt
 from runapi_mcp.providers.port import CREATE_SECONDS
 from runapi_mcp.providers.rate_limit import OwnRateLimit, wait_first_turn
@@ -59,11 +58,10 @@ class Runflow:
 
     @property
     def caller_id(self) -> str:
-        identity = f"{self._base_url}\n{self._key.reveal()}"
-        return hashlib.sha256(identity.encode()).hexdigest()[:32]
+        return identify_caller(self._base_url, self._key)
 
     def seal(self, text: str) -> str:
-        return hmac.new(self._key.reveal().encode(), text.encode(), "sha256").hexdigest()
+        return seal_with(self._key, text)
 
     def has_prices(self, calls: Sequence[PricedCall]) -> bool:
         """No: whether it is sold at all is looked up before."""
