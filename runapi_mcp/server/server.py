@@ -28,6 +28,7 @@ from mcp_types import Tool as McpTool
 from runapi_mcp import __version__, gallery
 from runapi_mcp.base.catalog import VARIANTS, Variant
 from runapi_mcp.base.catalog.vendors import RUNAPI
+from runapi_mcp.base.garbage import CallGarbage
 from runapi_mcp.base.identity import TITLE
 from runapi_mcp.server.calls import Context, Service, call_tool
 from runapi_mcp.server.field_errors import name_fields
@@ -88,6 +89,7 @@ def create_server(
 class _Handlers:
     def __init__(self, service: Service, variants: Sequence[Variant]) -> None:
         self._service = service
+        self._garbage = CallGarbage()
         self._tools = {tool.name: tool for tool in offered(variants)}
         # What was drawn before may be of a variant that is not offered now.
         self._shown = tuple(dict.fromkeys([*VARIANTS, *variants]))
@@ -104,8 +106,12 @@ class _Handlers:
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
         tools = self._tools_for(context)
+        try:
+            result = await call_tool(self._service, tools, context, params)
+        finally:
+            self._garbage.note_end()
         # A task in place of a result is the extension's, which the SDK's types do not know.
-        return cast("CallToolResult", await call_tool(self._service, tools, context, params))
+        return cast("CallToolResult", result)
 
     def _tools_for(self, context: Context) -> Mapping[str, Tool]:
         if self._service.shares_disk_with(context):

@@ -10,13 +10,14 @@ import anyio
 from starlette.applications import Starlette
 
 from runapi_mcp.base.errors import NotConfigured
+from runapi_mcp.base.garbage import settle_memory
 from runapi_mcp.base.settings import HttpCaps
 from runapi_mcp.base.sockets import listen
 from runapi_mcp.base.urls import LOOPBACK
 from runapi_mcp.base.web_server import WebServer
 from runapi_mcp.transports.connections import BoundedConnection, Connections, Network
 from runapi_mcp.transports.drain import Drain
-from runapi_mcp.transports.process import leave_soon, settle_memory
+from runapi_mcp.transports.process import leave_soon
 
 _NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)(:\d{1,5})?")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")

@@ -1,6 +1,5 @@
-"""The process that serves: its memory at the start, its end in time."""
+"""The process that serves: how many files it may have open, and its end in time."""
 
-import gc
 import os
 import sys
 import threading
@@ -9,22 +8,6 @@ from typing import Final
 LEAVE_SECONDS: Final = 0.8
 """How long the work in hand may take once the end has come. A paid request is shielded from
 cancelling, so without a limit it would keep the process."""
-
-
-_FULL_COLLECTIONS_EVERY: Final = 1_000
-"""Collections of what is younger; Python's own number is 10."""
-
-
-def settle_memory() -> None:
-    """Keep the collector away from what start-up made: all of it stays to the end.
-
-    A full collection looks at all that all waits hold, which is half a second for two thousand, and
-    finds next to nothing: what a call leaves is young.
-    """
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, _FULL_COLLECTIONS_EVERY)
-    gc.enable()
-    gc.freeze()
 
 
 def allow_files(wanted: int) -> int:

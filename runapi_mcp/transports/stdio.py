@@ -16,6 +16,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 
 from runapi_mcp.base.background import Background
+from runapi_mcp.base.garbage import settle_memory
 from runapi_mcp.front.pipes import Pipes
 from runapi_mcp.front.serving import Begun
 from runapi_mcp.front.starter import Starter
@@ -23,7 +24,7 @@ from runapi_mcp.transports.activity import Activity
 from runapi_mcp.transports.conversation import converse
 from runapi_mcp.transports.incoming import NoMessage, message_of, values_in
 from runapi_mcp.transports.orphans import until_abandoned
-from runapi_mcp.transports.process import leave, leave_soon, settle_memory
+from runapi_mcp.transports.process import leave, leave_soon
 from runapi_mcp.transports.replay import Replay
 
 
