@@ -1,9 +1,10 @@
-"""HTTP as any vendor is asked: one client for all callers, answers that end, keys that stay secret.
+"""HTTP as any vendor is asked: one network for all callers, answers that end, secret keys.
 
 What imports httpx in this room, besides RunAPI's connection.
 """
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, NamedTuple
 from urllib.request import getproxies
@@ -22,6 +23,12 @@ ATTEMPT_SECONDS: Final = 20.0
 """How long one request may take."""
 _CONNECT_SECONDS: Final = 5.0
 _LARGEST_ANSWER_BYTES: Final = 4_000_000
+_TIMEOUT: Final = httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS).as_dict()
+_HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": bodies.ACCEPTED_ENCODING,
+    "User-Agent": f"runapi-mcp/{__version__}",
+}
 
 # A proxy that refuses does so before it is told the request.
 _NOTHING_SENT: Final = (
@@ -60,10 +67,10 @@ class HttpClient:
         self._base_url = base_url
         self._vendor = vendor
         self._url_name = url_name
-        self._http = _client(base_url, url_name, transport)
+        self._network = transport or _network(base_url, url_name)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._network.aclose()
 
     def require_protected(self) -> None:
         """Nothing, where a key travels protected.
@@ -96,17 +103,19 @@ class HttpClient:
         """
         authorization = {"Authorization": f"Bearer {secret}"} if secret else {}
         content_type = {"Content-Type": "application/json"} if body else {}
-        sending = self._http.stream(
+        request = httpx.Request(
             method,
             self._base_url + path,
             params=query or None,
             content=body and body.encode(),
-            headers={**content_type, **headers, **authorization},
+            headers={**_HEADERS, **content_type, **headers, **authorization},
+            extensions={"timeout": _TIMEOUT},
         )
         try:
-            # The client's own timeouts do not bound an answer that trickles.
+            # The network's own timeouts do not bound an answer that trickles.
             with anyio.fail_after(seconds):
-                async with sending as response:
+                response = await self._network.handle_async_request(request)
+                async with aclosing(response):
                     content = await _read(response)
         except (httpx.RequestError, OSError) as error:
             raise self._unreachable(error, secret) from error
@@ -139,33 +148,20 @@ async def _read(response: httpx.Response) -> bytes:
         return b""
 
 
-def _client(
-    base_url: str, url_name: str, transport: httpx.AsyncBaseTransport | None
-) -> httpx.AsyncClient:
+def _network(base_url: str, url_name: str) -> httpx.AsyncBaseTransport:
     try:
-        httpx.URL(base_url)
+        url = httpx.URL(base_url)
     except (httpx.InvalidURL, ValueError) as error:
         raise NotConfigured(
             f"{url_name} is not an address that can be reached: {error}.",
             "Correct it, or unset it.",
         ) from error
     try:
-        return httpx.AsyncClient(
-            transport=transport or _own_transport(base_url),
-            timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=_CONNECT_SECONDS),
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": bodies.ACCEPTED_ENCODING,
-                "User-Agent": f"runapi-mcp/{__version__}",
-            },
-            # How many are under way is decided before, each key with its share.
-            limits=httpx.Limits(),
-            # A cookie set for one caller would go out with the next one's request.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            # A proxy from the environment would be handed the sandbox's requests.
-            trust_env=not is_loopback(base_url),
-            # Loading the certificates takes longer than all requests to the sandbox.
-            verify=base_url.startswith("https:"),
+        # A proxy from the environment would be handed the sandbox's requests.
+        if not is_loopback(base_url) and getproxies():
+            return _ByProxies()
+        return KeepAliveTransport(
+            url, httpx.create_ssl_context() if url.scheme == "https" else None
         )
     except (ValueError, OSError, ImportError) as error:
         raise NotConfigured(
@@ -174,11 +170,19 @@ def _client(
         ) from error
 
 
-def _own_transport(base_url: str) -> httpx.AsyncBaseTransport | None:
-    """None where a proxy may stand between, which is httpx's affair."""
-    if not is_loopback(base_url) and getproxies():
-        return None
-    is_secure = base_url.startswith("https:")
-    return KeepAliveTransport(
-        httpx.URL(base_url), httpx.create_ssl_context() if is_secure else None
-    )
+class _ByProxies(httpx.AsyncBaseTransport):
+    """Where a proxy may stand between, which httpx's client knows from the environment."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(
+            # How many are under way is decided before, each key with its share.
+            limits=httpx.Limits(),
+            # A cookie set for one caller would go out with the next one's request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._client.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
