@@ -14,17 +14,21 @@ measured, as the other's first posts are not. Each call asks for another picture
 one would be continued and not paid; and before each there is a pause, because our server lets no
 more than twelve paying requests of a key out in a second, which is not what is measured here.
 
-Ledger: the same create by a server with its ledger on the disk against one without.
+Ledger: the same create by a server with its ledger on the disk against one without. Beside them one
+row is committed by a bare SQLite as the ledger commits, in the same folder: a create waits for two
+such flushes, before its request goes out and before its answer does. That is what it promises and
+not what it computes, so the ratio is also printed without them.
 
 All take turns in blocks, and who begins a round alternates.
 """
 
 import argparse
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -41,6 +45,8 @@ from host import ERAS, RUNAPI_MCP, Era, Host, Json, clean_environ
 MOST_FROM_MEMORY: Final = 1.3
 MOST_CREATE: Final = 2.2
 MOST_LEDGER_MS: Final = 5.0
+FLUSHES: Final = 2
+"""That a create waits for: the note of its send, and the task's id."""
 CREATE_PAUSE_SECONDS: Final = 0.1
 
 CALLS_A_BLOCK: Final = 10
@@ -81,8 +87,13 @@ def main() -> int:
         for era in ERAS:
             times = _create(environ, era, max(2, rounds // 3))
             print_times(times)
-            ours, without, raw = times.values()
+            ours, without, raw, flush = times.values()
             limits.ratio(f"create, {era}, over a raw post", Ratio(ours, raw), MOST_CREATE)
+            limits.ratio(
+                f"create, {era}, without its {FLUSHES} flushes, over a raw post",
+                Ratio([each - FLUSHES * median(flush) for each in ours], raw),
+                MOST_CREATE,
+            )
             added_ms = median(ours) - median(without)
             limits.number(f"ms the ledger adds to a create, {era}", added_ms, MOST_LEDGER_MS)
             prompt = median(raw) < DELAYED_MS
@@ -124,6 +135,7 @@ def _on_new_keys(
     with (
         Host(RUNAPI_MCP, {**environ, **key}, era) as ours,
         Host(RUNAPI_MCP, {**environ, **other_key, **off}, era) as without,
+        closing(_bare_database(Path(environ["HOME"], "bare.sqlite3"))) as bare,
     ):
         ours.connect()
         without.connect()
@@ -131,6 +143,7 @@ def _on_new_keys(
             f"runapi-mcp {era}: create": _creating(ours),
             f"runapi-mcp {era}: no ledger": _creating(without),
             "httpx.AsyncClient: post": _posting(portal, client, _new_key()),
+            "sqlite3: a row, flushed": _committing(bare),
         }
         return _in_turn(contestants, blocks)
 
@@ -188,6 +201,27 @@ def _posting(portal: BlockingPortal, client: httpx.AsyncClient, key: str) -> Blo
         return times
 
     return lambda calls: portal.call(posts, calls)
+
+
+def _bare_database(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("CREATE TABLE IF NOT EXISTS rows (text TEXT)")
+    return connection
+
+
+def _committing(bare: sqlite3.Connection) -> Block:
+    def block(calls: int) -> Milliseconds:
+        times: Milliseconds = []
+        for _ in range(calls):
+            sleep(CREATE_PAUSE_SECONDS)
+            started = perf_counter()
+            bare.execute("INSERT INTO rows VALUES (?)", ["a row" * 100])
+            times.append((perf_counter() - started) * 1000)
+        return times
+
+    return block
 
 
 @contextmanager
