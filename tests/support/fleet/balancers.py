@@ -17,6 +17,7 @@ from tests.support.processes import LIMIT_SECONDS
 Balancer = Callable[[Sequence[int]], AbstractAsyncContextManager[str]]
 """The address at which the servers of these ports are reached, as long as it lasts."""
 
+_BOUND_TO = ":8080"
 _HAPROXY = """
 defaults
     mode http
@@ -28,7 +29,7 @@ defaults
     option redispatch
 
 frontend mcp
-    bind 127.0.0.1:{port}
+    bind :8080
     default_backend runapi
 
 backend runapi
@@ -81,16 +82,27 @@ async def direct(ports: Sequence[int]) -> AsyncGenerator[str]:
 @asynccontextmanager
 async def haproxy(ports: Sequence[int], *options: str) -> AsyncGenerator[str]:
     """The address of an HAProxy before the servers on these ports, round robin."""
+    lines = [f"server replica{number} 127.0.0.1:{number}" for number in ports]
+    config = _HAPROXY.format(options="\n    ".join(options), servers="\n    ".join(lines))
+    async with running_haproxy(config, bound_to=_BOUND_TO) as url:
+        yield url
+
+
+@asynccontextmanager
+async def running_haproxy(config: str, *, bound_to: str) -> AsyncGenerator[str]:
+    """The address of an HAProxy with this configuration, in which it is bound as said."""
     program = _required("haproxy")
-    with tempfile.TemporaryDirectory(prefix="balancer-") as name, reserved_port() as port:
-        folder = Path(name)
-        lines = [f"server replica{number} 127.0.0.1:{number}" for number in ports]
-        config = folder / "haproxy.cfg"
-        config.write_text(
-            _HAPROXY.format(port=port, options="\n    ".join(options), servers="\n    ".join(lines))
-        )
-        async with _running([program, "-db", "-q", "-f", str(config)], port):
+    with tempfile.TemporaryDirectory(prefix="balancer-") as folder, reserved_port() as port:
+        assert config.count(f"bind {bound_to}\n") == 1
+        here = config.replace(f"bind {bound_to}\n", f"bind 127.0.0.1:{port}\n")
+        async with _running([program, "-db", "-q", "-f", _written(folder, here)], port):
             yield f"http://127.0.0.1:{port}"
+
+
+def _written(folder: str, config: str) -> str:
+    path = Path(folder, "haproxy.cfg")
+    path.write_text(config)
+    return str(path)
 
 
 @asynccontextmanager

@@ -23,13 +23,14 @@ class Replica:
     options: tuple[str, ...]
     send_seconds: float | None
     group: TaskGroup
+    host: str = "127.0.0.1"
     _programs: list[Program] = field(default_factory=list[Program])
     """All that have run here, the present one last."""
     _is_over: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def program(self) -> Program:
