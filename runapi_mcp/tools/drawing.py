@@ -32,6 +32,10 @@ _TOO_SLOW = (
     "The images to start from could not be checked and uploaded in the time that the host gives.",
     "This call paid nothing. Call again: what is uploaded already is not uploaded anew.",
 )
+_SAME_PICTURES = (
+    "With a seed, each of several pictures would be the same one, and be paid.",
+    "Nothing was sent or paid; leave out seed, or count.",
+)
 
 
 def drawing_tool(variant: Variant) -> Tool:
@@ -82,6 +86,8 @@ async def _check(
 ) -> tuple[Purchase, list[CheckedSource], DrawingOptions]:
     """What the arguments ask for; nothing was sent that pays."""
     params, options = accept(raw, params_as_named(variant.params), DrawingOptions)
+    if options.count > 1 and params.draws_the_same:
+        raise Refused(*_SAME_PICTURES)
     target = target_of(caller.delivery, options.save_as)
     if caller.delivery.saves:
         folders = caller.delivery.picture_store.folders

@@ -127,6 +127,7 @@ async def test_only_runflows_tool_may_be_offered() -> None:
         ({"guidance": 4}, "did you mean guidance_scale?"),
         ({"width": 512}, "image_size takes WIDTHxHEIGHT"),
         ({"source_image_urls": ["https://x.example/1.png"]}, "source_image_urls"),
+        ({"seed": 7, "count": 2}, "would be the same one, and be paid"),
     ],
     ids=str,
 )
@@ -138,6 +139,13 @@ async def test_what_flex_does_not_take_is_refused_before_money_is_spent(
         assert refused.is_error
         assert why in said(refused)
         assert w.wire.paths("POST") == []
+
+
+async def test_a_seed_with_a_count_of_one_is_one_picture() -> None:
+    async with world(seller=RUNFLOW_SELLER) as w:
+        arguments = {"prompt": "a fox", "seed": 7, "count": 1, "wait_seconds": 60}
+        assert facts(await w.call(FLEX, arguments))["status"] == "completed"
+        assert w.task_count == 1
 
 
 async def test_two_new_draws_with_one_seed_are_the_same_picture_and_without_are_not(

@@ -137,6 +137,11 @@ class Params(Prompt):
         """What the price goes by; None where it is left to the vendor, or there is one price."""
         return self.model_dump(include={"output_resolution"}).get("output_resolution")
 
+    @property
+    def draws_the_same(self) -> bool:
+        """Whether each picture of it is the same one."""
+        return False
+
 
 class TextToImage(Callback, SafetyChecker, Resolution, AspectRatio, Params):
     """Pro and flex, from text."""

@@ -55,6 +55,11 @@ class Seed(Capability):
         Field(description="The same seed and arguments draw the same."),
     ] = MISSING
 
+    @property
+    def draws_the_same(self) -> bool:
+        """Whether each picture of it is the same one."""
+        return self.seed is not MISSING
+
 
 class OutputFormat(Capability):
     output_format: Annotated[Literal["jpeg", "png"] | MISSING, Field(description="Unset jpeg.")] = (
