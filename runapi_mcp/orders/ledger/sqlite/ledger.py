@@ -1,4 +1,4 @@
-"""The ledger in SQLite: what each operation reads and writes.
+"""The ledger in SQLite, as the port has it.
 
 Light to import: SQLite comes with the first use, in a thread.
 """
@@ -17,7 +17,6 @@ import anyio
 import anyio.to_thread
 
 from runapi_mcp.base.catalog.lifetimes import DAY_SECONDS
-from runapi_mcp.base.days import day_of
 from runapi_mcp.base.settings import KEEP_DAYS
 from runapi_mcp.orders.ledger.entry import (
     DOUBT_SECONDS,
@@ -29,21 +28,16 @@ from runapi_mcp.orders.ledger.entry import (
     Use,
 )
 from runapi_mcp.orders.ledger.port import Allow, AllowAgain, Call, Selection
-from runapi_mcp.orders.ledger.rules import doubt_of, is_from_later
+from runapi_mcp.orders.ledger.rules import doubt_of
 from runapi_mcp.orders.ledger.sqlite import queries
-from runapi_mcp.orders.ledger.sqlite.joining import alike
-from runapi_mcp.orders.ledger.sqlite.settling import (
-    hand_over_now,
-    settle_used,
-    withdraw_never_sent,
-)
+from runapi_mcp.orders.ledger.sqlite.paid_steps import PaidSteps, first_row
+from runapi_mcp.orders.ledger.sqlite.settling import settle_used
 from runapi_mcp.orders.ledger.sqlite.work_queue import Run, WorkQueue
 
 if TYPE_CHECKING:
     import sqlite3
 
     from runapi_mcp.orders.ledger.sqlite.access import LedgerFile, OpenLedger
-    from runapi_mcp.orders.ledger.sqlite.database import Database
 
 _Done = TypeVar("_Done")
 
@@ -77,9 +71,8 @@ class SqliteLedger:
         self._run = run
         self._queue = WorkQueue(run)
         self._file: LedgerFile | None = None
-        self._keep_seconds = keep_days * DAY_SECONDS
-        self._zone = zone
         self._clock = clock
+        self._steps = PaidSteps(clock, zone, keep_days * DAY_SECONDS)
 
     @classmethod
     def in_memory(
@@ -91,19 +84,19 @@ class SqliteLedger:
         return self._clock()
 
     async def find_alike(self, wanted: Entry, use: Use, came_at: float) -> list[Entry] | None:
-        return await self._use(partial(self._find_alike, wanted, use, came_at))
+        return await self._use(partial(self._steps.find_alike, wanted, use, came_at))
 
     async def intend(self, wanted: Call, use: Use, came_at: float, allow: Allow) -> list[Entry]:
-        return await self._use(partial(self._intend, wanted, use, came_at, allow))
+        return await self._use(partial(self._steps.intend, wanted, use, came_at, allow))
 
     async def record_request(self, wanted: Call) -> list[Entry]:
-        return await self._use(partial(self._record_request, wanted))
+        return await self._use(partial(self._steps.record_request, wanted))
 
     async def record_send(self, key: str, allow: AllowAgain) -> Entry:
-        return await self._use(partial(self._record_send, key, allow))
+        return await self._use(partial(self._steps.record_send, key, allow))
 
     async def claim_send(self, key: str) -> Entry | None:
-        return await self._use(partial(self._claim_send, key))
+        return await self._use(partial(self._steps.claim_send, key))
 
     async def record_absence(self, key: str, at: float) -> Entry:
         row = {
@@ -131,7 +124,7 @@ class SqliteLedger:
         await self._change(queries.BY_CALL, row, changes)
 
     async def record(self, entry: Entry) -> None:
-        await self._use(partial(self._record, entry), first=True)
+        await self._use(partial(self._steps.record, entry), first=True)
 
     async def record_files(
         self,
@@ -188,7 +181,7 @@ class SqliteLedger:
         return await self._use(partial(pictures_with, words, skip, limit))
 
     async def spending(self, caller: str) -> Spending:
-        [row] = await self._rows(queries.SPENDING, self._today(caller))
+        [row] = await self._rows(queries.SPENDING, self._steps.today(caller))
         return queries.to_spending(row)
 
     async def total_cost_cents(self, since: float) -> float:
@@ -250,115 +243,9 @@ class SqliteLedger:
 
         def change(opened: OpenLedger) -> list[Entry]:
             with opened.database.transaction() as connection:
-                first = _first(opened.database.rows(subject, row))
+                first = first_row(opened.database.rows(subject, row))
                 for sql in changes:
                     connection.execute(sql, {"call_id": first["call_id"], **row})
                 return [queries.to_entry(each) for each in opened.database.rows(subject, row)]
 
         return await self._use(change)
-
-    def _find_alike(
-        self, wanted: Entry, use: Use, came_at: float, opened: OpenLedger
-    ) -> list[Entry] | None:
-        found = alike(wanted, use, came_at, self.now(), opened.database)
-        if found is not None and (use or is_from_later(found, self.now())):
-            with opened.database.transaction() as connection:
-                settle_used(wanted.caller, use, self.now(), connection)
-                hand_over_now(found, self.now(), connection)
-        return found
-
-    def _intend(
-        self, wanted: Call, use: Use, came_at: float, allow: Allow, opened: OpenLedger
-    ) -> list[Entry]:
-        database, first = opened.database, wanted[0]
-        # A replay waits for no writer, and is answered where nothing can be written.
-        if replayed := self._find_alike(first, use, came_at, opened):
-            return replayed
-        self._tidy(opened)
-        # Nothing is sent before `record_send`, whose flush takes this along.
-        with database.transaction(durable=False) as connection:
-            withdraw_never_sent(first.caller, self.now(), connection)
-            found = alike(first, use, came_at, self.now(), database)
-            if found is None:
-                [today] = database.rows(queries.SPENDING, self._today(first.caller))
-                is_new = not database.rows(queries.BY_KEY, {"key": first.key})
-                allow(queries.to_spending(today), is_new)
-                connection.executemany(queries.INSERT, [queries.to_row(entry) for entry in wanted])
-            settle_used(first.caller, use, self.now(), connection)
-            hand_over_now(found or (), self.now(), connection)
-        return found or list(wanted)
-
-    def _record_request(self, wanted: Call, opened: OpenLedger) -> list[Entry]:
-        database, rows = opened.database, [queries.to_row(entry) for entry in wanted]
-        with database.transaction() as connection:
-            _first(database.rows(queries.BY_CALL, rows[0]))
-            connection.executemany(queries.RECORD_REQUEST, rows)
-            return [queries.to_entry(row) for row in database.rows(queries.BY_CALL, rows[0])]
-
-    def _record(self, entry: Entry, opened: OpenLedger) -> None:
-        database, row = opened.database, {**queries.to_row(entry), "now": self.now()}
-        known_task = _first(database.rows(queries.BY_KEY, row))["task_id"]
-        # With the task's id on the disk, all else can be read anew.
-        with database.transaction(durable=known_task != entry.task_id) as connection:
-            known = _first(database.rows(queries.BY_KEY, row))
-            for sql in (queries.RECORD, queries.SETTLE_IF_NOTHING_COMES):
-                connection.execute(sql, {"call_id": known["call_id"], **row})
-
-    def _record_send(self, key: str, allow: AllowAgain, opened: OpenLedger) -> Entry:
-        database, row = opened.database, {"key": key, "now": self.now()}
-        with database.transaction() as connection:
-            first = _first(database.rows(queries.BY_KEY, row))
-            if not queries.to_entry(first).is_reserved(self.now()):
-                self._reserve_again(first["call_id"], allow, database, connection)
-            connection.execute(queries.RECORD_SEND, row)
-            return queries.to_entry(_first(database.rows(queries.BY_KEY, row)))
-
-    def _claim_send(self, key: str, opened: OpenLedger) -> Entry | None:
-        database, row = opened.database, {"key": key, "now": self.now()}
-        with database.transaction() as connection:
-            first = _first(database.rows(queries.BY_KEY, row))
-            withdraw_never_sent(first["caller"], self.now(), connection)
-            if connection.execute(queries.CLAIM_SEND, row).rowcount == 0:
-                return None
-            return queries.to_entry(_first(database.rows(queries.BY_KEY, row)))
-
-    def _reserve_again(
-        self, call_id: str, allow: AllowAgain, database: Database, connection: sqlite3.Connection
-    ) -> None:
-        now = self.now()
-        call = map(queries.to_entry, database.rows(queries.BY_CALL, {"call_id": call_id}))
-        lapsed = [entry for entry in call if not entry.is_reserved(now)]
-        [today] = database.rows(queries.SPENDING, self._today(lapsed[0].caller))
-        allow(lapsed, queries.to_spending(today))
-        row = {"call_id": call_id, "now": now, "reserved_since": now - DOUBT_SECONDS}
-        connection.execute(queries.RESERVE_AGAIN, row)
-
-    def _today(self, caller: str) -> dict[str, object]:
-        now = self.now()
-        since, _ = day_of(now, self._zone)
-        return {
-            "caller": caller,
-            "since": since,
-            "doubt_since": since - DOUBT_SECONDS,
-            "reserved_since": now - DOUBT_SECONDS,
-        }
-
-    def _tidy(self, opened: OpenLedger) -> None:
-        from runapi_mcp.orders.ledger.sqlite.forgetting import forget_old
-
-        if not opened.is_tidy:
-            forget_old(opened.database, self.now(), self._keep_seconds)
-            opened.is_tidy = True
-
-
-def _first(rows: list[sqlite3.Row]) -> sqlite3.Row:
-    """
-    Raises:
-        RowGone: there is none.
-    """
-    # Imported here: SQLite comes with the first use.
-    from runapi_mcp.orders.ledger.sqlite.database import RowGone
-
-    if not rows:
-        raise RowGone
-    return rows[0]
