@@ -30,7 +30,8 @@ import anyio
 
 import runapi_mcp
 from runapi_mcp.orders import payment
-from runapi_mcp.orders.ledger import entry
+from runapi_mcp.orders.ledger import entry, rules
+from runapi_mcp.orders.ledger.postgres import postgres_ledger
 from runapi_mcp.orders.ledger.sqlite import ledger
 from tests.support.pipes import PipeReader, PipeWriter
 
@@ -117,7 +118,9 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            os.kill(self.pid, number)
+            # It may have ended, and nobody has said so yet.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 class ForkedProcess:
@@ -150,7 +153,9 @@ class ForkedProcess:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, error: object, *_: object) -> None:
+        if error is not None:
+            self.kill()  # nobody is left who would tell it to end
         with anyio.CancelScope(shield=True):
             await self.stdin.aclose()
             await self.wait()
@@ -282,7 +287,7 @@ def _become(start: Start, *files: int) -> NoReturn:
     os.environ.update(start.environment)
     sys.argv = [_PROGRAM, *start.arguments]
     if start.send_seconds is not None:
-        for module in (entry, payment, ledger):
+        for module in (entry, payment, rules, ledger, postgres_ledger):
             module.SEND_SECONDS = start.send_seconds  # pyright: ignore[reportAttributeAccessIssue] - it is Final, and nobody can wait so long in a test
     if start.listed_seconds is not None:
         ledger.LISTED_BY_SECONDS = start.listed_seconds  # pyright: ignore[reportAttributeAccessIssue] - likewise
