@@ -1,9 +1,14 @@
-"""A server killed at any step of a call; the same call at another one: one charge, one picture."""
+"""A server killed at any step of a call; the same call at another one: one charge, one picture.
+
+`DYING_SHARE=1 pytest -n 0 --timeout 0 tests/fleet/test_dying.py` kills one at every step, which
+takes some minutes.
+"""
 
 import os
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 from zlib import crc32
 
 import anyio
@@ -24,7 +29,7 @@ SEND_SECONDS = 0.2
 """How long these servers take a request for being on its way that another one has sent."""
 AT_ONCE = 4
 """How many servers die at the same time."""
-SHARE = 3
+SHARE: Final = int(os.environ.get("DYING_SHARE", "3"))
 """One of so many steps is tried: what comes before a request and after it is as in one server."""
 BEGINNING = f"{name(call_tool)} < "
 SERVING = "serve._serve_http"
