@@ -60,12 +60,20 @@ class FindingsView:
     def say_all(self, diagnosis: Diagnosis) -> None:
         """What was found, and how much of it is wrong."""
         for section in diagnosis.sections:
-            if section.findings:
-                _echo(_title(section, self._style))
-                for found in sorted(section.findings, key=lambda each: _ORDER.index(each.severity)):
-                    for line in _finding(found, self._style):
-                        _echo(line)
-                _echo("")
+            self.say_section(section)
+        self.say_summary(diagnosis)
+
+    def say_section(self, section: Section) -> None:
+        """What was found there; nothing, where nothing was."""
+        if section.findings:
+            _echo(_title(section, self._style))
+            for found in sorted(section.findings, key=lambda each: _ORDER.index(each.severity)):
+                for line in _finding(found, self._style):
+                    _echo(line)
+            _echo("")
+
+    def say_summary(self, diagnosis: Diagnosis) -> None:
+        """How much is wrong of what was found."""
         _echo(_summary(diagnosis))
 
 

@@ -10,7 +10,7 @@ from runapi_mcp.base.amounts import dollars
 from runapi_mcp.base.errors import NotConfigured, Refused
 from runapi_mcp.base.redaction import Secrets
 from runapi_mcp.base.settings import Settings
-from runapi_mcp.base.urls import is_http
+from runapi_mcp.base.urls import is_http, is_loopback
 from runapi_mcp.cli.event_loop import run_interruptible
 from runapi_mcp.cli.findings_view import FindingsView
 from runapi_mcp.cli.serve import load_settings
@@ -18,8 +18,8 @@ from runapi_mcp.cli.spinner import spinning
 from runapi_mcp.fleet.fleet_check import FleetDiagnosis, check_fleet
 from runapi_mcp.fleet.fleet_probes import open_probes
 from runapi_mcp.fleet.probe_pass import ProbePass
-from runapi_mcp.fleet.trial_picture import TrialPicture
-from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section
+from runapi_mcp.fleet.trial_picture import NotAnswered, TrialPicture, undrawn
+from runapi_mcp.setup.doctor.findings import Diagnosis, Finding, Section, note
 
 _SANDBOX_KEY: Final = "sandbox-key-of-fleet-check"
 _MCP_PATH: Final = "/mcp"
@@ -34,11 +34,18 @@ def visit_fleet(url: str, silent_seconds: float, *, pay: bool) -> None:
             "The servers' probes open by their secret, and none is set here.",
             "Set RUNAPI_FLEET_SECRET, or RUNAPI_FLEET_SECRET_FILE, as the servers have it.",
         )
+    if pay:
+        _require_protected(base_url)
     with spinning("asking the servers"):
         found = run_interruptible(partial(_ask, base_url, loaded, silent_seconds))
-    findings = [*found.findings, *_draw(base_url, loaded, found, pay=pay)]
-    diagnosis = Diagnosis((Section(base_url, findings=findings),))
-    FindingsView(Secrets(loaded.fleet.hidden_words())).say_all(diagnosis)
+    view = FindingsView(Secrets([*loaded.fleet.hidden_words(), *_keys(loaded)]))
+    servers = Section(base_url, findings=[*found.findings])
+    # Before anything is asked or refused: this took a minute.
+    view.say_section(servers)
+    picture = Section("A picture", findings=_draw(base_url, loaded, found, pay=pay))
+    view.say_section(picture)
+    diagnosis = Diagnosis((servers, picture))
+    view.say_summary(diagnosis)
     sys.exit(0 if diagnosis.is_fine else 1)
 
 
@@ -49,6 +56,15 @@ def _base_url(url: str) -> str:
     return base_url
 
 
+def _require_protected(base_url: str) -> None:
+    if base_url.lower().startswith("http:") and not is_loopback(base_url):
+        raise Refused(f"{base_url} would carry your key unencrypted.", "Use https.")
+
+
+def _keys(loaded: Settings) -> list[str]:
+    return [loaded.key.reveal()] if loaded.key.secret else []
+
+
 async def _ask(base_url: str, loaded: Settings, silent_seconds: float) -> FleetDiagnosis:
     async with open_probes(base_url, ProbePass(loaded.fleet.secrets)) as probes:
         return await check_fleet(probes, silent_seconds)
@@ -56,25 +72,41 @@ async def _ask(base_url: str, loaded: Settings, silent_seconds: float) -> FleetD
 
 def _draw(base_url: str, loaded: Settings, found: FleetDiagnosis, *, pay: bool) -> list[Finding]:
     """What comes of a picture; nothing, where it would cost and nobody wants it."""
-    key = _SANDBOX_KEY if found.is_sandbox else loaded.key.secret and loaded.key.reveal()
-    if not (found.is_sandbox or pay) or not found.is_reached:
+    if not found.is_reached:
         return []
-    if not key:
+    if found.is_sandbox:
+        return [_drawn(TrialPicture(base_url, _SANDBOX_KEY))]
+    if not pay:
+        return []
+    if not loaded.key.secret:
         raise NotConfigured("--pay needs a RunAPI API key.", "Set RUNAPI_API_KEY.")
-    trial = TrialPicture(base_url, key)
-    if not found.is_sandbox:
-        _confirm(run_interruptible(trial.price_cents))
+    return [_paid(TrialPicture(base_url, loaded.key.reveal()))]
+
+
+def _paid(trial: TrialPicture) -> Finding:
+    try:
+        price_cents = run_interruptible(trial.price_cents)
+    except NotAnswered as failure:
+        return undrawn(f"its price is not to be had: {failure}")
+    if not _is_agreed(price_cents):
+        return note("picture", "none was drawn, and nothing was paid")
+    return _drawn(trial)
+
+
+def _drawn(trial: TrialPicture) -> Finding:
     with spinning("drawing a picture"):
-        return [run_interruptible(trial.draw)]
+        return run_interruptible(trial.draw)
 
 
-def _confirm(price_cents: float | None) -> None:
+def _is_agreed(price_cents: float) -> bool:
     """
     Raises:
-        Refused: nobody said yes.
+        Refused: there is nobody to ask.
     """
-    price = "an unknown price" if price_cents is None else dollars(price_cents)
+    price = dollars(price_cents)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused(f"--pay asks at a terminal before it pays {price}.", "Run it in one.")
-    if not click.confirm(f"Draw one picture for {price}?", err=True):
-        raise Refused("Nothing was drawn.", "Leave out --pay to look at the rest alone.")
+        raise Refused(
+            f"--pay asks at a terminal before it pays {price}, and nothing was paid.",
+            "Run it in one.",
+        )
+    return click.confirm(f"Draw one picture for {price}, paid with your key?", err=True)

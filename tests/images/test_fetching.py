@@ -16,6 +16,7 @@ from anyio.streams.tls import TLSListener, TLSStream
 from runapi_mcp.images.fetch_targets import NotFetched
 from runapi_mcp.images.fetching import LARGEST_IMAGE_BYTES, Fetcher
 from tests.support.certificates import Certificate, make_certificate
+from tests.support.forward_proxy import ForwardProxy
 from tests.support.processes import LIMIT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -740,39 +741,15 @@ async def test_a_broken_tls_record_is_a_broken_answer(certificate: Certificate) 
         assert "the answer broke off or is not HTTP (SSLError)." in await refusal(network)
 
 
-class Proxy:
-    """A proxy that leads everyone to one port of this machine."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.asked: list[bytes] = []
-
-    async def __call__(self, stream: anyio.abc.ByteStream) -> None:
-        self.asked.append((await stream.receive()).split(b"\r\n")[0])
-        await stream.send(b"HTTP/1.1 200 Connected\r\n\r\n")
-        async with (
-            await anyio.connect_tcp("127.0.0.1", self._port) as far,
-            anyio.create_task_group() as tasks,
-        ):
-            tasks.start_soon(self._pass_on, stream, far)
-            await self._pass_on(far, stream)
-            tasks.cancel_scope.cancel()
-
-    async def _pass_on(self, source: anyio.abc.ByteStream, target: anyio.abc.ByteStream) -> None:
-        with suppress(anyio.BrokenResourceError):
-            async for piece in source:
-                await target.send(piece)
-
-
 @asynccontextmanager
 async def proxied(
     certificate: Certificate, monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext | None = None
-) -> AsyncGenerator[tuple[Proxy, int]]:
+) -> AsyncGenerator[tuple[ForwardProxy, int]]:
     """A proxy before a server of images.example, and its port."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
     image = saying(OK + b"Content-Length: 3\r\n\r\nPNG")
     async with served(image, certificate.server()) as far:
-        proxy = Proxy(far)
+        proxy = ForwardProxy(far)
         async with served(proxy, tls) as port:
             yield proxy, port
 

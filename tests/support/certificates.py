@@ -10,10 +10,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+FAR_RUNAPI = "runapi.example"
+"""What a RunAPI is called that is not on this machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A made-up certificate of images.example, and of proxies on this machine."""
+    """A made-up certificate of two names, and of proxies on this machine."""
 
     path: Path
 
@@ -27,7 +30,8 @@ def make_certificate(path: Path) -> Certificate:
     """Signed by itself, in one file with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "images.example")])
-    names = [x509.DNSName("images.example"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    hosts = [x509.DNSName(host) for host in ("images.example", FAR_RUNAPI)]
+    names = [*hosts, x509.IPAddress(IPv4Address("127.0.0.1"))]
     now = datetime.now(UTC)
     other_uses = (
         *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),

@@ -127,14 +127,23 @@ async def network(pictures: Literal["small", "drawn"] = "small") -> AsyncGenerat
     with listen("127.0.0.1", 0) as sock:
         base_url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         net = Network(base_url, Sandbox(draw_seconds=0), pictures)
-        async with _served(net, sock):
+        async with served_on(sock, net):
             yield net
 
 
 @asynccontextmanager
-async def _served(app: ASGIApp, sock: socket.socket) -> AsyncGenerator[None]:
+async def served_on(
+    sock: socket.socket, app: ASGIApp, certificate: Path | None = None
+) -> AsyncGenerator[None]:
+    """An app on a port, over TLS where it has a certificate, in one file with its key."""
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=0)
+        uvicorn.Config(
+            app,
+            log_config=None,
+            lifespan="off",
+            timeout_graceful_shutdown=0,
+            ssl_certfile=certificate,
+        )
     )
     ended = anyio.Event()
 

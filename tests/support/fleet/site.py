@@ -1,6 +1,6 @@
 """A site as a company runs it: some servers, their database, and a RunAPI that they reach."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -8,6 +8,8 @@ from itertools import cycle
 import httpx
 
 from runapi_mcp.base.secret import SecretStr
+from tests.support.certificates import Certificate
+from tests.support.fleet.far_runapi import far_runapi
 from tests.support.fleet.replicas import Fleet, replicas
 from tests.support.fleet.wire import WireClient
 from tests.support.processes import LIMIT_SECONDS, Network, network
@@ -48,9 +50,33 @@ async def fleet_site(
     """Three servers; `options` are theirs, `send_seconds` as `Start` has it."""
     async with network() as net:
         environment = fleet_environment(net, database)
-        limits = httpx.Limits(max_connections=None)
-        async with (
-            replicas(3, environment, *options, send_seconds=send_seconds) as fleet,
-            httpx.AsyncClient(timeout=LIMIT_SECONDS, limits=limits) as http,
-        ):
-            yield FleetSite(fleet, net, http)
+        async with _servers(net, environment, *options, send_seconds=send_seconds) as site:
+            yield site
+
+
+@asynccontextmanager
+async def far_fleet_site(
+    database: SecretStr, certificate: Certificate
+) -> AsyncGenerator[FleetSite]:
+    """The same three, to whom RunAPI is what it is to those that really pay."""
+    async with (
+        network() as net,
+        far_runapi(net, certificate) as way,
+        _servers(net, {**fleet_environment(net, database), **way}) as site,
+    ):
+        yield site
+
+
+@asynccontextmanager
+async def _servers(
+    net: Network,
+    environment: Mapping[str, str],
+    *options: str,
+    send_seconds: float | None = None,
+) -> AsyncGenerator[FleetSite]:
+    limits = httpx.Limits(max_connections=None)
+    async with (
+        replicas(3, environment, *options, send_seconds=send_seconds) as fleet,
+        httpx.AsyncClient(timeout=LIMIT_SECONDS, limits=limits) as http,
+    ):
+        yield FleetSite(fleet, net, http)
