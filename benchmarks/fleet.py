@@ -7,7 +7,7 @@
   whoever gets no picture makes the same call again, at the next server. Every call has its picture,
   and what the sandbox has charged is what is completed in the ledger, once it was told by get_task
   what it could not be told while it was down.
-- `waits`: fleet_waits.py.
+- `waits`: fleet_waits.py. `dying`: fleet_deaths.py.
 
 `--tenth` is a tenth of each number, as CI runs it, in some minutes. Previews and saving are off.
 Needs PostgreSQL, and HAProxy for `restart`; says NOT RUN where one is missing. From the root of the
@@ -30,6 +30,7 @@ from time import monotonic
 from typing import Final, cast
 
 import anyio
+import fleet_deaths
 import fleet_waits
 import httpx
 from figures import Limits
@@ -262,6 +263,7 @@ STORIES: Final[Mapping[str, Callable[[Limits, float], Awaitable[None]]]] = {
     "restart": restart,
     "soak": soak,
     "waits": waits,
+    "dying": fleet_deaths.dying,
 }
 
 
