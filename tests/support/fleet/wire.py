@@ -30,6 +30,8 @@ class WireClient:
     user_agent: str = "the-tests/1"
     capabilities: Mapping[str, object] = field(default_factory=dict[str, object])
     wants_progress: bool = False
+    trace_parent: str | None = None
+    """The span of its own that its requests are made in, as W3C has it."""
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _session: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -77,6 +79,8 @@ class WireClient:
 
     def _meta(self, number: int) -> dict[str, object]:
         meta: dict[str, object] = {"progressToken": number} if self.wants_progress else {}
+        if self.trace_parent is not None:
+            meta["traceparent"] = self.trace_parent
         if self.is_modern:
             meta["io.modelcontextprotocol/protocolVersion"] = self.version
             meta["io.modelcontextprotocol/clientCapabilities"] = dict(self.capabilities)
