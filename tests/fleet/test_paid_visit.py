@@ -10,8 +10,9 @@ import pytest
 
 from runapi_mcp.base.secret import SecretStr
 from tests.support.certificates import make_certificate
-from tests.support.fleet.site import SECRET, FleetSite, far_fleet_site, fleet_site
-from tests.support.processes import SIGNALS, finished
+from tests.support.fleet.site import SECRET, far_fleet_site, fleet_site
+from tests.support.fleet.tcp_proxy import tcp_proxy
+from tests.support.processes import DRAW, SIGNALS, finished
 from tests.support.terminal import at_terminal, lines_left
 from tests.support.world import KEY
 
@@ -43,8 +44,8 @@ class Visit:
     """What is said of the picture, and in the end of everything."""
 
 
-async def visited(there: FleetSite, answer: str, environment: Mapping[str, str] = MINE) -> Visit:
-    come = partial(at_terminal, *visit(there.fleet.urls[0]), answers=answer)
+async def visited(url: str, answer: str, environment: Mapping[str, str] = MINE) -> Visit:
+    come = partial(at_terminal, *visit(url), answers=answer)
     status, said = await anyio.to_thread.run_sync(partial(come, environment=environment))
     servers, _, picture = said.partition("A picture")
     assert "an answer may be silent for 1 s" in servers
@@ -56,9 +57,9 @@ async def test_who_agrees_to_the_price_gets_one_picture_and_pays_it_once(
     fleet_database: SecretStr, tmp_path: Path
 ) -> None:
     async with far_fleet_site(fleet_database, make_certificate(tmp_path / "ca.pem")) as there:
-        first = await visited(there, "y\n")
+        first = await visited(there.fleet.urls[0], "y\n")
         [task_id] = there.net.account().tasks
-        again = await visited(there, "y\n")
+        again = await visited(there.fleet.urls[0], "y\n")
         assert there.net.account().spent_cents == 5
     assert (first.status, first.is_asked, again.status, again.is_asked) == (0, True, 0, True)
     assert first.of_picture.startswith("✓ a picture was drawn in ")
@@ -67,12 +68,31 @@ async def test_who_agrees_to_the_price_gets_one_picture_and_pays_it_once(
     assert again.of_picture == f"{earlier} {task_id} {ALONE}"
 
 
+async def test_an_answer_that_is_lost_is_told_as_a_doubt_and_the_next_visit_pays_no_second_time(
+    fleet_database: SecretStr, tmp_path: Path
+) -> None:
+    async with (
+        far_fleet_site(fleet_database, make_certificate(tmp_path / "ca.pem")) as there,
+        tcp_proxy("127.0.0.1", there.fleet.ports[0]) as proxy,
+    ):
+        url = f"http://127.0.0.1:{proxy.port}"
+        proxy.cuts_after = f'"{DRAW}"'.encode()
+        lost = await visited(url, "y\n")
+        again = await visited(url, "y\n")
+        [task_id] = there.net.account().tasks
+        assert there.net.account().spent_cents == 5
+    assert lost.status == 1
+    assert "; it may have been paid all the same → run this again, which" in lost.of_picture
+    assert again.status == 0
+    assert again.of_picture.endswith(f", task {task_id} {ALONE}")
+
+
 @pytest.mark.parametrize("answer", ["n\n", "\n"])
 async def test_who_does_not_agree_pays_nothing(
     fleet_database: SecretStr, tmp_path: Path, answer: str
 ) -> None:
     async with far_fleet_site(fleet_database, make_certificate(tmp_path / "ca.pem")) as there:
-        seen = await visited(there, answer)
+        seen = await visited(there.fleet.urls[0], answer)
         assert there.net.paid_requests() == 0
     assert (seen.status, seen.is_asked) == (0, True)
     assert seen.of_picture == f"· none was drawn, and nothing was paid {ALONE}"
@@ -100,7 +120,7 @@ async def test_a_key_that_is_refused_is_told_and_not_shown(
 ) -> None:
     refused = {**OPENED, "RUNAPI_API_KEY": "a-key-of-nobody"}
     async with far_fleet_site(fleet_database, make_certificate(tmp_path / "ca.pem")) as there:
-        seen = await visited(there, "y\n", refused)
+        seen = await visited(there.fleet.urls[0], "y\n", refused)
     told = seen.of_picture
     assert (seen.status, seen.is_asked) == (1, True)
     assert "✗ a picture was not drawn: " in told
@@ -112,7 +132,7 @@ async def test_in_a_sandbox_nobody_is_asked_and_the_key_stays_here(
     fleet_database: SecretStr,
 ) -> None:
     async with fleet_site(fleet_database) as there:
-        seen = await visited(there, "")
+        seen = await visited(there.fleet.urls[0], "")
         assert not there.net.account().tasks
         assert there.net.paid_requests() == 1
     assert (seen.status, seen.is_asked) == (0, False)
