@@ -95,11 +95,13 @@ class PostgresPool:
         connection = await self._begin()
         try:
             yield connection
-            await _commit(connection)
-        except BaseException as error:
-            await self._give_up(connection, error)
+        except Exception as error:
+            await self._roll_back(connection, error)
             raise
-        self._idle.append(connection)
+        else:
+            await _commit(connection)
+        finally:
+            self._put_back(connection)
 
     async def _begin(self) -> DatabaseSession:
         if self._idle:
@@ -121,12 +123,13 @@ class PostgresPool:
         self.clock.tell(row["now"], asked)
         return connection
 
-    async def _give_up(self, connection: DatabaseSession, error: BaseException) -> None:
-        if isinstance(error, Exception) and is_lost(error):
+    async def _roll_back(self, connection: DatabaseSession, error: Exception) -> None:
+        if is_lost(error):
             self._drop_idle()
-        if connection.pgconn.transaction_status == TransactionStatus.INERROR:
-            with suppress(*DATABASE_FAILURES):
-                await connection.execute("ROLLBACK")
+        with suppress(*DATABASE_FAILURES), anyio.fail_after(_IDLE_SECONDS):
+            await connection.rollback()
+
+    def _put_back(self, connection: DatabaseSession) -> None:
         if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             self._idle.append(connection)
         else:
