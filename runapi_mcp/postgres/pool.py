@@ -12,7 +12,7 @@ from psycopg.rows import DictRow, dict_row
 
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.postgres.clock import DatabaseClock
-from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, is_lost
+from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, NoneFree, is_lost
 
 DatabaseSession = AsyncConnection[DictRow]
 
@@ -82,13 +82,24 @@ class PostgresPool:
             DATABASE_FAILURES: it cannot be made; nothing of it was committed.
         """
         with anyio.CancelScope(shield=True), anyio.fail_after(self._transaction_seconds):
-            async with self._places, self._begun() as connection:
+            async with self._place(), self._begun() as connection:
                 if not durable:
                     await connection.execute(_NOT_DURABLE)
                 yield connection
 
     async def aclose(self) -> None:
         self._drop_idle()
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncGenerator[None]:
+        try:
+            await self._places.acquire()
+        except anyio.get_cancelled_exc_class() as deadline:
+            raise NoneFree from deadline
+        try:
+            yield
+        finally:
+            self._places.release()
 
     @asynccontextmanager
     async def _begun(self) -> AsyncGenerator[DatabaseSession]:

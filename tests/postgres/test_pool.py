@@ -74,6 +74,25 @@ async def test_what_a_deadline_ends_leaves_no_place_taken(empty_database: Secret
         assert (pool.use.used, pool.use.waiting) == (0, 0)
 
 
+async def test_who_waits_for_a_connection_in_vain_is_told_that_none_was_free(
+    empty_database: SecretStr,
+) -> None:
+    reasons = list[str]()
+
+    async def hold_the_only_one_and_ask_for_another() -> None:
+        async with pool.transaction():
+            with pytest.raises(DATABASE_FAILURES) as told:
+                await write_temporary(pool)
+            reasons.append(reason_of(told.value))
+            raise told.value
+
+    only = PostgresPool(empty_database, size=1, transaction_seconds=SHORT_SECONDS)
+    async with aclosing(only) as pool:
+        with pytest.raises(DATABASE_FAILURES):
+            await hold_the_only_one_and_ask_for_another()
+    assert reasons == ["all connections of this server were in use for too long"]
+
+
 async def test_a_caller_that_leaves_ends_no_transaction(pool: PostgresPool) -> None:
     with anyio.move_on_after(0.05):
         async with pool.transaction() as session:
