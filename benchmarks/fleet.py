@@ -7,7 +7,7 @@
   whoever gets no picture makes the same call again, at the next server. Every call has its picture,
   and what the sandbox has charged is what is completed in the ledger, once it was told by get_task
   what it could not be told while it was down.
-- `waits`: fleet_waits.py. `dying`: fleet_deaths.py.
+- `waits`: fleet_waits.py; `outages`: fleet_outages.py; `dying`: fleet_deaths.py.
 
 `--tenth` is a tenth of each number, as CI runs it, in some minutes. Previews and saving are off.
 Needs PostgreSQL, and HAProxy for `restart`; says NOT RUN where one is missing. From the root of the
@@ -21,118 +21,33 @@ import resource
 import shutil
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from itertools import count, cycle
+from itertools import count
 from time import monotonic
-from typing import Final, cast
+from typing import Final
 
 import anyio
-import fleet_deaths
 import fleet_waits
-import httpx
 from figures import Limits
-from fleet_waits import report_of, running_sandbox
-from host import clean_environ
+from fleet_deaths import dying
+from fleet_outages import outages
+from fleet_site import SHORT_DRAIN_SECONDS, Site, site
 
-from runapi_mcp.base.secret import SecretStr
-from runapi_mcp.cli.fleet_database import prepare
 from tests.support.fleet.balancers import haproxy
-from tests.support.fleet.postgres_server import (
-    NOT_RUN,
-    PostgresServer,
-    find_binaries,
-    running_server,
-)
-from tests.support.fleet.replicas import Fleet, replicas
+from tests.support.fleet.postgres_server import NOT_RUN, find_binaries
 from tests.support.fleet.wire import VERSIONS, WireClient
 
 CENTS: Final = 5
-SERVERS: Final = 3
 CONVERSATION_CALLS: Final = 100
 CALLS_A_SECOND: Final = 20.0
 DRAIN_SECONDS: Final = 60
-SHORT_DRAIN_SECONDS: Final = 24
 SOAK_CALLS: Final = 5_000
 AT_ONCE: Final = 40
 KILL_EVERY_SECONDS: Final = 5.0
 MOST_TRIES: Final = 40
-_CALL_SECONDS: Final = 240.0
 _SEED: Final = 15
 _FILES: Final = 20_000
-_SETTINGS: Final[Mapping[str, str]] = {
-    "RUNAPI_SAVE": "off",
-    "RUNAPI_PREVIEW": "off",
-    "RUNAPI_HTTP_CONNECTIONS_PER_ADDRESS": "4000",
-    "RUNAPI_FLEET_SECRET": "the-secret-of-the-benchmark",
-}
-
-
-@dataclass(slots=True)
-class Site:
-    fleet: Fleet
-    postgres: PostgresServer
-    database: SecretStr
-    sandbox_url: str
-    http: httpx.AsyncClient
-    failures: Counter[str] = field(default_factory=Counter[str])
-
-    def client(self, number: int, *urls: str) -> WireClient:
-        """One with a key of its own: the pace of one would be less than many calls need."""
-        first = number % SERVERS
-        servers = urls or (*self.fleet.urls[first:], *self.fleet.urls[:first])
-        version = VERSIONS[number % len(VERSIONS)]
-        return WireClient(self.http, cycle(servers), version, f"sandbox-of-{number:06}")
-
-    async def draw(self, client: WireClient, prompt: str) -> str | None:
-        """The task's id, if its picture came."""
-        try:
-            result = await client.draw(prompt)
-        except Exception as error:  # noqa: BLE001 - each is a client's error, and counted as such
-            self.failures[f"{type(error).__name__}: {str(error)[:120]}"] += 1
-            return None
-        facts = result.get("structuredContent", {})
-        return facts["task_id"] if facts.get("status") == "completed" else None
-
-    async def spent_cents(self) -> int:
-        return cast("int", (await report_of(self.sandbox_url))["spent_cents"])
-
-    def pictures(self, *, are_completed: bool) -> list[str]:
-        """The ids of the pictures that the ledger has as completed, or as anything else."""
-        name = self.database.get_secret_value().rpartition("/")[2]
-        with self.postgres.connect(name) as connection:
-            rows = connection.execute(
-                "SELECT task_id FROM runapi_mcp.pictures WHERE (status = 'completed') = %s",
-                [are_completed],
-            ).fetchall()
-        return [str(row[0]) for row in rows]
-
-    def print_failures(self) -> None:
-        for words, times in self.failures.most_common(5):
-            print(f"        {times} times {words}", file=sys.stderr)
-
-
-@asynccontextmanager
-async def site(drain_seconds: int = SHORT_DRAIN_SECONDS) -> AsyncGenerator[Site]:
-    with clean_environ() as environ, running_server() as postgres:
-        database = postgres.url(postgres.create_database())
-        await prepare(database)
-        async with running_sandbox() as sandbox_url:
-            settings = {
-                **_SETTINGS,
-                "HOME": environ["HOME"],
-                "RUNAPI_BASE_URL": sandbox_url,
-                "RUNAPI_DATABASE_URL": database.get_secret_value(),
-            }
-            limits = httpx.Limits(max_connections=None)
-            options = ("--drain-seconds", str(drain_seconds))
-            async with (
-                replicas(SERVERS, settings, *options) as fleet,
-                httpx.AsyncClient(timeout=_CALL_SECONDS, limits=limits) as http,
-            ):
-                yield Site(fleet, postgres, database, sandbox_url, http)
 
 
 async def versions(limits: Limits, share: float) -> None:
@@ -263,7 +178,8 @@ STORIES: Final[Mapping[str, Callable[[Limits, float], Awaitable[None]]]] = {
     "restart": restart,
     "soak": soak,
     "waits": waits,
-    "dying": fleet_deaths.dying,
+    "outages": outages,
+    "dying": dying,
 }
 
 

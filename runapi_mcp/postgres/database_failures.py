@@ -17,6 +17,10 @@ class CommitLost(Exception):
     """Whether a transaction was committed is not known: the answer never came."""
 
 
+class NoneFree(TimeoutError):
+    """All connections were in use for as long as a transaction may take."""
+
+
 def is_lost(error: Exception) -> bool:
     """Whether the connection went, or its server may not write any more: another may do better."""
     if not isinstance(error, psycopg.Error):
@@ -29,6 +33,8 @@ def is_lost(error: Exception) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """What PostgreSQL, or the way to it, says of a failure."""
+    if isinstance(error, NoneFree):
+        return "all connections of this server were in use for too long"
     if isinstance(error, TimeoutError):
         return "the database did not answer in time"
     if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:

@@ -12,7 +12,7 @@ from psycopg.rows import DictRow, dict_row
 
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.postgres.clock import DatabaseClock
-from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, is_lost
+from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, NoneFree, is_lost
 
 DatabaseSession = AsyncConnection[DictRow]
 
@@ -82,7 +82,7 @@ class PostgresPool:
             DATABASE_FAILURES: it cannot be made; nothing of it was committed.
         """
         with anyio.CancelScope(shield=True), anyio.fail_after(self._transaction_seconds):
-            async with self._places, self._begun() as connection:
+            async with self._place(), self._begun() as connection:
                 if not durable:
                     await connection.execute(_NOT_DURABLE)
                 yield connection
@@ -91,15 +91,28 @@ class PostgresPool:
         self._drop_idle()
 
     @asynccontextmanager
+    async def _place(self) -> AsyncGenerator[None]:
+        try:
+            await self._places.acquire()
+        except anyio.get_cancelled_exc_class() as deadline:
+            raise NoneFree from deadline
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    @asynccontextmanager
     async def _begun(self) -> AsyncGenerator[DatabaseSession]:
         connection = await self._begin()
         try:
             yield connection
-            await _commit(connection)
-        except BaseException as error:
-            await self._give_up(connection, error)
+        except Exception as error:
+            await self._roll_back(connection, error)
             raise
-        self._idle.append(connection)
+        else:
+            await _commit(connection)
+        finally:
+            self._put_back(connection)
 
     async def _begin(self) -> DatabaseSession:
         if self._idle:
@@ -121,12 +134,13 @@ class PostgresPool:
         self.clock.tell(row["now"], asked)
         return connection
 
-    async def _give_up(self, connection: DatabaseSession, error: BaseException) -> None:
-        if isinstance(error, Exception) and is_lost(error):
+    async def _roll_back(self, connection: DatabaseSession, error: Exception) -> None:
+        if is_lost(error):
             self._drop_idle()
-        if connection.pgconn.transaction_status == TransactionStatus.INERROR:
-            with suppress(*DATABASE_FAILURES):
-                await connection.execute("ROLLBACK")
+        with suppress(*DATABASE_FAILURES), anyio.fail_after(_IDLE_SECONDS):
+            await connection.rollback()
+
+    def _put_back(self, connection: DatabaseSession) -> None:
         if connection.pgconn.transaction_status == TransactionStatus.IDLE:
             self._idle.append(connection)
         else:

@@ -32,11 +32,16 @@ class TcpProxy:
     """or does arrive, but no answer to it. Each happens once."""
     connections: set[SocketStream] = field(default_factory=set[SocketStream])
     """Those from the clients, while they are open."""
+    _silenced: set[SocketStream] = field(default_factory=set[SocketStream])
 
     async def cut(self) -> None:
         """End every connection there is."""
         for connection in list(self.connections):
             await anyio.aclose_forcefully(connection)
+
+    def silence(self) -> None:
+        """As `is_half_open`, but for the connections alone that there are."""
+        self._silenced.update(self.connections)
 
     async def carry(self, client: SocketStream) -> None:
         if self.refuses:
@@ -84,7 +89,7 @@ class TcpProxy:
                     break
                 if is_held:
                     held += piece
-                elif not self.is_half_open:
+                elif not self.is_half_open and self._silenced.isdisjoint((source, sink)):
                     with suppress(*_GONE):
                         await sink.send(piece)
                 if self._cuts(self.cuts_after, piece):

@@ -46,7 +46,7 @@ from runapi_mcp.postgres.pool import PostgresPool
 
 
 class PostgresLedger:
-    """The ledger of all servers of one database. The pool is its owner's to close."""
+    """The ledger of all servers of one database. It closes the pool with itself."""
 
     lasts = True
 
@@ -58,6 +58,7 @@ class PostgresLedger:
         zone: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
+        self._pool = pool
         self._clock = clock or pool.clock.now
         self._database = LedgerDatabase(pool, self._clock)
         self._changes = PictureChanges(self._database, self._clock)
@@ -284,7 +285,7 @@ class PostgresLedger:
         )
 
     async def aclose(self) -> None:
-        """Nothing of its own is open."""
+        await self._pool.aclose()
 
     async def _rows(self, sql: LiteralString, values: Values) -> list[Row]:
         return await self._database.repeat(lambda transaction: transaction.rows(sql, values))
