@@ -21,6 +21,10 @@ class NoneFree(TimeoutError):
     """All connections were in use for as long as a transaction may take."""
 
 
+class NotReached(OSError):
+    """Since this caller came, others tried in vain and none succeeded; its cause is theirs."""
+
+
 def is_lost(error: Exception) -> bool:
     """Whether the connection went, or its server may not write any more: another may do better."""
     if not isinstance(error, psycopg.Error):
@@ -33,6 +37,8 @@ def is_lost(error: Exception) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """What PostgreSQL, or the way to it, says of a failure."""
+    if isinstance(error, NotReached) and error.__cause__ is not None:
+        return reason_of(error.__cause__)
     if isinstance(error, NoneFree):
         return "all connections of this server were in use for too long"
     if isinstance(error, TimeoutError):

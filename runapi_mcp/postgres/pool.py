@@ -1,5 +1,6 @@
 """Connections to a database: made when they are needed, kept for the next who needs one."""
 
+import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple, cast
@@ -12,7 +13,13 @@ from psycopg.rows import DictRow, dict_row
 
 from runapi_mcp.base.secret import SecretStr
 from runapi_mcp.postgres.clock import DatabaseClock
-from runapi_mcp.postgres.database_failures import DATABASE_FAILURES, CommitLost, NoneFree, is_lost
+from runapi_mcp.postgres.database_failures import (
+    DATABASE_FAILURES,
+    CommitLost,
+    NoneFree,
+    NotReached,
+    is_lost,
+)
 
 DatabaseSession = AsyncConnection[DictRow]
 
@@ -67,6 +74,9 @@ class PostgresPool:
         self._transaction_seconds = transaction_seconds
         self._places = anyio.Semaphore(size)
         self._idle: list[DatabaseSession] = []
+        self._reached_at = -math.inf
+        self._missed: tuple[float, Exception] = (-math.inf, TimeoutError())
+        """When a connection was last asked for in vain, and why in vain."""
 
     @property
     def use(self) -> PoolUse:
@@ -92,14 +102,22 @@ class PostgresPool:
 
     @asynccontextmanager
     async def _place(self) -> AsyncGenerator[None]:
+        came_at = anyio.current_time()
         try:
             await self._places.acquire()
         except anyio.get_cancelled_exc_class() as deadline:
             raise NoneFree from deadline
         try:
+            self._require_reachable(came_at)
             yield
         finally:
             self._places.release()
+
+    def _require_reachable(self, since: float) -> None:
+        """Who waits for a place learns from those before: else each would find out for himself."""
+        missed_at, error = self._missed
+        if self._reached_at < since < missed_at:
+            raise NotReached from error
 
     @asynccontextmanager
     async def _begun(self) -> AsyncGenerator[DatabaseSession]:
@@ -120,7 +138,11 @@ class PostgresPool:
                 return await self._begin_on(self._idle.pop())
             # Those that were made before it are most likely gone as well.
             self._drop_idle()
-        return await self._begin_on(await connect(self._url))
+        try:
+            return await self._begin_on(await connect(self._url))
+        except DATABASE_FAILURES as error:
+            self._missed = anyio.current_time(), error
+            raise
 
     async def _begin_on(self, connection: DatabaseSession) -> DatabaseSession:
         asked = self.clock.ticks()
@@ -132,6 +154,7 @@ class PostgresPool:
             connection.pgconn.finish()
             raise
         self.clock.tell(row["now"], asked)
+        self._reached_at = anyio.current_time()
         return connection
 
     async def _roll_back(self, connection: DatabaseSession, error: Exception) -> None:

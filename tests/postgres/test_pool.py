@@ -153,6 +153,33 @@ async def test_connections_that_fell_silent_do_not_use_up_a_calls_time(
         await write_temporary(pool)
 
 
+async def test_who_waits_behind_those_that_reach_nobody_does_not_try_himself(
+    postgres: PostgresServer,
+) -> None:
+    """Each would take seconds to find out, and who comes once it is back would wait behind them."""
+    reasons = list[str]()
+
+    async def try_in_vain() -> None:
+        with pytest.raises(DATABASE_FAILURES) as told:
+            await write_temporary(pool)
+        reasons.append(reason_of(told.value))
+
+    async with (
+        tcp_proxy("127.0.0.1", postgres.port) as proxy,
+        aclosing(PostgresPool(postgres.url(port=proxy.port), size=2)) as pool,
+    ):
+        proxy.is_half_open = True
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(try_in_vain)
+        assert len(reasons) == 20
+        assert {*reasons} == {reasons[0]}
+        assert "timeout" in reasons[0]
+        assert len(proxy.connections) == pool.use.size
+        proxy.is_half_open = False
+        await write_temporary(pool)
+
+
 async def write_temporary(pool: PostgresPool) -> None:
     async with pool.transaction() as session:
         await session.execute("SELECT 1")
