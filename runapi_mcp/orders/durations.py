@@ -24,8 +24,9 @@ ENOUGH: Final = 5
 """How many images make the spread known too."""
 WIDEST_SECONDS: Final = 60.0
 """An interval wider than this tells nothing."""
-FIT_SECONDS: Final = 1.0
-"""How long a fit holds at least: it takes as long as some looks, and a crowd ends at once."""
+FIT_SECONDS: Final = 0.1
+"""How long a fit holds at least: it takes as long as some looks, and a crowd ends at once. One that
+holds longer has the crowd of a single key wait for what it could have learned."""
 
 _EXPECTED_SPREAD: Final = 0.6
 _LEAST_SPREAD: Final = 0.05
