@@ -2,14 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Final, cast
 
 import httpx
-from fleet_waits import report_of, running_sandbox
+from fleet_waits import SERVERS, SETTINGS, report_of, running_sandbox
 from host import clean_environ
 
 from runapi_mcp.base.secret import SecretStr
@@ -18,15 +18,8 @@ from tests.support.fleet.postgres_server import PostgresServer, running_server
 from tests.support.fleet.replicas import Fleet, replicas
 from tests.support.fleet.wire import VERSIONS, WireClient
 
-SERVERS: Final = 3
 SHORT_DRAIN_SECONDS: Final = 24
 _CALL_SECONDS: Final = 240.0
-_SETTINGS: Final[Mapping[str, str]] = {
-    "RUNAPI_SAVE": "off",
-    "RUNAPI_PREVIEW": "off",
-    "RUNAPI_HTTP_CONNECTIONS_PER_ADDRESS": "4000",
-    "RUNAPI_FLEET_SECRET": "the-secret-of-the-benchmark",
-}
 
 
 @dataclass(slots=True)
@@ -80,7 +73,7 @@ async def site(drain_seconds: int = SHORT_DRAIN_SECONDS) -> AsyncGenerator[Site]
         await prepare(database)
         async with running_sandbox() as sandbox_url:
             settings = {
-                **_SETTINGS,
+                **SETTINGS,
                 "HOME": environ["HOME"],
                 "RUNAPI_BASE_URL": sandbox_url,
                 "RUNAPI_DATABASE_URL": database.get_secret_value(),

@@ -49,7 +49,7 @@ MOST_LOOKS: Final = 1.3
 WARM_UP_CALLS: Final = 10
 _FILES: Final = 20_000
 _SANDBOX: Final = str(Path(__file__).parent / "far_sandbox.py")
-_SETTINGS: Final[Mapping[str, str]] = {
+SETTINGS: Final[Mapping[str, str]] = {
     "RUNAPI_SAVE": "off",
     "RUNAPI_PREVIEW": "off",
     "RUNAPI_HTTP_CONNECTIONS_PER_ADDRESS": "4000",
@@ -178,7 +178,7 @@ async def _servers(base_url: str, callbacks: Callbacks) -> AsyncGenerator[Server
         await prepare(database)
         public = {"arrive": ports[0], "are lost": nowhere}.get(callbacks)
         environ |= {
-            **_SETTINGS,
+            **SETTINGS,
             "RUNAPI_BASE_URL": base_url,
             "RUNAPI_DATABASE_URL": database.get_secret_value(),
             **({"RUNAPI_PUBLIC_URL": f"http://127.0.0.1:{public}"} if public else {}),
